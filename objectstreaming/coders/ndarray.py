@@ -1,0 +1,83 @@
+"""The `ndarray` coder: an array's dtype and shape in the header, its bytes as the payload (SPEC section 4.4)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ..errors import EncodeError, InvalidHeader, PayloadError
+from ..frames import Frame, encode_frame
+from .coder import Coder
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array: TypeAlias = "numpy.ndarray[Any, Any]"
+
+__all__ = ["NdarrayCoder"]
+
+# Plain numbers, byte order explicit ('|' where a single byte has none): no objects, strings, records or subarrays.
+_DTYPE: Final = re.compile(r"\|b1|\|[iu]1|[<>](?:[iu][248]|f[248]|c8|c16)")
+_MAX_DIMENSIONS: Final = 32  # of NumPy before 2.0, and still of many peers
+
+
+class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
+    """Payloads are NumPy arrays of numbers or booleans, in C order.
+
+    The header carries `dtype` (as NumPy spells it, byte order included) and `shape`; the user's members travel beside
+    them and come back without them. What comes back is a read-only view of the payload, not a copy.
+
+    >>> import numpy
+    >>> from objectstreaming import decode_frame
+    >>> coder = NdarrayCoder()
+    >>> frame = decode_frame(coder.encode({"name": "x"}, numpy.arange(3, dtype=">i2")))
+    >>> frame.header
+    {'name': 'x', 'dtype': '>i2', 'shape': [3]}
+    >>> coder.decode(frame)
+    ({'name': 'x'}, array([0, 1, 2], dtype='>i2'))
+    """
+
+    name = "ndarray"
+
+    def encode(self, header: Mapping[str, Any], payload: Array) -> bytes:
+        import numpy
+
+        array = numpy.asarray(payload, order="C")
+        if not _DTYPE.fullmatch(array.dtype.str):
+            raise EncodeError(f"arrays of numbers and booleans travel, dtype {array.dtype} does not")
+        if array.ndim > _MAX_DIMENSIONS:
+            raise EncodeError(f"at most {_MAX_DIMENSIONS} dimensions, not {array.ndim}")
+        for reserved in ("dtype", "shape"):
+            if reserved in header:
+                raise EncodeError(f"the header member {reserved!r} is the coder's own: it is taken from the array")
+        members = {**header, "dtype": array.dtype.str, "shape": array.shape}
+        return encode_frame(members, array.reshape(-1).view(numpy.uint8))
+
+    def decode(self, frame: Frame) -> tuple[Mapping[str, Any], Array]:
+        import numpy
+
+        members = dict(frame.header)
+        dtype = members.pop("dtype", None)
+        shape = members.pop("shape", None)
+        if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
+            raise InvalidHeader(f"dtype {dtype!r:.40} is not one of numbers or booleans", frame.index, frame.offset)
+        if (
+            not isinstance(shape, list)
+            or len(shape) > _MAX_DIMENSIONS
+            or not all(type(size) is int and size >= 0 for size in shape)
+        ):
+            raise InvalidHeader(f"shape {shape!r:.40} is not a list of sizes", frame.index, frame.offset)
+        # In Python's own integers, which do not overflow, and before anything is built.
+        wanted = math.prod(shape) * numpy.dtype(dtype).itemsize
+        if wanted != len(frame.payload):
+            raise PayloadError(
+                f"shape {shape} of {dtype} takes {wanted} bytes, the payload has {len(frame.payload)}",
+                frame.index,
+                frame.offset,
+            )
+        try:
+            return members, numpy.frombuffer(frame.payload, dtype).reshape(shape)
+        except ValueError as error:  # a size of 0 beside one no address space holds
+            raise InvalidHeader(f"shape {shape!r:.40}: {error}", frame.index, frame.offset) from None

@@ -1,0 +1,28 @@
+"""The `raw` coder: a JSON header, and bytes as they are (SPEC section 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..frames import Frame, encode_frame
+from .coder import Coder
+
+__all__ = ["RawCoder"]
+
+
+class RawCoder(Coder[Mapping[str, Any], bytes]):
+    """Payloads are bytes, any bytes-like object on the way out.
+
+    >>> from objectstreaming import decode_frame
+    >>> RawCoder().decode(decode_frame(RawCoder().encode({"name": "a.bin"}, b"\\x00\\xff")))
+    ({'name': 'a.bin'}, b'\\x00\\xff')
+    """
+
+    name = "raw"
+
+    def encode(self, header: Mapping[str, Any], payload: bytes) -> bytes:
+        return encode_frame(header, payload)
+
+    def decode(self, frame: Frame) -> tuple[Mapping[str, Any], bytes]:
+        return frame.header, frame.payload

@@ -1,0 +1,277 @@
+"""What can go wrong, as one tree.
+
+    ObjectStreamError
+    ├── FrameError (also ValueError)     the bytes are not frames: code, index, offset; the decoder is dead
+    │   ├── InvalidLength                invalid_length     a length word that cannot be true
+    │   ├── FrameTooLarge                frame_too_large    T above Limits.frame
+    │   ├── HeaderTooLarge               header_too_large   H above Limits.header
+    │   ├── InvalidHeader                invalid_header     the header is not one strict JSON object
+    │   └── TruncatedFrame               truncated_frame    the bytes ended inside a frame
+    ├── PayloadError (also ValueError)   invalid_payload    framing fine, content not; the stream may go on
+    ├── ProtocolError                    right frames in a wrong stream: invalid_control, frame_after_end,
+    │                                    count_mismatch, order_gap
+    ├── StreamIncomplete                 stream_incomplete  a clean boundary, but the promised end never came
+    │   └── IdleTimeout (also TimeoutError)  idle_timeout   nothing, not even a ping, for too long
+    ├── StreamError                      the peer said it failed: code (one of sixteen), message, details
+    │   └── ResponseError                it said so by HTTP status, before the first frame: status, body
+    ├── ContentTypeError                 unexpected_content_type  the response is not a stream of frames
+    └── EncodeError (also ValueError)    encode_error       ours, before a byte leaves
+
+`index` counts the frames of the stream from 0, control frames included. `offset` counts its bytes from 0: the length
+word at fault for `invalid_length`, `frame_too_large` and `header_too_large`, the first byte of the frame otherwise.
+Every error here can be pickled, so that it crosses a process pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+__all__ = [
+    "HTTP_STATUS",
+    "ContentTypeError",
+    "EncodeError",
+    "FrameError",
+    "FrameTooLarge",
+    "HeaderTooLarge",
+    "IdleTimeout",
+    "InvalidHeader",
+    "InvalidLength",
+    "ObjectStreamError",
+    "PayloadError",
+    "ProtocolError",
+    "ResponseError",
+    "StreamError",
+    "StreamIncomplete",
+    "TruncatedFrame",
+    "code_for_status",
+]
+
+HTTP_STATUS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "canceled": 499,
+        "unknown": 500,
+        "invalid_argument": 400,
+        "deadline_exceeded": 504,
+        "not_found": 404,
+        "already_exists": 409,
+        "permission_denied": 403,
+        "resource_exhausted": 429,
+        "failed_precondition": 400,
+        "aborted": 409,
+        "out_of_range": 400,
+        "unimplemented": 501,
+        "internal": 500,
+        "unavailable": 503,
+        "data_loss": 500,
+        "unauthenticated": 401,
+    }
+)
+"""The sixteen codes of `StreamError`, each with the HTTP status for a failure before the first frame.
+
+Source: the error codes of the Connect protocol (connectrpc.com/docs/protocol)."""
+
+_CODE_FOR_STATUS: Final[Mapping[int, str]] = {
+    400: "invalid_argument",
+    401: "unauthenticated",
+    403: "permission_denied",
+    404: "not_found",
+    408: "deadline_exceeded",
+    409: "aborted",
+    413: "resource_exhausted",
+    415: "invalid_argument",
+    422: "invalid_argument",
+    429: "resource_exhausted",
+    499: "canceled",
+    500: "internal",
+    501: "unimplemented",
+    502: "unavailable",
+    503: "unavailable",
+    504: "deadline_exceeded",
+}
+
+
+def code_for_status(status: int) -> str:
+    """The code that fits an HTTP status whose body did not name one.
+
+    >>> code_for_status(429), code_for_status(418)
+    ('resource_exhausted', 'unknown')
+    """
+    return _CODE_FOR_STATUS.get(status, "unknown")
+
+
+class ObjectStreamError(Exception):
+    """The root: `except ObjectStreamError` catches all that this package raises about a stream."""
+
+    code: str = "unknown"
+
+
+class FrameError(ObjectStreamError, ValueError):
+    """The bytes are not frames. `code`, `index` and `offset` say what, at which frame, at which byte.
+
+    >>> error = InvalidLength("T is 0, the smallest frame is 8 bytes", index=2, offset=48)
+    >>> error.code, error.index, error.offset
+    ('invalid_length', 2, 48)
+    >>> print(error)
+    T is 0, the smallest frame is 8 bytes (frame 2, byte 48)
+    """
+
+    def __init__(self, message: str, index: int = 0, offset: int = 0) -> None:
+        super().__init__(message, index, offset)
+        self.message = message
+        self.index = index
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{self.message} (frame {self.index}, byte {self.offset})"
+
+
+class InvalidLength(FrameError):
+    """A length word that cannot be true: T below its own two words, or H reaching past T."""
+
+    code = "invalid_length"
+
+
+class FrameTooLarge(FrameError):
+    """T is above `Limits.frame`. Refused on the length word alone: nothing was allocated for it."""
+
+    code = "frame_too_large"
+
+
+class HeaderTooLarge(FrameError):
+    """H is above `Limits.header`."""
+
+    code = "header_too_large"
+
+
+class InvalidHeader(FrameError):
+    """The header is not one JSON object in strict UTF-8, or does not fit the coder's header type."""
+
+    code = "invalid_header"
+
+
+class TruncatedFrame(FrameError):
+    """The bytes ended inside a frame; `offset` is where that frame began."""
+
+    code = "truncated_frame"
+
+
+class PayloadError(ObjectStreamError, ValueError):
+    """A frame whose framing is fine and whose payload is not what its coder reads. The stream may go on.
+
+    `index` and `offset` are those of the frame.
+    """
+
+    code = "invalid_payload"
+
+    def __init__(self, message: str, index: int = 0, offset: int = 0) -> None:
+        super().__init__(message, index, offset)
+        self.message = message
+        self.index = index
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{self.message} (frame {self.index}, byte {self.offset})"
+
+
+class ProtocolError(ObjectStreamError):
+    """Right frames in a wrong stream.
+
+    `code` is `invalid_control`, `frame_after_end`, `count_mismatch` or `order_gap`; `index` the frame's.
+    """
+
+    def __init__(self, code: str, message: str, index: int = 0) -> None:
+        super().__init__(code, message, index)
+        self.code = code
+        self.message = message
+        self.index = index
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code}, frame {self.index})"
+
+
+class StreamIncomplete(ObjectStreamError):
+    """The stream stopped on a frame boundary, but the end it promised never came.
+
+    `position` is the number of data frames received: what to resume from.
+    """
+
+    code = "stream_incomplete"
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message, position)
+        self.message = message
+        self.position = position
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class IdleTimeout(StreamIncomplete, TimeoutError):
+    """Nothing arrived, not even a ping, for longer than the peer's heartbeat allows."""
+
+    code = "idle_timeout"
+
+
+class StreamError(ObjectStreamError):
+    """The peer said that it failed, or, raised in a server's source: tell the peer that we did.
+
+    `code` is one of `HTTP_STATUS`; `details` any JSON value, `None` if there is none.
+
+    >>> error = StreamError("not_found", "no such document", {"document": "b.md"})
+    >>> print(error)
+    not_found: no such document
+    >>> error.http_status
+    404
+    """
+
+    def __init__(self, code: str, message: str = "", details: Any = None) -> None:
+        if code not in HTTP_STATUS:
+            raise ValueError(f"unknown error code {code!r}; one of: {', '.join(HTTP_STATUS)}")
+        super().__init__(code, message, details)
+        self.code = code
+        self.message = message
+        self.details = details
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status to answer with when this is raised before the first frame."""
+        return HTTP_STATUS[self.code]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+
+class ResponseError(StreamError):
+    """A response with a status that is not 2xx, its problem decoded; `body` is the beginning of the raw body."""
+
+    def __init__(self, code: str, message: str = "", details: Any = None, status: int = 500, body: bytes = b"") -> None:
+        super().__init__(code, message, details)
+        self.args = (code, message, details, status, body)
+        self.status = status
+        self.body = body
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status}, {super().__str__()}"
+
+
+class ContentTypeError(ObjectStreamError):
+    """A response that succeeded, but is no stream of frames; `beginning` is what its body starts with."""
+
+    code = "unexpected_content_type"
+
+    def __init__(self, message: str, content_type: str = "", beginning: bytes = b"") -> None:
+        super().__init__(message, content_type, beginning)
+        self.message = message
+        self.content_type = content_type
+        self.beginning = beginning
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class EncodeError(ObjectStreamError, ValueError):
+    """What was asked to be sent cannot be: raised before a byte leaves, and nothing has changed."""
+
+    code = "encode_error"

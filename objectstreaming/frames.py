@@ -1,0 +1,582 @@
+"""Frames: the unit of the wire (SPEC section 2).
+
+    0            4             8              8+H                 T
+    | T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
+
+T counts the whole frame, itself included; H the header alone. The header is one JSON object, the payload whatever the
+stream's coder says. A stream is frames end to end. This room turns bytes into frames and back; it does no input or
+output, and it knows neither coders nor control frames.
+
+**The decoder.** `FrameDecoder` is given chunks as a transport cuts them, and gives frames. It cuts them straight out of
+the chunk. Only a frame that straddles chunks is put together: its first bytes gather in `_head` until both length words
+and the header are there, then the chunks of its payload are listed in `_parts` and joined once. Every step advances a
+position and none re-reads, so the cost is linear in the bytes whatever the chunking, and what is held is what has
+arrived: a length word is a claim, compared with the limits, never a reason to allocate.
+
+Both length words are judged as soon as they are there, in field order. What is wrong with a *header* is found when
+`Frame.header` is first asked for: a relay never pays for parsing it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Literal, NoReturn, TypeAlias
+
+import msgspec
+
+from . import strict_json
+from .errors import (
+    EncodeError,
+    FrameError,
+    FrameTooLarge,
+    HeaderTooLarge,
+    InvalidHeader,
+    InvalidLength,
+    TruncatedFrame,
+)
+
+__all__ = [
+    "LAYOUT",
+    "BytesLike",
+    "Frame",
+    "FrameDecoder",
+    "Layout",
+    "Limits",
+    "MiB",
+    "decode_frame",
+    "encode_frame",
+    "encode_frame_parts",
+    "split_frame",
+]
+
+BytesLike: TypeAlias = Any
+"""bytes, bytearray, memoryview, mmap, a C-contiguous NumPy array: whatever has the buffer protocol."""
+
+KiB: Final = 1024
+MiB: Final = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a decoder accepts, in bytes: `frame` bounds T, `header` bounds H. Either raises its own error.
+
+    The defaults, 16 MiB and 64 KiB, hold 43 s of 48 kHz stereo int32 PCM in one frame, and eight times the header
+    that nginx and h11 accept of a request. A receiver of small answers does well to set less.
+
+    >>> Limits(frame=1024).header
+    65536
+    """
+
+    frame: int = 16 * MiB
+    header: int = 64 * KiB
+
+    def __post_init__(self) -> None:
+        if self.frame < 0 or self.header < 0:
+            raise ValueError(f"limits are byte counts, not negative: {self}")
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """How the two length words are written: `byte_length` bytes each, 1 to 8, in `byte_order`.
+
+    The wire is `Layout()`; another one is a private agreement of both sides.
+
+    >>> encode_frame({"a": 1}, b"xy", layout=Layout(2, "big")).hex()
+    '000d00077b2261223a317d7879'
+    """
+
+    byte_length: int = 4
+    byte_order: Literal["little", "big"] = "little"
+
+    def __post_init__(self) -> None:
+        if self.byte_length not in range(1, 9) or self.byte_order not in ("little", "big"):
+            raise ValueError(f"byte_length is 1 to 8 and byte_order 'little' or 'big', not {self}")
+
+    @property
+    def largest(self) -> int:
+        """The largest T the length word can say."""
+        return (1 << 8 * self.byte_length) - 1
+
+
+LAYOUT: Final = Layout()
+
+_Words: TypeAlias = Callable[[Any, int], tuple[int, int]]
+_FORMATS: Final = {1: "BB", 2: "HH", 4: "II", 8: "QQ"}
+
+
+def _words_of(layout: Layout) -> _Words:
+    """The function (buffer, position) -> (T, H) of a layout: struct's where it has the width."""
+    size = layout.byte_length
+    order = layout.byte_order
+    if size in _FORMATS:
+        return struct.Struct(("<" if order == "little" else ">") + _FORMATS[size]).unpack_from
+
+    def words(buffer: Any, at: int) -> tuple[int, int]:
+        middle = at + size
+        return int.from_bytes(buffer[at:middle], order), int.from_bytes(buffer[middle : middle + size], order)
+
+    return words
+
+
+_pack: Final = struct.Struct("<II").pack
+_unpack: Final = struct.Struct("<II").unpack_from
+
+
+class Frame:
+    """One frame: `header_bytes` and `payload` as they were on the wire; `header` parsed on first use and kept.
+
+    `index` and `offset` tell where the frame stood in its stream (0, 0 for a loose one); two frames are equal if
+    their bytes are. `bytes(frame)` is the frame in the standard layout.
+
+    >>> frame = Frame(b'{"a": 1}', b"xy")
+    >>> frame.header, frame.payload, len(bytes(frame))
+    ({'a': 1}, b'xy', 18)
+    """
+
+    __slots__ = ("_header", "header_bytes", "index", "offset", "payload")
+
+    _header: dict[str, Any]
+
+    def __init__(self, header_bytes: bytes, payload: bytes = b"", index: int = 0, offset: int = 0) -> None:
+        self.header_bytes = header_bytes
+        self.payload = payload
+        self.index = index
+        self.offset = offset
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The header as a dict. Raises `InvalidHeader` if it is not one strict JSON object."""
+        try:
+            return self._header
+        except AttributeError:
+            pass
+        try:
+            self._header = strict_json.loads_object(self.header_bytes)
+        except strict_json.InvalidJSON as error:
+            raise InvalidHeader(f"the header is not a JSON object: {error}", self.index, self.offset) from None
+        return self._header
+
+    def __bytes__(self) -> bytes:
+        header, payload = self.header_bytes, self.payload
+        size = len(header)
+        return b"".join((_pack(8 + size + len(payload), size), header, payload))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return self.header_bytes == other.header_bytes and self.payload == other.payload
+
+    def __hash__(self) -> int:
+        return hash((self.header_bytes, self.payload))
+
+    def __repr__(self) -> str:
+        return f"Frame({self.header_bytes!r}, {self.payload!r}, index={self.index}, offset={self.offset})"
+
+    def __str__(self) -> str:
+        """A line for logs: place, header in brief, payload size."""
+        header = self.header_bytes[:80].decode(errors="replace") + ("..." if len(self.header_bytes) > 80 else "")
+        return f"frame {self.index} at byte {self.offset}: {header} + {len(self.payload)} bytes"
+
+
+# ---------------------------------------------------------------------------------------------------- encoding
+
+
+def encode_frame(header: object, payload: BytesLike = b"", *, layout: Layout = LAYOUT) -> bytes:
+    """One frame's bytes.
+
+    `header` is a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once
+    they have been checked; `payload` anything with the buffer protocol. Raises `EncodeError`.
+
+    >>> encode_frame(b'{"a": 1}', b'{"b": 2}').hex(" ", 4)
+    '18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'
+    """
+    head, body = encode_frame_parts(header, payload, layout=layout)
+    return b"".join((head, body))
+
+
+def encode_frame_parts(
+    header: object, payload: BytesLike = b"", *, layout: Layout = LAYOUT
+) -> tuple[bytes, memoryview]:
+    """A frame in two parts, the payload not copied: `transport.writelines(encode_frame_parts(header, pcm))`.
+
+    Returns the length words with the header, and a flat byte view of `payload`. Raises `EncodeError`.
+    """
+    header_bytes = _header_to_bytes(header)
+    try:
+        body = memoryview(payload).cast("B")
+    except TypeError:
+        body = _flat_view(payload)
+    size = len(header_bytes)
+    total = 2 * layout.byte_length + size + len(body)
+    if total > layout.largest:
+        raise EncodeError(
+            f"a frame of {total} bytes does not fit a length word of {layout.byte_length} bytes; "
+            "send it in pieces, a frame each"
+        )
+    if layout is LAYOUT:
+        return _pack(total, size) + header_bytes, body
+    return _length_words(total, size, layout) + header_bytes, body
+
+
+def _length_words(total: int, size: int, layout: Layout) -> bytes:
+    return total.to_bytes(layout.byte_length, layout.byte_order) + size.to_bytes(layout.byte_length, layout.byte_order)
+
+
+def _header_to_bytes(header: object) -> bytes:
+    if isinstance(header, bytes | bytearray | memoryview):
+        data = bytes(header)
+        try:
+            strict_json.loads_object(data)
+        except strict_json.InvalidJSON as error:
+            raise EncodeError(f"the header is not a JSON object: {error}") from None
+        return data
+    data = strict_json.dumps(dict(header) if isinstance(header, Mapping) else header)
+    if not data.startswith(b"{"):
+        raise EncodeError(f"a header is a JSON object; a {type(header).__name__} is not: {data[:40]!r}")
+    return data
+
+
+def _flat_view(payload: BytesLike) -> memoryview:
+    """A byte view where memoryview.cast has none: no bytes at all, or an array not in C order."""
+    try:
+        view = memoryview(payload)
+    except (TypeError, ValueError, BufferError):
+        raise EncodeError(f"a payload is bytes, or an array in memory; a {type(payload).__name__} is neither") from None
+    return memoryview(view.tobytes())
+
+
+# ---------------------------------------------------------------------------------------------------- decoding
+
+
+def decode_frame(data: BytesLike, *, layout: Layout = LAYOUT) -> Frame:
+    """Exactly one frame. Raises `TruncatedFrame` if there is less, `InvalidLength` if there is more or T or H is wrong.
+
+    >>> decode_frame(bytes.fromhex("0c000000 02000000 7b7d 0102"))
+    Frame(b'{}', b'\\x01\\x02', index=0, offset=0)
+    """
+    found = split_frame(data, layout=layout)
+    size = memoryview(data).nbytes
+    if found is None:
+        raise TruncatedFrame(f"one frame is expected, and {size} bytes are not a whole one")
+    frame, end = found
+    if end < size:
+        raise InvalidLength(f"the frame ends at byte {end}, but {size - end} more bytes follow it")
+    return frame
+
+
+def split_frame(data: BytesLike, *, layout: Layout = LAYOUT) -> tuple[Frame, int] | None:
+    r"""The first frame in `data` and where it ends; `None` if it is not whole yet. Raises `InvalidLength`.
+
+    For one frame at a time; a stream is for `FrameDecoder`, which never reads a byte twice.
+
+    >>> split_frame(b"\x08\0\0\0\0\0\0\0next")
+    (Frame(b'', b'', index=0, offset=0), 8)
+    """
+    decoder = FrameDecoder(Limits(layout.largest, layout.largest), layout)
+    frame = next(decoder.feed(data), None)
+    return None if frame is None else (frame, decoder.offset)
+
+
+def _to_bytes(chunk: BytesLike) -> bytes:
+    if type(chunk) is bytes:
+        return chunk
+    if isinstance(chunk, int | str):  # bytes(5) would be five zero bytes
+        raise TypeError(f"a chunk is bytes-like, not {type(chunk).__name__}")
+    return bytes(memoryview(chunk))
+
+
+_NOTHING: Final[Iterator[Frame]] = iter(())
+
+# Chunks below _SMALL are gathered in a bytearray of up to _GATHERED instead of being listed one by one: a list entry
+# costs 40 bytes and more, which for 1-byte chunks would be many times the frame.
+_SMALL: Final = 512
+_GATHERED: Final = 64 * KiB
+
+
+class FrameDecoder:
+    """Bytes in, in any pieces; frames out.
+
+    Each chunk may be any bytes-like object. `feed` takes it at once and yields lazily: first every good frame, then
+    the error, if there is one. A decoder that failed is dead and raises the same error again.
+
+    >>> decoder = FrameDecoder()
+    >>> wire = encode_frame({"a": 1}, b"first") + encode_frame({"a": 2}, b"second")
+    >>> [frame.payload for chunk in (wire[:3], wire[3:30], wire[30:]) for frame in decoder.feed(chunk)]
+    [b'first', b'second']
+    >>> decoder.finish()
+    >>> decoder.position, decoder.offset, decoder.buffered
+    (2, 41, 0)
+    """
+
+    __slots__ = (
+        "_at",
+        "_chunk",
+        "_error",
+        "_finished",
+        "_gather",
+        "_head",
+        "_header_size",
+        "_index",
+        "_layout",
+        "_max_frame",
+        "_max_header",
+        "_missing",
+        "_offset",
+        "_parts",
+        "_peeked",
+        "_prefix",
+        "_total",
+        "_waiting",
+        "_words",
+    )
+
+    def __init__(self, limits: Limits | None = None, layout: Layout = LAYOUT) -> None:
+        if limits is None:
+            limits = _DEFAULT_LIMITS
+        self._max_frame = limits.frame
+        self._max_header = limits.header
+        self._layout = layout
+        self._prefix = 2 * layout.byte_length
+        self._words = _unpack if layout is LAYOUT else _words_of(layout)
+        self._chunk = b""  # the chunk being cut, and where in it the next frame begins
+        self._at = 0
+        self._waiting: deque[bytes] = deque()  # chunks fed before the reader was done with _chunk
+        self._index = 0
+        self._offset = 0  # of the next frame, from the beginning of the stream
+        # A frame that straddles chunks. _total is 0 until its length words are both known and sound.
+        self._head = bytearray()
+        self._total = 0
+        self._header_size = 0
+        self._parts: list[bytes | bytearray | memoryview] = []
+        self._gather: bytearray | None = None  # the last of _parts, if it is still being gathered
+        self._missing = 0  # payload bytes still to come; 0 while the head is incomplete
+        self._peeked: Frame | None = None
+        self._finished = False
+        self._error: FrameError | None = None
+
+    @property
+    def position(self) -> int:
+        """How many frames have been delivered."""
+        return self._index - (self._peeked is not None)
+
+    @property
+    def offset(self) -> int:
+        """How many bytes the delivered frames took: where the next one begins."""
+        return self._offset if self._peeked is None else self._peeked.offset
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes have been fed beyond `offset`."""
+        assembling = len(self._head)
+        if self._missing:
+            assembling = self._total - self._missing
+        peeked = 0 if self._peeked is None else self._offset - self._peeked.offset
+        return peeked + assembling + len(self._chunk) - self._at + sum(map(len, self._waiting))
+
+    def feed(self, chunk: BytesLike) -> Iterator[Frame]:
+        """Take a chunk, and iterate over the frames that are now whole.
+
+        What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a
+        `FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.
+        """
+        if self._finished:
+            raise RuntimeError("feed() after finish(): the stream was said to have ended")
+        if type(chunk) is not bytes:
+            chunk = _to_bytes(chunk)
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._at < len(self._chunk):
+            self._waiting.append(chunk)
+        elif 0 < len(chunk) < self._missing:  # deep inside a payload
+            self._keep(chunk)
+            return _NOTHING
+        else:
+            self._chunk = chunk
+            self._at = 0
+        return self._frames()
+
+    def next_frame(self) -> Frame | None:
+        """The next frame, or `None` if more bytes are needed. Raises as `feed` does."""
+        return next(self._frames(), None)
+
+    def finish(self) -> None:
+        """Say that no more bytes will come. Raises `TruncatedFrame` if a frame has begun and is not whole.
+
+        Whole frames not yet asked for can still be read with `next_frame`, which then raises in its turn.
+        """
+        self._finished = True
+        if self._peeked is None:
+            self._peeked = self.next_frame()
+
+    def _frames(self) -> Iterator[Frame]:
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._peeked is not None:
+            frame, self._peeked = self._peeked, None
+            yield frame
+        prefix, words, max_frame, max_header = self._prefix, self._words, self._max_frame, self._max_header
+        while True:
+            # Between two steps the reader may have fed or read elsewhere: nothing is remembered across a yield.
+            chunk, at = self._chunk, self._at
+            left = len(chunk) - at
+            if left >= prefix and not self._head:
+                total, header_size = words(chunk, at)
+                if prefix + header_size <= total <= left and total <= max_frame and header_size <= max_header:
+                    cut = at + prefix + header_size
+                    end = at + total
+                    frame = Frame(chunk[at + prefix : cut], chunk[cut:end], self._index, self._offset)
+                    self._at = end
+                    self._index += 1
+                    self._offset += total
+                    yield frame
+                    continue
+            if left:
+                straddler = self._assemble()
+                if straddler is not None:
+                    yield straddler
+            elif self._waiting:
+                self._chunk = self._waiting.popleft()
+                self._at = 0
+            else:
+                self._chunk = b""
+                self._at = 0
+                break
+        if self._finished and self._head:
+            self._truncated()
+
+    def _assemble(self) -> Frame | None:
+        """Move bytes of `_chunk` to the frame that straddles chunks; that frame, if they complete it."""
+        if not self._missing:
+            if not self._total:
+                self._take_head(self._prefix)
+                self._judge_lengths()
+                if not self._total:
+                    return None
+            whole_head = self._prefix + self._header_size
+            self._take_head(whole_head)
+            if len(self._head) < whole_head:
+                return None
+            self._missing = self._total - whole_head
+        chunk, at = self._chunk, self._at
+        if len(chunk) - at < self._missing:
+            self._keep(chunk if at == 0 else memoryview(chunk)[at:])
+            self._at = len(chunk)
+            return None
+        self._at = at + self._missing
+        self._parts.append(chunk if at == 0 and self._at == len(chunk) else memoryview(chunk)[at : self._at])
+        frame = Frame(bytes(self._head[self._prefix :]), b"".join(self._parts), self._index, self._offset)
+        self._index += 1
+        self._offset += self._total
+        self._head = bytearray()
+        self._parts = []
+        self._gather = None
+        self._total = self._missing = 0
+        return frame
+
+    def _take_head(self, size: int) -> None:
+        at = self._at
+        end = min(at + size - len(self._head), len(self._chunk))
+        self._head += memoryview(self._chunk)[at:end]
+        self._at = end
+
+    def _keep(self, part: bytes | memoryview) -> None:
+        self._missing -= len(part)
+        if len(part) >= _SMALL:
+            self._parts.append(part)
+            self._gather = None
+        elif self._gather is not None and len(self._gather) < _GATHERED:
+            self._gather += part
+        else:
+            self._gather = bytearray(part)
+            self._parts.append(self._gather)
+
+    def _judge_lengths(self) -> None:
+        """Judge the length words in `_head`, in field order, each as soon as its bytes are there."""
+        size, order, head, prefix = self._layout.byte_length, self._layout.byte_order, self._head, self._prefix
+        if len(head) < size:
+            return
+        total = int.from_bytes(head[:size], order)
+        if total < prefix:
+            self._fail(
+                InvalidLength(
+                    f"T is {total}, but a frame has at least {prefix} bytes{_cause(head, self._index)}",
+                    self._index,
+                    self._offset,
+                )
+            )
+        if total > self._max_frame:
+            self._fail(
+                FrameTooLarge(
+                    f"T is {total}, above the limit of {self._max_frame} bytes{_cause(head, self._index)}",
+                    self._index,
+                    self._offset,
+                )
+            )
+        if len(head) < prefix:
+            return
+        header_size = int.from_bytes(head[size:prefix], order)
+        if header_size > total - prefix:
+            self._fail(
+                InvalidLength(
+                    f"H is {header_size}, but T is {total} and leaves {total - prefix} bytes"
+                    f"{_cause(head, self._index)}",
+                    self._index,
+                    self._offset + size,
+                )
+            )
+        if header_size > self._max_header:
+            self._fail(
+                HeaderTooLarge(
+                    f"H is {header_size}, above the limit of {self._max_header} bytes",
+                    self._index,
+                    self._offset + size,
+                )
+            )
+        self._total = total
+        self._header_size = header_size
+
+    def _truncated(self) -> NoReturn:
+        held = self.buffered
+        of = f" of {self._total}" if self._total else ""
+        cause = "" if self._index else _cause(self._head, 0)
+        self._fail(
+            TruncatedFrame(f"the stream ended inside a frame, after {held}{of} bytes{cause}", self._index, self._offset)
+        )
+
+    def _fail(self, error: FrameError) -> NoReturn:
+        """Die: let go of what is held, so that a dead decoder costs nothing."""
+        self._error = error
+        self._chunk = b""
+        self._at = 0
+        self._waiting.clear()
+        self._parts = []
+        self._gather = None
+        raise error
+
+
+_DEFAULT_LIMITS: Final = Limits()
+
+_BEGINNINGS: Final = (
+    (b"\x1f\x8b", "gzip: was its Content-Encoding not undone?"),
+    (b"HTTP", "an HTTP response with its head still on?"),
+    (b"<", "an error page?"),
+    (b"RIFF", "a WAV file instead of frames?"),
+    (b"data", "server-sent events?"),
+    (b"even", "server-sent events?"),
+    (b"{", "JSON without frames?"),
+    (b"[", "JSON without frames?"),
+)
+
+
+def _cause(head: bytearray, index: int) -> str:
+    """The likely cause of a bad length word, to end its message with; empty where nothing suggests itself."""
+    if index:
+        return ": was the frame before it written with a wrong length, or were bytes lost?"
+    for beginning, cause in _BEGINNINGS:
+        if head.startswith(beginning):
+            return f": the stream starts with {bytes(head[:4])!r}, {cause}"
+    if all(0x20 <= byte < 0x7F for byte in head[:4]):
+        return f": the stream starts with {bytes(head[:4])!r}, text instead of frames?"
+    if head[:2] == b"\0\0" and any(head[2:4]):
+        return ": the other byte order?"
+    return ""

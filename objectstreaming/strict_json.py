@@ -1,0 +1,157 @@
+"""JSON as the specification means it (SPEC section 2.3): what frames' headers and the `json` coder's payloads are.
+
+RFC 8259 without its latitude: UTF-8 only and valid, no byte order mark, no NaN or Infinity, no lone surrogates, any
+integer (up to the interpreter's own limit of 4,300 digits), nesting bounded at `MAX_DEPTH`. The parsing is msgspec's;
+this room adds what msgspec leaves open.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from .errors import EncodeError
+
+__all__ = ["MAX_DEPTH", "Decoder", "InvalidJSON", "dumps", "loads", "loads_object"]
+
+T = TypeVar("T")
+
+MAX_DEPTH: Final = 100
+"""How deep arrays and objects may nest; the default of Protocol Buffers too, and under serde_json's 128."""
+
+# A text nested deeper than MAX_DEPTH has more bytes than this in brackets alone: shorter ones, so nearly every header,
+# need no look.
+_TOO_SHORT_TO_BE_DEEP: Final = 2 * MAX_DEPTH
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+class InvalidJSON(ValueError):
+    """Why a text is not the JSON that was asked for. Rooms above turn it into their own documented error."""
+
+
+def loads(data: bytes) -> Any:
+    """Any JSON value from UTF-8 bytes; `InvalidJSON` says what is wrong.
+
+    >>> loads(b'{"n": 18446744073709551617, "s": "e"}')
+    {'n': 18446744073709551617, 's': 'e'}
+    >>> loads(b'[NaN]')
+    Traceback (most recent call last):
+    objectstreaming.strict_json.InvalidJSON: JSON is malformed: invalid character (byte 1)
+    """
+    return _UNTYPED.decode(data)
+
+
+def loads_object(data: bytes) -> dict[str, Any]:
+    """A JSON object: what a header must be.
+
+    >>> loads_object(b'[1]')
+    Traceback (most recent call last):
+    objectstreaming.strict_json.InvalidJSON: Expected `object`, got `array`
+    """
+    return _OBJECT.decode(data)
+
+
+class Decoder(Generic[T]):
+    """Decodes JSON straight into `type`: a dataclass, `msgspec.Struct`, `TypedDict`, `dict`, `list[int]`, ...
+
+    >>> Decoder(dict[str, int]).decode(b'{"a": 1}')
+    {'a': 1}
+    >>> Decoder(dict[str, int]).decode(b'{"a": "x"}')
+    Traceback (most recent call last):
+    objectstreaming.strict_json.InvalidJSON: Expected `int`, got `str` - at `$[...]`
+    """
+
+    def __init__(self, type: Any) -> None:
+        self.type = type
+        self._decode = msgspec.json.Decoder(type).decode
+        # Where a type does not name a member, msgspec skips its bytes without checking their UTF-8.
+        self._skips_members = type is not Any and type is not dict
+
+    def decode(self, data: bytes) -> T:
+        """`data` as a `T`; `InvalidJSON` if it is not JSON, or not of that type."""
+        try:
+            if self._skips_members and not data.isascii():
+                data.decode()
+            value: T = self._decode(data)
+        except msgspec.MsgspecError as error:
+            raise InvalidJSON(_explain(data, str(error))) from None
+        except UnicodeDecodeError as error:
+            raise InvalidJSON(f"not UTF-8: {error.reason}") from None
+        except RecursionError:
+            raise InvalidJSON(_TOO_DEEP) from None
+        if len(data) > _TOO_SHORT_TO_BE_DEEP:
+            _check_depth(data)
+        return value
+
+
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
+_UNTYPED: Final[Decoder[Any]] = Decoder(Any)
+_OBJECT: Final[Decoder[dict[str, Any]]] = Decoder(dict)
+
+
+def _explain(data: bytes, reason: str) -> str:
+    if not data:
+        return "empty, where JSON is expected"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "it begins with a byte order mark, which JSON forbids"
+    return reason
+
+
+def _check_depth(data: bytes) -> None:
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
+    import numpy  # here, because it takes as long to import as all the rest
+
+    brackets = numpy.frombuffer(_STRING.sub(b"", data).translate(None, _NOT_BRACKETS), numpy.uint8)
+    # '[' is 0x5b, ']' 0x5d, '{' 0x7b, '}' 0x7d: bit 2 tells closing from opening.
+    depth = numpy.cumsum(numpy.where(brackets & 4, -1, 1).astype(numpy.int32))
+    if depth.size and int(depth.max()) > MAX_DEPTH:
+        raise InvalidJSON(_TOO_DEEP)
+
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON of plain values, dataclasses, Structs; `EncodeError` for what JSON cannot say.
+
+    >>> dumps({"a": [1, "é", None]}).decode()
+    '{"a":[1,"é",null]}'
+    >>> dumps({"a": [1.5, float("nan")]})
+    Traceback (most recent call last):
+    objectstreaming.errors.EncodeError: nan is not JSON (at $["a"][1]); send null or a string instead
+    """
+    try:
+        data = _encoder.encode(value)
+    except UnicodeEncodeError as error:
+        raise EncodeError(f"a string holds a lone surrogate, which UTF-8 cannot carry: {error.object!r:.60}") from None
+    except RecursionError:
+        raise EncodeError("too deeply nested for JSON, or it contains itself") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EncodeError(f"not JSON: {error}") from None
+    # msgspec writes NaN and Infinity as null: where a null went out, look whether it was one.
+    if b"null" in data:
+        _refuse_non_finite(msgspec.to_builtins(value))
+    if len(data) > _TOO_SHORT_TO_BE_DEEP:
+        try:
+            _check_depth(data)
+        except InvalidJSON as error:
+            raise EncodeError(f"{error}: receivers refuse it") from None
+    return data
+
+
+def _refuse_non_finite(value: Any) -> None:
+    stack = [(value, "$")]
+    while stack:
+        item, path = stack.pop()
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                raise EncodeError(f"{item!r} is not JSON (at {path}); send null or a string instead")
+        elif isinstance(item, dict):
+            stack.extend((member, f'{path}["{key}"]') for key, member in item.items())
+        elif isinstance(item, list | tuple):
+            stack.extend((member, f"{path}[{position}]") for position, member in enumerate(item))
