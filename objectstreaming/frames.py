@@ -278,8 +278,6 @@ def split_frame(data: BytesLike, *, layout: Layout = LAYOUT) -> tuple[Frame, int
 
 
 def _to_bytes(chunk: BytesLike) -> bytes:
-    if type(chunk) is bytes:
-        return chunk
     if isinstance(chunk, int | str):  # bytes(5) would be five zero bytes
         raise TypeError(f"a chunk is bytes-like, not {type(chunk).__name__}")
     return bytes(memoryview(chunk))
@@ -385,7 +383,7 @@ class FrameDecoder:
             chunk = _to_bytes(chunk)
         if self._error is not None:
             raise self._error.with_traceback(None)
-        if self._at < len(self._chunk):
+        if self._at < len(self._chunk) or self._waiting:
             self._waiting.append(chunk)
         elif 0 < len(chunk) < self._missing:  # deep inside a payload
             self._keep(chunk)
@@ -549,8 +547,10 @@ class FrameDecoder:
         self._chunk = b""
         self._at = 0
         self._waiting.clear()
+        self._head = bytearray()
         self._parts = []
         self._gather = None
+        self._missing = 0
         raise error
 
 

@@ -78,7 +78,9 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
 def _name(wanted: Any) -> str:
     if wanted is Any:
         return "JSON"
-    return "a JSON object" if wanted is dict else getattr(wanted, "__name__", str(wanted))
+    if wanted is dict:
+        return "a JSON object"
+    return wanted.__name__ if isinstance(wanted, type) else str(wanted)
 
 
 class AnbJsonStreamCoder:

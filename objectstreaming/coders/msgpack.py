@@ -41,7 +41,7 @@ class MsgpackCoder(Coder[Mapping[str, Any], Any]):
     def register(
         self, code: int, type: type, to_bytes: Callable[[Any], bytes], from_bytes: Callable[[bytes], Any]
     ) -> None:
-        """Let objects of exactly `type` travel as extension type `code`."""
+        """Let objects of exactly `type`, a type that MessagePack has not, travel as extension type `code`."""
         if code not in range(128):
             raise ValueError(f"an application's extension codes are 0 to 127, not {code}")
         self._packers[type] = (code, to_bytes)
@@ -49,7 +49,7 @@ class MsgpackCoder(Coder[Mapping[str, Any], Any]):
 
     def encode(self, header: Mapping[str, Any], payload: Any) -> bytes:
         try:
-            data = msgpack.packb(payload, default=self._pack_extension, strict_types=True, datetime=True)
+            data = msgpack.packb(payload, default=self._pack_extension, datetime=True)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EncodeError(f"not MessagePack: {error}") from None
         return encode_frame(header, data)
@@ -65,8 +65,6 @@ class MsgpackCoder(Coder[Mapping[str, Any], Any]):
         return header, value
 
     def _pack_extension(self, value: Any) -> Any:
-        if isinstance(value, tuple):  # strict_types sends tuples here; MessagePack, like JSON, knows arrays only
-            return list(value)
         try:
             code, to_bytes = self._packers[type(value)]
         except KeyError:

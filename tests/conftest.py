@@ -1,0 +1,25 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def needs(*programs: str) -> None:
+    """Skip, loudly, where a program is missing; fail where nothing may be missing (CI=true).
+
+    Use as `from conftest import needs` and call it at the top of a test or fixture.
+    """
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(f"missing on a machine that must have it: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"MISSING PROGRAM: {', '.join(missing)}; install it to run this test")
