@@ -1,0 +1,60 @@
+# make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
+# make test    every gate and every test, of every language whose toolchain is there
+# make format  what the formatters would have it be
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
+SOURCES := objectstreaming object_streaming wav_streaming tests spec examples
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types python conformance format clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is wanted, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	@command -v espeak-ng >/dev/null || command -v flite >/dev/null || tests/programs espeak-ng
+	$(BIN)/objectstreaming demo
+
+test: programs lint types python conformance
+	@echo "make test: all gates passed"
+
+.PHONY: programs
+programs:
+	tests/programs espeak-ng flite chromium
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+# The whole suite on the pure codec, with branch coverage of the codec's rooms, doctests and README included.
+python: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report= --durations=10
+	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
+
+conformance: $(VENV)/.dev
+	$(BIN)/objectstreaming conformance --all
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
