@@ -16,14 +16,16 @@ below; only one that it refuses, or that has members this version does not know,
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, overload
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from objectstreaming import strict_json
 from objectstreaming.coders import Coder, OrderCheck
 from objectstreaming.errors import EncodeError, InvalidHeader, PayloadError, ProtocolError
 from objectstreaming.frames import BytesLike, Frame, Layout, encode_frame, split_frame
@@ -285,13 +287,8 @@ def _from_anything(value: Any) -> TALAudio:
     return TALAudio.from_dict(value)
 
 
-def _read_header(frame: Frame) -> TALAudio:
-    try:
-        tal = _decode(frame.header_bytes)
-        if tal.bitDepth == (16 if tal.audioType == "int16" else 32) and tal._extra is UNSET:
-            return tal
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        pass
+def _read_members(frame: Frame) -> TALAudio:
+    """The header, member by member: for those that C refused, or that have members beside the ten."""
     tal = _from_members(frame.header)  # raises InvalidHeader if it is not a JSON object
     complaint = _complaint(tal)
     if complaint:
@@ -299,14 +296,13 @@ def _read_header(frame: Frame) -> TALAudio:
     return tal
 
 
-def _check_payload(frame: Frame, block_align: int) -> None:
-    if len(frame.payload) % block_align:
-        raise PayloadError(
-            f"{len(frame.payload)} bytes are not whole sample frames of {block_align} bytes: "
-            "was the PCM cut between its bytes?",
-            frame.index,
-            frame.offset,
-        )
+def _refuse_payload(frame: Frame, tal: TALAudio) -> NoReturn:
+    raise PayloadError(
+        f"{len(frame.payload)} bytes are not whole sample frames of {tal.block_align} bytes (bitDepth {tal.bitDepth}, "
+        f"channels {tal.channels}): was the PCM cut inside one?",
+        frame.index,
+        frame.offset,
+    )
 
 
 # A memoryview's formats: bytes, and samples as they are on the wire, of which the unmarked are the machine's own.
@@ -380,26 +376,52 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
     def __init__(self: TALCoder[Samples], *, samples: Literal[True]) -> None: ...
     def __init__(self, *, samples: bool = False) -> None:
         self._samples = samples
+        self._known = (b"nothing yet", 11, 0)
 
     def encode(self, header: TALAudio, payload: P | BytesLike) -> bytes:
+        known, known_size, block_align = self._known
+        try:
+            header_bytes = _encode(header)
+            # The five members that are the same in a whole stream stand first: once they have been judged, they are
+            # known again by their JSON, which is quicker than looking at each.
+            if not (
+                header_bytes[:known_size] == known
+                and type(header.answer) is str
+                and type(header.url) is str
+                and type(header.sign) is int
+                and 0 < header.sign <= 3
+                and type(header.order) is int
+                and 0 < header.order <= MAX_ORDER
+                and header._extra is UNSET
+            ):
+                header_bytes = self._judge(header, header_bytes)
+                block_align = header.block_align
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EncodeError(_complaint(header) or _reason(error)) from None
+        if type(payload) is bytes and len(payload) < _LARGE and not len(payload) % block_align:
+            size = len(header_bytes)
+            return _pack(8 + size + len(payload), size) + header_bytes + payload
+        return encode_frame(header_bytes, _to_pcm(header, payload))
+
+    def _judge(self, header: TALAudio, header_bytes: bytes) -> bytes:
         complaint = _complaint(header)
         if complaint:
             raise EncodeError(complaint)
-        if header._extra is not UNSET:
-            return encode_frame(header.to_dict(), _to_pcm(header, payload))
-        try:
-            header_bytes = _encode(header)
-        except UnicodeEncodeError:
-            raise EncodeError(_SURROGATE) from None
-        if type(payload) is bytes and not len(payload) % header.block_align:
-            return bytes(Frame(header_bytes, payload))
-        return encode_frame(header_bytes, _to_pcm(header, payload))
+        known = header_bytes[: header_bytes.index(_QUESTION) + len(_QUESTION)]
+        self._known = known, len(known), header.block_align  # in one go: threads may share a coder
+        return header_bytes if header._extra is UNSET else strict_json.dumps(header.to_dict())
 
     def decode(self, frame: Frame) -> tuple[TALAudio, P]:
-        tal = _read_header(frame)
+        try:
+            tal = _decode(frame.header_bytes)
+            sound = tal.bitDepth == (16 if tal.audioType == "int16" else 32) and tal._extra is UNSET
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            sound = False
+        if not sound:
+            tal = _read_members(frame)
         payload: Any = frame.payload
-        if len(payload) % ((2 if tal.bitDepth == 16 else 4) * tal.channels):
-            _check_payload(frame, tal.block_align)
+        if len(payload) % (tal.bitDepth // 8 * tal.channels):
+            _refuse_payload(frame, tal)
         if self._samples:
             import numpy
 
@@ -435,7 +457,16 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
         return check
 
 
-_SURROGATE: Final = "a text holds a lone surrogate, which UTF-8 cannot carry"
+_pack: Final = struct.Struct("<II").pack
+_LARGE: Final = 1 << 31  # beyond it T may not fit its word: encode_frame judges
+_QUESTION: Final = b',"question":"'  # a quote within a string is \\", so nothing before the member looks like this
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return f"a text holds a lone surrogate, which UTF-8 cannot carry: {error.object!r:.60}"
+    return str(error)
+
 
 # ------------------------------------------------------------------------------------------------ the original's calls
 
@@ -477,6 +508,7 @@ def tal_decoder(data: BytesLike, byte_length: int = 4) -> tuple[tuple[dict[str, 
     if found is None:
         return None
     frame, end = found
-    tal = _read_header(frame)
-    _check_payload(frame, tal.block_align)
+    tal = _read_members(frame)
+    if len(frame.payload) % tal.block_align:
+        _refuse_payload(frame, tal)
     return (frame.header, frame.payload), data[end:]
