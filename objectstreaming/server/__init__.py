@@ -1,0 +1,23 @@
+"""Frames over HTTP with FastAPI or Starlette (the extra `server`).
+
+`FrameResponse` streams a source of messages; `read_messages` reads a request's body as one; `negotiate` tells which
+stream a client can read; `install_error_handlers` makes errors before the first frame real HTTP errors.
+"""
+
+from .body import RequestBody, read_messages
+from .negotiation import Negotiated, negotiate
+from .problems import RequestError, install_error_handlers, problem_response
+from .response import FrameResponse, ResponseAborted, end_streams
+
+__all__ = [
+    "FrameResponse",
+    "Negotiated",
+    "RequestBody",
+    "RequestError",
+    "ResponseAborted",
+    "end_streams",
+    "install_error_handlers",
+    "negotiate",
+    "problem_response",
+    "read_messages",
+]

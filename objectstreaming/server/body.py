@@ -1,0 +1,184 @@
+"""A request's body, read as a stream of messages: incrementally, and never more than it may be.
+
+**Two readers of one connection.** A response learns from `receive` that its client has left; a source that reads the
+request's body needs the very same calls. So both go through the request's `Inbox`, which makes them one at a time: the
+response reads ahead into it, `AHEAD` bytes and a chunk at most, until it learns that the client has left; the source
+takes the chunks out. Where the inbox is full, nobody listens until the source has taken from it: an unread body hides
+what comes after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, NoReturn, TypeVar
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope
+
+from ..coders import Coder
+from ..errors import StreamError
+from ..frames import Limits, MiB
+from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
+from .negotiation import parse_media_type
+from .problems import BODY_ERRORS, RequestError, request_error
+
+__all__ = ["MAX_BODY", "Inbox", "RequestBody", "read_messages"]
+
+H = TypeVar("H")
+P = TypeVar("P")
+
+MAX_BODY: Final = 64 * MiB
+"""Bytes that a body may have by default: 35 minutes of 16 kHz mono int16."""
+
+AHEAD: Final = 64 * 1024
+
+_KEY: Final = "objectstreaming.body"
+
+
+class Inbox:
+    """What one request's `receive` gives, for its two readers. Each request has one, made by whoever is first."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._receiving = asyncio.Lock()
+        self._taken = asyncio.Event()
+        self._chunks: deque[bytes] = deque()
+        self._held = 0
+        self._ended = False  # the last byte of the body has been received
+        self._left = False
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive) -> Inbox:
+        """The inbox of a request."""
+        inbox = scope.get(_KEY)
+        if not isinstance(inbox, cls):
+            inbox = scope[_KEY] = cls(receive)
+        return inbox
+
+    async def chunk(self) -> bytes:
+        """The next bytes of the body; `b""` after the last. Raises `StreamError("canceled")` if the client leaves."""
+        while not self._chunks:
+            if self._ended:
+                return b""
+            if self._left:
+                raise StreamError("canceled", "the client left before its body was whole")
+            await self._receive_one(lambda: not self._chunks and not self._ended)
+        chunk = self._chunks.popleft()
+        self._held -= len(chunk)
+        self._taken.set()
+        return chunk
+
+    async def wait_until_left(self) -> None:
+        """Read ahead of the other reader, until the client leaves."""
+        while not self._left:
+            if self._held < AHEAD:
+                await self._receive_one(lambda: self._held < AHEAD)
+            else:
+                self._taken.clear()
+                await self._taken.wait()
+
+    async def _receive_one(self, wanted: Callable[[], bool]) -> None:
+        """Take one message, unless it is no longer wanted, because the other reader had its turn first."""
+        async with self._receiving:
+            if self._left or not wanted():
+                return
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._left = True
+                return
+            chunk = message.get("body", b"")
+            if chunk and not self._ended:
+                self._chunks.append(chunk)
+                self._held += len(chunk)
+            if not message.get("more_body", False):
+                self._ended = True
+
+
+class RequestBody:
+    """The chunks of a request's body as they come, `max_body` bytes of them at most.
+
+    Take it instead of `request.stream()` in whatever feeds a `FrameResponse`. Raises `RequestError` 413 when there are
+    too many bytes, before the first if Content-Length says so, and `StreamError("canceled")` if the client leaves.
+    """
+
+    def __init__(self, request: Request, *, max_body: int = MAX_BODY) -> None:
+        self._request = request
+        self._max_body = max_body
+        self._inbox = Inbox.of(request.scope, request.receive)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = self._request.headers.get("content-length", "0")
+        if length.isdecimal() and (len(length) > 18 or int(length) > self._max_body):
+            self._refuse()
+        if self._request._stream_consumed or hasattr(self._request, "_body"):
+            body = await self._request.body()  # the framework has read it, to look for a model or a form
+            if len(body) > self._max_body:
+                self._refuse()
+            if body:
+                yield body
+            return
+        size = 0
+        while chunk := await self._inbox.chunk():
+            size += len(chunk)
+            if size > self._max_body:
+                self._refuse()
+            yield chunk
+
+    def _refuse(self) -> NoReturn:
+        raise RequestError(413, "resource_exhausted", f"the body is larger than {self._max_body} bytes")
+
+
+async def read_messages(
+    request: Request,
+    coder: Coder[H, P],
+    *,
+    limits: Limits | None = None,
+    max_body: int = MAX_BODY,
+) -> AsyncIterator[tuple[H, P]]:
+    """The messages in a request's body, each as soon as it is there, while the client still sends.
+
+    The body is `application/octet-stream`, a plain stream, or `application/vnd.objectstreaming;v=1`, which must have
+    its end; a body without a Content-Type is taken for plain. Raises `RequestError`: 415 for any other type, version,
+    coder or a Content-Encoding; 413 for more than `max_body` bytes, or a frame beyond `limits`; 400 for bytes that are
+    no such stream, with what is wrong and where. All are `StreamError`s: before the response they become its status
+    (`install_error_handlers`), in the source of a `FrameResponse` they become that stream's error.
+
+        @app.post("/echo")
+        async def echo(request: Request) -> FrameResponse:
+            return FrameResponse(read_messages(request, JsonCoder()), coder=JsonCoder())
+    """
+    decoder = StreamDecoder(coder, limits=limits, require_end=_promises_end(request, coder.name))
+    try:
+        async for chunk in RequestBody(request, max_body=max_body):
+            for message in decoder.feed(chunk):
+                yield message
+        decoder.finish()
+    except BODY_ERRORS as error:
+        raise request_error(error) from None
+
+
+def _promises_end(request: Request, coder: str) -> bool | None:
+    """Whether the body's Content-Type is that of version 1. Raises `RequestError` 415 for what cannot be read here."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise _unsupported(f"Content-Encoding {encoding!r:.80} is not undone here; send the frames as they are")
+    value = request.headers.get("content-type")
+    if value is None:
+        return None
+    sent = parse_media_type(value)
+    if sent is None or sent.name not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
+        raise _unsupported(f"Content-Type {value!r:.80} is no stream of frames; send {PLAIN_MEDIA_TYPE}")
+    if sent.name == PLAIN_MEDIA_TYPE:
+        return None
+    if sent.parameters.get("v", str(VERSION)) != str(VERSION):
+        raise _unsupported(f"version {sent.parameters['v']!r:.20} is not known here; this server reads {VERSION}")
+    if sent.parameters.get("coder", coder) != coder:
+        raise _unsupported(f"coder {sent.parameters['coder']!r:.40} is not read here; this endpoint reads {coder}")
+    return True
+
+
+def _unsupported(message: str) -> RequestError:
+    details: dict[str, Any] = {"accept": [f"{MEDIA_TYPE};v={VERSION}", PLAIN_MEDIA_TYPE]}
+    return RequestError(415, "invalid_argument", message, details)

@@ -1,0 +1,150 @@
+"""What the client can read: the Accept header, and the answer to it (SPEC section 3.1; RFC 9110 section 12.5.1).
+
+A server speaks version 1 only to those who ask for its type by name; `*/*` and `application/*` mean the plain stream,
+for whoever wrote them knows nothing of control frames. Of two acceptable types the client's higher `q` wins, and
+version 1 where they are equal.
+
+    application/vnd.objectstreaming;v=1                            version 1
+    application/vnd.objectstreaming;v=1, application/octet-stream;q=0.5   version 1
+    application/octet-stream, */*, nothing at all                  plain
+    application/vnd.objectstreaming;v=2, */*;q=0.1                 plain
+    application/vnd.objectstreaming;v=1;coder=tal                  406, where the stream's coder is json
+    text/html                                                      406
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from starlette.requests import HTTPConnection
+
+from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION
+from .problems import RequestError
+
+__all__ = ["Negotiated", "negotiate", "parse_media_type"]
+
+
+class Negotiated(NamedTuple):
+    """What to answer with: `version` 1, or `None` for a plain stream, and the coder's name."""
+
+    version: int | None
+    coder: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type of the response."""
+        if self.version is None:
+            return PLAIN_MEDIA_TYPE
+        coder = "" if self.coder is None else f";coder={self.coder}"
+        return f"{MEDIA_TYPE};v={self.version}{coder}"
+
+
+class MediaType(NamedTuple):
+    """A media type or range: lower-case `name`, and its parameters, their names in lower case too."""
+
+    name: str
+    parameters: dict[str, str]
+
+
+def negotiate(request: HTTPConnection | str | None, coder: str | None = None) -> Negotiated:
+    """The stream that suits a request, or the value of its Accept header; `coder` is the name of the stream's coder.
+
+    `None` for `coder` leaves the `coder=` parameter out of account. Raises `RequestError` with status 406 if the
+    client accepts neither version 1 nor a plain stream.
+
+    >>> negotiate("application/vnd.objectstreaming;v=1, application/octet-stream;q=0.5", "json").media_type
+    'application/vnd.objectstreaming;v=1;coder=json'
+    >>> negotiate("*/*", "json").media_type
+    'application/octet-stream'
+    >>> negotiate("text/html", "json")
+    Traceback (most recent call last):
+    objectstreaming.server.problems.RequestError: invalid_argument: this endpoint answers with \
+application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Accept names neither
+    """
+    accept = ", ".join(request.headers.getlist("accept")) if isinstance(request, HTTPConnection) else request
+    ranges = list(_parse_accept(accept or ""))
+    if not ranges:  # none sent, or nothing in it that means anything: RFC 9110 lets the server choose
+        return Negotiated(None, coder)
+    framed = _quality_of_version_1(ranges, coder)
+    plain = _quality_of_plain(ranges)
+    if framed > 0 and framed >= plain:
+        return Negotiated(VERSION, coder)
+    if plain > 0:
+        return Negotiated(None, coder)
+    raise RequestError(
+        406,
+        "invalid_argument",
+        f"this endpoint answers with {Negotiated(VERSION, coder).media_type} or {PLAIN_MEDIA_TYPE}; "
+        "Accept names neither",
+    )
+
+
+def _quality_of_version_1(ranges: Iterable[tuple[MediaType, float]], coder: str | None) -> float:
+    """The q of the range that names version 1 most closely, by its parameters; 0 if none does."""
+    best, closest = 0.0, -1
+    for wanted, quality in ranges:
+        parameters = wanted.parameters
+        if wanted.name != MEDIA_TYPE or parameters.get("v", str(VERSION)) != str(VERSION):
+            continue
+        if coder is not None and parameters.get("coder", coder) != coder:
+            continue
+        close = ("v" in parameters) + ("coder" in parameters)
+        if close > closest:
+            best, closest = quality, close
+    return best
+
+
+def _quality_of_plain(ranges: Iterable[tuple[MediaType, float]]) -> float:
+    best, closest = 0.0, -1
+    for wanted, quality in ranges:
+        close = _PLAIN_RANGES.get(wanted.name, -1)
+        if close > closest:
+            best, closest = quality, close
+    return best
+
+
+_PLAIN_RANGES: Final = {"*/*": 0, "application/*": 1, PLAIN_MEDIA_TYPE: 2}
+
+# RFC 9110 sections 5.6.2, 5.6.4 and 5.6.6. One element of a list, then one parameter of it; neither can backtrack.
+_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*+")++')
+_TYPE: Final = re.compile(rf"[ \t]*+({_WORD}/{_WORD})[ \t]*+")
+_PARAMETER: Final = re.compile(rf';[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[^"\\]|\\.)*+)"))?[ \t]*+')
+_QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+def parse_media_type(value: str) -> MediaType | None:
+    """A media type with its parameters; `None` if it is not one.
+
+    >>> parse_media_type('Application/Vnd.objectstreaming; V="1";coder=json')
+    MediaType(name='application/vnd.objectstreaming', parameters={'v': '1', 'coder': 'json'})
+    >>> parse_media_type("frames, please") is None
+    True
+    """
+    head = _TYPE.match(value)
+    if head is None:
+        return None
+    parameters: dict[str, str] = {}
+    at = head.end()
+    while at < len(value):
+        found = _PARAMETER.match(value, at)
+        if found is None:
+            return None
+        name, token, quoted = found.groups()
+        if name is not None:
+            parameters[name.lower()] = token if token is not None else re.sub(r"\\(.)", r"\1", quoted)
+        at = found.end()
+    return MediaType(head[1].lower(), parameters)
+
+
+def _parse_accept(accept: str) -> Iterator[tuple[MediaType, float]]:
+    """Each media range with its q; what is malformed is passed over, as most servers do."""
+    for element in _ELEMENT.findall(accept):
+        wanted = parse_media_type(element)
+        if wanted is None:
+            continue
+        quality = wanted.parameters.pop("q", "1")
+        if _QUALITY.fullmatch(quality):
+            yield wanted, float(quality)

@@ -1,0 +1,111 @@
+"""Failures before the first frame: a real HTTP status with a small JSON body, `{"code", "message", "details"}`.
+
+The code is one of the sixteen of `StreamError`, the status the one that goes with it (`errors.HTTP_STATUS`, after the
+Connect protocol), so that a client learns the same from an early failure as from the `end` frame of a late one.
+Only what a `StreamError` says reaches the peer. Any other exception is a fault of the server: it is logged, and the
+peer is told `internal` and nothing more.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .. import strict_json
+from ..errors import (
+    EncodeError,
+    FrameError,
+    FrameTooLarge,
+    HeaderTooLarge,
+    PayloadError,
+    ProtocolError,
+    StreamError,
+    StreamIncomplete,
+    code_for_status,
+)
+
+__all__ = ["RequestError", "install_error_handlers", "problem_response"]
+
+logger: Final = logging.getLogger("objectstreaming.server")
+
+BODY_ERRORS: Final = (FrameError, PayloadError, ProtocolError, StreamIncomplete)
+"""What is wrong with bytes that a client sent: safe to tell it, for it is about its own bytes."""
+
+
+class RequestError(StreamError):
+    """A `StreamError` whose HTTP status is not the one its code stands for: 406, 413, 415.
+
+    >>> RequestError(415, "invalid_argument", "version 2 is not known here").http_status
+    415
+    """
+
+    def __init__(self, status: int, code: str, message: str = "", details: Any = None) -> None:
+        super().__init__(code, message, details)
+        self.args = (status, code, message, details)
+        self.status = status
+
+    @property
+    def http_status(self) -> int:
+        return self.status
+
+
+def public_error(error: BaseException) -> StreamError:
+    """What the peer may know of an exception. What it may not know is logged here, once, with its traceback."""
+    if isinstance(error, StreamError):
+        return error
+    if isinstance(error, HTTPException):  # raised for a client's eyes, so the client gets it
+        message = error.detail if isinstance(error.detail, str) else ""
+        return RequestError(error.status_code, code_for_status(error.status_code), message)
+    logger.error("a stream's source failed", exc_info=error)
+    return StreamError("internal", "internal error")
+
+
+def request_error(error: FrameError | PayloadError | ProtocolError | StreamIncomplete) -> RequestError:
+    """What is wrong with a request's body, as an error for its sender."""
+    if isinstance(error, FrameTooLarge | HeaderTooLarge):
+        return RequestError(413, "resource_exhausted", str(error))
+    return RequestError(400, "invalid_argument", str(error))
+
+
+def problem_response(error: StreamError) -> Response:
+    """The response that says `error`.
+
+    >>> response = problem_response(StreamError("not_found", "no such document"))
+    >>> response.status_code, response.body
+    (404, b'{"code":"not_found","message":"no such document"}')
+    """
+    problem = {"code": error.code, "message": error.message}
+    if error.details is not None:
+        problem["details"] = error.details
+    try:
+        body = strict_json.dumps(problem)
+    except EncodeError:
+        logger.exception("an error cannot be told: its message or details are not JSON")
+        body = strict_json.dumps({"code": error.code, "message": ""})
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return Response(body, status_code=error.http_status, headers=headers, media_type="application/json")
+
+
+def install_error_handlers(app: Starlette) -> None:
+    """Have a FastAPI or Starlette application answer a `StreamError`, or an error in a body's frames, as a problem.
+
+    Without it, such an error raised by an endpoint before it returns its response is a bare 500.
+
+    >>> from fastapi import FastAPI
+    >>> app = FastAPI()
+    >>> install_error_handlers(app)
+    """
+
+    async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, BODY_ERRORS):
+            error = request_error(error)
+        assert isinstance(error, StreamError)
+        return problem_response(error)
+
+    for kind in (StreamError, *BODY_ERRORS):
+        app.add_exception_handler(kind, answer)

@@ -1,0 +1,368 @@
+"""`FrameResponse`: a source of messages as the body of an HTTP response (SPEC section 3).
+
+**Theory of operation.** Three parties share one bell: the pump (`sources.py`), which rings it when the source has given
+something or has ended; the timers, of the heartbeat and of the longest a stream may live; and, in the task that the
+server runs the response in, the sender, which waits for the bell and then does what is due, in this order:
+
+    frames are there        send them all in one write, headers first if they are not out
+    the source has ended    before the headers: a problem with its real status, if it failed; else `end`
+    a heartbeat has passed  headers and `open` if they are not out; else, if nothing was sent for so long, `ping`
+
+A fourth listens for `http.disconnect` and cancels the sender, wherever it waits. However the sender ends, the source
+has been cancelled and closed before the response returns.
+
+**Failing late.** HTTP cannot take a 200 back. A client of version 1 is told in the `end` frame. For a plain client the
+connection is aborted, so that a cut answer does not look like a whole one: the source's exception leaves this response
+before the body was ended, and the server closes the connection inside a chunked body. Middleware can undo that:
+`BaseHTTPMiddleware` (every `@app.middleware("http")`) keeps the exception back until it has ended the body itself,
+cleanly. Therefore the failure is not only raised but also *sent*, as a body message whose body is no bytes: it passes
+such middleware as any other body does and makes the server itself fail where it writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import weakref
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+
+import anyio
+from starlette.background import BackgroundTask
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..coders import Coder
+from ..errors import EncodeError, ObjectStreamError, StreamError
+from ..frames import Limits
+from ..protocol import StreamEncoder
+from .body import Inbox
+from .negotiation import Negotiated, negotiate
+from .problems import RequestError, problem_response, public_error
+from .sources import BATCH, Source, Writer, pump_for
+
+__all__ = ["FrameResponse", "ResponseAborted", "end_streams"]
+
+H = TypeVar("H")
+P = TypeVar("P")
+
+Trailers: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]
+
+logger: Final = logging.getLogger("objectstreaming.server")
+
+FAREWELL: Final = 1.0
+"""Seconds that telling a client of the end may take when the server itself is being stopped."""
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store, no-transform",  # no-transform: no proxy may compress, and so gather, the stream
+    "Content-Encoding": "identity",  # the same to the application's own middleware
+    "X-Accel-Buffering": "no",  # nginx passes on what it gets as it gets it
+}
+
+
+class ResponseAborted(ObjectStreamError):
+    """A plain stream failed after its first byte: raised to the server, for it to abort the connection."""
+
+    code = "aborted"
+
+
+class FrameResponse(Response):
+    """A stream of frames, from a sync or async iterable of `(header, payload)`, `Frame` or bytes of frames.
+
+    `coder` encodes the messages. Clients that ask for version 1 get it, with a ping for each `heartbeat` seconds of
+    silence (`None`: none) and an `end`; others get the plain stream (`negotiation`). The status waits for the first
+    item, one heartbeat at most: a source that fails first gives a real 4xx or 5xx with a JSON problem. What the source
+    has ready goes out in one write; ahead of a slow client it runs by `batch` bytes, and then waits.
+
+    `trailers` go out with the `end`: a mapping, or a function called when the source has ended well. `metadata` goes
+    out with the `open`. `limits` are those that receivers keep to: a frame beyond them is an error of the source.
+    After `max_duration` seconds the stream ends with `deadline_exceeded`. `status_code`, `headers` and `background`
+    are those of any Starlette response, and apply once there is a first item.
+
+    In a source, raise `StreamError` to tell the client why; any other exception is logged and told as `internal`.
+
+    >>> from fastapi import FastAPI
+    >>> from objectstreaming import JsonCoder
+    >>> app = FastAPI()
+    >>> @app.get("/count")
+    ... async def count() -> FrameResponse:
+    ...     async def numbers():
+    ...         for n in range(3):
+    ...             yield {"status": "success"}, {"n": n}
+    ...     return FrameResponse(numbers(), coder=JsonCoder())
+    """
+
+    def __init__(
+        self,
+        source: Source[H, P],
+        *,
+        coder: Coder[H, P],
+        heartbeat: float | None = 15,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        trailers: Trailers | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        max_duration: float | None = None,
+        batch: int = BATCH,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        if not isinstance(source, AsyncIterable | Iterable) or isinstance(source, str | Mapping):
+            raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
+        for name, seconds in (("heartbeat", heartbeat), ("max_duration", max_duration)):
+            if seconds is not None and not 0 < seconds < math.inf:
+                raise ValueError(f"{name} is a positive number of seconds, or None, not {seconds!r}")
+        self.source = source
+        self.coder: Coder[Any, Any] = coder
+        self.heartbeat = heartbeat
+        self.trailers = trailers
+        self.metadata = metadata
+        self.limits = limits
+        self.max_duration = max_duration
+        self.batch = batch
+        self.status_code = status_code
+        self.background = background
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            negotiated = negotiate(HTTPConnection(scope), self.coder.name)
+        except RequestError as error:
+            await problem_response(error)(scope, receive, send)
+            return
+        self.headers["Content-Type"] = negotiated.media_type
+        self.headers.add_vary_header("Accept")
+        for name, value in _HEADERS.items():
+            self.headers[name] = value
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        succeeded = await _Exchange(self, negotiated, scope, receive, send).run()
+        if succeeded and self.background is not None:
+            await self.background()
+
+
+class _Exchange:
+    """One run of a `FrameResponse`: what its parties share."""
+
+    def __init__(
+        self, response: FrameResponse, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._response = response
+        self._framed = negotiated.version is not None
+        self._asgi = scope, receive, send
+        self._send = send
+        self._encoder: StreamEncoder[Any, Any] = StreamEncoder(
+            response.coder, negotiated.version, limits=response.limits
+        )
+        # Encoded first, because what comes after it, on whatever thread, may then be encoded in any order.
+        self._opening = b""
+        if self._framed:
+            self._opening = self._encoder.open(heartbeat=response.heartbeat, metadata=response.metadata)
+        self._writer = Writer(self._encoder, response.coder, response.limits)
+        self._bell = asyncio.Event()
+        self._pump = pump_for(response.source, self._writer, self._bell.set, response.batch)
+        self._inbox = Inbox.of(scope, receive)
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._sending = anyio.CancelScope()
+        self._started = False  # the headers are out
+        self._writing = False  # in send(): of what is being written, nobody knows how much is out
+        self._ended = False  # the last byte is out
+        self._failed_early = False
+        self._sent_at = self._loop.time()
+        self._beat = False
+        self._stopped: StreamError | None = None  # why the stream has to end, though its source has not
+
+    async def run(self) -> bool:
+        """Whether there was a stream, ended or left by the client; `False` after a problem."""
+        response = self._response
+        if response.heartbeat is not None:
+            self._set_timer("heartbeat", response.heartbeat, self._on_heartbeat)
+        if response.max_duration is not None:
+            expired = StreamError("deadline_exceeded", f"the stream took longer than {response.max_duration:g} s")
+            self._set_timer("duration", response.max_duration, self.stop, expired)
+        self._pump.start()
+        listener = self._loop.create_task(self._listen())
+        _running.add(self)
+        try:
+            with self._sending:
+                await self._stream()
+            if self._stopped is not None and not self._ended:  # the client takes nothing any more
+                raise ResponseAborted(f"the stream was given up: {self._stopped}")
+        except OSError:
+            pass  # what servers may raise from send() when the client has left (ASGI 2.4)
+        except asyncio.CancelledError:
+            await self._say_farewell()
+            raise
+        finally:
+            _running.discard(self)
+            for timer in self._timers.values():
+                timer.cancel()
+            listener.cancel()
+            self._pump.stop()
+            with anyio.CancelScope(shield=True):
+                await self._pump.closed()
+        return not self._failed_early
+
+    def stop(self, why: StreamError) -> None:
+        """End the stream with an error, after what is ready. A client that takes nothing is waited for no longer."""
+        self._stopped = why
+        self._bell.set()
+        self._set_timer("farewell", FAREWELL, self._sending.cancel)
+
+    def stop_from_anywhere(self, why: StreamError) -> None:
+        """`stop`, from another thread or a signal handler."""
+        self._loop.call_soon_threadsafe(self.stop, why)
+
+    # ------------------------------------------------------------------------------------------- the sender
+
+    async def _stream(self) -> None:
+        pump, bell = self._pump, self._bell
+        while True:
+            if self._stopped is not None:
+                pump.stop()
+            over = pump.finished or self._stopped is not None
+            batch = pump.take()
+            if over and not pump.held:
+                await self._finish(batch, self._stopped or pump.error)
+                return
+            if batch:
+                await self._write(batch)
+                # send() need not wait for anything: without this, a fast source on a thread would have the loop.
+                await asyncio.sleep(0)
+            elif self._beat:
+                self._beat = False
+                await self._write(self._encoder.ping() if self._framed and self._started else b"")
+            else:
+                await bell.wait()
+                bell.clear()
+
+    async def _write(self, data: bytes, more: bool = True) -> None:
+        self._writing = True
+        if not self._started:
+            self._started = True
+            data = self._opening + data
+            response = self._response
+            await self._send(
+                {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+            )
+        if data or not more:
+            self._ended = not more
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        self._writing = False
+        self._sent_at = self._loop.time()
+
+    async def _finish(self, batch: bytes, error: BaseException | None) -> None:
+        """Send the last frames and the end, or what the failure calls for."""
+        if error is None:
+            try:
+                await self._write(batch + self._end(), more=False)
+                return
+            except EncodeError as caught:  # nothing has been written: the trailers are not JSON
+                error = caught
+        told = public_error(error)
+        if not self._started and not batch:
+            self._failed_early = self._ended = True
+            await problem_response(told)(*self._asgi)
+        elif self._framed:
+            await self._write(batch + self._end_with(told), more=False)
+        else:
+            if batch:
+                await self._write(batch)
+            await self._abort(told)
+
+    def _end(self) -> bytes:
+        trailers = self._response.trailers
+        if callable(trailers):
+            trailers = trailers()
+        if trailers is None:
+            trailers = self._writer.trailers
+        return self._encoder.end(trailers=trailers or None) if self._framed else b""
+
+    def _end_with(self, error: StreamError) -> bytes:
+        try:
+            return self._encoder.end(error=error)
+        except EncodeError:
+            logger.exception("an error cannot be told: its message or details are not JSON")
+            return self._encoder.end(error=StreamError(error.code))
+
+    async def _abort(self, error: StreamError) -> NoReturn:
+        why = f"the connection is aborted, a plain stream cannot say that it failed: {error}"
+        await self._send({"type": "http.response.body", "body": _Unwritable(why), "more_body": True})
+        raise ResponseAborted(why)
+
+    async def _say_farewell(self) -> None:
+        """The server, or the middleware around us, cancels the response: say so, if that can be said at once."""
+        if self._ended or self._writing or (self._started and not self._framed):
+            return
+        self._pump.stop()
+        ready = []
+        while batch := self._pump.take():
+            ready.append(batch)
+        with anyio.move_on_after(FAREWELL, shield=True), contextlib.suppress(Exception):
+            await self._finish(b"".join(ready), SHUTTING_DOWN)
+
+    # ------------------------------------------------------------------------------------------- the others
+
+    async def _listen(self) -> None:
+        try:
+            await self._inbox.wait_until_left()
+        except Exception:
+            logger.exception("the server cannot tell whether the client is there; it is taken to have left")
+        self._sending.cancel()
+
+    def _on_heartbeat(self) -> None:
+        heartbeat = self._response.heartbeat
+        assert heartbeat is not None
+        silent = self._loop.time() - self._sent_at
+        # A timer may fire a clock tick early; and while a write waits for its reader, there is nothing to prove to it.
+        if silent >= 0.999 * heartbeat:
+            silent = 0.0
+            if not self._writing:
+                self._beat = True
+                self._bell.set()
+        self._set_timer("heartbeat", heartbeat - silent, self._on_heartbeat)
+
+    def _set_timer(self, name: str, seconds: float, function: Callable[..., object], *args: Any) -> None:
+        self._timers[name] = self._loop.call_later(seconds, function, *args)
+
+
+class _Unwritable:
+    """A body that no server can write: `ResponseAborted` comes out where one tries to."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        raise ResponseAborted(self._why)
+
+    def __bytes__(self) -> bytes:
+        raise ResponseAborted(self._why)
+
+
+SHUTTING_DOWN: Final = StreamError("unavailable", "the server is shutting down")
+
+_running: Final[weakref.WeakSet[_Exchange]] = weakref.WeakSet()
+
+
+def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
+    """End every running `FrameResponse` of this process with an error; how many there were.
+
+    For a server's shutdown: uvicorn waits for the streams that run, and endless ones would keep it waiting.
+    May be called from any thread.
+
+    >>> end_streams()
+    0
+    """
+    running = list(_running)
+    for exchange in running:
+        exchange.stop_from_anywhere(why)
+    return len(running)
