@@ -122,7 +122,7 @@ _pack: Final = struct.Struct("<II").pack
 _unpack: Final = struct.Struct("<II").unpack_from
 
 
-class Frame:
+class Frame(msgspec.Struct, eq=False, gc=False):
     """One frame: `header_bytes` and `payload` as they were on the wire; `header` parsed on first use and kept.
 
     `index` and `offset` tell where the frame stood in its stream (0, 0 for a loose one); two frames are equal if
@@ -133,28 +133,23 @@ class Frame:
     ({'a': 1}, b'xy', 18)
     """
 
-    __slots__ = ("_header", "header_bytes", "index", "offset", "payload")
-
-    _header: dict[str, Any]
-
-    def __init__(self, header_bytes: bytes, payload: bytes = b"", index: int = 0, offset: int = 0) -> None:
-        self.header_bytes = header_bytes
-        self.payload = payload
-        self.index = index
-        self.offset = offset
+    # A Struct for speed alone: it is made five times as fast as an object with __slots__, and frames hold no cycles.
+    header_bytes: bytes
+    payload: bytes = b""
+    index: int = 0
+    offset: int = 0
+    _header: dict[str, Any] | None = None
 
     @property
     def header(self) -> dict[str, Any]:
         """The header as a dict. Raises `InvalidHeader` if it is not one strict JSON object."""
-        try:
-            return self._header
-        except AttributeError:
-            pass
-        try:
-            self._header = strict_json.loads_object(self.header_bytes)
-        except strict_json.InvalidJSON as error:
-            raise InvalidHeader(f"the header is not a JSON object: {error}", self.index, self.offset) from None
-        return self._header
+        header = self._header
+        if header is None:
+            try:
+                header = self._header = strict_json.loads_object(self.header_bytes)
+            except strict_json.InvalidJSON as error:
+                raise InvalidHeader(f"the header is not a JSON object: {error}", self.index, self.offset) from None
+        return header
 
     def __bytes__(self) -> bytes:
         header, payload = self.header_bytes, self.payload
@@ -314,6 +309,7 @@ class FrameDecoder:
         "_gather",
         "_head",
         "_header_size",
+        "_in_payload",
         "_index",
         "_layout",
         "_max_frame",
@@ -347,7 +343,8 @@ class FrameDecoder:
         self._header_size = 0
         self._parts: list[bytes | bytearray | memoryview] = []
         self._gather: bytearray | None = None  # the last of _parts, if it is still being gathered
-        self._missing = 0  # payload bytes still to come; 0 while the head is incomplete
+        self._in_payload = False
+        self._missing = 0  # bytes to come before there is anything to decide: a length word, the header, the payload
         self._peeked: Frame | None = None
         self._finished = False
         self._error: FrameError | None = None
@@ -365,9 +362,7 @@ class FrameDecoder:
     @property
     def buffered(self) -> int:
         """How many bytes have been fed beyond `offset`."""
-        assembling = len(self._head)
-        if self._missing:
-            assembling = self._total - self._missing
+        assembling = self._total - self._missing if self._in_payload else len(self._head)
         peeked = 0 if self._peeked is None else self._offset - self._peeked.offset
         return peeked + assembling + len(self._chunk) - self._at + sum(map(len, self._waiting))
 
@@ -385,8 +380,12 @@ class FrameDecoder:
             raise self._error.with_traceback(None)
         if self._at < len(self._chunk) or self._waiting:
             self._waiting.append(chunk)
-        elif 0 < len(chunk) < self._missing:  # deep inside a payload
-            self._keep(chunk)
+        elif 0 < len(chunk) < self._missing:
+            if self._in_payload:
+                self._keep(chunk)
+            else:
+                self._head += chunk
+                self._missing -= len(chunk)
             return _NOTHING
         else:
             self._chunk = chunk
@@ -414,21 +413,27 @@ class FrameDecoder:
             yield frame
         prefix, words, max_frame, max_header = self._prefix, self._words, self._max_frame, self._max_header
         while True:
-            # Between two steps the reader may have fed or read elsewhere: nothing is remembered across a yield.
             chunk, at = self._chunk, self._at
-            left = len(chunk) - at
-            if left >= prefix and not self._head:
-                total, header_size = words(chunk, at)
-                if prefix + header_size <= total <= left and total <= max_frame and header_size <= max_header:
-                    cut = at + prefix + header_size
+            size = len(chunk)
+            if not self._head:
+                while size - at >= prefix:
+                    total, header_size = words(chunk, at)
                     end = at + total
+                    cut = at + prefix + header_size
+                    if not (cut <= end <= size and total <= max_frame and header_size <= max_header):
+                        break
                     frame = Frame(chunk[at + prefix : cut], chunk[cut:end], self._index, self._offset)
-                    self._at = end
                     self._index += 1
                     self._offset += total
+                    self._at = at = end
                     yield frame
-                    continue
-            if left:
+                    # The reader may have fed or read elsewhere in between.
+                    if self._at != at or self._chunk is not chunk:
+                        chunk, at = self._chunk, self._at
+                        size = len(chunk)
+                        if self._head:
+                            break
+            if at < size:
                 straddler = self._assemble()
                 if straddler is not None:
                     yield straddler
@@ -444,17 +449,21 @@ class FrameDecoder:
 
     def _assemble(self) -> Frame | None:
         """Move bytes of `_chunk` to the frame that straddles chunks; that frame, if they complete it."""
-        if not self._missing:
+        if not self._in_payload:
+            size, prefix = self._layout.byte_length, self._prefix
             if not self._total:
-                self._take_head(self._prefix)
-                self._judge_lengths()
-                if not self._total:
+                # In field order, each as soon as its bytes are there. T is judged on its own bytes alone.
+                if len(self._head) < size:
+                    if not self._take_head(size):
+                        return None
+                    self._judge_total()
+                if not self._take_head(prefix):
                     return None
-            whole_head = self._prefix + self._header_size
-            self._take_head(whole_head)
-            if len(self._head) < whole_head:
+                self._judge_header_size()
+            if not self._take_head(prefix + self._header_size):
                 return None
-            self._missing = self._total - whole_head
+            self._in_payload = True
+            self._missing = self._total - prefix - self._header_size
         chunk, at = self._chunk, self._at
         if len(chunk) - at < self._missing:
             self._keep(chunk if at == 0 else memoryview(chunk)[at:])
@@ -465,17 +474,27 @@ class FrameDecoder:
         frame = Frame(bytes(self._head[self._prefix :]), b"".join(self._parts), self._index, self._offset)
         self._index += 1
         self._offset += self._total
+        self._let_go()
+        return frame
+
+    def _let_go(self) -> None:
         self._head = bytearray()
         self._parts = []
         self._gather = None
+        self._in_payload = False
         self._total = self._missing = 0
-        return frame
 
-    def _take_head(self, size: int) -> None:
-        at = self._at
-        end = min(at + size - len(self._head), len(self._chunk))
-        self._head += memoryview(self._chunk)[at:end]
-        self._at = end
+    def _take_head(self, wanted: int) -> bool:
+        """Fill `_head` up to `wanted` bytes from the chunk; whether they are all there."""
+        missing = wanted - len(self._head)
+        if missing > 0:
+            at = self._at
+            end = min(at + missing, len(self._chunk))
+            self._head += memoryview(self._chunk)[at:end]
+            self._at = end
+            missing -= end - at
+            self._missing = missing
+        return missing <= 0
 
     def _keep(self, part: bytes | memoryview) -> None:
         self._missing -= len(part)
@@ -488,50 +507,41 @@ class FrameDecoder:
             self._gather = bytearray(part)
             self._parts.append(self._gather)
 
-    def _judge_lengths(self) -> None:
-        """Judge the length words in `_head`, in field order, each as soon as its bytes are there."""
-        size, order, head, prefix = self._layout.byte_length, self._layout.byte_order, self._head, self._prefix
-        if len(head) < size:
+    def _judge_total(self) -> None:
+        total = int.from_bytes(self._head, self._layout.byte_order)
+        if total < self._prefix:
+            error: FrameError = InvalidLength(
+                f"T is {total}, but a frame has at least {self._prefix} bytes{_cause(self._head, self._index)}",
+                self._index,
+                self._offset,
+            )
+        elif total > self._max_frame:
+            error = FrameTooLarge(
+                f"T is {total}, above the limit of {self._max_frame} bytes{_cause(self._head, self._index)}",
+                self._index,
+                self._offset,
+            )
+        else:
             return
-        total = int.from_bytes(head[:size], order)
-        if total < prefix:
+        self._fail(error)
+
+    def _judge_header_size(self) -> None:
+        total, header_size = self._words(self._head, 0)
+        offset = self._offset + self._layout.byte_length
+        left = total - self._prefix
+        if header_size > left:
             self._fail(
                 InvalidLength(
-                    f"T is {total}, but a frame has at least {prefix} bytes{_cause(head, self._index)}",
+                    f"H is {header_size}, but T is {total} and leaves {left} bytes{_cause(self._head, self._index)}",
                     self._index,
-                    self._offset,
-                )
-            )
-        if total > self._max_frame:
-            self._fail(
-                FrameTooLarge(
-                    f"T is {total}, above the limit of {self._max_frame} bytes{_cause(head, self._index)}",
-                    self._index,
-                    self._offset,
-                )
-            )
-        if len(head) < prefix:
-            return
-        header_size = int.from_bytes(head[size:prefix], order)
-        if header_size > total - prefix:
-            self._fail(
-                InvalidLength(
-                    f"H is {header_size}, but T is {total} and leaves {total - prefix} bytes"
-                    f"{_cause(head, self._index)}",
-                    self._index,
-                    self._offset + size,
+                    offset,
                 )
             )
         if header_size > self._max_header:
             self._fail(
-                HeaderTooLarge(
-                    f"H is {header_size}, above the limit of {self._max_header} bytes",
-                    self._index,
-                    self._offset + size,
-                )
+                HeaderTooLarge(f"H is {header_size}, above the limit of {self._max_header} bytes", self._index, offset)
             )
-        self._total = total
-        self._header_size = header_size
+        self._total, self._header_size = total, header_size
 
     def _truncated(self) -> NoReturn:
         held = self.buffered
@@ -547,10 +557,7 @@ class FrameDecoder:
         self._chunk = b""
         self._at = 0
         self._waiting.clear()
-        self._head = bytearray()
-        self._parts = []
-        self._gather = None
-        self._missing = 0
+        self._let_go()
         raise error
 
 

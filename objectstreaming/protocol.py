@@ -292,7 +292,7 @@ class StreamDecoder(Generic[H, P]):
     def _messages(self, frames: Iterator[Frame]) -> Iterator[tuple[H, P]]:
         decode, check_order = self._decode, self._check_order
         for frame in frames:
-            if frame.header_bytes.startswith(CONTROL):
+            if frame.header_bytes[:11] == CONTROL:
                 self._control(frame)
                 continue
             if self._state is not State.STREAMING:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from .errors import EncodeError
 
-__all__ = ["MAX_DEPTH", "Decoder", "InvalidJSON", "dumps", "loads", "loads_object"]
+__all__ = ["MAX_DEPTH", "TOO_SHORT_TO_BE_DEEP", "Decoder", "InvalidJSON", "dumps", "loads", "loads_object"]
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ MAX_DEPTH: Final = 100
 
 # A text nested deeper than MAX_DEPTH has more bytes than this in brackets alone: shorter ones, so nearly every header,
 # need no look.
-_TOO_SHORT_TO_BE_DEEP: Final = 2 * MAX_DEPTH
+TOO_SHORT_TO_BE_DEEP: Final = 2 * MAX_DEPTH
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -67,7 +68,8 @@ class Decoder(Generic[T]):
 
     def __init__(self, type: Any) -> None:
         self.type = type
-        self._decode = msgspec.json.Decoder(type).decode
+        self.unchecked: Callable[[bytes], T] = msgspec.json.Decoder(type).decode
+        """msgspec's own decode: for ASCII shorter than `TOO_SHORT_TO_BE_DEEP` it is as strict."""
         # Where a type does not name a member, msgspec skips its bytes without checking their UTF-8.
         self._skips_members = type is not Any and type is not dict
 
@@ -76,14 +78,14 @@ class Decoder(Generic[T]):
         try:
             if self._skips_members and not data.isascii():
                 data.decode()
-            value: T = self._decode(data)
+            value = self.unchecked(data)
         except msgspec.MsgspecError as error:
             raise InvalidJSON(_explain(data, str(error))) from None
         except UnicodeDecodeError as error:
             raise InvalidJSON(f"not UTF-8: {error.reason}") from None
         except RecursionError:
             raise InvalidJSON(_TOO_DEEP) from None
-        if len(data) > _TOO_SHORT_TO_BE_DEEP:
+        if len(data) > TOO_SHORT_TO_BE_DEEP:
             _check_depth(data)
         return value
 
@@ -136,7 +138,7 @@ def dumps(value: Any) -> bytes:
     # msgspec writes NaN and Infinity as null: where a null went out, look whether it was one.
     if b"null" in data:
         _refuse_non_finite(msgspec.to_builtins(value))
-    if len(data) > _TOO_SHORT_TO_BE_DEEP:
+    if len(data) > TOO_SHORT_TO_BE_DEEP:
         try:
             _check_depth(data)
         except InvalidJSON as error:

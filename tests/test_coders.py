@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 import msgpack
@@ -91,6 +92,24 @@ class TestJsonCoder:
     def test_integers_of_any_size_go_both_ways(self) -> None:
         for number in (2**53 + 1, 2**64, -(2**63) - 1, 10**400):
             assert JsonCoder().decode(frame_of(JsonCoder(), {"n": number}, number)) == ({"n": number}, number)
+
+    def test_what_json_cannot_say_is_an_encode_error(self) -> None:
+        circular: list[Any] = []
+        circular.append(circular)
+        for value in (float("nan"), [None, float("inf")], object(), "\ud800", circular, {None: 1}):
+            with pytest.raises(EncodeError):
+                JsonCoder().encode({}, value)
+            with pytest.raises(EncodeError):
+                JsonCoder().encode({"a": value}, 1)
+        with pytest.raises(EncodeError, match="a header is a JSON object"):
+            JsonCoder(Any, Any).encode([], 1)
+
+    def test_long_messages_and_nulls_go_both_ways(self) -> None:
+        for value in (None, [None] * 3, "x" * 500, ["é" * 300], {"a": [1.5] * 100}):
+            assert JsonCoder().decode(frame_of(JsonCoder(), {"v": value}, value)) == ({"v": value}, value)
+
+    def test_takes_any_mapping_as_header(self) -> None:
+        assert frame_of(JsonCoder(), MappingProxyType({"a": 1}), 0).header == {"a": 1}
 
     @pytest.mark.parametrize(
         "payload", [b"", b"{", b"NaN", b"[1] 2", b"\xef\xbb\xbf1", b'"\xff"', b"[" * 101 + b"]" * 101]

@@ -400,6 +400,14 @@ class TestFeed:
         assert total == 20 - 9
         assert decoder.buffered == 0
 
+    def test_reading_elsewhere_between_two_steps_of_an_iterator_is_safe(self) -> None:
+        decoder = FrameDecoder()
+        frames = decoder.feed(GOLDEN * 2)
+        next(frames)
+        assert len(list(decoder.feed(GOLDEN + GOLDEN[:13]))) == 2
+        assert next(frames, None) is None
+        assert [frame.index for frame in decoder.feed(GOLDEN[13:])] == [3]
+
     def test_next_frame_is_the_primitive(self) -> None:
         decoder = FrameDecoder()
         assert decoder.next_frame() is None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar, overload
+import struct
+from typing import Any, ClassVar, Final, Generic, Literal, NoReturn, TypeVar, overload
+
+import msgspec
 
 from .. import strict_json
 from ..errors import EncodeError, InvalidHeader, PayloadError, TruncatedFrame
@@ -11,6 +14,11 @@ from ..frames import BytesLike, Frame, Layout, encode_frame, split_frame
 from .coder import Coder
 
 __all__ = ["AnbJsonStreamCoder", "JsonCoder"]
+
+_encode: Final = msgspec.json.Encoder().encode
+_pack: Final = struct.Struct("<II").pack
+_SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
+_BRACE: Final = ord("{")
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -55,11 +63,32 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
     def __init__(self, header: Any = dict, payload: Any = Any) -> None:
         self._header: strict_json.Decoder[H] = strict_json.Decoder(header)
         self._payload: strict_json.Decoder[P] = strict_json.Decoder(payload)
+        self._decode_header = self._header.unchecked
+        self._decode_payload = self._payload.unchecked
+
+    # Both ways have a short cut for what most frames are, small and ordinary, where strict_json has nothing to add to
+    # msgspec. Whatever is not, or fails, goes the long way, which checks everything and knows how to say what is wrong.
 
     def encode(self, header: H, payload: P) -> bytes:
-        return encode_frame(header, strict_json.dumps(payload))
+        try:
+            head, body = _encode(header), _encode(payload)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return encode_frame(header, strict_json.dumps(payload))
+        size, total = len(head), 8 + len(head) + len(body)
+        if total > _SHORT or head[0] != _BRACE or b"null" in head or b"null" in body:
+            return encode_frame(header, strict_json.dumps(payload))
+        return _pack(total, size) + head + body
 
     def decode(self, frame: Frame) -> tuple[H, P]:
+        head, body = frame.header_bytes, frame.payload
+        if len(head) < _SHORT and len(body) < _SHORT and head.isascii() and body.isascii():
+            try:
+                return self._decode_header(head), self._decode_payload(body)
+            except msgspec.MsgspecError:
+                pass
+        return self._decode_checked(frame)
+
+    def _decode_checked(self, frame: Frame) -> tuple[H, P]:
         try:
             header = self._header.decode(frame.header_bytes)
         except strict_json.InvalidJSON as error:
