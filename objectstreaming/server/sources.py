@@ -25,11 +25,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from ..coders import Coder
@@ -67,7 +69,7 @@ class Writer(Generic[H, P]):
     """
 
     def __init__(self, encoder: StreamEncoder[H, P], coder: Coder[H, P], limits: Limits | None = None) -> None:
-        self._data = encoder.data
+        self.message = encoder.data
         self._frame = encoder.frame
         self._coder = coder
         self._limits = limits
@@ -78,17 +80,17 @@ class Writer(Generic[H, P]):
         """The trailers of the stream that is relayed, if there is one and it had an end."""
         return None if self._relay is None else self._relay.trailers
 
-    def write(self, item: Any, add: Callable[[bytes], None]) -> None:
-        """Call `add` with each data frame in `item`; on an error, the good frames before it have been added."""
-        if type(item) is tuple and len(item) == 2:
-            add(self._data(item[0], item[1]))
-        elif isinstance(item, Frame):
-            add(self._frame(item))
+    def frames(self, item: Any) -> Iterator[bytes]:
+        """Each data frame in `item`; on an error, after the good frames before it."""
+        if isinstance(item, Frame):
+            yield self._frame(item)
         elif isinstance(item, bytes | bytearray | memoryview):
             if self._relay is None:
                 self._relay = StreamDecoder(_Verbatim(self._coder.name), limits=self._limits)
             for frame, _ in self._relay.feed(item):
-                add(self._frame(frame))
+                yield self._frame(frame)
+        elif isinstance(item, tuple) and len(item) == 2:
+            yield self.message(item[0], item[1])
         else:
             raise EncodeError(f"a source gives (header, payload), Frame or bytes, not {type(item).__name__}")
 
@@ -126,7 +128,9 @@ class Pump(ABC):
     def __init__(self, source: Any, writer: Writer[Any, Any], ring: Callable[[], None], batch: int = BATCH) -> None:
         self._source = source
         self._writer = writer
+        self._message = writer.message
         self._ring = ring
+        self._wake = ring
         self._batch = batch
         self._outbox: deque[bytes] = deque()
         self._held = 0
@@ -155,9 +159,18 @@ class Pump(ABC):
     async def closed(self) -> None:
         """Wait until the source has ended and been closed. To be called after `stop`, or once `finished`."""
 
-    def _add(self, frame: bytes) -> None:
-        self._outbox.append(frame)
-        self._held += len(frame)
+    def _put(self, item: Any) -> None:
+        outbox = self._outbox
+        if not outbox:
+            self._wake()  # it is heard once this is done: the sender runs later, or waits for the lock
+        if type(item) is tuple and len(item) == 2:
+            frame = self._message(item[0], item[1])
+            outbox.append(frame)
+            self._held += len(frame)
+        else:
+            for frame in self._writer.frames(item):
+                outbox.append(frame)
+                self._held += len(frame)
 
     def _take(self) -> bytes:
         outbox = self._outbox
@@ -202,20 +215,15 @@ class AsyncPump(Pump):
 
     async def _run(self) -> None:
         iterator: AsyncIterator[Any] = aiter(self._source)
-        write, add, now = self._writer.write, self._add, self._loop.time
+        put, now, batch = self._put, time.monotonic, self._batch
         try:
             since = now()
             async for item in iterator:
                 if self._stopped:
                     break
-                empty = not self._outbox
-                try:
-                    write(item, add)
-                finally:
-                    if empty and self._outbox:
-                        self._ring()
-                if self._held >= self._batch:
-                    while self._held >= self._batch:
+                put(item)
+                if self._held >= batch:
+                    while self._held >= batch:
                         self._room.clear()
                         await self._room.wait()
                     since = now()
@@ -246,19 +254,21 @@ class ThreadPump(Pump):
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
-        self._room = threading.Condition()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._wake = functools.partial(self._call, self._ring)
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._run,), name="objectstreaming source", daemon=True).start()
 
     def take(self) -> bytes:
-        with self._room:
+        with self._lock:
             taken = self._take()
             if self._held < self._batch:
                 self._room.notify()
         return taken
 
     def stop(self) -> None:
-        with self._room:
+        with self._lock:
             self._stopped = True
             self._room.notify()
 
@@ -284,21 +294,16 @@ class ThreadPump(Pump):
         self._call(self._done, error)
 
     def _drain(self, iterator: Iterable[Any]) -> None:
-        write, add, room = self._writer.write, self._add, self._room
+        put, lock, room, batch = self._put, self._lock, self._room, self._batch
         for item in iterator:
-            # Written under the lock, so that no frame is counted after stop(). The sender waits for one frame at most.
-            with room:
+            # Encoded under the lock, so that no frame is counted after stop(): the sender waits for one frame at most.
+            with lock:
                 if self._stopped:
                     return
-                empty = not self._outbox
-                try:
-                    write(item, add)
-                finally:
-                    if empty and self._outbox:
-                        self._call(self._ring)
-                while self._held >= self._batch and not self._stopped:
+                put(item)
+                while self._held >= batch and not self._stopped:
                     room.wait()
-        with room:
+        with lock:
             if not self._stopped:
                 self._writer.finish()
 
@@ -306,7 +311,7 @@ class ThreadPump(Pump):
         try:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:  # the loop is closed: the server is gone, and nobody is left to be told
-            self.stop()
+            self._stopped = True
 
     def _done(self, error: BaseException | None) -> None:
         self.finished = True
