@@ -2,18 +2,44 @@
 
 from .asgi import StreamingASGITransport
 from .faults import Crumble, Cut, Fault, FaultyApp, Stall, ainject, inject
+from .outcomes import Outcome, aread_outcome, read_outcome
 from .raw_server import Connection, RawServer, response_head
+from .strategies import (
+    Corruption,
+    Stream,
+    chunkings,
+    corruptions,
+    frames,
+    headers,
+    json_values,
+    messages,
+    stream_errors,
+    streams,
+)
 
 __all__ = [
     "Connection",
+    "Corruption",
     "Crumble",
     "Cut",
     "Fault",
     "FaultyApp",
+    "Outcome",
     "RawServer",
     "Stall",
+    "Stream",
     "StreamingASGITransport",
     "ainject",
+    "aread_outcome",
+    "chunkings",
+    "corruptions",
+    "frames",
+    "headers",
     "inject",
+    "json_values",
+    "messages",
+    "read_outcome",
     "response_head",
+    "stream_errors",
+    "streams",
 ]
