@@ -261,10 +261,12 @@ class _Exchange:
         """Send the last frames and the end, or what the failure calls for."""
         if error is None:
             try:
-                await self._write(batch + self._end(), more=False)
-                return
-            except EncodeError as caught:  # nothing has been written: the trailers are not JSON
+                end = self._end()
+            except Exception as caught:  # noqa: BLE001  the trailers are the caller's code
                 error = caught
+            else:
+                await self._write(batch + end, more=False)
+                return
         told = public_error(error)
         if not self._started and not batch:
             self._failed_early = self._ended = True

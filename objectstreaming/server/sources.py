@@ -159,6 +159,13 @@ class Pump(ABC):
     async def closed(self) -> None:
         """Wait until the source has ended and been closed. To be called after `stop`, or once `finished`."""
 
+    def _over(self, error: BaseException | None) -> None:
+        self.finished = True
+        self.error = error
+        if self._stopped and isinstance(error, Exception):  # nobody asks for it any more
+            logger.error("a stream's source failed while it was being closed", exc_info=error)
+        self._ring()
+
     def _put(self, item: Any) -> None:
         outbox = self._outbox
         if not outbox:
@@ -193,10 +200,8 @@ class AsyncPump(Pump):
     """Runs an async source in a task of its own."""
 
     def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
-        self._task = self._loop.create_task(self._run())
-        self._task.add_done_callback(self._done)
+        self._task = asyncio.create_task(self._run())
 
     def take(self) -> bytes:
         taken = self._take()
@@ -214,6 +219,15 @@ class AsyncPump(Pump):
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            await self._drain()
+        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  kept, for the sender to tell
+            error = caught
+        finally:
+            self._over(error)
+
+    async def _drain(self) -> None:
         iterator: AsyncIterator[Any] = aiter(self._source)
         put, now, batch = self._put, time.monotonic, self._batch
         try:
@@ -237,23 +251,13 @@ class AsyncPump(Pump):
             if close is not None:
                 await close()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self.finished = True
-        if task.cancelled():
-            self.error = asyncio.CancelledError()
-        else:
-            self.error = task.exception()
-            if self._stopped and isinstance(self.error, Exception):
-                logger.error("a stream's source failed while it was being closed", exc_info=self.error)
-        self._ring()
-
 
 class ThreadPump(Pump):
     """Runs a sync source on a thread of its own."""
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
+        self._returned = asyncio.Event()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._wake = functools.partial(self._call, self._ring)
@@ -275,7 +279,7 @@ class ThreadPump(Pump):
     async def closed(self) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._over.wait()
+                await self._returned.wait()
         except TimeoutError:
             logger.warning("a sync source is still busy %g s after its stream was over; it is left to end", PATIENCE)
 
@@ -314,12 +318,8 @@ class ThreadPump(Pump):
             self._stopped = True
 
     def _done(self, error: BaseException | None) -> None:
-        self.finished = True
-        self.error = error
-        if self._stopped and isinstance(error, Exception):
-            logger.error("a stream's source failed while it was being closed", exc_info=error)
-        self._over.set()
-        self._ring()
+        self._returned.set()
+        self._over(error)
 
 
 def pump_for(source: Any, writer: Writer[Any, Any], ring: Callable[[], None], batch: int = BATCH) -> Pump:
