@@ -11,6 +11,7 @@ cause; before it has begun a response, it makes a status of 500.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -109,6 +110,8 @@ class _Exchange:
         assert isinstance(request.stream, httpx.AsyncByteStream)
         self._request_body = request.stream.__aiter__()
         self._request_read = False
+        unknown = math.inf if "transfer-encoding" in request.headers else 0
+        self._request_missing = float(request.headers.get("content-length", unknown))
         self._missing: int | None = None
 
     async def run(self) -> None:
@@ -155,9 +158,10 @@ class _Exchange:
         try:
             body = await anext(self._request_body)
         except StopAsyncIteration:
-            self._request_read = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        return {"type": "http.request", "body": body, "more_body": True}
+            body, self._request_missing = b"", 0
+        self._request_missing -= len(body)
+        self._request_read = self._request_missing <= 0
+        return {"type": "http.request", "body": body, "more_body": not self._request_read}
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
