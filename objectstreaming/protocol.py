@@ -30,6 +30,7 @@ from .errors import (
     EncodeError,
     FrameError,
     ObjectStreamError,
+    PayloadError,
     ProtocolError,
     StreamError,
     StreamIncomplete,
@@ -262,8 +263,8 @@ class StreamDecoder(Generic[H, P]):
 
     @property
     def ended(self) -> bool:
-        """Whether the `end` frame has come."""
-        return self._state is State.ENDED
+        """Whether the `end` frame has come, and was a right one."""
+        return self.trailers is not None
 
     def feed(self, chunk: BytesLike) -> Iterator[tuple[H, P]]:
         """Take a chunk at once, and iterate lazily over the messages that are now whole."""
@@ -305,6 +306,10 @@ class StreamDecoder(Generic[H, P]):
             except (FrameError, ProtocolError) as error:
                 self._failure = error
                 raise
+            except PayloadError:
+                # Its order was not seen: the next frame may have any, as in a resumed stream.
+                self._check_order = self._coder.order_check()
+                raise
             yield message
         if self._finished:
             self._complete()
@@ -321,7 +326,7 @@ class StreamDecoder(Generic[H, P]):
         try:
             self._state = TRANSITIONS[self._state][event]
         except KeyError:
-            if self.ended:
+            if self._state is State.ENDED:
                 self._fail("frame_after_end", f"a {event.value} frame after the end of the stream", frame)
             self._fail("invalid_control", f"{event.value} in a stream that has begun already", frame)
 
@@ -364,10 +369,11 @@ class StreamDecoder(Generic[H, P]):
             self._fail("count_mismatch", f"{frames} data frames were sent, {self._position} arrived", frame)
         if not isinstance(trailers, dict):
             self._fail("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
+        failure = self._peer_error(control["error"], frame) if "error" in control else None
         self.trailers = trailers
-        if "error" in control:
-            self._failure = self._peer_error(control["error"], frame)
-            raise self._failure
+        if failure is not None:
+            self._failure = failure
+            raise failure
 
     def _peer_error(self, error: Any, frame: Frame) -> StreamError:
         code = error.get("code") if isinstance(error, dict) else None
