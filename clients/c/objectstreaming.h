@@ -1,0 +1,1061 @@
+/* objectstreaming.h: frames and streams of objectstreaming, version 1, for C99 and C++. SPDX: Apache-2.0
+ *
+ *     0            4             8              8+H                 T
+ *     | T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
+ *
+ * One header, nothing to link. Nothing is allocated unless you give an allocator; of the C library only memcpy, memcmp
+ * and memset are used, which a freestanding compiler needs anyway. Four floors, each usable without those above it:
+ *
+ *     the checks      objs_get_word, objs_check_total, objs_check_header     what a length word may be (SPEC 2.2)
+ *     objs_decoder    chunks in, events out: whole frames where they lie in a chunk, pieces where they straddle; holds
+ *                     16 bytes of the stream, so a microcontroller can read frames larger than its memory
+ *     objs_reader     chunks in, whole frames out, kept in your buffer or by your allocator until they are whole
+ *     objs_stream     whole frames in, messages out: control frames, end or truncation, position (SPEC 3)
+ *
+ * and beside them objs_put_lengths to encode, and objs_json_valid, the JSON of SPEC 2.3 judged without an allocation.
+ *
+ *     objs_reader reader;
+ *     objs_frame frame;
+ *     objs_reader_init(&reader, NULL, buffer, sizeof buffer);
+ *     while ((size = read(fd, chunk, sizeof chunk)) > 0) {
+ *         const uint8_t *at = chunk;
+ *         while (objs_reader_next(&reader, &at, &size, &frame))
+ *             use(frame.header, frame.header_size, frame.payload, frame.payload_size);
+ *     }
+ *     objs_reader_finish(&reader);
+ *     if (reader.decoder.error.code) die(objs_code_name(reader.decoder.error.code));
+ *
+ * **Theory of operation.** Both length words are judged in field order, each as soon as its bytes are there; a length is
+ * a claim that is compared with the limits and never a reason to allocate. A decoder that failed is dead. The end of the
+ * input is an input: call the finish function. No verdict depends on how the bytes were cut.
+ *
+ * The Python package's native core compiles this same file: there is one C parser in the project.
+ */
+#ifndef OBJECTSTREAMING_H
+#define OBJECTSTREAMING_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OBJS_VERSION "0.1.0"
+
+/* Every function is static inline: include the header where it is needed, there is no file to compile once. */
+#ifndef OBJS_API
+#define OBJS_API static inline
+#endif
+
+#define OBJS_MAX_FRAME ((uint64_t)16 << 20)  /* the limits of SPEC 2.4 */
+#define OBJS_MAX_HEADER ((uint64_t)64 << 10)
+#define OBJS_MAX_DEPTH 100                   /* of nested arrays and objects, SPEC 2.3 */
+#define OBJS_CONTROL "{\"$stream\":"         /* what the header of a control frame, and of no other, begins with */
+#define OBJS_CONTROL_SIZE 11
+
+typedef enum objs_code {
+    OBJS_OK = 0,
+    /* SPEC 5.1: the bytes are not frames */
+    OBJS_INVALID_LENGTH,
+    OBJS_FRAME_TOO_LARGE,
+    OBJS_HEADER_TOO_LARGE,
+    OBJS_INVALID_HEADER,
+    OBJS_TRUNCATED_FRAME,
+    /* SPEC 5.2: only this payload is refused, the stream goes on */
+    OBJS_INVALID_PAYLOAD,
+    /* SPEC 5.3: right frames in a wrong stream */
+    OBJS_INVALID_CONTROL,
+    OBJS_FRAME_AFTER_END,
+    OBJS_COUNT_MISMATCH,
+    OBJS_STREAM_INCOMPLETE,
+    /* the peer said that it failed: objs_stream.peer_code and what stands beside it */
+    OBJS_STREAM_ERROR,
+    /* ours */
+    OBJS_ENCODE_ERROR,
+    OBJS_NO_MEMORY
+} objs_code;
+
+/* The specification's name of a code: "invalid_length". */
+OBJS_API const char *objs_code_name(objs_code code) {
+    switch (code) {
+    case OBJS_OK: return "ok";
+    case OBJS_INVALID_LENGTH: return "invalid_length";
+    case OBJS_FRAME_TOO_LARGE: return "frame_too_large";
+    case OBJS_HEADER_TOO_LARGE: return "header_too_large";
+    case OBJS_INVALID_HEADER: return "invalid_header";
+    case OBJS_TRUNCATED_FRAME: return "truncated_frame";
+    case OBJS_INVALID_PAYLOAD: return "invalid_payload";
+    case OBJS_INVALID_CONTROL: return "invalid_control";
+    case OBJS_FRAME_AFTER_END: return "frame_after_end";
+    case OBJS_COUNT_MISMATCH: return "count_mismatch";
+    case OBJS_STREAM_INCOMPLETE: return "stream_incomplete";
+    case OBJS_STREAM_ERROR: return "stream_error";
+    case OBJS_ENCODE_ERROR: return "encode_error";
+    case OBJS_NO_MEMORY: return "no_memory";
+    }
+    return "unknown";
+}
+
+/* ------------------------------------------------------------------------------------------------------ the checks */
+
+/* Limits and layout. Two peers agree on another layout outside the wire; HTTP and WebSocket always mean this one. */
+typedef struct objs_config {
+    uint64_t max_frame;   /* of T, in bytes */
+    uint64_t max_header;  /* of H, in bytes */
+    unsigned byte_length; /* of a length word, 1 to 8 */
+    int big_endian;       /* its byte order */
+} objs_config;
+
+OBJS_API objs_config objs_default_config(void) {
+    objs_config config;
+    config.max_frame = OBJS_MAX_FRAME;
+    config.max_header = OBJS_MAX_HEADER;
+    config.byte_length = 4;
+    config.big_endian = 0;
+    return config;
+}
+
+OBJS_API uint64_t objs_get_word(const objs_config *config, const uint8_t *at) {
+    uint64_t value = 0;
+    unsigned n;
+    if (config->byte_length == 4 && !config->big_endian) {
+        return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+    }
+    for (n = 0; n < config->byte_length; n++) {
+        unsigned shift = config->big_endian ? config->byte_length - 1 - n : n;
+        value |= (uint64_t)at[n] << (8 * shift);
+    }
+    return value;
+}
+
+OBJS_API void objs_put_word(const objs_config *config, uint8_t *at, uint64_t value) {
+    unsigned n;
+    for (n = 0; n < config->byte_length; n++) {
+        unsigned shift = config->big_endian ? config->byte_length - 1 - n : n;
+        at[n] = (uint8_t)(value >> (8 * shift));
+    }
+}
+
+/* Checks 1 and 2 of SPEC 2.2; an error stands at the frame's first byte. */
+OBJS_API objs_code objs_check_total(const objs_config *config, uint64_t total) {
+    if (total < 2 * (uint64_t)config->byte_length) {
+        return OBJS_INVALID_LENGTH;
+    }
+    return total > config->max_frame ? OBJS_FRAME_TOO_LARGE : OBJS_OK;
+}
+
+/* Checks 3 and 4, for a T that passed 1 and 2; an error stands byte_length bytes into the frame. */
+OBJS_API objs_code objs_check_header(const objs_config *config, uint64_t total, uint64_t header) {
+    if (header > total - 2 * (uint64_t)config->byte_length) {
+        return OBJS_INVALID_LENGTH;
+    }
+    return header > config->max_header ? OBJS_HEADER_TOO_LARGE : OBJS_OK;
+}
+
+/* Whether a frame's header makes it a control frame. */
+OBJS_API int objs_is_control(const uint8_t *header, size_t size) {
+    return size >= OBJS_CONTROL_SIZE && memcmp(header, OBJS_CONTROL, OBJS_CONTROL_SIZE) == 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------- encoding */
+
+/* Writes both length words, 2 * byte_length bytes, to `out`; header and payload follow them on the wire as they are.
+ * config NULL: the standard layout. OBJS_ENCODE_ERROR if T does not fit its word; nothing is written then. */
+OBJS_API objs_code objs_put_lengths(const objs_config *config, uint8_t *out, uint64_t header_size,
+                                    uint64_t payload_size) {
+    objs_config standard = objs_default_config();
+    uint64_t largest, prefix;
+    if (config == NULL) {
+        config = &standard;
+    }
+    prefix = 2 * (uint64_t)config->byte_length;
+    largest = config->byte_length == 8 ? UINT64_MAX : ((uint64_t)1 << (8 * config->byte_length)) - 1;
+    if (largest < prefix || header_size > largest - prefix || payload_size > largest - prefix - header_size) {
+        return OBJS_ENCODE_ERROR;
+    }
+    objs_put_word(config, out, prefix + header_size + payload_size);
+    objs_put_word(config, out + config->byte_length, header_size);
+    return OBJS_OK;
+}
+
+/* Writes a whole frame to `out` and its size to `*written`. OBJS_NO_MEMORY if it is larger than `capacity`. */
+OBJS_API objs_code objs_put_frame(const objs_config *config, uint8_t *out, size_t capacity, const uint8_t *header,
+                                  size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
+    size_t prefix = 2 * (size_t)(config == NULL ? 4 : config->byte_length);
+    objs_code code;
+    if (capacity < prefix || header_size > capacity - prefix || payload_size > capacity - prefix - header_size) {
+        return OBJS_NO_MEMORY;
+    }
+    code = objs_put_lengths(config, out, header_size, payload_size);
+    if (code != OBJS_OK) {
+        return code;
+    }
+    if (header_size) {
+        memcpy(out + prefix, header, header_size);
+    }
+    if (payload_size) {
+        memcpy(out + prefix + header_size, payload, payload_size);
+    }
+    *written = prefix + header_size + payload_size;
+    return OBJS_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- decoding, by events */
+
+/* What went wrong, at which frame of the stream, at which byte of it; both count from 0. */
+typedef struct objs_error {
+    objs_code code;
+    uint64_t index;
+    uint64_t offset;
+} objs_error;
+
+typedef enum objs_event_type {
+    OBJS_EVENT_MORE = 0, /* the chunk is used up: give the next one */
+    OBJS_EVENT_FRAME,    /* a whole frame that lies in the chunk: header and payload point into it */
+    OBJS_EVENT_BEGIN,    /* a frame that straddles chunks has begun: header_size and payload_size are known */
+    OBJS_EVENT_HEADER,   /* a piece of its header: data, size */
+    OBJS_EVENT_PAYLOAD,  /* a piece of its payload: data, size */
+    OBJS_EVENT_END,      /* it is whole */
+    OBJS_EVENT_ERROR     /* dead: see decoder.error */
+} objs_event_type;
+
+typedef struct objs_event {
+    objs_event_type type;
+    uint64_t index;  /* of the frame in its stream, from 0 */
+    uint64_t offset; /* of the frame's first byte in its stream */
+    uint64_t header_size;
+    uint64_t payload_size;
+    const uint8_t *header;  /* FRAME */
+    const uint8_t *payload; /* FRAME */
+    const uint8_t *data;    /* HEADER, PAYLOAD */
+    size_t size;
+} objs_event;
+
+typedef struct objs_decoder {
+    objs_config config;
+    objs_error error;
+    uint64_t index;  /* of the frame that comes or is being read */
+    uint64_t offset; /* where it begins */
+    uint64_t total;  /* its T and H, once both are judged */
+    uint64_t header;
+    uint64_t seen; /* its bytes so far */
+    uint8_t words[16];
+    uint8_t begun; /* BEGIN has been given */
+} objs_decoder;
+
+/* config NULL: the standard layout and limits. */
+OBJS_API void objs_decoder_init(objs_decoder *decoder, const objs_config *config) {
+    memset(decoder, 0, sizeof *decoder);
+    decoder->config = config != NULL ? *config : objs_default_config();
+}
+
+OBJS_API void objs_fail_(objs_error *error, objs_code code, uint64_t index, uint64_t offset) {
+    error->code = code;
+    error->index = index;
+    error->offset = offset;
+}
+
+OBJS_API void objs_next_frame_(objs_decoder *decoder) {
+    decoder->index++;
+    decoder->offset += decoder->total;
+    decoder->total = decoder->header = decoder->seen = 0;
+    decoder->begun = 0;
+}
+
+/* Gathers the length words from the chunk and judges each as soon as it is there. Returns 1 once both are sound. */
+OBJS_API int objs_take_words_(objs_decoder *decoder, const uint8_t **data, size_t *size) {
+    const unsigned length = decoder->config.byte_length;
+    while (decoder->seen < 2 * (uint64_t)length) {
+        objs_code code = OBJS_OK;
+        if (*size == 0) {
+            return 0;
+        }
+        decoder->words[decoder->seen++] = *(*data)++;
+        --*size;
+        if (decoder->seen == length) {
+            decoder->total = objs_get_word(&decoder->config, decoder->words);
+            code = objs_check_total(&decoder->config, decoder->total);
+            if (code != OBJS_OK) {
+                objs_fail_(&decoder->error, code, decoder->index, decoder->offset);
+            }
+        } else if (decoder->seen == 2 * (uint64_t)length) {
+            decoder->header = objs_get_word(&decoder->config, decoder->words + length);
+            code = objs_check_header(&decoder->config, decoder->total, decoder->header);
+            if (code != OBJS_OK) {
+                objs_fail_(&decoder->error, code, decoder->index, decoder->offset + length);
+            }
+        }
+        if (code != OBJS_OK) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The next event in the chunk of `*size` bytes at `*data`, both of which are advanced past it. Call it until it returns
+ * OBJS_EVENT_MORE, then again with the next chunk; the chunk must stay where it is until then. */
+OBJS_API objs_event_type objs_decoder_next(objs_decoder *decoder, const uint8_t **data, size_t *size,
+                                           objs_event *event) {
+    const uint64_t prefix = 2 * (uint64_t)decoder->config.byte_length;
+    uint64_t left, take;
+    memset(event, 0, sizeof *event);
+    if (decoder->error.code != OBJS_OK) {
+        return event->type = OBJS_EVENT_ERROR;
+    }
+    event->index = decoder->index;
+    event->offset = decoder->offset;
+    if (decoder->seen < prefix && !objs_take_words_(decoder, data, size)) {
+        return event->type = decoder->error.code != OBJS_OK ? OBJS_EVENT_ERROR : OBJS_EVENT_MORE;
+    }
+    event->header_size = decoder->header;
+    event->payload_size = decoder->total - prefix - decoder->header;
+    left = decoder->total - decoder->seen;
+    if (!decoder->begun) {
+        if (left <= *size) {
+            event->header = *data;
+            event->payload = *size ? *data + (size_t)decoder->header : *data;
+            *data = left ? *data + (size_t)left : *data;
+            *size -= (size_t)left;
+            objs_next_frame_(decoder);
+            return event->type = OBJS_EVENT_FRAME;
+        }
+        decoder->begun = 1;
+        return event->type = OBJS_EVENT_BEGIN;
+    }
+    if (left == 0) {
+        objs_next_frame_(decoder);
+        return event->type = OBJS_EVENT_END;
+    }
+    if (*size == 0) {
+        return event->type = OBJS_EVENT_MORE;
+    }
+    event->type = OBJS_EVENT_PAYLOAD;
+    take = left;
+    if (decoder->seen < prefix + decoder->header) {
+        event->type = OBJS_EVENT_HEADER;
+        take = prefix + decoder->header - decoder->seen;
+    }
+    event->data = *data;
+    event->size = take < *size ? (size_t)take : *size;
+    decoder->seen += event->size;
+    *data += event->size;
+    *size -= event->size;
+    return event->type;
+}
+
+/* The end of the input. OBJS_TRUNCATED_FRAME if a frame has begun and is not whole; a dead decoder's error again. */
+OBJS_API objs_code objs_decoder_finish(objs_decoder *decoder) {
+    if (decoder->error.code == OBJS_OK && decoder->seen) {
+        objs_fail_(&decoder->error, OBJS_TRUNCATED_FRAME, decoder->index, decoder->offset);
+    }
+    return decoder->error.code;
+}
+
+/* ------------------------------------------------------------------------------------------- decoding, whole frames */
+
+typedef struct objs_frame {
+    uint64_t index;
+    uint64_t offset;
+    const uint8_t *header;
+    const uint8_t *payload;
+    size_t header_size;
+    size_t payload_size;
+} objs_frame;
+
+/* As realloc, with a context; NULL if there is no memory, and then `old` stays as it was. */
+typedef void *(*objs_realloc)(void *context, void *old, size_t size);
+
+typedef struct objs_reader {
+    objs_decoder decoder;
+    uint8_t *buffer; /* header and payload of a frame that straddles chunks */
+    size_t capacity;
+    size_t used;
+    objs_realloc grow; /* NULL: the buffer is the caller's and does not grow */
+    void *context;
+} objs_reader;
+
+/* A reader with a buffer of yours. Frames that lie whole in a chunk need none; for the others, and so for all, the frame
+ * limit is lowered to what the buffer holds: a larger one is OBJS_FRAME_TOO_LARGE on its length word. */
+OBJS_API void objs_reader_init(objs_reader *reader, const objs_config *config, uint8_t *buffer, size_t capacity) {
+    uint64_t holds;
+    memset(reader, 0, sizeof *reader);
+    objs_decoder_init(&reader->decoder, config);
+    reader->buffer = buffer;
+    reader->capacity = capacity;
+    holds = (uint64_t)capacity + 2 * (uint64_t)reader->decoder.config.byte_length;
+    if (reader->decoder.config.max_frame > holds) {
+        reader->decoder.config.max_frame = holds;
+    }
+}
+
+/* A reader with an allocator. It never holds more than twice what has arrived of one frame (but at least 256 bytes), and
+ * keeps its memory for the next frame; free it with grow(context, reader.buffer, 0) or as your allocator wants it. */
+OBJS_API void objs_reader_init_growing(objs_reader *reader, const objs_config *config, objs_realloc grow,
+                                       void *context) {
+    memset(reader, 0, sizeof *reader);
+    objs_decoder_init(&reader->decoder, config);
+    reader->grow = grow;
+    reader->context = context;
+}
+
+OBJS_API int objs_keep_(objs_reader *reader, const objs_event *event) {
+    if (event->size > reader->capacity - reader->used) {
+        uint64_t whole = reader->decoder.total - 2 * (uint64_t)reader->decoder.config.byte_length;
+        size_t needed = reader->used + event->size;
+        size_t capacity = needed <= 128 ? 256 : needed > SIZE_MAX / 2 ? SIZE_MAX : 2 * needed;
+        void *grown = NULL;
+        if (needed >= reader->used && reader->grow != NULL) {
+            capacity = capacity > whole ? (size_t)whole : capacity;
+            grown = reader->grow(reader->context, reader->buffer, capacity);
+        }
+        if (grown == NULL) {
+            objs_fail_(&reader->decoder.error, OBJS_NO_MEMORY, reader->decoder.index, reader->decoder.offset);
+            return 0;
+        }
+        reader->buffer = (uint8_t *)grown;
+        reader->capacity = capacity;
+    }
+    memcpy(reader->buffer + reader->used, event->data, event->size);
+    reader->used += event->size;
+    return 1;
+}
+
+/* The next whole frame; 0 if the chunk is used up or the reader is dead (reader.decoder.error.code tells). The frame's
+ * header and payload stay valid until the next call. Call it until it returns 0, also with an empty chunk. */
+OBJS_API int objs_reader_next(objs_reader *reader, const uint8_t **data, size_t *size, objs_frame *frame) {
+    objs_event event;
+    for (;;) {
+        switch (objs_decoder_next(&reader->decoder, data, size, &event)) {
+        case OBJS_EVENT_BEGIN: reader->used = 0; continue;
+        case OBJS_EVENT_HEADER:
+        case OBJS_EVENT_PAYLOAD:
+            if (!objs_keep_(reader, &event)) {
+                return 0;
+            }
+            continue;
+        case OBJS_EVENT_FRAME:
+            frame->header = event.header;
+            frame->payload = event.payload;
+            break;
+        case OBJS_EVENT_END:
+            frame->header = reader->buffer;
+            frame->payload = reader->buffer + (size_t)event.header_size;
+            break;
+        case OBJS_EVENT_MORE:
+        case OBJS_EVENT_ERROR:
+        default: return 0;
+        }
+        frame->index = event.index;
+        frame->offset = event.offset;
+        frame->header_size = (size_t)event.header_size;
+        frame->payload_size = (size_t)event.payload_size;
+        return 1;
+    }
+}
+
+OBJS_API objs_code objs_reader_finish(objs_reader *reader) { return objs_decoder_finish(&reader->decoder); }
+
+/* ------------------------------------------------------------------------------------------------------------ JSON */
+
+/* A text that is being looked at, not copied. */
+typedef struct objs_text {
+    const uint8_t *at;
+    const uint8_t *end;
+} objs_text;
+
+OBJS_API void objs_json_space_(objs_text *text) {
+    while (text->at < text->end &&
+           (*text->at == ' ' || *text->at == '\t' || *text->at == '\n' || *text->at == '\r')) {
+        text->at++;
+    }
+}
+
+OBJS_API int objs_hex4_(const uint8_t *at, unsigned *value) {
+    unsigned n, result = 0;
+    for (n = 0; n < 4; n++) {
+        unsigned c = at[n];
+        if (c >= '0' && c <= '9') {
+            c -= '0';
+        } else if ((c | 32) >= 'a' && (c | 32) <= 'f') {
+            c = (c | 32) - 'a' + 10;
+        } else {
+            return 0;
+        }
+        result = result << 4 | c;
+    }
+    *value = result;
+    return 1;
+}
+
+/* One character of a string from behind its opening quote, escapes undone, as a code point; -1 at the closing quote,
+ * which is passed, -2 for what is not allowed: bad UTF-8, a control character, a lone surrogate, an unknown escape. */
+OBJS_API int32_t objs_json_char_(objs_text *text) {
+    static const uint32_t smallest[4] = {0, 0x80, 0x800, 0x10000};
+    size_t left = (size_t)(text->end - text->at);
+    uint32_t point;
+    unsigned c, n, more, low;
+    if (left == 0) {
+        return -2;
+    }
+    c = *text->at++;
+    left--;
+    if (c == '"') {
+        return -1;
+    }
+    if (c < 0x20) {
+        return -2;
+    }
+    if (c == '\\') {
+        if (left == 0) {
+            return -2;
+        }
+        c = *text->at++;
+        left--;
+        switch (c) {
+        case '"':
+        case '\\':
+        case '/': return (int32_t)c;
+        case 'b': return '\b';
+        case 'f': return '\f';
+        case 'n': return '\n';
+        case 'r': return '\r';
+        case 't': return '\t';
+        case 'u': break;
+        default: return -2;
+        }
+        if (left < 4 || !objs_hex4_(text->at, &c)) {
+            return -2;
+        }
+        text->at += 4;
+        left -= 4;
+        if (c < 0xd800 || c > 0xdfff) {
+            return (int32_t)c;
+        }
+        if (c > 0xdbff || left < 6 || text->at[0] != '\\' || text->at[1] != 'u' || !objs_hex4_(text->at + 2, &low) ||
+            low < 0xdc00 || low > 0xdfff) {
+            return -2;
+        }
+        text->at += 6;
+        return (int32_t)(0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00));
+    }
+    if (c < 0x80) {
+        return (int32_t)c;
+    }
+    more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    if (c < 0xc0 || c > 0xf7 || left < more) {
+        return -2;
+    }
+    point = c & (0x3fu >> more);
+    for (n = 0; n < more; n++) {
+        c = text->at[n];
+        if ((c & 0xc0) != 0x80) {
+            return -2;
+        }
+        point = point << 6 | (c & 0x3f);
+    }
+    if (point < smallest[more] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) {
+        return -2;
+    }
+    text->at += more;
+    return (int32_t)point;
+}
+
+OBJS_API int objs_json_string_(objs_text *text) {
+    int32_t c;
+    do {
+        while (text->at < text->end && *text->at >= 0x20 && *text->at < 0x80 && *text->at != '"' && *text->at != '\\') {
+            text->at++; /* plain ASCII, nearly all of it */
+        }
+        c = objs_json_char_(text);
+    } while (c >= 0);
+    return c == -1;
+}
+
+OBJS_API size_t objs_digits_(objs_text *text) {
+    const uint8_t *from = text->at;
+    while (text->at < text->end && *text->at >= '0' && *text->at <= '9') {
+        text->at++;
+    }
+    return (size_t)(text->at - from);
+}
+
+OBJS_API int objs_json_number_(objs_text *text) {
+    if (text->at < text->end && *text->at == '-') {
+        text->at++;
+    }
+    if (text->at < text->end && *text->at == '0') {
+        text->at++;
+    } else if (objs_digits_(text) == 0) {
+        return 0;
+    }
+    if (text->at < text->end && *text->at == '.') {
+        text->at++;
+        if (objs_digits_(text) == 0) {
+            return 0;
+        }
+    }
+    if (text->at < text->end && (*text->at | 32) == 'e') {
+        text->at++;
+        if (text->at < text->end && (*text->at == '+' || *text->at == '-')) {
+            text->at++;
+        }
+        if (objs_digits_(text) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+OBJS_API int objs_word_(objs_text *text, const char *word, size_t size) {
+    if ((size_t)(text->end - text->at) < size || memcmp(text->at, word, size) != 0) {
+        return 0;
+    }
+    text->at += size;
+    return 1;
+}
+
+/* Passes one JSON value, nested at most OBJS_MAX_DEPTH levels; 0 if it is none. One bit a level is all it remembers. */
+OBJS_API int objs_json_value_(objs_text *text) {
+    uint8_t objects[OBJS_MAX_DEPTH / 8 + 1];
+    unsigned depth = 0;
+    for (;;) {
+        int opened = 0, ok;
+        objs_json_space_(text);
+        if (text->at == text->end) {
+            return 0;
+        }
+        switch (*text->at) {
+        case '{':
+        case '[':
+            if (depth == OBJS_MAX_DEPTH) {
+                return 0;
+            }
+            if (*text->at == '{') {
+                objects[depth / 8] = (uint8_t)(objects[depth / 8] | 1u << depth % 8);
+            } else {
+                objects[depth / 8] = (uint8_t)(objects[depth / 8] & ~(1u << depth % 8));
+            }
+            depth++;
+            text->at++;
+            opened = 1;
+            ok = 1;
+            break;
+        case '"':
+            text->at++;
+            ok = objs_json_string_(text);
+            break;
+        case 't': ok = objs_word_(text, "true", 4); break;
+        case 'f': ok = objs_word_(text, "false", 5); break;
+        case 'n': ok = objs_word_(text, "null", 4); break;
+        default: ok = objs_json_number_(text);
+        }
+        if (!ok) {
+            return 0;
+        }
+        /* Behind a value or an opening bracket: close what closes, pass a comma, come to the next value. */
+        for (;;) {
+            int in_object;
+            uint8_t c;
+            if (depth == 0) {
+                return 1;
+            }
+            in_object = objects[(depth - 1) / 8] >> (depth - 1) % 8 & 1;
+            objs_json_space_(text);
+            if (text->at == text->end) {
+                return 0;
+            }
+            c = *text->at;
+            if (c == (in_object ? '}' : ']')) {
+                text->at++;
+                depth--;
+                opened = 0;
+                continue;
+            }
+            if (!opened) {
+                if (c != ',') {
+                    return 0;
+                }
+                text->at++;
+            }
+            if (in_object) {
+                objs_json_space_(text);
+                if (text->at == text->end || *text->at++ != '"' || !objs_json_string_(text)) {
+                    return 0;
+                }
+                objs_json_space_(text);
+                if (text->at == text->end || *text->at++ != ':') {
+                    return 0;
+                }
+            }
+            break;
+        }
+    }
+}
+
+/* Whether the text is one JSON value as SPEC 2.3 means it, and nothing else: UTF-8 without byte order mark, no NaN, no
+ * lone surrogate, at most 100 levels. */
+OBJS_API int objs_json_valid(const uint8_t *data, size_t size) {
+    objs_text text;
+    if (size == 0) {
+        return 0;
+    }
+    text.at = data;
+    text.end = data + size;
+    if (!objs_json_value_(&text)) {
+        return 0;
+    }
+    objs_json_space_(&text);
+    return text.at == text.end;
+}
+
+/* Whether the text is one JSON object: what a header must be. */
+OBJS_API int objs_header_valid(const uint8_t *data, size_t size) {
+    objs_text text;
+    if (size == 0) {
+        return 0;
+    }
+    text.at = data;
+    text.end = data + size;
+    objs_json_space_(&text);
+    return text.at < text.end && *text.at == '{' && objs_json_valid(data, size);
+}
+
+/* The value of the member `name` (ASCII) of a valid object, the last one if there are several. text.at is NULL if there
+ * is none, or if the text is no object. Looks at the object's own members only. */
+OBJS_API objs_text objs_json_member(objs_text object, const char *name) {
+    objs_text found, key;
+    found.at = found.end = NULL;
+    objs_json_space_(&object);
+    if (object.at == NULL || object.at >= object.end || *object.at != '{') {
+        return found;
+    }
+    object.at++;
+    for (;;) {
+        const char *expected = name;
+        int same = 1;
+        int32_t c;
+        objs_json_space_(&object);
+        if (object.at >= object.end || *object.at++ != '"') {
+            return found; /* the closing brace */
+        }
+        while ((c = objs_json_char_(&object)) >= 0) {
+            same = same && *expected != '\0' && c == (int32_t)(unsigned char)*expected;
+            expected += same;
+        }
+        same = same && *expected == '\0';
+        objs_json_space_(&object);
+        if (c != -1 || object.at >= object.end || *object.at++ != ':') {
+            return found;
+        }
+        objs_json_space_(&object);
+        key.at = object.at;
+        if (!objs_json_value_(&object)) {
+            return found;
+        }
+        key.end = object.at;
+        if (same) {
+            found = key;
+        }
+        objs_json_space_(&object);
+        if (object.at >= object.end || *object.at++ != ',') {
+            return found;
+        }
+    }
+}
+
+/* Whether a valid JSON value is the string `expected` (ASCII). */
+OBJS_API int objs_json_is(objs_text value, const char *expected) {
+    int32_t c;
+    if (value.at == NULL || value.at >= value.end || *value.at != '"') {
+        return 0;
+    }
+    value.at++;
+    while ((c = objs_json_char_(&value)) >= 0) {
+        if (*expected == '\0' || c != (int32_t)(unsigned char)*expected) {
+            return 0;
+        }
+        expected++;
+    }
+    return c == -1 && *expected == '\0';
+}
+
+/* Copies the text of a JSON string to `out`, escapes undone, as UTF-8, cut at a character if `capacity` is short, ended
+ * with a zero byte. Returns how many bytes were copied. */
+OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacity) {
+    size_t size = 0;
+    int32_t c;
+    if (capacity == 0) {
+        return 0;
+    }
+    if (value.at != NULL && value.at < value.end && *value.at == '"') {
+        value.at++;
+        while ((c = objs_json_char_(&value)) >= 0) {
+            uint32_t point = (uint32_t)c;
+            size_t more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3, n;
+            static const uint8_t first[4] = {0, 0xc0, 0xe0, 0xf0};
+            if (more + 1 > capacity - 1 - size) {
+                break;
+            }
+            out[size++] = (char)(uint8_t)(first[more] | point >> (6 * more));
+            for (n = more; n-- > 0;) {
+                out[size++] = (char)(uint8_t)(0x80 | (point >> (6 * n) & 0x3f));
+            }
+        }
+    }
+    out[size] = '\0';
+    return size;
+}
+
+OBJS_API int objs_json_is_integer_(objs_text value) {
+    const uint8_t *at;
+    if (value.at == NULL || value.at >= value.end || !(*value.at == '-' || (*value.at >= '0' && *value.at <= '9'))) {
+        return 0;
+    }
+    for (at = value.at; at < value.end; at++) {
+        if (*at == '.' || (*at | 32) == 'e') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* A JSON integer of 0 or more; one beyond uint64_t is given as the largest. Returns 0 if it is none. */
+OBJS_API int objs_json_count(objs_text value, uint64_t *count) {
+    uint64_t result = 0;
+    if (!objs_json_is_integer_(value)) {
+        return 0;
+    }
+    if (*value.at == '-') {
+        value.at++;
+        if (value.end - value.at != 1 || *value.at != '0') {
+            return 0; /* but -0 is 0 */
+        }
+    }
+    for (; value.at < value.end; value.at++) {
+        unsigned digit = (unsigned)(*value.at - '0');
+        result = result > (UINT64_MAX - digit) / 10 ? UINT64_MAX : result * 10 + digit;
+    }
+    *count = result;
+    return 1;
+}
+
+/* A JSON number as thousandths, rounded up, the largest if it is beyond; 0 unless it is a number above 0. */
+OBJS_API uint64_t objs_json_thousandths(objs_text value) {
+    const uint8_t *at = value.at;
+    uint64_t result = 0;
+    int32_t exponent = 3, stated = 0;
+    int point = 0, negative = 0, lost = 0;
+    if (at == NULL || at >= value.end || *at < '0' || *at > '9') {
+        return 0;
+    }
+    for (; at < value.end && (*at | 32) != 'e'; at++) {
+        if (*at == '.') {
+            point = 1;
+            continue;
+        }
+        if (result < UINT64_MAX / 100) {
+            result = result * 10 + (uint64_t)(*at - '0');
+            exponent -= point;
+        } else {
+            lost |= *at != '0';
+            exponent += !point && exponent < 100000;
+        }
+    }
+    if (result == 0) {
+        return 0;
+    }
+    if (at < value.end) {
+        at++;
+        negative = *at == '-';
+        at += *at == '-' || *at == '+';
+        for (; at < value.end; at++) {
+            stated = stated > 100000 ? stated : stated * 10 + (*at - '0');
+        }
+    }
+    exponent += negative ? -stated : stated;
+    for (; exponent > 0; exponent--) {
+        if (result > UINT64_MAX / 10) {
+            return UINT64_MAX;
+        }
+        result *= 10;
+    }
+    for (; exponent < 0 && result; exponent++) {
+        lost |= result % 10 != 0;
+        result /= 10;
+    }
+    return result + (lost || result == 0);
+}
+
+/* --------------------------------------------------------------------------------------------- streams, version 1 */
+
+typedef enum objs_message {
+    OBJS_MESSAGE_ERROR = 0, /* dead: see stream.error */
+    OBJS_MESSAGE_DATA,      /* an ordinary frame: the application's */
+    OBJS_MESSAGE_OPEN,      /* control frames; what they said is in the stream */
+    OBJS_MESSAGE_PING,
+    OBJS_MESSAGE_OTHER,
+    OBJS_MESSAGE_END
+} objs_message;
+
+typedef enum objs_end_rule {
+    OBJS_END_IF_CONTROLLED = 0, /* required once a control frame was seen, for then the stream is of version 1 */
+    OBJS_END_REQUIRED,          /* the media type or the subprotocol said so */
+    OBJS_END_NOT_REQUIRED
+} objs_end_rule;
+
+/* Reads one stream, frame by frame. `metadata`, `trailers`, `peer_message` and `peer_details` are JSON texts inside the
+ * header of the frame that carried them: copy what you want to keep before you read on. */
+typedef struct objs_stream {
+    const char *coder; /* ours; NULL: any will do */
+    objs_end_rule end_rule;
+    int trust_headers; /* set it if something else judges the headers of data frames */
+    objs_error error;
+    uint64_t position;     /* data frames received: what to resume from */
+    uint64_t heartbeat_ms; /* within which the peer promised to send something; 0: it did not say */
+    int begun, controlled, ended;
+    objs_text metadata;
+    objs_text trailers;
+    const char *peer_code; /* one of the sixteen, if error.code is OBJS_STREAM_ERROR */
+    objs_text peer_message;
+    objs_text peer_details;
+} objs_stream;
+
+OBJS_API void objs_stream_init(objs_stream *stream, const char *coder) {
+    memset(stream, 0, sizeof *stream);
+    stream->coder = coder;
+}
+
+/* The sixteen codes of SPEC 5.4; any other, of a later version, is an error all the same and read as "unknown". */
+OBJS_API const char *objs_peer_code(objs_text value) {
+    static const char *const codes[16] = {
+        "canceled",          "unknown",        "invalid_argument",   "deadline_exceeded",
+        "not_found",         "already_exists", "permission_denied",  "resource_exhausted",
+        "failed_precondition", "aborted",      "out_of_range",       "unimplemented",
+        "internal",          "unavailable",    "data_loss",          "unauthenticated"};
+    size_t n;
+    for (n = 0; n < 16; n++) {
+        if (objs_json_is(value, codes[n])) {
+            return codes[n];
+        }
+    }
+    return "unknown";
+}
+
+OBJS_API int objs_begins_(objs_text value, char first) {
+    return value.at != NULL && value.at < value.end && *value.at == (uint8_t)first;
+}
+
+OBJS_API objs_message objs_stream_fail_(objs_stream *stream, objs_code code, uint64_t index, uint64_t offset) {
+    objs_fail_(&stream->error, code, index, offset);
+    return OBJS_MESSAGE_ERROR;
+}
+
+OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, uint64_t index, uint64_t offset) {
+    objs_text version = objs_json_member(control, "v"), coder = objs_json_member(control, "coder");
+    objs_text heartbeat = objs_json_member(control, "heartbeat"), metadata = objs_json_member(control, "metadata");
+    uint64_t v = 0;
+    if (!objs_json_count(version, &v) || v != 1 ||
+        (coder.at != NULL && (!objs_begins_(coder, '"') || (stream->coder && !objs_json_is(coder, stream->coder)))) ||
+        (metadata.at != NULL && !objs_begins_(metadata, '{'))) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+    }
+    if (heartbeat.at != NULL && *heartbeat.at != 'n') { /* null is as good as absent here, and only here */
+        stream->heartbeat_ms = objs_json_thousandths(heartbeat);
+        if (stream->heartbeat_ms == 0) {
+            return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+        }
+    }
+    stream->metadata = metadata;
+    return OBJS_MESSAGE_OPEN;
+}
+
+OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, uint64_t index, uint64_t offset) {
+    objs_text trailers = objs_json_member(control, "trailers"), error = objs_json_member(control, "error");
+    uint64_t frames;
+    if (!objs_json_count(objs_json_member(control, "frames"), &frames)) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+    }
+    if (frames != stream->position) {
+        return objs_stream_fail_(stream, OBJS_COUNT_MISMATCH, index, offset);
+    }
+    if (trailers.at != NULL && !objs_begins_(trailers, '{')) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+    }
+    if (error.at != NULL) {
+        objs_text code = objs_json_member(error, "code"), message = objs_json_member(error, "message");
+        if (!objs_begins_(code, '"') || (message.at != NULL && !objs_begins_(message, '"'))) {
+            return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+        }
+        stream->trailers = trailers;
+        stream->ended = 1;
+        stream->peer_code = objs_peer_code(code);
+        stream->peer_message = message;
+        stream->peer_details = objs_json_member(error, "details");
+        return objs_stream_fail_(stream, OBJS_STREAM_ERROR, index, offset);
+    }
+    stream->trailers = trailers;
+    stream->ended = 1;
+    return OBJS_MESSAGE_END;
+}
+
+/* Takes the next frame: which kind of message it is. Its payload is not looked at. */
+OBJS_API objs_message objs_stream_take(objs_stream *stream, const objs_frame *frame) {
+    objs_text header, control, type;
+    int open;
+    if (stream->error.code != OBJS_OK) {
+        return OBJS_MESSAGE_ERROR;
+    }
+    if (!objs_is_control(frame->header, frame->header_size)) {
+        if (stream->ended) {
+            return objs_stream_fail_(stream, OBJS_FRAME_AFTER_END, frame->index, frame->offset);
+        }
+        stream->begun = 1;
+        stream->position++;
+        if (!stream->trust_headers && !objs_header_valid(frame->header, frame->header_size)) {
+            return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
+        }
+        return OBJS_MESSAGE_DATA;
+    }
+    stream->controlled = 1;
+    if (!objs_header_valid(frame->header, frame->header_size)) {
+        return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
+    }
+    header.at = frame->header;
+    header.end = frame->header + frame->header_size;
+    control = objs_json_member(header, "$stream");
+    type = objs_json_member(control, "type");
+    if (!objs_begins_(type, '"')) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame->index, frame->offset);
+    }
+    open = objs_json_is(type, "open");
+    if (stream->ended || (open && stream->begun)) {
+        return objs_stream_fail_(stream, stream->ended ? OBJS_FRAME_AFTER_END : OBJS_INVALID_CONTROL, frame->index,
+                                 frame->offset);
+    }
+    stream->begun = 1;
+    if (open) {
+        return objs_stream_open_(stream, control, frame->index, frame->offset);
+    }
+    if (objs_json_is(type, "end")) {
+        return objs_stream_end_(stream, control, frame->index, frame->offset);
+    }
+    return objs_json_is(type, "ping") ? OBJS_MESSAGE_PING : OBJS_MESSAGE_OTHER;
+}
+
+/* The end of the input, after objs_reader_finish() found nothing: OBJS_STREAM_INCOMPLETE if the promised end is missing,
+ * and then error.index is the position. */
+OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
+    int required = stream->end_rule == OBJS_END_IF_CONTROLLED ? stream->controlled : stream->end_rule == OBJS_END_REQUIRED;
+    if (stream->error.code == OBJS_OK && required && !stream->ended) {
+        objs_fail_(&stream->error, OBJS_STREAM_INCOMPLETE, stream->position, 0);
+    }
+    return stream->error.code;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* OBJECTSTREAMING_H */

@@ -1,0 +1,1591 @@
+/* The C twin of frames.py's hot path: Frame, FrameDecoder, encode_frame, encode_frame_parts.
+ *
+ * Same names, behaviour, errors, messages, indexes and offsets as the pure classes; tests/test_native.py holds one against
+ * the other, and every other test runs on both. What a length word may be is decided by the checks of
+ * clients/c/objectstreaming.h, the C client's own: there is one C parser in the project.
+ *
+ * **The decoder.** Frames that lie in one chunk are cut straight from it. A frame that straddles chunks is written, as
+ * they arrive, into what will be its header and its payload: bytes objects that grow with what has come, at most
+ * doubling, and never by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which
+ * then gives the one shared empty iterator; a chunk whose lengths are wrong is not, so that the error comes from the
+ * iteration, where the pure decoder raises it.
+ *
+ * **Who may call in between.** Python code can run where an error is made, and where a collector may start, at the making
+ * of an iterator, which is the last thing `feed` does; in both places the decoder's state is whole. Frames are not
+ * tracked by the collector, as the pure ones are not, so that making one runs no Python.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "../clients/c/objectstreaming.h"
+
+typedef struct {
+    PyTypeObject *frame;
+    PyTypeObject *decoder;
+    PyTypeObject *frames;
+    PyObject *nothing; /* the shared empty iterator */
+    PyObject *invalid_length;
+    PyObject *frame_too_large;
+    PyObject *header_too_large;
+    PyObject *invalid_header;
+    PyObject *truncated_frame;
+    PyObject *encode_error;
+    PyObject *invalid_json;
+    PyObject *loads_object;
+    PyObject *dumps;
+    PyObject *encode; /* msgspec's own: what it writes that is short and holds no null needs no further look */
+    PyObject *mapping;
+    PyObject *structure; /* msgspec.Struct: no mapping, and asking the ABC would take longer than encoding it */
+} State;
+
+static struct PyModuleDef module_definition;
+
+static State *state_of(PyTypeObject *type) {
+    PyObject *module = PyType_GetModuleByDef(type, &module_definition);
+    return module == NULL ? NULL : (State *)PyModule_GetState(module);
+}
+
+/* The error that is set, taken away: PyErr_GetRaisedException of 3.12. */
+static PyObject *take_error(void) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *kind, *value, *traceback;
+    PyErr_Fetch(&kind, &value, &traceback);
+    PyErr_NormalizeException(&kind, &value, &traceback);
+    if (value != NULL && traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(kind);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+/* Sets it again. Steals it. */
+static void give_error(PyObject *error) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(error)), error, PyException_GetTraceback(error));
+#endif
+}
+
+/* Raises type(message). Steals message, which may be NULL with an error set. */
+static void raise_plain(PyObject *type, PyObject *message) {
+    if (message != NULL) {
+        PyErr_SetObject(type, message);
+        Py_DECREF(message);
+    }
+}
+
+/* If the error that is set is a `type`: takes it away and returns str() of it; else NULL, and an error is set. */
+static PyObject *text_of_caught(PyObject *type) {
+    PyObject *error, *text;
+    if (!PyErr_ExceptionMatches(type)) {
+        return NULL;
+    }
+    error = take_error();
+    text = PyObject_Str(error);
+    Py_XDECREF(error);
+    return text;
+}
+
+/* A FrameError: type(message, index, offset). Steals message, which may be NULL with an error set. */
+static PyObject *new_frame_error(PyObject *type, PyObject *message, long long index, long long offset) {
+    PyObject *error;
+    if (message == NULL) {
+        return NULL;
+    }
+    error = PyObject_CallFunction(type, "OLL", message, index, offset);
+    Py_DECREF(message);
+    return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ Frame */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *header_bytes;
+    PyObject *payload;
+    PyObject *header; /* NULL until it is asked for */
+    long long index;
+    long long offset;
+} Frame;
+
+PyDoc_STRVAR(Frame_doc,
+             "Frame(header_bytes, payload=b'', index=0, offset=0)\n"
+             "--\n"
+             "\n"
+             "One frame: `header_bytes` and `payload` as they were on the wire; `header` parsed on first use and kept.\n"
+             "\n"
+             "`index` and `offset` tell where the frame stood in its stream (0, 0 for a loose one); two frames are equal if\n"
+             "their bytes are. `bytes(frame)` is the frame in the standard layout.\n"
+             "\n"
+             ">>> frame = Frame(b'{\"a\": 1}', b\"xy\")\n"
+             ">>> frame.header, frame.payload, len(bytes(frame))\n"
+             "({'a': 1}, b'xy', 18)\n");
+
+/* Steals header_bytes and payload, also when it fails. */
+static Frame *new_frame(PyTypeObject *type, PyObject *header_bytes, PyObject *payload, uint64_t index,
+                        uint64_t offset) {
+    Frame *self = PyObject_New(Frame, type);
+    if (self == NULL) {
+        Py_DECREF(header_bytes);
+        Py_DECREF(payload);
+        return NULL;
+    }
+    self->header_bytes = header_bytes;
+    self->payload = payload;
+    self->header = NULL;
+    self->index = (long long)index;
+    self->offset = (long long)offset;
+    return self;
+}
+
+static PyObject *Frame_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"header_bytes", "payload", "index", "offset", "_header", NULL};
+    PyObject *header_bytes, *payload = NULL, *header = Py_None;
+    long long index = 0, offset = 0;
+    Frame *self;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OLLO:Frame", names, &header_bytes, &payload, &index, &offset,
+                                     &header)) {
+        return NULL;
+    }
+    self = (Frame *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->header_bytes = Py_NewRef(header_bytes);
+    self->payload = payload != NULL ? Py_NewRef(payload) : PyBytes_FromStringAndSize(NULL, 0);
+    self->header = header == Py_None ? NULL : Py_NewRef(header);
+    self->index = index;
+    self->offset = offset;
+    return (PyObject *)self;
+}
+
+static void Frame_dealloc(Frame *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(self->header_bytes);
+    Py_XDECREF(self->payload);
+    Py_XDECREF(self->header);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *Frame_get_header(Frame *self, void *closure) {
+    State *state;
+    PyObject *header, *reason, *error;
+    (void)closure;
+    if (self->header != NULL) {
+        return Py_NewRef(self->header);
+    }
+    state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return NULL;
+    }
+    header = PyObject_CallOneArg(state->loads_object, self->header_bytes);
+    if (header != NULL) {
+        Py_XSETREF(self->header, header);
+        return Py_NewRef(header);
+    }
+    reason = text_of_caught(state->invalid_json);
+    if (reason == NULL) {
+        return NULL;
+    }
+    error = new_frame_error(state->invalid_header, PyUnicode_FromFormat("the header is not a JSON object: %U", reason),
+                            self->index, self->offset);
+    Py_DECREF(reason);
+    if (error != NULL) {
+        PyException_SetCause(error, NULL);
+        PyErr_SetObject(state->invalid_header, error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+static PyObject *Frame_bytes(Frame *self, PyObject *Py_UNUSED(ignored)) {
+    objs_config standard = objs_default_config();
+    Py_buffer header, payload;
+    PyObject *wire = NULL;
+    if (PyObject_GetBuffer(self->header_bytes, &header, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    if (PyObject_GetBuffer(self->payload, &payload, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&header);
+        return NULL;
+    }
+    if (header.len > PY_SSIZE_T_MAX - 16 - payload.len) {
+        PyErr_NoMemory();
+    } else {
+        uint8_t words[8];
+        if (objs_put_lengths(&standard, words, (uint64_t)header.len, (uint64_t)payload.len) != OBJS_OK) {
+            PyErr_SetString(PyExc_OverflowError, "a frame does not fit a length word of 4 bytes");
+        } else {
+            wire = PyBytes_FromStringAndSize(NULL, 8 + header.len + payload.len);
+            if (wire != NULL) {
+                char *out = PyBytes_AS_STRING(wire);
+                memcpy(out, words, 8);
+                memcpy(out + 8, header.buf, (size_t)header.len);
+                memcpy(out + 8 + header.len, payload.buf, (size_t)payload.len);
+            }
+        }
+    }
+    PyBuffer_Release(&header);
+    PyBuffer_Release(&payload);
+    return wire;
+}
+
+static PyObject *Frame_richcompare(Frame *self, PyObject *other, int operation) {
+    State *state = state_of(Py_TYPE(self));
+    Frame *frame = (Frame *)other;
+    int equal;
+    if (state == NULL) {
+        return NULL;
+    }
+    if ((operation != Py_EQ && operation != Py_NE) || !PyObject_TypeCheck(other, state->frame)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    equal = PyObject_RichCompareBool(self->header_bytes, frame->header_bytes, Py_EQ);
+    if (equal > 0) {
+        equal = PyObject_RichCompareBool(self->payload, frame->payload, Py_EQ);
+    }
+    if (equal < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(equal == (operation == Py_EQ));
+}
+
+static Py_hash_t Frame_hash(Frame *self) {
+    PyObject *both = PyTuple_Pack(2, self->header_bytes, self->payload);
+    Py_hash_t hash;
+    if (both == NULL) {
+        return -1;
+    }
+    hash = PyObject_Hash(both);
+    Py_DECREF(both);
+    return hash;
+}
+
+static PyObject *Frame_repr(Frame *self) {
+    return PyUnicode_FromFormat("Frame(%R, %R, index=%lld, offset=%lld)", self->header_bytes, self->payload,
+                                self->index, self->offset);
+}
+
+/* A line for logs: place, header in brief, payload size. */
+static PyObject *Frame_str(Frame *self) {
+    Py_buffer header;
+    PyObject *brief, *line = NULL;
+    Py_ssize_t size = PyObject_Size(self->payload);
+    if (size < 0 || PyObject_GetBuffer(self->header_bytes, &header, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    brief = PyUnicode_DecodeUTF8(header.buf, header.len > 80 ? 80 : header.len, "replace");
+    if (brief != NULL) {
+        line = PyUnicode_FromFormat("frame %lld at byte %lld: %U%s + %zd bytes", self->index, self->offset,
+                                    brief, header.len > 80 ? "..." : "", size);
+        Py_DECREF(brief);
+    }
+    PyBuffer_Release(&header);
+    return line;
+}
+
+static PyObject *Frame_reduce(Frame *self, PyObject *Py_UNUSED(ignored)) {
+    return Py_BuildValue("O(OOLL)", Py_TYPE(self), self->header_bytes, self->payload, self->index, self->offset);
+}
+
+static PyMemberDef Frame_members[] = {
+    {"header_bytes", T_OBJECT_EX, offsetof(Frame, header_bytes), READONLY, NULL},
+    {"payload", T_OBJECT_EX, offsetof(Frame, payload), READONLY, NULL},
+    {"index", T_LONGLONG, offsetof(Frame, index), READONLY, NULL},
+    {"offset", T_LONGLONG, offsetof(Frame, offset), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef Frame_getset[] = {
+    {"header", (getter)Frame_get_header, NULL,
+     "The header as a dict. Raises `InvalidHeader` if it is not one strict JSON object.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef Frame_methods[] = {
+    {"__bytes__", (PyCFunction)Frame_bytes, METH_NOARGS, NULL},
+    {"__reduce__", (PyCFunction)Frame_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Frame_slots[] = {
+    {Py_tp_doc, (void *)Frame_doc},
+    {Py_tp_new, Frame_new},
+    {Py_tp_dealloc, Frame_dealloc},
+    {Py_tp_richcompare, Frame_richcompare},
+    {Py_tp_hash, Frame_hash},
+    {Py_tp_repr, Frame_repr},
+    {Py_tp_str, Frame_str},
+    {Py_tp_members, Frame_members},
+    {Py_tp_getset, Frame_getset},
+    {Py_tp_methods, Frame_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Frame_spec = {
+    .name = "objectstreaming.frames.Frame",
+    .basicsize = sizeof(Frame),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = Frame_slots,
+};
+
+/* --------------------------------------------------------------------------------------------------------- encoding */
+
+/* Limits and layouts are read by their attributes, so that a subclass will do as well. */
+static int read_layout(PyObject *layout, objs_config *config) {
+    PyObject *length, *order;
+    long value;
+    int little;
+    length = PyObject_GetAttrString(layout, "byte_length");
+    if (length == NULL) {
+        return -1;
+    }
+    value = PyLong_AsLong(length);
+    Py_DECREF(length);
+    if (value == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (value < 1 || value > 8) {
+        PyErr_Format(PyExc_ValueError, "byte_length is 1 to 8 and byte_order 'little' or 'big', not %R", layout);
+        return -1;
+    }
+    order = PyObject_GetAttrString(layout, "byte_order");
+    if (order == NULL) {
+        return -1;
+    }
+    little = PyUnicode_Check(order) ? PyUnicode_CompareWithASCIIString(order, "little") == 0 : 0;
+    Py_DECREF(order);
+    config->byte_length = (unsigned)value;
+    config->big_endian = !little;
+    return 0;
+}
+
+static int contains_null(const char *text, Py_ssize_t size) {
+    const char *end = text + size;
+    while (end - text >= 4 && (text = memchr(text, 'n', (size_t)(end - text) - 3)) != NULL) {
+        if (memcmp(text, "null", 4) == 0) {
+            return 1;
+        }
+        text++;
+    }
+    return 0;
+}
+
+static int may_be_deep(const char *text, Py_ssize_t size) {
+    Py_ssize_t n, brackets = 0;
+    if (size <= 2 * OBJS_MAX_DEPTH) {
+        return 0;
+    }
+    for (n = 0; n < size; n++) {
+        brackets += (text[n] | 0x20) == '{'; /* '[' is 0x5b, '{' 0x7b */
+    }
+    return brackets > OBJS_MAX_DEPTH;
+}
+
+/* strict_json.dumps, with a short cut for what msgspec writes as strictly. New reference to bytes. */
+static PyObject *dumps(State *state, PyObject *value) {
+    PyObject *data = PyObject_CallOneArg(state->encode, value);
+    if (data == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+            return NULL;
+        }
+        PyErr_Clear();
+    } else if (PyBytes_CheckExact(data) && !contains_null(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) &&
+               !may_be_deep(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))) {
+        return data;
+    }
+    Py_XDECREF(data);
+    data = PyObject_CallOneArg(state->dumps, value);
+    if (data != NULL && !PyBytes_CheckExact(data)) {
+        PyErr_SetString(PyExc_TypeError, "strict_json.dumps gives bytes");
+        Py_CLEAR(data);
+    }
+    return data;
+}
+
+/* JSON bytes given by the caller go out untouched once they have been checked. New reference to bytes. */
+static PyObject *checked_header(State *state, PyObject *header) {
+    PyObject *data = PyBytes_CheckExact(header) ? Py_NewRef(header)
+                                                : PyObject_CallOneArg((PyObject *)&PyBytes_Type, header);
+    PyObject *parsed, *reason;
+    if (data == NULL) {
+        return NULL;
+    }
+    /* The interpreter refuses integers of more than 4,300 digits, which a shorter text cannot hold. */
+    if (PyBytes_GET_SIZE(data) <= 4300 &&
+        objs_header_valid((const uint8_t *)PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data))) {
+        return data;
+    }
+    parsed = PyObject_CallOneArg(state->loads_object, data);
+    if (parsed != NULL) {
+        Py_DECREF(parsed);
+        return data;
+    }
+    Py_DECREF(data);
+    reason = text_of_caught(state->invalid_json);
+    if (reason != NULL) {
+        raise_plain(state->encode_error, PyUnicode_FromFormat("the header is not a JSON object: %U", reason));
+        Py_DECREF(reason);
+    }
+    return NULL;
+}
+
+static PyObject *header_to_bytes(State *state, PyObject *header) {
+    PyObject *data;
+    if (PyDict_CheckExact(header) || PyObject_TypeCheck(header, (PyTypeObject *)state->structure)) {
+        data = dumps(state, header);
+    } else if (PyBytes_Check(header) || PyByteArray_Check(header) || PyMemoryView_Check(header)) {
+        return checked_header(state, header);
+    } else {
+        int is_mapping = PyObject_IsInstance(header, state->mapping);
+        if (is_mapping < 0) {
+            return NULL;
+        }
+        if (is_mapping) {
+            PyObject *copy = PyObject_CallOneArg((PyObject *)&PyDict_Type, header);
+            if (copy == NULL) {
+                return NULL;
+            }
+            data = dumps(state, copy);
+            Py_DECREF(copy);
+        } else {
+            data = dumps(state, header);
+        }
+    }
+    if (data != NULL && (PyBytes_GET_SIZE(data) == 0 || PyBytes_AS_STRING(data)[0] != '{')) {
+        PyObject *beginning = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), Py_MIN(PyBytes_GET_SIZE(data), 40));
+        PyObject *name = PyType_GetName(Py_TYPE(header));
+        Py_CLEAR(data);
+        if (beginning != NULL && name != NULL) {
+            raise_plain(state->encode_error,
+                        PyUnicode_FromFormat("a header is a JSON object; a %U is not: %R", name, beginning));
+        }
+        Py_XDECREF(beginning);
+        Py_XDECREF(name);
+    }
+    return data;
+}
+
+static void refuse_payload(State *state, PyObject *payload) {
+    PyObject *name = PyType_GetName(Py_TYPE(payload));
+    if (name != NULL) {
+        raise_plain(state->encode_error,
+                    PyUnicode_FromFormat("a payload is bytes, or an array in memory; a %U is neither", name));
+        Py_DECREF(name);
+    }
+}
+
+/* If the error that is set means that there is no buffer to be had: says so as an EncodeError. */
+static void explain_payload(State *state, PyObject *payload) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
+        PyErr_ExceptionMatches(PyExc_BufferError)) {
+        PyErr_Clear();
+        refuse_payload(state, payload);
+    }
+}
+
+/* An array of Python objects holds addresses, which are nobody's payload. */
+static int holds_objects(const Py_buffer *view) { return view->format != NULL && strchr(view->format, 'O') != NULL; }
+
+static int view_payload(State *state, PyObject *payload, Py_buffer *view) {
+    if (PyBytes_CheckExact(payload)) {
+        return PyObject_GetBuffer(payload, view, PyBUF_SIMPLE);
+    }
+    if (PyObject_GetBuffer(payload, view, PyBUF_FULL_RO) < 0) {
+        explain_payload(state, payload);
+        return -1;
+    }
+    if (holds_objects(view)) {
+        PyBuffer_Release(view);
+        refuse_payload(state, payload);
+        return -1;
+    }
+    return 0;
+}
+
+static void refuse_size(State *state, const objs_config *config, Py_ssize_t header, Py_ssize_t payload) {
+    uint64_t total = 2 * (uint64_t)config->byte_length + (uint64_t)header + (uint64_t)payload;
+    raise_plain(state->encode_error,
+                PyUnicode_FromFormat("a frame of %llu bytes does not fit a length word of %u bytes; "
+                                     "send it in pieces, a frame each",
+                                     (unsigned long long)total, config->byte_length));
+}
+
+/* (header, payload=b"", *, layout): borrowed references; payload NULL if it was not given. */
+static int read_encode_arguments(const char *name, PyObject *const *args, Py_ssize_t count, PyObject *keywords,
+                                 PyObject **header, PyObject **payload, objs_config *config) {
+    Py_ssize_t n;
+    *config = objs_default_config();
+    *header = count > 0 ? args[0] : NULL;
+    *payload = count > 1 ? args[1] : NULL;
+    if (count > 2) {
+        PyErr_Format(PyExc_TypeError, "%s() takes from 1 to 2 positional arguments but %zd were given", name, count);
+        return -1;
+    }
+    for (n = 0; keywords != NULL && n < PyTuple_GET_SIZE(keywords); n++) {
+        PyObject *keyword = PyTuple_GET_ITEM(keywords, n), *value = args[count + n], **place = NULL;
+        if (PyUnicode_CompareWithASCIIString(keyword, "layout") == 0) {
+            if (value != Py_None && read_layout(value, config) < 0) {
+                return -1;
+            }
+            continue;
+        }
+        if (PyUnicode_CompareWithASCIIString(keyword, "payload") == 0) {
+            place = payload;
+        } else if (PyUnicode_CompareWithASCIIString(keyword, "header") == 0) {
+            place = header;
+        }
+        if (place == NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", name, keyword);
+            return -1;
+        }
+        if (*place != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", name, keyword);
+            return -1;
+        }
+        *place = value;
+    }
+    if (*header == NULL) {
+        PyErr_Format(PyExc_TypeError, "%s() missing 1 required positional argument: 'header'", name);
+        return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(encode_frame_doc,
+             "encode_frame($module, header, payload=b'', *, layout=None)\n"
+             "--\n"
+             "\n"
+             "One frame's bytes.\n"
+             "\n"
+             "`header` is a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once\n"
+             "they have been checked; `payload` anything with the buffer protocol. Raises `EncodeError`.\n"
+             "\n"
+             ">>> encode_frame(b'{\"a\": 1}', b'{\"b\": 2}').hex(\" \", 4)\n"
+             "'18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'\n");
+
+static PyObject *encode_frame(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords) {
+    State *state = (State *)PyModule_GetState(module);
+    objs_config config;
+    PyObject *header, *payload, *data, *wire = NULL;
+    Py_buffer view;
+    Py_ssize_t size, prefix;
+    uint8_t words[16];
+    if (read_encode_arguments("encode_frame", args, count, keywords, &header, &payload, &config) < 0) {
+        return NULL;
+    }
+    data = header_to_bytes(state, header);
+    if (data == NULL) {
+        return NULL;
+    }
+    view.obj = NULL;
+    view.len = 0;
+    if (payload != NULL && view_payload(state, payload, &view) < 0) {
+        Py_DECREF(data);
+        return NULL;
+    }
+    size = PyBytes_GET_SIZE(data);
+    prefix = 2 * (Py_ssize_t)config.byte_length;
+    if (objs_put_lengths(&config, words, (uint64_t)size, (uint64_t)view.len) != OBJS_OK) {
+        refuse_size(state, &config, size, view.len);
+    } else if (view.len > PY_SSIZE_T_MAX - prefix - size) {
+        PyErr_NoMemory();
+    } else {
+        wire = PyBytes_FromStringAndSize(NULL, prefix + size + view.len);
+    }
+    if (wire != NULL) {
+        char *out = PyBytes_AS_STRING(wire);
+        memcpy(out, words, (size_t)prefix);
+        memcpy(out + prefix, PyBytes_AS_STRING(data), (size_t)size);
+        if (view.len == 0) {
+        } else if (PyBuffer_IsContiguous(&view, 'C')) {
+            memcpy(out + prefix + size, view.buf, (size_t)view.len);
+        } else if (PyBuffer_ToContiguous(out + prefix + size, &view, view.len, 'C') < 0) {
+            Py_CLEAR(wire);
+        }
+    }
+    if (payload != NULL) {
+        PyBuffer_Release(&view);
+    }
+    Py_DECREF(data);
+    return wire;
+}
+
+/* memoryview(payload).cast("B"), or of a copy where memoryview cannot. New reference. */
+static PyObject *flat_view(State *state, PyObject *payload) {
+    PyObject *view = PyMemoryView_FromObject(payload), *flat, *copy;
+    Py_buffer *buffer;
+    if (view == NULL) {
+        explain_payload(state, payload);
+        return NULL;
+    }
+    buffer = PyMemoryView_GET_BUFFER(view);
+    if (holds_objects(buffer)) {
+        Py_DECREF(view);
+        refuse_payload(state, payload);
+        return NULL;
+    }
+    if (buffer->ndim == 1 && buffer->itemsize == 1 && buffer->format != NULL && strcmp(buffer->format, "B") == 0 &&
+        PyBuffer_IsContiguous(buffer, 'C')) {
+        return view;
+    }
+    flat = PyObject_CallMethod(view, "cast", "s", "B");
+    if (flat == NULL && (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError))) {
+        PyErr_Clear();
+        copy = PyObject_CallMethod(view, "tobytes", NULL);
+        if (copy != NULL) {
+            flat = PyMemoryView_FromObject(copy);
+            Py_DECREF(copy);
+        }
+    }
+    Py_DECREF(view);
+    return flat;
+}
+
+PyDoc_STRVAR(encode_frame_parts_doc,
+             "encode_frame_parts($module, header, payload=b'', *, layout=None)\n"
+             "--\n"
+             "\n"
+             "A frame in two parts, the payload not copied: `transport.writelines(encode_frame_parts(header, pcm))`.\n"
+             "\n"
+             "Returns the length words with the header, and a flat byte view of `payload`. Raises `EncodeError`.\n");
+
+static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords) {
+    State *state = (State *)PyModule_GetState(module);
+    objs_config config;
+    PyObject *header, *payload, *data, *body = NULL, *head = NULL, *parts = NULL;
+    Py_ssize_t size, prefix;
+    uint8_t words[16];
+    if (read_encode_arguments("encode_frame_parts", args, count, keywords, &header, &payload, &config) < 0) {
+        return NULL;
+    }
+    data = header_to_bytes(state, header);
+    if (data == NULL) {
+        return NULL;
+    }
+    size = PyBytes_GET_SIZE(data);
+    prefix = 2 * (Py_ssize_t)config.byte_length;
+    if (payload == NULL) {
+        PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
+        body = empty == NULL ? NULL : PyMemoryView_FromObject(empty);
+        Py_XDECREF(empty);
+    } else {
+        body = flat_view(state, payload);
+    }
+    if (body != NULL) {
+        Py_ssize_t length = PyMemoryView_GET_BUFFER(body)->len;
+        if (objs_put_lengths(&config, words, (uint64_t)size, (uint64_t)length) != OBJS_OK) {
+            refuse_size(state, &config, size, length);
+        } else {
+            head = PyBytes_FromStringAndSize(NULL, prefix + size);
+        }
+    }
+    if (head != NULL) {
+        memcpy(PyBytes_AS_STRING(head), words, (size_t)prefix);
+        memcpy(PyBytes_AS_STRING(head) + prefix, PyBytes_AS_STRING(data), (size_t)size);
+        parts = PyTuple_Pack(2, head, body);
+    }
+    Py_XDECREF(head);
+    Py_XDECREF(body);
+    Py_DECREF(data);
+    return parts;
+}
+
+/* ----------------------------------------------------------------------------------------------------- FrameDecoder */
+
+/* A bytes object in the making: `have` bytes of it have come, there is room for `room`. */
+typedef struct {
+    PyObject *bytes;
+    Py_ssize_t have;
+    Py_ssize_t room;
+} Growing;
+
+/* Appends; the room at most doubles, and never goes beyond `want`, the claim. */
+static int growing_append(Growing *self, uint64_t want, const uint8_t *data, Py_ssize_t size) {
+    if (size > self->room - self->have) {
+        Py_ssize_t room = self->have + size;
+        room = room < 1024 ? 2048 : room > PY_SSIZE_T_MAX / 2 - 64 ? room : 2 * room;
+        room = (uint64_t)room > want ? (Py_ssize_t)want : room;
+        if (self->bytes == NULL) {
+            self->bytes = PyBytes_FromStringAndSize(NULL, room);
+        } else {
+            _PyBytes_Resize(&self->bytes, room); /* on failure it lets go of the bytes, and the decoder must die */
+        }
+        if (self->bytes == NULL) {
+            self->have = self->room = 0;
+            return -1;
+        }
+        self->room = room;
+    }
+    memcpy(PyBytes_AS_STRING(self->bytes) + self->have, data, (size_t)size);
+    self->have += size;
+    return 0;
+}
+
+static void growing_clear(Growing *self) {
+    Py_CLEAR(self->bytes);
+    self->have = self->room = 0;
+}
+
+/* The finished object, which is taken out. New reference. */
+static PyObject *growing_take(Growing *self) {
+    PyObject *bytes = self->bytes;
+    self->bytes = NULL;
+    self->have = self->room = 0;
+    return bytes != NULL ? bytes : PyBytes_FromStringAndSize(NULL, 0);
+}
+
+typedef struct {
+    PyObject_HEAD
+    State *state;
+    objs_config config;
+    uint64_t index;
+    uint64_t offset; /* of the next frame, from the beginning of the stream */
+    PyObject *chunk; /* the chunk being cut, NULL if there is none, and where in it the next frame begins */
+    Py_ssize_t at;
+    PyObject **waiting; /* chunks fed before the reader was done with `chunk`: waiting[first] and `count` from there */
+    Py_ssize_t first, count, room;
+    Py_ssize_t waiting_bytes;
+    /* A frame that straddles chunks. */
+    uint8_t words[16];
+    unsigned have;   /* bytes of its length words */
+    unsigned judged; /* length words found sound */
+    uint64_t total;
+    uint64_t header_size;
+    Growing header;
+    Growing payload;
+    Frame *peeked;
+    PyObject *error;
+    int finished;
+} FrameDecoder;
+
+static void decoder_let_go(FrameDecoder *self) {
+    self->have = self->judged = 0;
+    self->total = self->header_size = 0;
+    growing_clear(&self->header);
+    growing_clear(&self->payload);
+}
+
+/* Lets go of all that is held, so that a dead decoder costs nothing. */
+static void decoder_empty(FrameDecoder *self) {
+    Py_CLEAR(self->chunk);
+    self->at = 0;
+    while (self->count > 0) {
+        self->count--;
+        Py_DECREF(self->waiting[self->first++]);
+    }
+    PyMem_Free(self->waiting);
+    self->waiting = NULL;
+    self->first = self->room = self->waiting_bytes = 0;
+    decoder_let_go(self);
+}
+
+static Py_ssize_t chunk_left(const FrameDecoder *self) {
+    return self->chunk == NULL ? 0 : PyBytes_GET_SIZE(self->chunk) - self->at;
+}
+
+/* Bytes of the straddler so far. */
+static Py_ssize_t straddler_bytes(const FrameDecoder *self) {
+    return (Py_ssize_t)self->have + self->header.have + self->payload.have;
+}
+
+static PyObject *raise_again(FrameDecoder *self) {
+    PyObject *error = Py_NewRef(self->error);
+    PyException_SetTraceback(error, Py_None);
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    return NULL;
+}
+
+/* Dies of the error that is set. */
+static void decoder_die(FrameDecoder *self) {
+    PyObject *error = take_error();
+    decoder_empty(self);
+    Py_XSETREF(self->error, Py_XNewRef(error));
+    give_error(error);
+}
+
+static PyObject *decoder_fail(FrameDecoder *self, PyObject *type, PyObject *message, uint64_t offset) {
+    PyObject *error = new_frame_error(type, message, (long long)self->index, (long long)offset);
+    if (error != NULL) {
+        PyErr_SetObject(type, error);
+        Py_DECREF(error);
+        decoder_die(self);
+    }
+    return NULL;
+}
+
+/* The likely cause of a bad length word, to end its message with; empty where nothing suggests itself. `head` is what
+ * the stream starts with, up to four bytes of it. */
+static PyObject *cause_of(const uint8_t *head, size_t size, uint64_t index) {
+    static const struct {
+        const char *beginning, *cause;
+    } beginnings[] = {
+        {"\x1f\x8b", "gzip: was its Content-Encoding not undone?"},
+        {"HTTP", "an HTTP response with its head still on?"},
+        {"<", "an error page?"},
+        {"RIFF", "a WAV file instead of frames?"},
+        {"data", "server-sent events?"},
+        {"even", "server-sent events?"},
+        {"{", "JSON without frames?"},
+        {"[", "JSON without frames?"},
+    };
+    const char *cause = NULL;
+    size_t n, printable = 0;
+    if (index) {
+        return PyUnicode_FromString(": was the frame before it written with a wrong length, or were bytes lost?");
+    }
+    for (n = 0; n < sizeof beginnings / sizeof *beginnings && cause == NULL; n++) {
+        size_t length = strlen(beginnings[n].beginning);
+        if (size >= length && memcmp(head, beginnings[n].beginning, length) == 0) {
+            cause = beginnings[n].cause;
+        }
+    }
+    for (n = 0; n < size; n++) {
+        printable += head[n] >= 0x20 && head[n] < 0x7f;
+    }
+    if (cause == NULL && printable == size) {
+        cause = "text instead of frames?";
+    }
+    if (cause != NULL) {
+        PyObject *bytes = PyBytes_FromStringAndSize((const char *)head, (Py_ssize_t)size), *text;
+        if (bytes == NULL) {
+            return NULL;
+        }
+        text = PyUnicode_FromFormat(": the stream starts with %R, %s", bytes, cause);
+        Py_DECREF(bytes);
+        return text;
+    }
+    if (size >= 2 && head[0] == 0 && head[1] == 0 && ((size > 2 && head[2]) || (size > 3 && head[3]))) {
+        return PyUnicode_FromString(": the other byte order?");
+    }
+    return PyUnicode_FromString("");
+}
+
+static PyObject *fail_length(FrameDecoder *self, objs_code code, int at_header) {
+    State *state = self->state;
+    const uint64_t prefix = 2 * (uint64_t)self->config.byte_length;
+    uint64_t offset = self->offset + (at_header ? self->config.byte_length : 0);
+    PyObject *cause = cause_of(self->words, Py_MIN(self->have, 4), self->index), *message, *type;
+    if (cause == NULL) {
+        return NULL;
+    }
+    if (code == OBJS_INVALID_LENGTH && !at_header) {
+        type = state->invalid_length;
+        message = PyUnicode_FromFormat("T is %llu, but a frame has at least %llu bytes%U",
+                                       (unsigned long long)self->total, (unsigned long long)prefix, cause);
+    } else if (code == OBJS_FRAME_TOO_LARGE) {
+        type = state->frame_too_large;
+        message = PyUnicode_FromFormat("T is %llu, above the limit of %llu bytes%U", (unsigned long long)self->total,
+                                       (unsigned long long)self->config.max_frame, cause);
+    } else if (code == OBJS_INVALID_LENGTH) {
+        type = state->invalid_length;
+        message = PyUnicode_FromFormat("H is %llu, but T is %llu and leaves %llu bytes%U",
+                                       (unsigned long long)self->header_size, (unsigned long long)self->total,
+                                       (unsigned long long)(self->total - prefix), cause);
+    } else {
+        type = state->header_too_large;
+        message = PyUnicode_FromFormat("H is %llu, above the limit of %llu bytes",
+                                       (unsigned long long)self->header_size,
+                                       (unsigned long long)self->config.max_header);
+    }
+    Py_DECREF(cause);
+    return decoder_fail(self, type, message, offset);
+}
+
+static PyObject *fail_truncated(FrameDecoder *self) {
+    uint8_t head[4];
+    unsigned size = Py_MIN(self->have, 4);
+    char of[32] = "";
+    PyObject *cause, *message;
+    memcpy(head, self->words, size);
+    while (size < 4 && self->header.have > (Py_ssize_t)(size - self->have)) { /* length words of one byte */
+        head[size] = (uint8_t)PyBytes_AS_STRING(self->header.bytes)[size - self->have];
+        size++;
+    }
+    cause = self->index ? PyUnicode_FromString("") : cause_of(head, size, 0);
+    if (cause == NULL) {
+        return NULL;
+    }
+    if (self->judged == 2) {
+        PyOS_snprintf(of, sizeof of, " of %llu", (unsigned long long)self->total);
+    }
+    message = PyUnicode_FromFormat("the stream ended inside a frame, after %zd%s bytes%U", straddler_bytes(self), of,
+                                   cause);
+    Py_DECREF(cause);
+    return decoder_fail(self, self->state->truncated_frame, message, self->offset);
+}
+
+/* Takes `size` bytes of header and payload, not more than the frame has left. Dies if there is no memory for them. */
+static int straddler_take(FrameDecoder *self, const uint8_t *data, Py_ssize_t size) {
+    uint64_t missing = self->header_size - (uint64_t)self->header.have;
+    Py_ssize_t part = (uint64_t)size < missing ? size : (Py_ssize_t)missing;
+    uint64_t want = self->total - 2 * (uint64_t)self->config.byte_length - self->header_size;
+    if ((part > 0 && growing_append(&self->header, self->header_size, data, part) < 0) ||
+        (size > part && growing_append(&self->payload, want, data + part, size - part) < 0)) {
+        decoder_die(self);
+        return -1;
+    }
+    return 0;
+}
+
+/* Takes a whole chunk into the straddler, if that completes no frame and no length in it is wrong: 1. Else 0, and nothing
+ * has changed. */
+static int straddler_absorb(FrameDecoder *self, const uint8_t *data, Py_ssize_t size) {
+    const unsigned length = self->config.byte_length, prefix = 2 * length;
+    Py_ssize_t taken = 0;
+    if (self->judged < 2) {
+        uint8_t words[16];
+        unsigned have = self->have, judged = self->judged;
+        uint64_t total = self->total, header_size = 0;
+        taken = Py_MIN(size, (Py_ssize_t)(prefix - have));
+        memcpy(words, self->words, have);
+        memcpy(words + have, data, (size_t)taken);
+        have += (unsigned)taken;
+        if (judged == 0 && have >= length) {
+            total = objs_get_word(&self->config, words);
+            if (objs_check_total(&self->config, total) != OBJS_OK) {
+                return 0;
+            }
+            judged = 1;
+        }
+        if (have == prefix) {
+            header_size = objs_get_word(&self->config, words + length);
+            if (objs_check_header(&self->config, total, header_size) != OBJS_OK ||
+                total <= (uint64_t)prefix + (uint64_t)(size - taken)) {
+                return 0;
+            }
+            judged = 2;
+        }
+        memcpy(self->words, words, have);
+        self->have = have;
+        self->judged = judged;
+        self->total = total;
+        self->header_size = header_size;
+    } else if (self->total - (uint64_t)straddler_bytes(self) <= (uint64_t)size) {
+        return 0;
+    }
+    if (size > taken && straddler_take(self, data + taken, size - taken) < 0) {
+        return -1;
+    }
+    return 1;
+}
+
+static int fill_words(FrameDecoder *self, unsigned wanted) {
+    unsigned missing = wanted > self->have ? wanted - self->have : 0;
+    Py_ssize_t left = chunk_left(self);
+    unsigned part = left < (Py_ssize_t)missing ? (unsigned)left : missing;
+    if (part > 0) {
+        memcpy(self->words + self->have, PyBytes_AS_STRING(self->chunk) + self->at, part);
+    }
+    self->have += part;
+    self->at += part;
+    return part == missing;
+}
+
+/* Moves bytes of the chunk to the straddler: 1 if it is whole now, 0 if not, -1 with an error set. */
+static int straddler_advance(FrameDecoder *self) {
+    const unsigned length = self->config.byte_length;
+    uint64_t missing;
+    Py_ssize_t part, left;
+    objs_code code;
+    if (self->judged == 0) {
+        if (!fill_words(self, length)) {
+            return 0;
+        }
+        self->total = objs_get_word(&self->config, self->words);
+        code = objs_check_total(&self->config, self->total);
+        if (code != OBJS_OK) {
+            fail_length(self, code, 0);
+            return -1;
+        }
+        self->judged = 1;
+    }
+    if (self->judged == 1) {
+        if (!fill_words(self, 2 * length)) {
+            return 0;
+        }
+        self->header_size = objs_get_word(&self->config, self->words + length);
+        code = objs_check_header(&self->config, self->total, self->header_size);
+        if (code != OBJS_OK) {
+            fail_length(self, code, 1);
+            return -1;
+        }
+        self->judged = 2;
+    }
+    left = chunk_left(self);
+    missing = self->total - (uint64_t)straddler_bytes(self);
+    part = (uint64_t)left < missing ? left : (Py_ssize_t)missing;
+    if (part > 0) {
+        if (straddler_take(self, (const uint8_t *)PyBytes_AS_STRING(self->chunk) + self->at, part) < 0) {
+            return -1;
+        }
+        self->at += part;
+    }
+    return (uint64_t)part == missing;
+}
+
+static PyObject *straddler_frame(FrameDecoder *self) {
+    PyObject *header = growing_take(&self->header), *payload;
+    Frame *frame;
+    if (header == NULL) {
+        decoder_die(self);
+        return NULL;
+    }
+    payload = growing_take(&self->payload);
+    frame = payload == NULL ? NULL : new_frame(self->state->frame, header, payload, self->index, self->offset);
+    if (frame == NULL) {
+        decoder_die(self); /* its bytes are gone: going on would be a short success */
+        return NULL;
+    }
+    self->index++;
+    self->offset += self->total;
+    decoder_let_go(self);
+    return (PyObject *)frame;
+}
+
+/* The next frame; NULL without an error if more bytes are needed. */
+static PyObject *decoder_next(FrameDecoder *self) {
+    const Py_ssize_t prefix = 2 * (Py_ssize_t)self->config.byte_length;
+    if (self->error != NULL) {
+        return raise_again(self);
+    }
+    if (self->peeked != NULL) {
+        PyObject *frame = (PyObject *)self->peeked;
+        self->peeked = NULL;
+        return frame;
+    }
+    for (;;) {
+        Py_ssize_t left = chunk_left(self);
+        if (left >= prefix && self->have == 0) {
+            const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(self->chunk) + self->at;
+            uint64_t total = objs_get_word(&self->config, data);
+            uint64_t size = objs_get_word(&self->config, data + self->config.byte_length);
+            if (total <= (uint64_t)left && objs_check_total(&self->config, total) == OBJS_OK &&
+                objs_check_header(&self->config, total, size) == OBJS_OK) {
+                PyObject *header = PyBytes_FromStringAndSize((const char *)data + prefix, (Py_ssize_t)size), *payload;
+                Frame *frame;
+                if (header == NULL) {
+                    return NULL;
+                }
+                payload = PyBytes_FromStringAndSize((const char *)data + prefix + size,
+                                                    (Py_ssize_t)total - prefix - (Py_ssize_t)size);
+                if (payload == NULL) {
+                    Py_DECREF(header);
+                    return NULL;
+                }
+                frame = new_frame(self->state->frame, header, payload, self->index, self->offset);
+                if (frame != NULL) {
+                    self->at += (Py_ssize_t)total;
+                    self->index++;
+                    self->offset += total;
+                }
+                return (PyObject *)frame;
+            }
+        }
+        if (left > 0) {
+            int whole = straddler_advance(self);
+            if (whole < 0) {
+                return NULL;
+            }
+            if (whole) {
+                return straddler_frame(self);
+            }
+        } else if (self->count > 0) {
+            Py_XSETREF(self->chunk, self->waiting[self->first]);
+            self->first++;
+            self->count--;
+            self->at = 0;
+            self->waiting_bytes -= PyBytes_GET_SIZE(self->chunk);
+        } else {
+            Py_CLEAR(self->chunk);
+            self->at = 0;
+            break;
+        }
+    }
+    if (self->finished && self->have) {
+        return fail_truncated(self);
+    }
+    return NULL;
+}
+
+/* Puts a chunk in the queue. Steals it. */
+static int decoder_queue(FrameDecoder *self, PyObject *chunk) {
+    if (self->first + self->count == self->room) {
+        if (self->first > self->room / 2) {
+            memmove(self->waiting, self->waiting + self->first, (size_t)self->count * sizeof *self->waiting);
+            self->first = 0;
+        } else {
+            Py_ssize_t room = self->room ? 2 * self->room : 8;
+            PyObject **grown = PyMem_Realloc(self->waiting, (size_t)room * sizeof *self->waiting);
+            if (grown == NULL) {
+                Py_DECREF(chunk);
+                PyErr_NoMemory();
+                return -1;
+            }
+            self->waiting = grown;
+            self->room = room;
+        }
+    }
+    self->waiting[self->first + self->count++] = chunk;
+    self->waiting_bytes += PyBytes_GET_SIZE(chunk);
+    return 0;
+}
+
+/* Its bytes now, for the caller may use its buffer again. New reference to exact bytes. */
+static PyObject *chunk_to_bytes(PyObject *chunk) {
+    PyObject *view, *bytes;
+    if (PyLong_Check(chunk) || PyUnicode_Check(chunk)) { /* bytes(5) would be five zero bytes */
+        PyObject *name = PyType_GetName(Py_TYPE(chunk));
+        if (name != NULL) {
+            PyErr_Format(PyExc_TypeError, "a chunk is bytes-like, not %U", name);
+            Py_DECREF(name);
+        }
+        return NULL;
+    }
+    view = PyMemoryView_FromObject(chunk);
+    if (view == NULL) {
+        return NULL;
+    }
+    bytes = PyBytes_FromObject(view);
+    Py_DECREF(view);
+    return bytes;
+}
+
+typedef struct {
+    PyObject_HEAD
+    FrameDecoder *decoder; /* NULL once it has ended */
+} Frames;
+
+PyDoc_STRVAR(feed_doc,
+             "feed($self, chunk, /)\n"
+             "--\n"
+             "\n"
+             "Take a chunk, and iterate over the frames that are now whole.\n"
+             "\n"
+             "What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a\n"
+             "`FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.\n");
+
+static PyObject *FrameDecoder_feed(FrameDecoder *self, PyObject *chunk) {
+    Frames *frames;
+    if (self->finished) {
+        PyErr_SetString(PyExc_RuntimeError, "feed() after finish(): the stream was said to have ended");
+        return NULL;
+    }
+    chunk = PyBytes_CheckExact(chunk) ? Py_NewRef(chunk) : chunk_to_bytes(chunk);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    if (self->error != NULL) {
+        Py_DECREF(chunk);
+        return raise_again(self);
+    }
+    if (chunk_left(self) > 0 || self->count > 0) {
+        if (decoder_queue(self, chunk) < 0) {
+            return NULL;
+        }
+    } else {
+        int absorbed = straddler_absorb(self, (const uint8_t *)PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk));
+        if (absorbed) {
+            Py_DECREF(chunk);
+            return absorbed < 0 ? NULL : Py_NewRef(self->state->nothing);
+        }
+        Py_XSETREF(self->chunk, chunk);
+        self->at = 0;
+    }
+    frames = PyObject_GC_New(Frames, self->state->frames);
+    if (frames == NULL) {
+        decoder_die(self); /* the chunk is in: fed again, its bytes would come twice */
+        return NULL;
+    }
+    frames->decoder = (FrameDecoder *)Py_NewRef(self);
+    PyObject_GC_Track(frames);
+    return (PyObject *)frames;
+}
+
+PyDoc_STRVAR(next_frame_doc,
+             "next_frame($self, /)\n"
+             "--\n"
+             "\n"
+             "The next frame, or `None` if more bytes are needed. Raises as `feed` does.");
+
+static PyObject *FrameDecoder_next_frame(FrameDecoder *self, PyObject *Py_UNUSED(ignored)) {
+    PyObject *frame = decoder_next(self);
+    if (frame == NULL && !PyErr_Occurred()) {
+        Py_RETURN_NONE;
+    }
+    return frame;
+}
+
+PyDoc_STRVAR(finish_doc,
+             "finish($self, /)\n"
+             "--\n"
+             "\n"
+             "Say that no more bytes will come. Raises `TruncatedFrame` if a frame has begun and is not whole.\n"
+             "\n"
+             "Whole frames not yet asked for can still be read with `next_frame`, which then raises in its turn.\n");
+
+static PyObject *FrameDecoder_finish(FrameDecoder *self, PyObject *Py_UNUSED(ignored)) {
+    self->finished = 1;
+    if (self->peeked == NULL) {
+        Frame *frame = (Frame *)decoder_next(self);
+        if (frame == NULL && PyErr_Occurred()) {
+            return NULL;
+        }
+        self->peeked = frame;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *FrameDecoder_get_position(FrameDecoder *self, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(self->index - (self->peeked != NULL));
+}
+
+static PyObject *FrameDecoder_get_offset(FrameDecoder *self, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(self->peeked != NULL ? (uint64_t)self->peeked->offset : self->offset);
+}
+
+static PyObject *FrameDecoder_get_buffered(FrameDecoder *self, void *closure) {
+    uint64_t peeked = self->peeked != NULL ? self->offset - (uint64_t)self->peeked->offset : 0;
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(peeked + (uint64_t)straddler_bytes(self) + (uint64_t)chunk_left(self) +
+                                       (uint64_t)self->waiting_bytes);
+}
+
+static PyObject *FrameDecoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    State *state = state_of(type);
+    FrameDecoder *self;
+    (void)args;
+    (void)kwargs;
+    if (state == NULL) {
+        return NULL;
+    }
+    self = (FrameDecoder *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = state;
+        self->config = objs_default_config();
+    }
+    return (PyObject *)self;
+}
+
+/* A limit beyond 64 bits is as good as none: no length word can say more. */
+static int read_limit(PyObject *limits, const char *name, uint64_t *limit) {
+    PyObject *value = PyObject_GetAttrString(limits, name);
+    if (value == NULL) {
+        return -1;
+    }
+    *limit = PyLong_AsUnsignedLongLong(value);
+    if (*limit == (unsigned long long)-1 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            Py_DECREF(value);
+            return -1;
+        }
+        PyErr_Clear();
+        *limit = UINT64_MAX;
+    }
+    Py_DECREF(value);
+    return 0;
+}
+
+static int FrameDecoder_init(FrameDecoder *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"limits", "layout", NULL};
+    PyObject *limits = Py_None, *layout = Py_None;
+    objs_config config = objs_default_config();
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:FrameDecoder", names, &limits, &layout)) {
+        return -1;
+    }
+    if (limits != Py_None && (read_limit(limits, "frame", &config.max_frame) < 0 ||
+                              read_limit(limits, "header", &config.max_header) < 0)) {
+        return -1;
+    }
+    if (layout != Py_None && read_layout(layout, &config) < 0) {
+        return -1;
+    }
+    decoder_empty(self);
+    Py_CLEAR(self->peeked);
+    Py_CLEAR(self->error);
+    self->config = config;
+    self->index = self->offset = 0;
+    self->finished = 0;
+    return 0;
+}
+
+static int FrameDecoder_traverse(FrameDecoder *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->error);
+    return 0;
+}
+
+static int FrameDecoder_clear(FrameDecoder *self) {
+    Py_CLEAR(self->error);
+    return 0;
+}
+
+static void FrameDecoder_dealloc(FrameDecoder *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    decoder_empty(self);
+    Py_CLEAR(self->peeked);
+    Py_CLEAR(self->error);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(FrameDecoder_doc,
+             "FrameDecoder(limits=None, layout=None)\n"
+             "--\n"
+             "\n"
+             "Bytes in, in any pieces; frames out.\n"
+             "\n"
+             "Each chunk may be any bytes-like object. `feed` takes it at once and yields lazily: first every good frame, then\n"
+             "the error, if there is one. A decoder that failed is dead and raises the same error again.\n"
+             "\n"
+             ">>> decoder = FrameDecoder()\n"
+             ">>> wire = encode_frame({\"a\": 1}, b\"first\") + encode_frame({\"a\": 2}, b\"second\")\n"
+             ">>> [frame.payload for chunk in (wire[:3], wire[3:30], wire[30:]) for frame in decoder.feed(chunk)]\n"
+             "[b'first', b'second']\n"
+             ">>> decoder.finish()\n"
+             ">>> decoder.position, decoder.offset, decoder.buffered\n"
+             "(2, 41, 0)\n");
+
+static PyGetSetDef FrameDecoder_getset[] = {
+    {"position", (getter)FrameDecoder_get_position, NULL, "How many frames have been delivered.", NULL},
+    {"offset", (getter)FrameDecoder_get_offset, NULL,
+     "How many bytes the delivered frames took: where the next one begins.", NULL},
+    {"buffered", (getter)FrameDecoder_get_buffered, NULL, "How many bytes have been fed beyond `offset`.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef FrameDecoder_methods[] = {
+    {"feed", (PyCFunction)FrameDecoder_feed, METH_O, feed_doc},
+    {"next_frame", (PyCFunction)FrameDecoder_next_frame, METH_NOARGS, next_frame_doc},
+    {"finish", (PyCFunction)FrameDecoder_finish, METH_NOARGS, finish_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot FrameDecoder_slots[] = {
+    {Py_tp_doc, (void *)FrameDecoder_doc},
+    {Py_tp_new, FrameDecoder_new},
+    {Py_tp_init, FrameDecoder_init},
+    {Py_tp_dealloc, FrameDecoder_dealloc},
+    {Py_tp_traverse, FrameDecoder_traverse},
+    {Py_tp_clear, FrameDecoder_clear},
+    {Py_tp_getset, FrameDecoder_getset},
+    {Py_tp_methods, FrameDecoder_methods},
+    {0, NULL},
+};
+
+static PyType_Spec FrameDecoder_spec = {
+    .name = "objectstreaming.frames.FrameDecoder",
+    .basicsize = sizeof(FrameDecoder),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = FrameDecoder_slots,
+};
+
+/* --------------------------------------------------------------------------------------------- what feed() gives back */
+
+static PyObject *Frames_next(Frames *self) {
+    PyObject *frame;
+    FrameDecoder *decoder = self->decoder;
+    if (decoder == NULL) {
+        return NULL;
+    }
+    frame = decoder_next(decoder);
+    if (frame == NULL && self->decoder == decoder) { /* as a generator: what has ended, or raised, has ended for good */
+        self->decoder = NULL;
+        Py_DECREF(decoder);
+    }
+    return frame;
+}
+
+static int Frames_traverse(Frames *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->decoder);
+    return 0;
+}
+
+static int Frames_clear(Frames *self) {
+    Py_CLEAR(self->decoder);
+    return 0;
+}
+
+static void Frames_dealloc(Frames *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->decoder);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot Frames_slots[] = {
+    {Py_tp_doc, (void *)"The frames that are whole, one by one; made by FrameDecoder.feed()."},
+    {Py_tp_dealloc, Frames_dealloc},
+    {Py_tp_traverse, Frames_traverse},
+    {Py_tp_clear, Frames_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, Frames_next},
+    {0, NULL},
+};
+
+static PyType_Spec Frames_spec = {
+    .name = "objectstreaming._native.Frames",
+    .basicsize = sizeof(Frames),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Frames_slots,
+};
+
+/* ----------------------------------------------------------------------------------------------------------- module */
+
+static PyObject *import_from(const char *module_name, const char *name) {
+    PyObject *module = PyImport_ImportModule(module_name), *found;
+    if (module == NULL) {
+        return NULL;
+    }
+    found = PyObject_GetAttrString(module, name);
+    Py_DECREF(module);
+    return found;
+}
+
+static int module_exec(PyObject *module) {
+    State *state = (State *)PyModule_GetState(module);
+    PyObject *encoder, *names;
+    const struct {
+        PyObject **place;
+        const char *module, *name;
+    } wanted[] = {
+        {&state->invalid_length, "objectstreaming.errors", "InvalidLength"},
+        {&state->frame_too_large, "objectstreaming.errors", "FrameTooLarge"},
+        {&state->header_too_large, "objectstreaming.errors", "HeaderTooLarge"},
+        {&state->invalid_header, "objectstreaming.errors", "InvalidHeader"},
+        {&state->truncated_frame, "objectstreaming.errors", "TruncatedFrame"},
+        {&state->encode_error, "objectstreaming.errors", "EncodeError"},
+        {&state->invalid_json, "objectstreaming.strict_json", "InvalidJSON"},
+        {&state->loads_object, "objectstreaming.strict_json", "loads_object"},
+        {&state->dumps, "objectstreaming.strict_json", "dumps"},
+        {&state->mapping, "collections.abc", "Mapping"},
+        {&state->structure, "msgspec", "Struct"},
+    };
+    size_t n;
+    for (n = 0; n < sizeof wanted / sizeof *wanted; n++) {
+        *wanted[n].place = import_from(wanted[n].module, wanted[n].name);
+        if (*wanted[n].place == NULL) {
+            return -1;
+        }
+    }
+    encoder = import_from("msgspec.json", "Encoder");
+    if (encoder != NULL) {
+        Py_SETREF(encoder, PyObject_CallNoArgs(encoder));
+    }
+    state->encode = encoder == NULL ? NULL : PyObject_GetAttrString(encoder, "encode");
+    Py_XDECREF(encoder);
+    state->frame = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Frame_spec, NULL);
+    state->decoder = (PyTypeObject *)PyType_FromModuleAndSpec(module, &FrameDecoder_spec, NULL);
+    state->frames = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Frames_spec, NULL);
+    if (state->encode == NULL || state->frame == NULL || state->decoder == NULL || state->frames == NULL ||
+        !PyType_Check(state->structure)) {
+        return -1;
+    }
+    state->nothing = (PyObject *)PyObject_GC_New(Frames, state->frames);
+    if (state->nothing == NULL) {
+        return -1;
+    }
+    ((Frames *)state->nothing)->decoder = NULL;
+    PyObject_GC_Track(state->nothing);
+    names = Py_BuildValue("(ssss)", "header_bytes", "payload", "index", "offset");
+    if (names == NULL || PyObject_SetAttrString((PyObject *)state->frame, "__match_args__", names) < 0) {
+        Py_XDECREF(names);
+        return -1;
+    }
+    Py_DECREF(names);
+    if (PyModule_AddObjectRef(module, "Frame", (PyObject *)state->frame) < 0 ||
+        PyModule_AddObjectRef(module, "FrameDecoder", (PyObject *)state->decoder) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    State *state = (State *)PyModule_GetState(module);
+    Py_VISIT(state->frame);
+    Py_VISIT(state->decoder);
+    Py_VISIT(state->frames);
+    Py_VISIT(state->nothing);
+    Py_VISIT(state->invalid_length);
+    Py_VISIT(state->frame_too_large);
+    Py_VISIT(state->header_too_large);
+    Py_VISIT(state->invalid_header);
+    Py_VISIT(state->truncated_frame);
+    Py_VISIT(state->encode_error);
+    Py_VISIT(state->invalid_json);
+    Py_VISIT(state->loads_object);
+    Py_VISIT(state->dumps);
+    Py_VISIT(state->encode);
+    Py_VISIT(state->mapping);
+    Py_VISIT(state->structure);
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    State *state = (State *)PyModule_GetState(module);
+    Py_CLEAR(state->frame);
+    Py_CLEAR(state->decoder);
+    Py_CLEAR(state->frames);
+    Py_CLEAR(state->nothing);
+    Py_CLEAR(state->invalid_length);
+    Py_CLEAR(state->frame_too_large);
+    Py_CLEAR(state->header_too_large);
+    Py_CLEAR(state->invalid_header);
+    Py_CLEAR(state->truncated_frame);
+    Py_CLEAR(state->encode_error);
+    Py_CLEAR(state->invalid_json);
+    Py_CLEAR(state->loads_object);
+    Py_CLEAR(state->dumps);
+    Py_CLEAR(state->encode);
+    Py_CLEAR(state->mapping);
+    Py_CLEAR(state->structure);
+    return 0;
+}
+
+static void module_free(void *module) { module_clear((PyObject *)module); }
+
+static PyMethodDef module_methods[] = {
+    {"encode_frame", (PyCFunction)(void (*)(void))encode_frame, METH_FASTCALL | METH_KEYWORDS, encode_frame_doc},
+    {"encode_frame_parts", (PyCFunction)(void (*)(void))encode_frame_parts, METH_FASTCALL | METH_KEYWORDS,
+     encode_frame_parts_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    /* Decoders have no lock of their own: until they have been tested without the GIL, they ask for it. */
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "objectstreaming._native",
+    .m_doc = "The C twin of objectstreaming.frames' hot path; import it from there.",
+    .m_size = sizeof(State),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module_definition); }

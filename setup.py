@@ -1,0 +1,17 @@
+"""The optional C extension; all else is in pyproject.toml.
+
+Where there is no compiler the package installs without it and runs on the pure codec: same behaviour, slower.
+"""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "objectstreaming._native",
+            sources=["objectstreaming/_native.c"],
+            depends=["clients/c/objectstreaming.h"],
+            optional=True,
+        )
+    ]
+)
