@@ -1,4 +1,4 @@
-"""Sound in memory: PCM with what one must know to play it. What WAV readers give, synthesizers speak, recognizers hear."""
+"""Sound in memory: PCM and what one must know to play it; what readers give, synthesizers speak, recognizers hear."""
 
 from __future__ import annotations
 

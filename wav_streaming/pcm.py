@@ -1,0 +1,173 @@
+"""PCM arithmetic: between int16, int32 and float32; resampling; cutting a stream into frames of equal length.
+
+Full scale is 1.0 in float32, 2**15 in int16 and 2**31 in int32, so that int16 -> float32 -> int16 and int16 -> int32 ->
+int16 give back what went in. Floats beyond full scale are clipped, not wrapped; a float that is not a number becomes
+silence. NumPy is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from objectstreaming.frames import BytesLike
+
+from .sound import Sound
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array: TypeAlias = "numpy.ndarray[Any, Any]"
+
+__all__ = ["PcmSplitter", "float32_to_int16", "resample", "to_float32", "to_int16", "to_int32", "to_mono"]
+
+
+def to_float32(samples: Array) -> Array:
+    """int16, int32 or float samples as float32 in -1.0 to 1.0. Raises `TypeError` for other dtypes.
+
+    >>> import numpy
+    >>> to_float32(numpy.array([-32768, 16384], "<i2")).tolist()
+    [-1.0, 0.5]
+    """
+    import numpy
+
+    kind = _kind(samples)
+    if kind == "f":
+        return samples.astype(numpy.float32)
+    scale = 1 << (8 * samples.dtype.itemsize - 1)
+    return (samples / numpy.float64(scale)).astype(numpy.float32)
+
+
+def to_int16(samples: Array) -> Array:
+    """int16, int32 or float samples as '<i2': int32 loses its lower half, floats are rounded and clipped.
+
+    >>> import numpy
+    >>> to_int16(numpy.array([0.5, 1.0, -2.0])).tolist()
+    [16384, 32767, -32768]
+    """
+    import numpy
+
+    kind = _kind(samples)
+    if kind == "f":
+        return _quantized(samples, 16)
+    if samples.dtype.itemsize == 4:
+        samples = samples.astype("<i4", copy=False) >> 16
+    return samples.astype(numpy.dtype("<i2"))
+
+
+def to_int32(samples: Array) -> Array:
+    """int16, int32 or float samples as '<i4'; int16 fills the upper half."""
+    kind = _kind(samples)
+    if kind == "f":
+        return _quantized(samples, 32)
+    if samples.dtype.itemsize == 2:
+        return samples.astype("<i4") << 16
+    return samples.astype("<i4")
+
+
+def float32_to_int16(samples: Array) -> Array:
+    """`to_int16`, by the name one looks for when an engine gives floats."""
+    return to_int16(samples)
+
+
+def _kind(samples: Array) -> str:
+    kind: str = samples.dtype.kind
+    if kind == "f" or (kind == "i" and samples.dtype.itemsize in (2, 4)):
+        return kind
+    raise TypeError(f"samples are int16, int32 or floats, not {samples.dtype}")
+
+
+def _quantized(samples: Array, bits: int) -> Array:
+    import numpy
+
+    full = float(1 << (bits - 1))
+    scaled = numpy.rint(numpy.nan_to_num(samples.astype(numpy.float64), nan=0.0, posinf=1.0, neginf=-1.0) * full)
+    return numpy.clip(scaled, -full, full - 1).astype(f"<i{bits // 8}")
+
+
+def to_mono(sound: Sound, sample_rate: int) -> Sound:
+    """`sound` as recognizers want it: one channel (the mean of all), 16 bits, at `sample_rate`.
+
+    >>> to_mono(Sound(bytes(8 * 480), 48000, channels=2, bit_depth=32), 16000)
+    <Sound: 0.010 s, 16000 Hz, 1 channel(s), 16 bits>
+    """
+    if (sound.sample_rate, sound.channels, sound.bit_depth) == (sample_rate, 1, 16):
+        return sound
+    mixed = to_float32(sound.samples).mean(axis=1)
+    return Sound(to_int16(resample(mixed, sound.sample_rate, sample_rate)).tobytes(), sample_rate)
+
+
+_CROSSINGS = 16  # zero crossings of the sinc on either side: a stop band of some -70 dB with the Blackman window
+
+
+def resample(samples: Array, rate: int, new_rate: int) -> Array:
+    """One channel of float samples at another rate: float32, `ceil(len * new_rate / rate)` long.
+
+    Polyphase filtering with a windowed sinc (Smith, Digital Audio Resampling Home Page, ccrma.stanford.edu/~jos),
+    its pass band ending at 0.95 of the lower Nyquist frequency.
+    """
+    import numpy
+
+    if rate == new_rate or not len(samples):
+        return samples.astype(numpy.float32)
+    divisor = math.gcd(rate, new_rate)
+    up, down = new_rate // divisor, rate // divisor
+    cutoff = 0.95 * min(1.0, up / down)
+    half = math.ceil(_CROSSINGS / cutoff)
+    size = -(-len(samples) * up // down)
+    padded = numpy.pad(samples.astype(numpy.float32), (half, half + down + 1))
+    windows = numpy.lib.stride_tricks.sliding_window_view(padded, 2 * half)
+    offsets = numpy.arange(2 * half) - half + 1
+    window_width = half + 1
+    result = numpy.empty(size, numpy.float32)
+    for phase in range(min(up, size)):
+        # Output `phase + k * up` lies at input `(phase * down) / up + k * down`.
+        first, remainder = divmod(phase * down, up)
+        distance = offsets - remainder / up
+        window = 0.42 + 0.5 * numpy.cos(numpy.pi * distance / window_width)
+        window += 0.08 * numpy.cos(2 * numpy.pi * distance / window_width)
+        taps = (cutoff * numpy.sinc(cutoff * distance) * window).astype(numpy.float32)
+        count = len(range(phase, size, up))
+        result[phase::up] = windows[first + 1 :: down][:count] @ taps
+    return result
+
+
+class PcmSplitter:
+    """Cuts PCM that comes in any pieces into frames of `milliseconds`; what is over waits for the next piece.
+
+    A piece may end inside a sample: its bytes are carried over, never padded and never dropped.
+
+    >>> splitter = PcmSplitter(sample_rate=1000, milliseconds=2)
+    >>> list(splitter.feed(b"abc")), list(splitter.feed(b"defghij"))
+    ([], [b'abcd', b'efgh'])
+    >>> splitter.flush(), splitter.buffered
+    (b'ij', 0)
+    """
+
+    def __init__(self, sample_rate: int, channels: int = 1, bit_depth: int = 16, milliseconds: float = 20) -> None:
+        self._block_align = bit_depth // 8 * channels
+        self._size = round(sample_rate * milliseconds / 1000) * self._block_align
+        if self._size < 1:
+            raise ValueError(f"{milliseconds} ms of {channels} channel(s) at {sample_rate} Hz are not one sample")
+        self._held = bytearray()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait."""
+        return len(self._held)
+
+    def feed(self, pcm: BytesLike) -> list[bytes]:
+        """The frames that are now whole."""
+        view = memoryview(pcm)
+        self._held += view if view.c_contiguous else view.tobytes()
+        whole = len(self._held) - len(self._held) % self._size
+        frames = [bytes(self._held[at : at + self._size]) for at in range(0, whole, self._size)]
+        del self._held[:whole]
+        return frames
+
+    def flush(self) -> bytes:
+        """The last frame, shorter than the others; what is then still `buffered` is part of a sample that was cut."""
+        whole = len(self._held) - len(self._held) % self._block_align
+        last = bytes(self._held[:whole])
+        del self._held[:whole]
+        return last
