@@ -9,8 +9,8 @@ must bring its `end` frame, and what httpx raises while the body is read becomes
 
 **Silence.** A server of version 1 says in its `open` frame how often it will be heard, so three of these heartbeats
 without a byte mean that it is gone: `IdleTimeout`. Until then the read timeout of the request holds. httpx takes that
-one once, when a body begins, and cannot change it: the asynchronous stream therefore times its reads itself, and the
-synchronous one lets the connection ask for the limit at each read (`_ReadLimit`).
+one once, when a body begins; the connection is therefore made to ask for the limit at each read (`_ReadLimit`), which
+costs nothing, where a timeout of our own around each chunk would cost as much as httpx does.
 
 **Not here.** Failing to connect, or to get a response at all, raises httpx's own errors. Nothing is ever sent again by
 itself: a POST that made an answer once is not made twice.
@@ -61,7 +61,7 @@ that thinks before it answers outlasts."""
 # A peer may promise to be heard once a year: the promise is kept to here only as far as this.
 _LONGEST_SILENCE: Final = 3600.0
 # After the end frame only the end of the body is missing, and no message depends on it.
-_AFTER_END_SECONDS: Final = 2.0
+_AFTER_END_SECONDS: Final = 1.0
 # What is read of a body that is not a stream, and for how long.
 _PROBLEM_SIZE: Final = 16 * 1024
 _BEGINNING_SIZE: Final = 256
@@ -179,11 +179,12 @@ async def aopen_stream(
         if refusal is not None:
             raise _not_a_stream(refusal, response, await _abeginning(response, _BEGINNING_SIZE))
         stream: AsyncMessageStream[H, P] = AsyncMessageStream(response, coder, limits, require_end, idle_timeout, limit)
-        limit.leave_to_us()
+        limit.attach(response)
         try:
             yield stream
         finally:
             stream._closed = True
+            limit.detach()
             await stream._chunks.aclose()
 
 
@@ -361,13 +362,17 @@ class AsyncMessageStream(_Stream[H, P]):
         if not self._resumable():
             return
         decoder, inflate, limit, read = self._decoder, self._inflate, self._limit, self._chunks.__anext__
+        timed_by_httpx = limit.timed_by_httpx
         while (left := decoder.next_message()) is not None:  # by an iteration that was abandoned
             yield left
         self._adjust()
         try:
             while True:
-                with anyio.fail_after(limit.seconds):
+                if timed_by_httpx:
                     chunk = await read()
+                else:
+                    with anyio.fail_after(limit.seconds):
+                        chunk = await read()
                 if inflate is None:
                     for message in decoder.feed(chunk):
                         yield message
@@ -423,7 +428,7 @@ class _ReadLimit:
     httpcore looks the timeout up in the request's extensions: over HTTP/2 at each read, over HTTP/1.1 once, when the
     body begins. There, the connection's own stream (the documented extension `network_stream`) is made to put the
     limit of the moment in the place of the one looked up. That one is a mark, so that reads of another response on
-    the same connection are not meant.
+    the same connection are not meant. Other transports (in-process ones, mocks) time nothing by themselves.
     """
 
     def __init__(self, response: httpx.Response) -> None:
@@ -432,39 +437,34 @@ class _ReadLimit:
         self._timeouts: dict[str, Any] = dict(extensions.get("timeout") or {})
         extensions["timeout"] = self._timeouts
         self.seconds: float | None = self._timeouts.get("read")
-        self._looked_up = True
+        self.timed_by_httpx = "network_stream" in response.extensions
+        self._marked = False
         self._network: Any = None
         self._read: Any = None
 
     def set(self, seconds: float | None) -> None:
         self.seconds = seconds
-        if self._looked_up:
+        if not self._marked:
             self._timeouts["read"] = seconds
 
     def attach(self, response: httpx.Response) -> None:
-        """Make the connection ask for the limit at each read, where httpcore would not."""
-        network = response.extensions.get("network_stream")
-        if network is None or response.http_version == "HTTP/2":
+        """From here on, let each read take as long as the limit of the moment says."""
+        if not self.timed_by_httpx or response.http_version == "HTTP/2":
             return
+        network = self._network = response.extensions["network_stream"]
         read, mark = network.read, _Mark(_LONGEST_SILENCE if self.seconds is None else self.seconds)
 
         def read_within_limit(max_bytes: int, timeout: float | None = None) -> Any:
             return read(max_bytes, self.seconds if timeout is mark else timeout)
 
         network.read = self._read = read_within_limit
-        self._network = network
         self._timeouts["read"] = mark
-        self._looked_up = False
+        self._marked = True
 
     def detach(self) -> None:
         # The connection may be in other hands by now, and those may have attached their own.
         if self._network is not None and self._network.read is self._read:
             del self._network.read
-
-    def leave_to_us(self) -> None:
-        """Take the limit from httpx: an asynchronous read is timed where it is awaited, whatever the transport."""
-        self._timeouts["read"] = None
-        self._looked_up = False
 
 
 # -------------------------------------------------------------------------------------------------- the response
