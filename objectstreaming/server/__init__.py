@@ -1,11 +1,13 @@
 """Frames over HTTP with FastAPI or Starlette (the extra `server`).
 
 `FrameResponse` streams a source of messages; `read_messages` reads a request's body as one; `negotiate` tells which
-stream a client can read; `install_error_handlers` makes errors before the first frame real HTTP errors.
+stream a client can read; `install_error_handlers` makes errors before the first frame real HTTP errors;
+`frame_responses` describes the bodies to OpenAPI; `end_streams` lets a server that stops say so to every client.
 """
 
 from .body import RequestBody, read_messages
 from .negotiation import Negotiated, negotiate
+from .openapi import frame_request_body, frame_responses
 from .problems import RequestError, install_error_handlers, problem_response
 from .response import FrameResponse, ResponseAborted, end_streams
 
@@ -16,6 +18,8 @@ __all__ = [
     "RequestError",
     "ResponseAborted",
     "end_streams",
+    "frame_request_body",
+    "frame_responses",
     "install_error_handlers",
     "negotiate",
     "problem_response",

@@ -107,9 +107,10 @@ def _quality_of_plain(ranges: Iterable[tuple[MediaType, float]]) -> float:
 
 _PLAIN_RANGES: Final = {"*/*": 0, "application/*": 1, PLAIN_MEDIA_TYPE: 2}
 
-# RFC 9110 sections 5.6.2, 5.6.4 and 5.6.6. One element of a list, then one parameter of it; neither can backtrack.
+# RFC 9110 sections 5.6.2, 5.6.4 and 5.6.6. Possessive, and an open quote reaches to the end: no header, however it is
+# made, takes more than linear time.
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*+")++')
+_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
 _TYPE: Final = re.compile(rf"[ \t]*+({_WORD}/{_WORD})[ \t]*+")
 _PARAMETER: Final = re.compile(rf';[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[^"\\]|\\.)*+)"))?[ \t]*+')
 _QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")

@@ -1,0 +1,110 @@
+"""Accept headers, and what a server of version 1 answers them with."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from objectstreaming.server import RequestError, negotiate
+from objectstreaming.server.negotiation import parse_media_type
+
+VENDOR = "application/vnd.objectstreaming"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        f"{VENDOR};v=1",
+        f"{VENDOR}",  # any version will do
+        f"{VENDOR};v=1, application/octet-stream;q=0.5",
+        f"application/octet-stream, {VENDOR};v=1",  # equal: ours to choose
+        f"{VENDOR};v=1;coder=json",
+        f'{VENDOR} ; v="1" ; coder="json"',
+        f"{VENDOR.upper()};V=1;Coder=json;Q=0.1, text/html",
+        f"*/*;q=0.1, {VENDOR};v=1;q=0.2",
+        f"{VENDOR};v=2, {VENDOR};v=1;q=0.5",
+        f"nonsense, {VENDOR};v=1",
+        f"{VENDOR};q=0, {VENDOR};v=1",  # the closest range counts
+        f',, {VENDOR};v=1;x="a,b;\\"c" ,',
+    ],
+)
+def test_those_who_ask_for_version_1_get_it(accept: str) -> None:
+    answer = negotiate(accept, "json")
+    assert (answer.version, answer.media_type) == (1, f"{VENDOR};v=1;coder=json")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        None,
+        "",
+        " , ,",
+        "*/*",
+        "application/*",
+        "text/html, */*;q=0.1",
+        "application/octet-stream",
+        f"{VENDOR};v=2, */*;q=0.1",
+        f"{VENDOR};v=1;q=0.4, application/octet-stream",
+        f"{VENDOR};v=1;q=0, */*",
+        f"{VENDOR};v=1;coder=tal, */*;q=0.1",
+        f"{VENDOR};v=01, */*;q=0.1",
+        f"{VENDOR}s;v=1, */*;q=0.1",
+        "nonsense",  # nothing that means anything is as good as nothing
+        "application/octet-stream;q=7, */*",
+    ],
+)
+def test_all_others_get_the_plain_stream(accept: str | None) -> None:
+    answer = negotiate(accept, "json")
+    assert (answer.version, answer.media_type) == (None, "application/octet-stream")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html",
+        f"{VENDOR};v=2",
+        f"{VENDOR};v=1;coder=tal",
+        f"{VENDOR};v=1;q=0",
+        "*/*;q=0",
+        "application/octet-stream;q=0, */*",
+    ],
+)
+def test_who_accepts_neither_is_refused_with_406(accept: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        negotiate(accept, "json")
+    assert (caught.value.http_status, caught.value.code) == (406, "invalid_argument")
+    assert f"{VENDOR};v=1;coder=json or application/octet-stream" in caught.value.message
+
+
+def test_a_request_is_asked_for_all_its_accept_headers() -> None:
+    headers = [(b"accept", b"application/octet-stream;q=0.1"), (b"accept", f"{VENDOR};v=1".encode())]
+    assert negotiate(Request({"type": "http", "headers": headers})).version == 1
+    assert negotiate(Request({"type": "http", "headers": []})).version is None
+
+
+def test_without_a_coder_any_will_do_and_the_type_names_none() -> None:
+    assert negotiate(f"{VENDOR};v=1;coder=tal").media_type == f"{VENDOR};v=1"
+
+
+@pytest.mark.parametrize("value", ["", "a", "a/", "/b", "a/b c", "a/b;c", 'a/b;c="d', "a/b;c=d e", "a/b,"])
+def test_what_is_no_media_type_is_none(value: str) -> None:
+    assert parse_media_type(value) is None
+
+
+@given(st.text(st.sampled_from(f'{VENDOR}*/;=,q01. "\\\tv'), max_size=60))
+def test_no_accept_header_does_more_than_be_refused(accept: str) -> None:
+    with contextlib.suppress(RequestError):
+        assert negotiate(accept, "json").version in (1, None)
+
+
+@pytest.mark.parametrize("part", [",", ";", '"', "a/b,", "a/b;q=1;", 'a/b;c="\\', " \t", "a/b;c=d", '"\\'])
+def test_a_hostile_accept_header_costs_no_more_than_its_length(part: str) -> None:
+    accept = part * (60_000 // len(part))
+    before = time.process_time()
+    negotiate(f"{accept},*/*" if '"' not in part else accept)
+    assert time.process_time() - before < 0.5
