@@ -1,11 +1,57 @@
 """Frames of speech: `TALAudio` and its coder, PCM and WAV, sentences, engines that speak and listen.
 
+Start at `tal`. The engines are in `synthesizers` and `recognizers`, each importing what it needs where it is used.
+
 >>> from wav_streaming import TALAudio, tal_decoder, tal_encoder
 >>> (header, pcm), rest = tal_decoder(tal_encoder(TALAudio(answer="Good morning."), bytes(320)))
 >>> header["answer"], len(pcm), rest
 ('Good morning.', 320, b'')
 """
 
+from .pcm import PcmSplitter, float32_to_int16, resample, to_float32, to_int16, to_int32, to_mono
+from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
+from .sentences import SentenceSplitter, is_speakable, speakable
+from .sound import Sound
+from .synthesizers import (
+    EspeakSynthesizer,
+    FliteSynthesizer,
+    OpenAISynthesizer,
+    SynthesisError,
+    Synthesizer,
+    default_synthesizer,
+)
 from .tal import TALAudio, TALCoder, tal_decoder, tal_encoder
+from .wav import WavDecoder, WavError, pcm_to_wav, read_wav, strip_wav
 
-__all__ = ["TALAudio", "TALCoder", "tal_decoder", "tal_encoder"]
+__all__ = [
+    "EspeakSynthesizer",
+    "FliteSynthesizer",
+    "OpenAIRecognizer",
+    "OpenAISynthesizer",
+    "PcmSplitter",
+    "PocketsphinxRecognizer",
+    "RecognitionError",
+    "Recognizer",
+    "SentenceSplitter",
+    "Sound",
+    "SynthesisError",
+    "Synthesizer",
+    "TALAudio",
+    "TALCoder",
+    "WavDecoder",
+    "WavError",
+    "default_synthesizer",
+    "float32_to_int16",
+    "is_speakable",
+    "pcm_to_wav",
+    "read_wav",
+    "resample",
+    "speakable",
+    "strip_wav",
+    "tal_decoder",
+    "tal_encoder",
+    "to_float32",
+    "to_int16",
+    "to_int32",
+    "to_mono",
+]

@@ -1,12 +1,44 @@
-"""Speech out: text to sound, behind one small protocol."""
+"""Speech out: text to sound, behind one small protocol.
+
+`EspeakSynthesizer` and `FliteSynthesizer` run a program of that name; `OpenAISynthesizer` asks any server with an
+OpenAI-compatible `/v1/audio/speech`. A text is data: it reaches a program by its standard input or a file, never a
+shell or a command line. What comes back is bounded in bytes and in time, and a task that is cancelled kills what it
+has started.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from objectstreaming.errors import ObjectStreamError
 
 from .sound import Sound
+from .wav import WavError, read_wav
 
-__all__ = ["Synthesizer"]
+__all__ = [
+    "EspeakSynthesizer",
+    "FliteSynthesizer",
+    "OpenAISynthesizer",
+    "SynthesisError",
+    "Synthesizer",
+    "default_synthesizer",
+]
+
+MAX_SOUND: Final = 64 * 1024 * 1024
+"""Bytes that an engine may answer with: 25 minutes at 22,050 Hz."""
+TIMEOUT: Final = 30.0
+"""Seconds that an engine may take over one text."""
+
+
+class SynthesisError(ObjectStreamError):
+    """The engine did not speak: it is missing, failed, took too long, or gave something that is no sound."""
+
+    code = "unavailable"
 
 
 class Synthesizer(Protocol):
@@ -18,3 +50,208 @@ class Synthesizer(Protocol):
     async def synthesize(self, text: str) -> Sound:
         """`text` spoken: PCM of 16 bits; empty for a text with nothing to say. Raises `SynthesisError`."""
         ...
+
+
+def default_synthesizer() -> Synthesizer:
+    """espeak-ng if it is installed, else flite. Raises `SynthesisError` that names the packages."""
+    if shutil.which("espeak-ng"):
+        return EspeakSynthesizer()
+    if shutil.which("flite"):
+        return FliteSynthesizer()
+    raise SynthesisError("no speech engine: install espeak-ng or flite (apt, dnf and brew know both), or give a URL")
+
+
+class EspeakSynthesizer:
+    """espeak-ng: a robot's voice, in a hundred languages, in a few milliseconds a sentence. 22,050 Hz, one channel.
+
+    `voice` as in `espeak-ng --voices`; `speed` in words a minute, 80 to 450.
+    """
+
+    def __init__(
+        self, voice: str = "en-us", speed: int = 165, *, program: str = "espeak-ng", timeout: float = TIMEOUT
+    ) -> None:
+        if voice.startswith("-") or speed not in range(80, 451):
+            raise ValueError(f"not a voice and a speed of 80 to 450 words a minute: {voice!r}, {speed}")
+        self._command = (program, "-b", "1", "-v", voice, "-s", str(speed), "--stdin", "--stdout")
+        self._timeout = timeout
+
+    async def synthesize(self, text: str) -> Sound:
+        if not text.strip():
+            return Sound(b"", 22050)
+        # A NUL would end the text, and what cannot be UTF-8 cannot be said.
+        output = await _run(self._command, text.replace("\0", " ").encode(errors="replace"), self._timeout)
+        return _to_sound(output, self._command[0]) if output else Sound(b"", 22050)
+
+
+class FliteSynthesizer:
+    """flite: English only, more natural than espeak-ng. 16,000 Hz (voice `kal`: 8,000), one channel."""
+
+    def __init__(self, voice: str = "slt", *, program: str = "flite", timeout: float = TIMEOUT) -> None:
+        # A voice may be a path or a URL to flite; here it is a name.
+        if not voice.replace("_", "").isalnum():
+            raise ValueError(f"a voice is one of those that `flite -lv` names, not {voice!r}")
+        self._command = (program, "-voice", voice)
+        self._timeout = timeout
+
+    async def synthesize(self, text: str) -> Sound:
+        if not text.strip():
+            return Sound(b"", 16000)
+        # flite seeks in what it reads and writes, so both are files.
+        with tempfile.TemporaryDirectory(prefix="flite-") as folder:
+            spoken, sound = Path(folder, "text"), Path(folder, "sound.wav")
+            await asyncio.to_thread(spoken.write_bytes, text.replace("\0", " ").encode(errors="replace"))
+            await _run((*self._command, "-f", str(spoken), "-o", str(sound)), b"", self._timeout)
+            return _to_sound(await asyncio.to_thread(_read_file, sound), self._command[0])
+
+
+def _read_file(path: Path) -> bytes:
+    if path.stat().st_size > MAX_SOUND:
+        raise SynthesisError(f"the engine wrote more than {MAX_SOUND} bytes")
+    return path.read_bytes()
+
+
+async def _run(command: tuple[str, ...], text: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - bounds the process
+    """What the command writes to its standard output; killed when it takes too long, writes too much, or on cancel."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=1024 * 1024,
+        )
+    except OSError as error:
+        raise SynthesisError(f"{command[0]} cannot be run: {error.strerror}; is it installed?") from None
+    try:
+        async with asyncio.timeout(timeout), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_write(process, text))
+            output = tasks.create_task(_read(process.stdout, MAX_SOUND))
+            complaint = tasks.create_task(_read(process.stderr, 64 * 1024))
+            tasks.create_task(process.wait())
+    except TimeoutError:
+        raise SynthesisError(f"{command[0]} took longer than {timeout} s over {len(text)} bytes of text") from None
+    except ExceptionGroup as failures:  # one task failed, so the others were cancelled
+        raise failures.exceptions[0] from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+    if process.returncode:
+        reason = complaint.result().decode(errors="replace").strip()[:200]
+        raise SynthesisError(f"{command[0]} failed with status {process.returncode}: {reason}")
+    return output.result()
+
+
+async def _write(process: asyncio.subprocess.Process, text: bytes) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its status will say why it does not listen
+        process.stdin.write(text)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:
+    assert stream is not None
+    output = bytearray()
+    while chunk := await stream.read(64 * 1024):
+        output += chunk
+        if len(output) > most:
+            raise SynthesisError(f"the engine wrote more than {most} bytes")
+    return bytes(output)
+
+
+def _to_sound(wav: bytes, engine: str) -> Sound:
+    try:
+        sound = read_wav(wav)
+    except WavError as error:
+        raise SynthesisError(f"{engine} gave no sound: {error}") from None
+    return sound if sound.bit_depth == 16 else _to_16_bits(sound)
+
+
+def _to_16_bits(sound: Sound) -> Sound:
+    from .pcm import to_int16
+
+    return Sound(to_int16(sound.samples).tobytes(), sound.sample_rate, sound.channels)
+
+
+class OpenAISynthesizer:
+    """Any server with an OpenAI-compatible `POST /v1/audio/speech`, asked for WAV.
+
+    `url` is the base, with or without `/v1`. `client` is an `httpx.AsyncClient` to share; without one, each
+    sentence opens a connection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str = "tts-1",
+        voice: str = "alloy",
+        api_key: str | None = None,
+        client: Any = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._url = speech_url(url, "audio/speech")
+        self._body = {"model": model, "voice": voice, "response_format": "wav"}
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = client
+        self._timeout = timeout
+
+    async def synthesize(self, text: str) -> Sound:
+        if not text.strip():
+            return Sound(b"", 24000)
+        try:
+            answer = await post(
+                self._client,
+                self._url,
+                MAX_SOUND,
+                headers=self._headers,
+                timeout=self._timeout,
+                json={**self._body, "input": text},
+            )
+        except EndpointError as error:
+            raise SynthesisError(str(error)) from None
+        return _to_sound(answer, self._url)
+
+
+# ------------------------------------------------------------------------------------ OpenAI-compatible servers
+
+
+class EndpointError(Exception):
+    """Why a server gave no answer; what calls `post` makes its own error of it."""
+
+
+def speech_url(base: str, path: str) -> str:
+    """`base` with `/v1/` and `path` after it.
+
+    >>> speech_url("http://localhost:8880/v1/", "audio/speech"), speech_url("http://localhost:8880", "audio/speech")
+    ('http://localhost:8880/v1/audio/speech', 'http://localhost:8880/v1/audio/speech')
+    """
+    base = base.rstrip("/")
+    return f"{base}/{path}" if base.endswith("/v1") else f"{base}/v1/{path}"
+
+
+async def post(client: Any, url: str, most: int, **request: Any) -> bytes:
+    """The body of a 2xx answer, of at most `most` bytes, within `timeout` seconds altogether; else `EndpointError`."""
+    import httpx
+
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(asyncio.timeout(request["timeout"]))
+            if client is None:
+                client = await stack.enter_async_context(httpx.AsyncClient())
+            response = await stack.enter_async_context(client.stream("POST", url, **request))
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > most:
+                    raise EndpointError(f"{url} answered with more than {most} bytes")
+    except (httpx.TimeoutException, TimeoutError):
+        raise EndpointError(f"{url} took longer than {request['timeout']} s") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise EndpointError(f"{url} cannot be reached: {error or type(error).__name__}") from None
+    if not response.is_success:
+        beginning = bytes(body[:200]).decode(errors="replace")
+        raise EndpointError(f"{url} answered with HTTP {response.status_code}: {beginning}")
+    return bytes(body)
