@@ -1,0 +1,68 @@
+"""Dataflow over async iterators: plain verbs that take streams and give streams.
+
+    stream = read_lines("talk.txt")
+    stream = map(stream, str.lower)
+    await write_lines(stream, "copy.txt")
+
+A stream is any async iterable. What every verb keeps:
+
+* lazy: nothing runs before the first pull, and data moves because a sink pulls it;
+* bounded: what is read ahead is bounded, unless you say otherwise;
+* closed: what a verb iterates it closes, on its end, on an early exit and on a cancel; no task runs on after that
+  (leave a loop early inside `contextlib.aclosing`, as with any async generator);
+* honest: an error reaches every reader, after the items before it, as it was raised; cancellation is never swallowed;
+  None, exceptions and arrays are items like any other.
+
+The rooms: `ends` (in memory), `files`, `queues`, `websocket`; `steps` (item by item), `buffering`, `control`;
+`fan_out`, `fan_in`; and beneath them the two engines, `pump` (one source, several readers) and `junction` (several
+sources, one reader). On asyncio; imports nothing else of this package.
+"""
+
+from __future__ import annotations
+
+from .buffering import buffer, rechunk
+from .control import rate_limit, recover, switch, timeout, until
+from .ends import collect, drain, empty, endless, from_iterable
+from .fan_in import concat, merge, merge_latest
+from .fan_out import partition, split
+from .files import read_chunks, read_lines, write_chunks, write_lines
+from .pump import Branch, WhenFull
+from .queues import dequeue, enqueue
+from .steps import enumerate, filter, flatten, map, map_concurrent, tap  # noqa: A004  in a namespace of their own
+from .websocket import from_websocket, to_websocket
+
+__all__ = [
+    "Branch",
+    "WhenFull",
+    "buffer",
+    "collect",
+    "concat",
+    "dequeue",
+    "drain",
+    "empty",
+    "endless",
+    "enqueue",
+    "enumerate",
+    "filter",
+    "flatten",
+    "from_iterable",
+    "from_websocket",
+    "map",
+    "map_concurrent",
+    "merge",
+    "merge_latest",
+    "partition",
+    "rate_limit",
+    "read_chunks",
+    "read_lines",
+    "rechunk",
+    "recover",
+    "split",
+    "switch",
+    "tap",
+    "timeout",
+    "to_websocket",
+    "until",
+    "write_chunks",
+    "write_lines",
+]

@@ -1,0 +1,101 @@
+"""The same stream in other portions: buffer reads ahead, rechunk cuts and joins bytes or text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from typing import Any, TypeVar, overload
+
+from .closing import aclose
+from .pump import Branch, Pump
+
+__all__ = ["buffer", "rechunk"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+Chunk = TypeVar("Chunk", bytes, str)
+
+
+@overload
+def buffer(source: AsyncIterable[T], maxsize: int | None) -> AsyncGenerator[T, None]: ...
+@overload
+def buffer(source: AsyncIterable[T], maxsize: int | None, join: Callable[[list[T]], U]) -> AsyncGenerator[U, None]: ...
+def buffer(
+    source: AsyncIterable[Any], maxsize: int | None, join: Callable[[list[Any]], Any] | None = None
+) -> AsyncGenerator[Any, None]:
+    """Read ahead, in a task, up to `maxsize` items (`None`: without bound) while the reader is busy.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import buffer, from_iterable
+    >>> async def main():
+    ...     stream = buffer(from_iterable("abcdef"), maxsize=3, join="".join)
+    ...     return [len(text) <= 3 async for text in stream]
+    >>> all(asyncio.run(main()))
+    True
+
+    With `join`, all that waits is given on as one item, `join(list_of_items)`: `"".join` for text, `b"".join` for
+    bytes. Reading begins at the first pull. Raises `ValueError` if maxsize < 1.
+    """
+    pump = Pump(source, 1, maxsize=maxsize, ahead=1 << 62)
+    return _buffer(Branch(pump, pump.outlets[0]), join)
+
+
+async def _buffer(branch: Branch[Any], join: Callable[[list[Any]], Any] | None) -> AsyncGenerator[Any, None]:
+    try:
+        async for item in branch:
+            yield item if join is None else join([item, *branch.take_ready()])
+    finally:
+        await branch.aclose()
+
+
+def rechunk(
+    source: AsyncIterable[Chunk], max_size: int | None = None, min_size: int | None = None
+) -> AsyncGenerator[Chunk, None]:
+    """Pieces of bytes or text of at most `max_size` and at least `min_size`; only the last may be smaller.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, rechunk
+    >>> asyncio.run(collect(rechunk(from_iterable([b"abcde", b"f"]), max_size=2)))
+    [b'ab', b'cd', b'e', b'f']
+    >>> asyncio.run(collect(rechunk(from_iterable([b"abcde", b"f"]), max_size=2, min_size=2)))
+    [b'ab', b'cd', b'ef']
+    >>> asyncio.run(collect(rechunk(from_iterable(["a", "b", "c"]), min_size=2)))
+    ['ab', 'c']
+
+    With `max_size` alone items are cut and never joined; with `min_size` alone joined and never cut; both the same:
+    pieces of just that size. Sizes are bytes or characters. Empty items vanish. Raises `ValueError` if neither is
+    given, one is < 1, or max_size < min_size.
+    """
+    if max_size is None and min_size is None:
+        raise ValueError("rechunk needs max_size, min_size or both")
+    if (max_size is not None and max_size < 1) or (min_size is not None and min_size < 1):
+        raise ValueError("max_size and min_size must be at least 1")
+    if max_size is not None and min_size is not None and max_size < min_size:
+        raise ValueError(f"max_size {max_size} is less than min_size {min_size}")
+    return _rechunk(source, max_size, min_size or 1)
+
+
+async def _rechunk(source: AsyncIterable[Chunk], max_size: int | None, min_size: int) -> AsyncGenerator[Chunk, None]:
+    iterator = aiter(source)
+    parts: list[Chunk] = []
+    held = 0
+    try:
+        async for item in iterator:
+            if not item:
+                continue
+            parts.append(item)
+            held += len(item)
+            if held < min_size:
+                continue
+            whole = item if len(parts) == 1 else item[:0].join(parts)
+            start = 0
+            while held - start >= min_size:
+                piece = whole if max_size is None else whole[start : start + max_size]
+                start += len(piece)
+                yield piece
+            parts = [whole[start:]] if start < held else []
+            held -= start
+        if parts:
+            # Less than min_size, and so than max_size.
+            yield parts[0][:0].join(parts)
+    finally:
+        await aclose(iterator)

@@ -1,0 +1,242 @@
+"""When a stream goes on, and when it does not: timeout, recover, until, rate_limit, switch.
+
+What bounds a wait here does it with `asyncio.timeout` around one pull, never across a `yield` (PEP 789): a cancel of
+the reader stays a cancel of the reader, and the source's own timeouts stay its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+from .closing import aclose, call, stop
+from .junction import Junction, Lane
+
+__all__ = ["rate_limit", "recover", "switch", "timeout", "until"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+E = TypeVar("E", bound=Exception)
+
+
+def timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T, None]:
+    """Raise `TimeoutError` when the source gives no item within `seconds` of being asked for one.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, timeout
+    >>> asyncio.run(collect(timeout(from_iterable("ab"), seconds=5)))
+    ['a', 'b']
+
+    The clock runs for each item anew, and only while an item is waited for: time the reader takes does not count. The
+    source is cancelled and closed. Raises `ValueError` unless seconds > 0.
+    """
+    if not seconds > 0:
+        raise ValueError(f"seconds must be more than 0, not {seconds}")
+    return _timeout(source, seconds)
+
+
+async def _timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T, None]:
+    iterator = aiter(source)
+    try:
+        while True:
+            clock = asyncio.timeout(seconds)
+            try:
+                async with clock:
+                    item = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                if clock.expired():
+                    raise TimeoutError(f"no item within {seconds} s") from error
+                raise
+            yield item
+    finally:
+        await aclose(iterator)
+
+
+async def recover(
+    source: AsyncIterable[T], kind: type[E] | tuple[type[E], ...], handler: Callable[[E], Any]
+) -> AsyncGenerator[Any, None]:
+    """When the source fails with an exception of `kind`, go on with what `handler(error)` gives.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, recover
+    >>> async def broken():
+    ...     yield "first"
+    ...     raise ConnectionError("the line went dead")
+    >>> asyncio.run(collect(recover(broken(), ConnectionError, lambda error: f"({error})")))
+    ['first', '(the line went dead)']
+
+    The handler may be sync or async. None ends the stream; an iterator, generator or async iterable is read to its
+    end, its own errors raised; anything else is one last item. The source is closed by then and not touched again.
+    Other exceptions, and cancellation, pass.
+    """
+    iterator = aiter(source)
+    try:
+        while True:
+            try:
+                item = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except kind as error:
+                failure = error
+                break
+            yield item
+    finally:
+        await aclose(iterator)
+    answer = await call(handler, failure)
+    if isinstance(answer, AsyncIterable):
+        rest = aiter(answer)
+        try:
+            async for item in rest:
+                yield item
+        finally:
+            await aclose(rest)
+    elif isinstance(answer, Iterator):
+        for item in answer:
+            yield item
+    elif answer is not None:
+        yield answer
+
+
+async def until(source: AsyncIterable[T], event: asyncio.Event) -> AsyncGenerator[T, None]:
+    """The items of the source until `event` is set: then the stream ends at once, even if the source is silent.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, endless, until
+    >>> async def main():
+    ...     hung_up = asyncio.Event()
+    ...     asyncio.get_running_loop().call_later(0.01, hung_up.set)
+    ...     return await collect(until(endless(), hung_up))
+    >>> asyncio.run(main())
+    []
+
+    An item that is being waited for when the event is set is lost; the source is cancelled and closed.
+    """
+    iterator = aiter(source)
+    loop = asyncio.get_running_loop()
+    clock: asyncio.Timeout | None = None  # of the pull that is under way
+
+    def ring(_: object) -> None:
+        if clock is not None:
+            clock.reschedule(loop.time())
+
+    watcher = loop.create_task(event.wait())
+    watcher.add_done_callback(ring)
+    try:
+        while not event.is_set():
+            pull = asyncio.timeout(None)
+            try:
+                async with pull:
+                    clock = pull
+                    try:
+                        item = await anext(iterator)
+                    finally:
+                        clock = None
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                if pull.expired():
+                    return
+                raise
+            yield item
+    finally:
+        watcher.remove_done_callback(ring)
+        await stop([watcher])
+        await aclose(iterator)
+
+
+def rate_limit(
+    source: AsyncIterable[T], rate: float, cost: Callable[[T], float] | None = None, ahead: float = 0.0
+) -> AsyncGenerator[T, None]:
+    """Let items pass at the speed they are played: `rate` units a second, an item being `cost(item)` units, or one.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import drain, from_iterable, rate_limit
+    >>> pcm = from_iterable([bytes(640)] * 3)                       # 3 x 20 ms of 16 kHz, 16 bit, mono
+    >>> asyncio.run(drain(rate_limit(pcm, rate=32_000, cost=len, ahead=0.5)))
+    3
+
+    An item passes when all before it have been played but for `ahead` seconds, the listener's buffer; the first passes
+    at once. Time lost to a slow source is not made up for. Raises `ValueError` unless rate > 0 and ahead >= 0.
+    """
+    if not (rate > 0 and math.isfinite(rate)) or not ahead >= 0:
+        raise ValueError(f"rate must be a positive number and ahead at least 0, not {rate} and {ahead}")
+    return _rate_limit(source, rate, cost, ahead)
+
+
+async def _rate_limit(
+    source: AsyncIterable[T], rate: float, cost: Callable[[T], float] | None, ahead: float
+) -> AsyncGenerator[T, None]:
+    loop = asyncio.get_running_loop()
+    iterator = aiter(source)
+    played = loop.time()  # when all that has passed will have been played
+    try:
+        async for item in iterator:
+            wait = played - ahead - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            played = max(played, loop.time()) + (1 if cost is None else cost(item)) / rate
+            yield item
+    finally:
+        await aclose(iterator)
+
+
+async def switch(
+    source: AsyncIterable[T],
+    subflow: Callable[[T], AsyncIterable[U]],
+    *,
+    cancel: AsyncIterable[Any] | None = None,
+    on_cancel: Callable[[T], U | Awaitable[U]] | None = None,
+) -> AsyncGenerator[U, None]:
+    """Run `subflow(item)` for the latest item: a new one stops the flow that is running, as speech stops an answer.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, switch
+    >>> async def answer(question):
+    ...     yield f"{question}: let me think"
+    ...     await asyncio.sleep(0.05)
+    ...     yield f"{question}: here it is"
+    >>> questions = from_iterable(["one", "two"], delay=0.02, delay_end=False)
+    >>> asyncio.run(collect(switch(questions, answer, on_cancel=lambda question: f"{question}: stopped")))
+    ['one: let me think', 'one: stopped', 'two: let me think', 'two: here it is']
+
+    An item of `cancel` also stops the running flow; with none running it does nothing. What the stopped flow had given
+    and was not yet read is dropped, its cleanup is awaited, then `on_cancel(item)`, if given, is given on, and only
+    then the next flow begins. After the last item the running flow is read to its end; the end of `cancel` means
+    nothing. An error of any of them is raised at once and stops the others.
+    """
+    junction: Junction[Any] = Junction()
+    running: Lane[Any] | None = None
+    current: Any = None
+    more = True
+    try:
+        items = junction.open(source)
+        cancels = junction.open(cancel) if cancel is not None else None
+        while more or running is not None:
+            await junction.wait()
+            lane = junction.ready.popleft()
+            if not lane.full:
+                if lane.error is not None:
+                    raise lane.error
+                if lane is items:
+                    more = False
+                elif lane is running:
+                    running = None
+            elif lane is running:
+                if not (items.full or (cancels is not None and cancels.full)):  # else stale: it is about to be stopped
+                    yield lane.take()
+            else:
+                item = lane.take()
+                if running is not None:
+                    stopped, running = running, None
+                    await junction.close([stopped])
+                    if on_cancel is not None:
+                        yield await call(on_cancel, current)
+                if lane is items:
+                    current = item
+                    running = junction.open(subflow(item))
+    finally:
+        await junction.close()

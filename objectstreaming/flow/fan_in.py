@@ -1,0 +1,139 @@
+"""Several streams to one reader: concat, merge, merge_latest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Mapping
+from typing import Any, TypeVar
+
+from .closing import aclose, stop
+from .junction import Junction
+from .pump import MAXSIZE, Branch, Pump
+
+__all__ = ["concat", "merge", "merge_latest"]
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def concat(
+    *sources: AsyncIterable[T], prefetch: int | None = None, maxsize: int | None = MAXSIZE
+) -> AsyncGenerator[T, None]:
+    """All items of the first source, then all of the second, and so on.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, concat, from_iterable
+    >>> asyncio.run(collect(concat(from_iterable("ab"), from_iterable("cd"))))
+    ['a', 'b', 'c', 'd']
+
+    `prefetch` is how many sources run already while an earlier one is read: `None` all of them from the first pull, so
+    that two slow ones take the time of the slower; 0 none, a source is not touched before the one before it has ended.
+    A source that runs ahead holds at most `maxsize` items (`None`: no bound) and then waits. If it fails, its error is
+    raised in its turn, after its items. Closing stops all. Raises `ValueError` if prefetch < 0 or maxsize < 1.
+    """
+    if prefetch is not None and prefetch < 0:
+        raise ValueError(f"prefetch must be at least 0, or None for all, not {prefetch}")
+    ahead = len(sources) if prefetch is None else prefetch
+    pumps = [Pump(source, 1, maxsize=maxsize, ahead=MAXSIZE if maxsize is None else maxsize) for source in sources]
+    return _concat(sources, pumps, ahead)
+
+
+async def _concat(sources: tuple[AsyncIterable[T], ...], pumps: list[Pump[T]], ahead: int) -> AsyncGenerator[T, None]:
+    try:
+        for at, source in enumerate(sources):
+            for pump in pumps[at + 1 : at + 1 + ahead]:
+                pump.start()
+            # What nobody ran ahead of is read without a task.
+            iterator = aiter(source) if pumps[at].task is None else Branch(pumps[at], pumps[at].outlets[0])
+            try:
+                async for item in iterator:
+                    yield item
+            finally:
+                await aclose(iterator)
+    finally:
+        started = [pump for pump in pumps if pump.task is not None]
+        for pump in started:
+            pump.detach(pump.outlets[0])
+        await stop(pump.task for pump in started if pump.task is not None)
+        for pump in started:
+            pump.raise_failure()
+
+
+async def merge(*sources: AsyncIterable[T], stop_on_first: bool = False) -> AsyncGenerator[T, None]:
+    """Items of all sources as they come; the order within a source is kept.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, merge
+    >>> sorted(asyncio.run(collect(merge(from_iterable("ab"), from_iterable("cd")))))
+    ['a', 'b', 'c', 'd']
+
+    Ends when all sources have ended, or with `stop_on_first` when the first has. Each source runs in a task of its own
+    and is one item ahead, no more. The first error is raised as it is, after the items that came before it, and the
+    other sources are stopped. A source that was cancelled from within ends only itself.
+    """
+    junction: Junction[T] = Junction()
+    ready = junction.ready
+    running = len(sources)
+    loop = asyncio.get_running_loop()
+    try:
+        for source in sources:
+            junction.open(source)
+        while running:
+            if not ready:
+                waiter = junction.waiter = loop.create_future()
+                handed = await waiter
+                if handed is not None:
+                    yield handed[0]
+                    continue
+            lane = ready.popleft()
+            if lane.full:
+                yield lane.take()
+            elif lane.error is not None:
+                raise lane.error
+            else:
+                running -= 1
+                if stop_on_first:
+                    return
+    finally:
+        await junction.close()
+
+
+def merge_latest(sources: Mapping[K, AsyncIterable[Any]], *, each: bool = False) -> AsyncGenerator[dict[K, Any], None]:
+    """The latest item of each source, as a dict: one for every item of the first source.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, merge_latest
+    >>> frames, slides = from_iterable([1, 2], delay=0.01), from_iterable(["a"])
+    >>> asyncio.run(collect(merge_latest({"frame": frames, "slide": slides})))[-1]
+    {'frame': 2, 'slide': 'a'}
+
+    A source that has given nothing yet has no key: None is an item like any other. The stream ends with the first
+    source; with `each`, a dict comes for every item of any source and the stream ends with the last. An error of any
+    source is raised. Every dict is a new one. Raises `ValueError` if there are no sources.
+    """
+    if not sources:
+        raise ValueError("merge_latest needs at least one source")
+    return _merge_latest(dict(sources), each)
+
+
+async def _merge_latest(sources: dict[K, AsyncIterable[Any]], each: bool) -> AsyncGenerator[dict[K, Any], None]:
+    junction: Junction[Any] = Junction()
+    latest: dict[K, Any] = {}
+    try:
+        keys = {junction.open(source): key for key, source in sources.items()}
+        first = junction.lanes[0]
+        while keys:
+            await junction.wait()
+            lane = junction.ready.popleft()
+            if lane.full:
+                latest[keys[lane]] = lane.take()
+                if each or lane is first:
+                    yield {key: latest[key] for key in sources if key in latest}
+            elif lane.error is not None:
+                raise lane.error
+            elif lane is first and not each:
+                return
+            else:
+                del keys[lane]
+    finally:
+        await junction.close()

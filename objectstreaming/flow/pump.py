@@ -1,0 +1,297 @@
+"""A task that reads one source into the bounded buffers of its readers: the engine of split, partition, buffer, concat.
+
+**Theory of operation.** A source that feeds more than one reader, or that runs ahead of its reader, needs a task of
+its own. Were it driven by whichever reader is hungry, a cancel of that reader would be thrown into the source and end
+it for all the others; and timeouts and cancel scopes inside the source would belong to a task that changes from item
+to item.
+
+    source -> pump -> outlet.items -> Branch -> reader
+                   -> outlet.items -> Branch -> reader
+
+The pump starts at the first pull of any branch. It goes on while some outlet wants more (holds fewer than `ahead`
+items) and none is full (holds `maxsize`), and otherwise parks on a future. How many items it may take before it has to
+look again is worked out once a round, so that an item of a fast source costs an append for each outlet and no more. A
+reader that finds its buffer empty wakes the pump; one that takes from a buffer the pump is blocked on does so too.
+Nothing polls.
+
+Branches hold the pump, the pump does not hold the branches: when the last one is closed, or merely dropped, the pump is
+cancelled, and closes the source in its own task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from .closing import aclose, call, stop
+
+__all__ = ["AHEAD", "MAXSIZE", "Branch", "Pump", "WhenFull"]
+
+T = TypeVar("T")
+
+WhenFull = Literal["wait", "drop_oldest", "fail"]
+"""What becomes of an item for a branch whose buffer is full."""
+
+AHEAD: Final = 32
+"""Items a split or partition reads ahead of its fastest reader, so that a switch of tasks is paid once for many."""
+MAXSIZE: Final = 1024
+"""Items a branch may lag behind before its `when_full` speaks, unless told otherwise."""
+
+_UNBOUNDED: Final = 1 << 62
+
+
+class Outlet(Generic[T]):
+    """The buffer of one branch, as the pump sees it."""
+
+    __slots__ = ("error", "items", "open", "traceback", "waiter")
+
+    def __init__(self, maxlen: int | None) -> None:
+        self.items: deque[T] = deque(maxlen=maxlen)
+        self.waiter: asyncio.Future[None] | None = None
+        self.open = True
+        self.error: BaseException | None = None
+        self.traceback: TracebackType | None = None
+
+    def wake(self) -> None:
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """Nothing comes after the items that are here, but `error` if there is one."""
+        self.open = False
+        if error is not None:
+            self.error, self.traceback = error, error.__traceback__
+        self.wake()
+
+
+class Pump(Generic[T]):
+    """Reads `source` once and gives its items to outlets: all of them, or the one that `choose` names."""
+
+    def __init__(
+        self,
+        source: AsyncIterable[T],
+        outlets: int,
+        *,
+        maxsize: int | None,
+        when_full: WhenFull = "wait",
+        ahead: int = AHEAD,
+        with_copy: bool = False,
+        choose: Callable[[T], Any] | None = None,
+    ) -> None:
+        if maxsize is not None and maxsize < 1:
+            raise ValueError(f"maxsize must be at least 1, or None for no bound, not {maxsize}")
+        if when_full not in ("wait", "drop_oldest", "fail"):
+            raise ValueError(f"when_full must be 'wait', 'drop_oldest' or 'fail', not {when_full!r}")
+        if not isinstance(source, AsyncIterable):
+            raise TypeError(f"not an async iterable: {source!r}; wrap a plain one in from_iterable()")
+        self.source = source
+        self.maxsize = _UNBOUNDED if maxsize is None else maxsize
+        self.ahead = min(ahead, self.maxsize)
+        self.when_full = when_full
+        self.with_copy = with_copy
+        self.choose = choose
+        self.outlets: list[Outlet[T]] = [
+            Outlet(maxsize if when_full == "drop_oldest" else None) for _ in range(outlets)
+        ]
+        self.task: asyncio.Task[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.parked: asyncio.Future[None] | None = None
+        self.blocked = False  # parked for want of room, not of demand
+
+    def start(self) -> None:
+        """Begin to read, if this has not begun: the first pull of a branch does it."""
+        if self.task is None:
+            self.loop = asyncio.get_running_loop()
+            self.task = self.loop.create_task(self._run())
+
+    def wake(self) -> None:
+        parked, self.parked = self.parked, None
+        if parked is not None:
+            self.blocked = False
+            if not parked.done():
+                parked.set_result(None)
+
+    def detach(self, outlet: Outlet[T]) -> None:
+        """A reader has left: its buffer is freed and no longer holds up the others."""
+        outlet.items.clear()
+        outlet.end(None)
+        self.wake()
+
+    @property
+    def abandoned(self) -> bool:
+        return not any(outlet.open for outlet in self.outlets)
+
+    async def stop(self) -> None:
+        """Stop reading; the source is closed when this returns, and an error of its closing is raised."""
+        task = self.task
+        if task is None:
+            if isinstance(self.source, AsyncIterator):  # ours to close, though we never began: it may be a branch
+                await aclose(self.source)
+        elif not task.done():
+            await stop([task])
+            self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong when the source was closed: it is not told to readers, for they have left."""
+        task = self.task
+        if task is not None and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    async def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            await self._read()
+        except asyncio.CancelledError as cancelled:
+            error = cancelled  # the source's own, or ours: then nobody is there to be told
+        except Exception as failed:
+            if self.abandoned:
+                raise  # in the closing of the source: told to whoever closed it
+            error = failed
+        finally:
+            for outlet in self.outlets:
+                if outlet.open:
+                    outlet.end(error)
+
+    async def _read(self) -> None:
+        outlets = self.outlets
+        iterator = self.source.__aiter__()
+        plain = self.choose is None and not self.with_copy and self.when_full != "fail"
+        try:
+            while (budget := self._budget()) <= 0:
+                if budget < 0:
+                    return
+                await self._park()
+            async for item in iterator:
+                if plain:
+                    for outlet in outlets:
+                        if outlet.open:
+                            outlet.items.append(item)
+                            if outlet.waiter is not None:
+                                outlet.wake()
+                else:
+                    await self._give(item)
+                budget -= 1
+                while budget <= 0:
+                    budget = self._budget()
+                    if budget < 0:
+                        return
+                    if budget == 0:
+                        await self._park()
+        finally:
+            await aclose(iterator)
+
+    async def _give(self, item: T) -> None:
+        """Hand on one item where more is to be done than to append it."""
+        outlets = self.outlets
+        if self.choose is not None:
+            outlets = outlets[:1] if await call(self.choose, item) else outlets[1:]
+        outlets = [outlet for outlet in outlets if outlet.open]
+        # All copies first: a copy that fails leaves no branch an item ahead.
+        items = [copy.deepcopy(item) for _ in outlets] if self.with_copy else [item] * len(outlets)
+        for outlet, given in zip(outlets, items, strict=True):
+            if self.when_full == "fail" and len(outlet.items) >= self.maxsize:
+                outlet.end(
+                    BufferError(
+                        f"this branch is more than {self.maxsize} items behind: read the branches at the same time,"
+                        " or pass a larger maxsize"
+                    )
+                )
+            else:
+                outlet.items.append(given)
+                outlet.wake()
+
+    def _budget(self) -> int:
+        """How many items may be taken before looking again: 0 is none for now, -1 is none ever."""
+        held = [len(outlet.items) for outlet in self.outlets if outlet.open]
+        if not held:
+            return -1
+        want = self.ahead - min(held)
+        if self.when_full != "wait":
+            return max(0, want)
+        room = self.maxsize - max(held)
+        self.blocked = room <= 0
+        return max(0, min(room, want))
+
+    async def _park(self) -> None:
+        self.parked = asyncio.get_running_loop().create_future()
+        await self.parked
+
+
+class Branch(AsyncIterator[T]):
+    """One reader's end of a pump: an async iterator with `aclose()`.
+
+    Closing it, or dropping it, frees the others of it. Exhausted, failed or closed, it stays so.
+    """
+
+    __slots__ = ("__weakref__", "_items", "_outlet", "_pump")
+
+    def __init__(self, pump: Pump[T], outlet: Outlet[T]) -> None:
+        self._pump = pump
+        self._outlet = outlet
+        self._items = outlet.items
+
+    def __aiter__(self) -> Branch[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        items = self._items
+        if items:
+            if self._pump.blocked:
+                self._pump.wake()
+            return items.popleft()
+        outlet = self._outlet
+        while not items:
+            if not outlet.open:
+                if outlet.error is None:
+                    raise StopAsyncIteration
+                # The one exception goes to every branch: each sees the way from the source, not the other readers'.
+                raise outlet.error.with_traceback(outlet.traceback)
+            if outlet.waiter is not None:
+                raise RuntimeError("two tasks read one branch at the same time")
+            self._pump.start()
+            self._pump.wake()
+            outlet.waiter = asyncio.get_running_loop().create_future()
+            try:
+                await outlet.waiter
+            finally:
+                outlet.waiter = None
+        if self._pump.blocked:
+            self._pump.wake()
+        return items.popleft()
+
+    def take_ready(self) -> list[T]:
+        """All that is here without waiting."""
+        ready = list(self._items)
+        self._items.clear()
+        if ready and self._pump.blocked:
+            self._pump.wake()
+        return ready
+
+    async def aclose(self) -> None:
+        """Leave; the last one to leave closes the source, and has it closed when this returns."""
+        outlet, pump = self._outlet, self._pump
+        if outlet.open or pump.task is not None:
+            pump.detach(outlet)
+            if pump.abandoned:
+                await pump.stop()
+
+    def __del__(self) -> None:
+        outlet, pump = self._outlet, self._pump
+        if not outlet.open:
+            return
+        if pump.loop is None:
+            outlet.end(None)
+        elif not pump.loop.is_closed():
+            # A collector may run on any thread.
+            pump.loop.call_soon_threadsafe(_leave, pump, outlet)
+
+
+def _leave(pump: Pump[Any], outlet: Outlet[Any]) -> None:
+    pump.detach(outlet)
+    if pump.abandoned and pump.task is not None:
+        pump.task.cancel()

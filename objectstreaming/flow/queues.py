@@ -1,0 +1,103 @@
+"""Streams into queues and out of them: enqueue, dequeue.
+
+The end of a stream has to be told through the queue. Left to themselves the two use marks of their own, which no item
+can be mistaken for, and an error of the source reaches the reader of the queue too. Between one of them and other
+code, say by `end` which object both sides take for the end; it is known by identity, not by equality.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Any, Final, TypeVar
+
+from .closing import aclose
+
+__all__ = ["dequeue", "enqueue"]
+
+T = TypeVar("T")
+
+
+class _End:
+    """The end of a stream, and what ended it."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+
+_END: Final = _End()
+
+
+async def enqueue(source: AsyncIterable[Any], queue: asyncio.Queue[Any], *, end: object = _END) -> None:
+    """Put every item into the queue, then the end. A full queue is waited for.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, dequeue, enqueue, from_iterable
+    >>> async def main():
+    ...     queue = asyncio.Queue(maxsize=1)
+    ...     writing = asyncio.create_task(enqueue(from_iterable("ab"), queue))
+    ...     return await collect(dequeue(queue)), await writing
+    >>> asyncio.run(main())
+    (['a', 'b'], None)
+
+    An error of the source is raised here and, unless `end` was given, by `dequeue` too, after the items before it. If
+    `end` was given it is put after an error also, so that no reader waits for ever. Cancelled, it does not wait for
+    room: into a full queue the end goes in the place of its newest item, for the stream is broken either way, and
+    `dequeue` raises `EOFError`.
+    """
+    iterator = aiter(source)
+    try:
+        try:
+            async for item in iterator:
+                await queue.put(item)
+        finally:
+            await aclose(iterator)
+    except Exception as error:
+        await queue.put(_End(error) if end is _END else end)
+        raise
+    except asyncio.CancelledError:
+        mark = _End(EOFError("the writer of the queue was cancelled before its end")) if end is _END else end
+        _put_in_any_case(queue, mark)
+        raise
+    await queue.put(end)
+
+
+def _put_in_any_case(queue: asyncio.Queue[Any], mark: object) -> None:
+    if queue.full():
+        kept = [queue.get_nowait() for _ in range(queue.qsize())][:-1]
+        for item in kept:
+            queue.put_nowait(item)
+            queue.task_done()
+        queue.put_nowait(mark)
+        queue.task_done()
+    else:
+        queue.put_nowait(mark)
+
+
+async def dequeue(queue: asyncio.Queue[Any], *, end: object = _END) -> AsyncGenerator[Any, None]:
+    """The items of a queue up to its end, by default the one `enqueue` puts; `task_done()` is called for each.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, dequeue
+    >>> async def main():
+    ...     queue = asyncio.Queue()
+    ...     for item in ("a", "b", None):
+    ...         queue.put_nowait(item)
+    ...     return await collect(dequeue(queue, end=None))
+    >>> asyncio.run(main())
+    ['a', 'b']
+
+    Raises the error of the source that `enqueue` read.
+    """
+    while True:
+        item = await queue.get()
+        queue.task_done()
+        if item is end:
+            return
+        if type(item) is _End:
+            if item.error is not None:
+                raise item.error
+            return
+        yield item

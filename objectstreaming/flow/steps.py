@@ -1,0 +1,232 @@
+"""One stream in, one stream out, item by item: map, map_concurrent, filter, flatten, tap, enumerate.
+
+A function given to one of these may be sync or async; what it returns is awaited if it can be. A sync one runs on the
+event loop, so it must not block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, overload
+
+from .closing import aclose, stop
+
+__all__ = ["enumerate", "filter", "flatten", "map", "map_concurrent", "tap"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@overload
+def map(  # noqa: A001  the verb's name, in a namespace of its own
+    source: AsyncIterable[T], function: Callable[[T], Awaitable[U]]
+) -> AsyncGenerator[U, None]: ...
+@overload
+def map(source: AsyncIterable[T], function: Callable[[T], U]) -> AsyncGenerator[U, None]: ...  # noqa: A001
+def map(source: AsyncIterable[Any], function: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:  # noqa: A001
+    """`function(item)` for every item, one after the other.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, map
+    >>> asyncio.run(collect(map(from_iterable(["A", "B"]), str.lower)))
+    ['a', 'b']
+
+    To drop items use `filter`: a result of None is an item like any other.
+    """
+    return _map_async(source, function) if iscoroutinefunction(function) else _map(source, function)
+
+
+async def _map(source: AsyncIterable[Any], function: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
+    iterator = aiter(source)
+    plain: type | None = None  # the last type of result seen not to be awaitable: the question costs more than the step
+    try:
+        async for item in iterator:
+            result = function(item)
+            if type(result) is not plain:
+                if isinstance(result, Awaitable):
+                    result = await result
+                else:
+                    plain = type(result)
+            yield result
+    finally:
+        await aclose(iterator)
+
+
+async def _map_async(
+    source: AsyncIterable[Any], function: Callable[[Any], Awaitable[Any]]
+) -> AsyncGenerator[Any, None]:
+    iterator = aiter(source)
+    try:
+        async for item in iterator:
+            yield await function(item)
+    finally:
+        await aclose(iterator)
+
+
+def map_concurrent(
+    source: AsyncIterable[T], function: Callable[[T], Awaitable[U]], limit: int = 16
+) -> AsyncGenerator[U, None]:
+    """`await function(item)` for up to `limit` items at once; the results come in the order of the items.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, map_concurrent
+    >>> async def fetch(page):
+    ...     await asyncio.sleep(0.01)
+    ...     return page * 10
+    >>> asyncio.run(collect(map_concurrent(from_iterable([1, 2, 3]), fetch)))
+    [10, 20, 30]
+
+    A call counts from its start until its result was read: a slow reader, or one slow call at the head, holds back new
+    calls. A result is given on as soon as those before it are, however slow the source. The error of a call is raised
+    in its place; the calls after it are then cancelled, and awaited. Raises `ValueError` if limit < 1.
+    """
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    return _map_concurrent(source, function, limit)
+
+
+async def _map_concurrent(
+    source: AsyncIterable[T], function: Callable[[T], Awaitable[U]], limit: int
+) -> AsyncGenerator[U, None]:
+    calls: deque[asyncio.Task[U]] = deque()
+    room = asyncio.Semaphore(limit)
+    changed = asyncio.Event()  # a call began, or the source came to its end
+
+    async def call(item: T) -> U:
+        return await function(item)
+
+    async def begin_calls() -> None:
+        iterator = aiter(source)
+        try:
+            await room.acquire()
+            async for item in iterator:
+                calls.append(asyncio.create_task(call(item)))
+                changed.set()
+                await room.acquire()
+        finally:
+            await aclose(iterator)
+
+    starter = asyncio.create_task(begin_calls())
+    starter.add_done_callback(lambda _: changed.set())
+    try:
+        while True:
+            if calls:
+                result = await calls[0]
+                calls.popleft()
+                room.release()
+                yield result
+            elif starter.done():
+                starter.result()
+                return
+            else:
+                changed.clear()
+                await changed.wait()
+    finally:
+        running = not starter.done()
+        await stop([starter])  # first, so that no call is begun any more
+        await stop(calls)
+        for ended in calls:
+            if not ended.cancelled():
+                ended.exception()  # seen: the first error in order is the one that is told
+        if not starter.cancelled() and (error := starter.exception()) is not None and running:
+            raise error
+
+
+def filter(  # noqa: A001
+    source: AsyncIterable[T], predicate: Callable[[T], object] | Callable[[T], Awaitable[object]]
+) -> AsyncGenerator[T, None]:
+    """The items for which `predicate(item)` is true.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, filter, from_iterable
+    >>> asyncio.run(collect(filter(from_iterable(range(6)), lambda n: n % 2)))
+    [1, 3, 5]
+    """
+    return _filter(source, predicate)
+
+
+async def _filter(source: AsyncIterable[T], predicate: Callable[[T], Any]) -> AsyncGenerator[T, None]:
+    iterator = aiter(source)
+    try:
+        async for item in iterator:
+            keep = predicate(item)
+            if keep is True or (keep is not False and (await keep if isinstance(keep, Awaitable) else keep)):
+                yield item
+    finally:
+        await aclose(iterator)
+
+
+async def flatten(source: AsyncIterable[Iterable[T] | AsyncIterable[T]]) -> AsyncGenerator[T, None]:
+    """The items of each item, which may be an iterable or an async iterable.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, flatten, from_iterable
+    >>> asyncio.run(collect(flatten(from_iterable([[1, 2], from_iterable([3])]))))
+    [1, 2, 3]
+
+    Each inner one is closed before the next is begun.
+    """
+    outer = aiter(source)
+    try:
+        async for items in outer:
+            if isinstance(items, AsyncIterable):
+                inner = aiter(items)
+                try:
+                    async for item in inner:
+                        yield item
+                finally:
+                    await aclose(inner)
+            else:
+                plain = iter(items)
+                try:
+                    for item in plain:
+                        yield item
+                finally:
+                    if isinstance(plain, Generator):
+                        plain.close()
+    finally:
+        await aclose(outer)
+
+
+async def tap(
+    source: AsyncIterable[T], function: Callable[[T], object] | Callable[[T], Awaitable[object]]
+) -> AsyncGenerator[T, None]:
+    """Every item as it is, after `function(item)` was called: to log, to count, to measure.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import drain, from_iterable, tap
+    >>> asyncio.run(drain(tap(from_iterable("ab"), print)))
+    a
+    b
+    2
+    """
+    iterator = aiter(source)
+    try:
+        async for item in iterator:
+            result = function(item)
+            if result is not None and isinstance(result, Awaitable):
+                await result
+            yield item
+    finally:
+        await aclose(iterator)
+
+
+async def enumerate(source: AsyncIterable[T], start: int = 0) -> AsyncGenerator[tuple[int, T], None]:  # noqa: A001
+    """Pairs of number and item.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, enumerate, from_iterable
+    >>> asyncio.run(collect(enumerate(from_iterable("ab"), start=1)))
+    [(1, 'a'), (2, 'b')]
+    """
+    iterator = aiter(source)
+    number = start
+    try:
+        async for item in iterator:
+            yield number, item
+            number += 1
+    finally:
+        await aclose(iterator)
