@@ -1,0 +1,63 @@
+"""The `objectstreaming` command: `serve`, `demo`, `ask`, `inspect`, `conformance`.
+
+`main` is what the console script and `python -m objectstreaming` call. Whatever goes wrong is told in one line on
+stderr, with a status that is not 0; a traceback is for faults of this program alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from ..errors import ObjectStreamError
+
+__all__ = ["CommandError", "main"]
+
+EXTRAS: Final = {
+    "fastapi": "server",
+    "httpx": "client",
+    "jsonschema": "cli",
+    "pocketsphinx": "voice",
+    "starlette": "server",
+    "typer": "cli",
+    "uvicorn": "server",
+}
+"""The extra that brings each module which may be missing."""
+
+
+class CommandError(Exception):
+    """What keeps a command from being done, in words for the person who typed it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line `arguments`, by default this process's own. Raises `SystemExit`, always."""
+    try:
+        from .commands import app
+
+        app(args=None if arguments is None else list(arguments), prog_name="objectstreaming")
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        _fail(f"{module} is not installed; it comes with: pip install 'objectstreaming[{EXTRAS[module]}]'")
+    except (CommandError, ObjectStreamError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does. Nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        what = error.strerror or str(error)
+        _fail(f"{error.filename}: {what}" if error.filename else what)
+    sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    from .terminal import printable
+
+    sys.stderr.write(f"objectstreaming: {printable(message)}\n")
+    sys.exit(1)

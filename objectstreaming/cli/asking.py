@@ -1,0 +1,170 @@
+"""Asking a server: a text or a sound goes in, sentences and their sound come out, as they arrive."""
+
+from __future__ import annotations
+
+import math
+import os
+import wave
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import httpx
+import numpy
+
+from wav_streaming import TALAudio, TALCoder
+
+from ..client import MessageStream, open_stream
+from ..coders import JsonCoder
+from ..protocol import PLAIN_MEDIA_TYPE
+from . import CommandError
+from .terminal import FrameLines, Watched, printable
+
+__all__ = ["SavedSound", "endpoint", "send_sound", "send_text", "send_text_for_sound", "sentence"]
+
+_CHUNK: Final = 64 * 1024
+
+
+def endpoint(url: str, path: str) -> str:
+    """The address of an endpoint of the server at `url`, which may be its base or the endpoint itself.
+
+    >>> endpoint("127.0.0.1:8000", "wav"), endpoint("http://host/api/wav", "wav")
+    ('http://127.0.0.1:8000/wav', 'http://host/api/wav')
+    """
+    if "://" not in url:
+        url = f"http://{url}"
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise CommandError(f"{url} is no URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise CommandError(f"{url} is no http URL")
+    base = parsed.path.rstrip("/")
+    return str(parsed.copy_with(path=base if base.endswith(f"/{path}") else f"{base}/{path}"))
+
+
+@contextmanager
+def _asking(url: str) -> Iterator[None]:
+    """Turn what httpx raises before there is a response into words."""
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise CommandError(f"{url} did not answer in time") from None
+    except httpx.TransportError as error:
+        raise CommandError(f"{url} cannot be reached: {error}") from None
+
+
+@contextmanager
+def send_text(
+    client: httpx.Client, url: str, question: str, lines: FrameLines
+) -> Iterator[MessageStream[dict[str, Any], Any]]:
+    """Ask `POST /objects`; the messages are (header, {"answer", "source"})."""
+    url = endpoint(url, "objects")
+    coder = Watched(JsonCoder(), lines.see)
+    with _asking(url), open_stream(client, "POST", url, coder=coder, json={"question": question}) as stream:
+        yield stream
+
+
+@contextmanager
+def send_text_for_sound(
+    client: httpx.Client, url: str, question: str, lines: FrameLines
+) -> Iterator[MessageStream[TALAudio, bytes]]:
+    """Ask `POST /wav` with a frame whose header holds the question; the messages are (TALAudio, PCM)."""
+    frame = TALCoder().encode(TALAudio(question=question), b"")
+    with _sent_sound(client, url, frame, PLAIN_MEDIA_TYPE, lines) as stream:
+        yield stream
+
+
+@contextmanager
+def send_sound(
+    client: httpx.Client, url: str, path: Path, lines: FrameLines
+) -> Iterator[MessageStream[TALAudio, bytes]]:
+    """Ask `POST /wav` with the WAV file at `path`, sent in pieces."""
+    with path.open("rb") as file:
+        chunks = iter(lambda: file.read(_CHUNK), b"")
+        with _sent_sound(client, url, chunks, "audio/wav", lines) as stream:
+            yield stream
+
+
+@contextmanager
+def _sent_sound(
+    client: httpx.Client, url: str, content: bytes | Iterable[bytes], kind: str, lines: FrameLines
+) -> Iterator[MessageStream[TALAudio, bytes]]:
+    url = endpoint(url, "wav")
+    coder, headers = Watched(TALCoder(), lines.see), {"Content-Type": kind}
+    with _asking(url), open_stream(client, "POST", url, coder=coder, headers=headers, content=content) as stream:
+        yield stream
+
+
+def sentence(answer: Any) -> str:
+    """The payload of an `/objects` message as a line: the answer, and where it comes from.
+
+    >>> sentence({"answer": "A frame has a header.", "source": "guide.md"})
+    'A frame has a header.  [guide.md]'
+    """
+    members = answer if isinstance(answer, dict) else {"answer": answer}
+    text, source = (printable(str(members.get(name) or "")) for name in ("answer", "source"))
+    return f"{text}  [{source}]" if source else text
+
+
+class SavedSound:
+    """A WAV file written as its sound arrives; it is there, whole, only if the `with` block ends well.
+
+    `seconds` and `rms` (of full scale, 0 to 1) tell what is in it. Without a path the sound is measured and dropped.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._part = None if path is None else path.with_name(path.name + ".part")
+        self._file: wave.Wave_write | None = None
+        self._format: tuple[int, int, int] | None = None
+        self._samples = 0
+        self._squares = 0.0
+
+    def __enter__(self) -> SavedSound:
+        return self
+
+    def add(self, tal: TALAudio, pcm: bytes) -> None:
+        """Append PCM. Raises `CommandError` if it is of another kind than what came before it."""
+        if not pcm:
+            return
+        kind = (tal.channels, tal.bitDepth // 8, tal.sampleRate)
+        if self._format is None:
+            self._format = kind
+            if self._part is not None:
+                self._file = wave.open(os.fspath(self._part), "wb")  # noqa: SIM115 - open as long as this object is
+                self._file.setnchannels(kind[0])
+                self._file.setsampwidth(kind[1])
+                self._file.setframerate(kind[2])
+        elif kind != self._format:
+            raise CommandError(f"the sound changes from {self._format} to {kind} (channels, bytes, Hz) midway")
+        if self._file is not None:
+            self._file.writeframesraw(pcm)
+        samples = numpy.frombuffer(pcm, "<i2" if kind[1] == 2 else "<i4") / 2.0 ** (tal.bitDepth - 1)
+        self._samples += samples.size
+        self._squares += float(numpy.dot(samples, samples))
+
+    @property
+    def seconds(self) -> float:
+        return self._samples / (self._format[0] * self._format[2]) if self._format else 0.0
+
+    @property
+    def rms(self) -> float:
+        return math.sqrt(self._squares / self._samples) if self._samples else 0.0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._path is None or self._part is None:
+            return
+        if self._file is None:
+            if kind is None:
+                raise CommandError("the answer has no sound")
+            return
+        self._file.close()
+        if kind is None:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink(missing_ok=True)

@@ -1,0 +1,187 @@
+"""The commands and their options. What each does is in a room of its own; here is what a person types."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__, frames
+from ..errors import FrameError
+from . import CommandError
+from .terminal import FrameLines, brief, printable
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Frames that stream objects and speech.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # a wrong option is one plain line, not a box
+    pretty_exceptions_enable=False,
+)
+
+
+def _out(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()
+
+
+def _note(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        _out(f"objectstreaming {__version__}")
+        _out(f"codec: {getattr(frames, 'CODEC', 'pure')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and the codec.")
+    ] = False,
+) -> None:
+    """Frames that stream objects and speech."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens the server to the network.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    docs: Annotated[
+        list[Path] | None, typer.Option(help="Folder or file to answer from; may be given again. Default: its own.")
+    ] = None,
+    chat: Annotated[str | None, typer.Option(help="OpenAI-compatible chat endpoint to answer with instead.")] = None,
+    speech: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint to speak with.")] = None,
+    transcription: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint to listen with.")] = None,
+    model: Annotated[str, typer.Option(help="The chat endpoint's model.")] = "default",
+    cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may use the server.")] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name under which the server may be addressed; '*': any.")
+    ] = None,
+    streams: Annotated[int, typer.Option(min=1, help="Streams that may run at once.")] = 64,
+) -> None:
+    """Serve the reference app. A key for the endpoints is taken from OPENAI_API_KEY."""
+    from .serving import serve as run
+
+    run(
+        host=host,
+        port=port,
+        documents=docs or [],
+        chat=chat,
+        speech=speech,
+        transcription=transcription,
+        model=model,
+        key=os.environ.get("OPENAI_API_KEY"),
+        origins=cors or [],
+        hosts=allow_host,
+        streams=streams,
+        say=_note,
+    )
+
+
+@app.command()
+def demo(
+    question: Annotated[str, typer.Option(help="The text question.")] = "What is a frame?",
+    spoken: Annotated[str, typer.Option(help="The question that is spoken by the synthesizer.")] = "what is a frame",
+    wav: Annotated[Path | None, typer.Option(help="A WAV file to ask with instead.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the spoken answer is saved.")] = Path("answer.wav"),
+) -> None:
+    """Ask a server of its own by text and by speech, and show every frame of the answers."""
+    from .demo import run
+
+    run(question=question, spoken=spoken, wav=wav, out=out, say=_out, interactive=sys.stdout.isatty())
+
+
+@app.command()
+def ask(
+    url: Annotated[str, typer.Argument(help="The server, as in http://127.0.0.1:8000.")],
+    text: Annotated[str | None, typer.Argument(help="The question.")] = None,
+    wav: Annotated[Path | None, typer.Option(help="A WAV file that asks the question.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Have the answer spoken, and save it here as WAV.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line a frame on stderr.")] = False,
+) -> None:
+    """Ask a server. The answer goes to stdout, progress to stderr."""
+    import httpx
+
+    from . import asking
+
+    if (text is None) == (wav is None):
+        raise CommandError("ask with a text or with --wav FILE, one of the two")
+    lines = FrameLines((lambda line: None) if quiet else _note)
+    with httpx.Client(timeout=httpx.Timeout(10, read=60)) as client:
+        if wav is None and out is None:
+            assert text is not None
+            with asking.send_text(client, url, text, lines) as stream:
+                for _, answer in stream:
+                    _out(asking.sentence(answer))
+        else:
+            # Where the sound is not wanted, it is passed over.
+            with asking.SavedSound(out) as saved:
+                spoken = (
+                    asking.send_sound(client, url, wav, lines)
+                    if wav is not None
+                    else asking.send_text_for_sound(client, url, text or "", lines)
+                )
+                asked = False
+                with spoken as stream:
+                    for tal, pcm in stream:
+                        if wav is not None and tal.question and not asked:
+                            _note(f"heard: {printable(tal.question)}")
+                            asked = True
+                        if tal.answer:
+                            _out(printable(tal.answer))
+                        saved.add(tal, pcm)
+            if out is not None:
+                _note(f"{out}: {saved.seconds:.1f} s of sound")
+    if not quiet:
+        _note(lines.summary)
+
+
+@app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(help="A captured stream; - reads stdin.")],
+) -> None:
+    """Show the frames of a captured stream: index, offset, bytes, header in brief."""
+    decoder = frames.FrameDecoder()
+    with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
+        try:
+            while chunk := source.read(64 * 1024):
+                for frame in decoder.feed(chunk):
+                    _out(_inspected(frame))
+            decoder.finish()
+        except FrameError as error:
+            raise CommandError(f"{error.code}: {error}") from None
+    _note(f"{decoder.position} frames, {decoder.offset:,} bytes")
+
+
+def _inspected(frame: frames.Frame) -> str:
+    try:
+        header = brief(frame.header)
+    except FrameError as error:
+        header = f"({error.code}) {printable(frame.header_bytes[:60].decode(errors='replace'))}"
+    size = len(frame.header_bytes) + len(frame.payload) + 8
+    return f"{frame.index:>6}  @{frame.offset:<10} {size:>9} B  {header}  + {len(frame.payload)} B"
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def conformance(
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[CMD]...", help="The testee's command line; default: our own.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run every testee of spec/conformance/testees.json.")] = False,
+) -> None:
+    """Run the conformance suite against a program that speaks its protocol, and print a table."""
+    from .conformance import run
+
+    if command and every:
+        raise CommandError("either a command line, or --all")
+    raise typer.Exit(run(command, all=every))

@@ -1,0 +1,76 @@
+"""`objectstreaming serve`: the reference app on uvicorn, on this machine alone unless told otherwise."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from wav_streaming.recognizers import OpenAIRecognizer
+from wav_streaming.synthesizers import OpenAISynthesizer
+
+from ..server.app import Settings, create_app
+from ..server.gate import AppLimits
+from . import CommandError
+from .loopback import listen
+
+if TYPE_CHECKING:
+    from ..server.answers import Answerer
+
+__all__ = ["serve"]
+
+
+def serve(
+    *,
+    host: str,
+    port: int,
+    documents: Sequence[Path],
+    chat: str | None,
+    speech: str | None,
+    transcription: str | None,
+    model: str,
+    key: str | None,
+    origins: Sequence[str],
+    hosts: Sequence[str] | None,
+    streams: int,
+    say: Callable[[str], object],
+) -> None:
+    """Serve until interrupted. Raises `CommandError`."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    settings = Settings(
+        documents=tuple(documents),
+        origins=tuple(origins),
+        hosts=_names(host, hosts),
+        limits=AppLimits(streams=streams),
+    )
+    answerer: Answerer | None = None
+    if chat is not None:
+        from ..server.chat import ChatAnswerer
+
+        answerer = ChatAnswerer(chat, model, headers=headers)
+    synthesizer = None if speech is None else OpenAISynthesizer(speech, api_key=key)
+    recognizer = None if transcription is None else OpenAIRecognizer(transcription, api_key=key)
+    try:
+        app = create_app(settings, answerer=answerer, synthesizer=synthesizer, recognizer=recognizer)
+    except (FileNotFoundError, ValueError) as error:
+        raise CommandError(str(error)) from None
+    listener = listen(host, port)
+    address, taken = listener.getsockname()[:2]
+    name = f"[{address}]" if ":" in address else address
+    say(f"objectstreaming serves http://{name}:{taken}, Ctrl-C ends it")
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        say("it can be reached from the network, and asks nobody who they are")
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    with listener:
+        uvicorn.Server(config).run([listener])
+
+
+def _names(host: str, hosts: Sequence[str] | None) -> tuple[str, ...]:
+    """The names under which the server may be addressed: on loopback its own alone, elsewhere any, unless told."""
+    if hosts is not None:
+        return () if "*" in hosts else tuple(hosts)
+    local = ("localhost", "127.0.0.1", "[::1]")
+    return (*local, host) if host in ("localhost", "::1") or host.startswith("127.") else ()

@@ -1,0 +1,115 @@
+"""What the command shows: frames, a line each, and texts of peers, made harmless.
+
+What a server sends is printed on a terminal, and a terminal obeys control sequences: none of them gets through.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from ..coders import Coder, OrderCheck
+from ..errors import FrameError
+from ..frames import Frame
+
+__all__ = ["FrameLines", "Watched", "brief", "printable"]
+
+H = TypeVar("H")
+P = TypeVar("P")
+
+_LINE: Final = 100
+
+
+def printable(text: str) -> str:
+    r"""`text` on one line, with nothing in it that a terminal would obey.
+
+    >>> printable("a\tb\nc \x1b[31mred\u202e")
+    'a b c �[31mred�'
+    """
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+
+
+def brief(header: Mapping[str, Any], longest: int = _LINE) -> str:
+    """A header's members, cut where they are long; of a TAL header only those that are not the default.
+
+    >>> brief({"status": "success", "reason": "none"})
+    'status=success reason=none'
+    """
+    shown = {name: value for name, value in header.items() if name not in _TAL or value != _TAL[name]}
+    if "order" in header and "sign" in header:
+        shown = {"order": header["order"], "sign": header["sign"]} | shown
+    text = " ".join(f"{name}={_short(value)}" for name, value in shown.items())
+    return printable(text if len(text) <= longest else text[: longest - 3] + "...")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    if len(text) > 40:
+        text = text[:37] + "..."
+    return f'"{text}"' if " " in text else text
+
+
+_TAL: Final[Mapping[str, Any]] = {
+    "audioType": "int16",
+    "bitDepth": 16,
+    "channels": 1,
+    "audioFormat": "wav",
+    "question": "",
+    "answer": "",
+    "url": "",
+}
+
+
+class FrameLines:
+    """Writes a line a frame: index, seconds since `began`, bytes, header in brief. Remembers the first and the last."""
+
+    def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.perf_counter) -> None:
+        self._write = write
+        self._clock = clock
+        self._began = clock()
+        self.first: float | None = None
+        self.last = 0.0
+        self.frames = 0
+        self.bytes = 0
+
+    def see(self, frame: Frame) -> None:
+        self.last = self._clock() - self._began
+        if self.first is None:
+            self.first = self.last
+        self.frames += 1
+        size = 8 + len(frame.header_bytes) + len(frame.payload)
+        self.bytes += size
+        try:
+            header = brief(frame.header)
+        except FrameError:
+            header = printable(frame.header_bytes[:_LINE].decode(errors="replace"))
+        self._write(f"{frame.index:>5}  {self.last:8.3f} s  {size:>11,} B  {header}")
+
+    @property
+    def summary(self) -> str:
+        """First and total time, frames and bytes."""
+        first = "none" if self.first is None else f"after {self.first:.3f} s"
+        return f"first frame {first}, {self.frames} frames and {self.bytes:,} bytes in {self.last:.3f} s"
+
+
+class Watched(Coder[H, P], Generic[H, P]):
+    """A coder that shows each data frame to `see` before it decodes it."""
+
+    name: ClassVar[str] = ""
+
+    def __init__(self, coder: Coder[H, P], see: Callable[[Frame], None]) -> None:
+        self.name = coder.name  # type: ignore[misc]
+        self.neutral = coder.neutral  # type: ignore[misc]
+        self._coder = coder
+        self._see = see
+
+    def encode(self, header: H, payload: P) -> bytes:
+        return self._coder.encode(header, payload)
+
+    def decode(self, frame: Frame) -> tuple[H, P]:
+        self._see(frame)
+        return self._coder.decode(frame)
+
+    def order_check(self) -> OrderCheck[H] | None:
+        return self._coder.order_check()

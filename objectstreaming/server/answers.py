@@ -1,0 +1,202 @@
+"""Text answers, sentence by sentence, each with its source.
+
+`Answerer` is the whole agreement: a question in, an async iterator of `Sentence(text, source)` out. Two kinds stand
+behind it: `DocumentAnswerer` here, built in and offline, and `ChatAnswerer` (`chat.py`), any OpenAI-compatible one.
+
+**How a document answer is found.** The passages of the documents (`documents.py`) are a table of SQLite's full-text
+search, in memory. A question is its words, without those every question has; a passage that holds enough of them is
+ranked by bm25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009), the heading counting double,
+and quoted, never paraphrased. Where no passage holds enough, the answer says so, and has no source: an honest empty
+hand is worth more than a passage that shares one word with the question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol, runtime_checkable
+
+from wav_streaming.sentences import SentenceSplitter
+
+from .documents import Passage, ReadingLimits, own_documents, read_documents
+
+__all__ = ["Answerer", "DocumentAnswerer", "Sentence"]
+
+
+class Sentence(NamedTuple):
+    """One sentence of an answer. `source` is empty if nothing vouches for it."""
+
+    text: str
+    source: str
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """Answers questions. A method that is an async generator will do.
+
+    A failure that the peer may be told is a `StreamError`; any other exception reaches it as `internal`, unexplained.
+    """
+
+    def answer(self, question: str) -> AsyncIterator[Sentence]:
+        """The sentences of the answer, in order, as they come."""
+        ...
+
+
+_WORD: Final = re.compile(r"\w+")
+_MOST_WORDS: Final = 32
+_LONGEST_WORD: Final = 64
+_CANDIDATES: Final = 24
+
+# One ideograph or kana is one word: the tokenizer takes a run of them for a single one, which nobody would ever ask.
+_CJK: Final = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+
+# What a question says without asking for it.
+_STOP: Final = frozenset(
+    _WORD.findall(
+        "a about after all also am an and any are as at be because been being but by can could did do does doing done "
+        "for from had has have having he her here him his how i if in into is it its itself just me more most my no "
+        "not now of on one or other our please she should so some such tell than that the their them then there these "
+        "they this those to too us was we were what when where which while who whom whose why will with would you "
+        "your s t"
+    )
+)
+
+
+class DocumentAnswerer:
+    """Answers by quoting documents.
+
+    `most` is how many sentences an answer has at the most; `coverage` what share of the question's words, each
+    weighed by its rarity, a passage must hold to be an answer at all.
+
+    >>> import asyncio
+    >>> text = "A frame is a header and a payload. The header comes first."
+    >>> answerer = DocumentAnswerer([Passage("guide.md > Frames", "Frames", text)])
+    >>> answerer.search("what is a frame?")[0]
+    Sentence(text='A frame is a header and a payload.', source='guide.md > Frames')
+    >>> answerer.search("who won in 1954?")[0].source
+    ''
+    """
+
+    def __init__(self, passages: Iterable[Passage], *, most: int = 5, coverage: float = 0.5) -> None:
+        self._most = most
+        self._coverage = coverage
+        # One connection, used by one thread at a time: a database in memory belongs to its connection.
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        self._database.execute(
+            "CREATE VIRTUAL TABLE passage USING fts5"
+            "(heading, text, source UNINDEXED, quote UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2')"
+        )
+        rows = ((_spaced(entry.heading), _spaced(entry.text), entry.source, entry.text) for entry in passages)
+        self._database.executemany("INSERT INTO passage VALUES (?, ?, ?, ?)", rows)
+        self._database.commit()
+        self._database.execute("PRAGMA query_only = ON")
+        [(self.passages,)] = self._database.execute("SELECT count(*) FROM passage")
+        [(self.documents,)] = self._database.execute(
+            "SELECT count(DISTINCT substr(source, 1, instr(source || ' > ', ' > '))) FROM passage"
+        )
+
+    @classmethod
+    def from_paths(cls, *paths: str | Path, limits: ReadingLimits | None = None) -> DocumentAnswerer:
+        """Over the folders and files `paths`; without any, over this project's own documents.
+
+        Raises `FileNotFoundError` for a path that is not there, `ValueError` where there is nothing to read.
+        """
+        passages = read_documents(*paths, limits=limits) if paths else own_documents()
+        if not passages:
+            where = ", ".join(map(str, paths)) or "this installation"
+            raise ValueError(f"no Markdown or text to answer from in {where}")
+        return cls(passages)
+
+    async def answer(self, question: str) -> AsyncIterator[Sentence]:
+        # On a thread: a common word in a large folder takes milliseconds that other streams should not wait for.
+        for sentence in await asyncio.to_thread(self.search, question):
+            yield sentence
+
+    def search(self, question: str) -> list[Sentence]:
+        """The whole answer at once; never empty."""
+        words = _words(question)
+        if not words:
+            return [Sentence("I need a question with a word in it that I can look up.", "")]
+        with self._lock:
+            ranked = self._ranked(words)
+        if not ranked:
+            number = "document" if self.documents == 1 else f"{self.documents} documents"
+            return [Sentence(f"I found nothing about that in the {number} I answer from.", "")]
+        quoted: list[Sentence] = []
+        least = 0.7 * ranked[0][0]
+        for score, source, quote in ranked[:3]:
+            if score >= least and len(quoted) < self._most:
+                quoted.extend(Sentence(text, source) for text in self._quote(quote, words, self._most - len(quoted)))
+        return quoted
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            self._database.close()
+
+    def _ranked(self, words: list[str]) -> list[tuple[float, str, str]]:
+        """(score, source, text) of the passages that hold enough of the words, the best first."""
+        run = self._database.execute
+        weights: dict[str, float] = {}
+        for word in words:
+            [(found,)] = run("SELECT count(*) FROM passage WHERE passage MATCH ?", (word,))
+            # bm25's own measure of rarity; a word that is in no document weighs as one that is in a single one.
+            weights[word] = math.log(1 + (self.passages - found + 0.5) / (max(found, 1) + 0.5))
+        candidates = run(
+            "SELECT rowid, -bm25(passage, 2.0, 1.0) AS score, source, quote FROM passage WHERE passage MATCH ? "
+            "ORDER BY score DESC LIMIT ?",
+            (" OR ".join(words), _CANDIDATES),
+        ).fetchall()
+        held = dict.fromkeys((row[0] for row in candidates), 0.0)
+        marks = ",".join("?" * len(held))
+        for word, weight in weights.items():
+            # The placeholders are question marks, as many as there are candidates.
+            query = f"SELECT rowid FROM passage WHERE passage MATCH ? AND rowid IN ({marks})"  # noqa: S608
+            for (row,) in run(query, (word, *held)):
+                held[row] += weight
+        needed = sum(weights.values())
+        ranked = [
+            (score * held[row] / needed, source, quote)
+            for row, score, source, quote in candidates
+            if held[row] >= self._coverage * needed
+        ]
+        return sorted(ranked, key=lambda entry: -entry[0])
+
+    def _quote(self, quote: str, words: list[str], most: int) -> list[str]:
+        """At most `most` sentences of a passage that follow one another, beginning with one the question is about."""
+        sentences = [sentence for line in quote.split("\n") for sentence in split_sentences(line)]
+        if len(sentences) <= most:
+            return sentences
+        stems = [word.strip('"').lower()[:5] for word in words]
+        hits = [sum(stem in sentence.lower() for stem in stems) for sentence in sentences]
+        best = max(range(len(sentences)), key=lambda at: sum(hits[at : at + most]) + hits[at])
+        return sentences[best : best + most]
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text that is whole."""
+    splitter = SentenceSplitter()
+    return [sentence.strip() for sentence in (*splitter.feed(text), *splitter.flush()) if sentence.strip()]
+
+
+def _spaced(text: str) -> str:
+    return _CJK.sub(r" \1 ", text)
+
+
+def _words(question: str) -> list[str]:
+    """The words to look up, each a quoted string of the FTS5 query language: whatever is in it, it is no operator."""
+    found: dict[str, None] = {}
+    # Bounded before anything is made of it: a question may be as long as a request's body.
+    for match in _WORD.finditer(_spaced(question[:8_000])):
+        word = match[0].strip("_")[:_LONGEST_WORD]
+        if word and word.lower() not in _STOP:
+            found[f'"{word.lower()}"'] = None
+        if len(found) == _MOST_WORDS:
+            break
+    return list(found)

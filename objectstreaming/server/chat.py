@@ -1,0 +1,219 @@
+"""Answers from any OpenAI-compatible chat endpoint: `POST .../chat/completions` with `"stream": true`.
+
+The endpoint streams server-sent events (WHATWG HTML, section 9.2, "Server-sent events"), each a JSON object with the
+next piece of text, and `[DONE]` at last. Pieces are gathered into sentences, for a sentence is what is sent and spoken.
+
+The endpoint is a peer like any other: its events are bounded in size, its answer in length and in silence, a stream
+that stops without `[DONE]` or a `finish_reason` is an error and not a short answer, and what it says of its failures
+is logged here, not passed on, for it may name keys and hosts.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+import httpx
+
+from objectstreaming import strict_json
+from objectstreaming.errors import StreamError
+from wav_streaming.sentences import SentenceSplitter
+
+from .answers import Sentence
+
+__all__ = ["ChatAnswerer", "EventReader"]
+
+log = logging.getLogger(__name__)
+
+_LINE_END: Final = re.compile(rb"[\r\n]")
+
+
+class EventReader:
+    r"""Reads the data of server-sent events out of bytes, in any pieces.
+
+    Lines end with LF, CRLF or CR; the `data` lines of one event are joined with LF; comments and other fields are
+    passed over, as is an event that is not finished when the bytes end. Raises `ValueError` for an event larger than
+    `limit` bytes, or one that is not UTF-8.
+
+    >>> reader = EventReader()
+    >>> pieces = b"data: one\r", b"\ndata:two\r\n\r", b"\n: hm\n\ndata: [DONE]\n\n"
+    >>> [data for piece in pieces for data in reader.feed(piece)]
+    ['one\ntwo', '[DONE]']
+    """
+
+    def __init__(self, limit: int = 1024 * 1024) -> None:
+        self._limit = limit
+        self._line = bytearray()
+        self._data: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        self._first = True
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """The data of every event that `chunk` completes. To be iterated to its end before the next call."""
+        start = 0
+        if chunk and self._after_cr:
+            start = chunk[:1] == b"\n"  # the other half of a CRLF that was cut in two
+            self._after_cr = False
+        while start < len(chunk):
+            found = _LINE_END.search(chunk, start)
+            if found is None:
+                self._grow(len(chunk) - start)
+                self._line += chunk[start:]
+                return
+            end = found.start()
+            self._grow(end - start)
+            line = bytes(self._line) + chunk[start:end]
+            self._line.clear()
+            start = end + 1
+            if chunk[end] == 13:
+                if start == len(chunk):
+                    self._after_cr = True
+                elif chunk[start] == 10:
+                    start += 1
+            event = self._take(line)
+            if event is not None:
+                yield event
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > self._limit:
+            raise ValueError(f"an event of more than {self._limit} bytes")
+
+    def _take(self, line: bytes) -> str | None:
+        if self._first:
+            self._first = False
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if line:
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data.append(value.removeprefix(b" "))
+            elif not self._data:
+                self._size = 0  # comments may keep a connection alive for as long as they like
+            return None
+        self._size = 0
+        data, self._data = self._data, []
+        return b"\n".join(data).decode() if data else None
+
+
+class ChatAnswerer:
+    """Answers by asking `model` at `url`: the server, with or without `/v1`, or the endpoint's whole address.
+
+    `headers` go with every request (an `Authorization`, say), `system` before every question. `timeout` is the longest
+    silence in seconds, `longest` the most characters an answer has: a model that raves is cut there. A client that is
+    passed in is used and not closed; without one, `close` closes it.
+
+    Failures are `StreamError`s: `unavailable`, `deadline_exceeded`, `resource_exhausted` if it says 429, `data_loss`
+    for an answer that was cut.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str = "default",
+        *,
+        headers: Mapping[str, str] | None = None,
+        system: str = "Answer briefly, in plain sentences that can be read aloud.",
+        client: httpx.AsyncClient | None = None,
+        timeout: float = 60,
+        longest: int = 20_000,
+    ) -> None:
+        self._url = _address(url)
+        self._model = model
+        self._headers = dict(headers or {})
+        self._system = system
+        self._client = client if client is not None else httpx.AsyncClient()
+        self._own_client = client is None
+        self._timeout = timeout
+        self._longest = longest
+
+    async def answer(self, question: str) -> AsyncIterator[Sentence]:
+        splitter = SentenceSplitter()
+        async with aclosing(self._pieces(question)) as pieces:
+            async for piece in pieces:
+                for text in splitter.feed(piece):
+                    if text.strip():
+                        yield Sentence(text.strip(), self._model)
+        for text in splitter.flush():
+            if text.strip():
+                yield Sentence(text.strip(), self._model)
+
+    async def close(self) -> None:
+        """Close the connections, if they are this object's own."""
+        if self._own_client:
+            await self._client.aclose()
+
+    async def _pieces(self, question: str) -> AsyncGenerator[str, None]:
+        body = {
+            "model": self._model,
+            "stream": True,
+            "messages": [{"role": "system", "content": self._system}, {"role": "user", "content": question}],
+        }
+        headers = {"Accept": "text/event-stream", **self._headers}
+        left, finished = self._longest, False
+        try:
+            async with self._client.stream(
+                "POST", self._url, json=body, headers=headers, timeout=self._timeout
+            ) as response:
+                if response.status_code != 200:
+                    log.warning("the chat endpoint answered with status %d", response.status_code)
+                    busy = response.status_code == 429
+                    raise StreamError(
+                        "resource_exhausted" if busy else "unavailable",
+                        "the model is busy" if busy else "the model refused the question",
+                    )
+                async with aclosing(_events(response)) as events:
+                    async for event in events:
+                        if event.strip() == "[DONE]":
+                            return
+                        piece, done = _delta(event)
+                        finished = finished or done
+                        if piece:
+                            yield piece[:left]
+                            left -= len(piece)
+                            if left <= 0:
+                                log.warning("the chat endpoint's answer was cut after %d characters", self._longest)
+                                return
+        except httpx.TimeoutException as error:
+            log.warning("the chat endpoint was silent: %s", type(error).__name__)
+            raise StreamError("deadline_exceeded", "the model did not answer in time") from error
+        except (httpx.HTTPError, ValueError) as error:
+            log.warning("the chat endpoint failed: %s", error)
+            raise StreamError("unavailable", "the model cannot be reached, or does not stream") from error
+        if not finished:
+            raise StreamError("data_loss", "the model's answer was cut")
+
+
+def _address(url: str) -> str:
+    url = url.rstrip("/")
+    if url.endswith("/chat/completions"):
+        return url
+    return f"{url}/chat/completions" if url.endswith("/v1") else f"{url}/v1/chat/completions"
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[str, None]:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "text/event-stream":
+        raise ValueError(f"the content type is {kind!r}, not text/event-stream")
+    reader = EventReader()
+    async for chunk in response.aiter_bytes():
+        for event in reader.feed(chunk):
+            yield event
+
+
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+
+def _delta(event: str) -> tuple[str, bool]:
+    """The text in one event, and whether the model says that it is done."""
+    value = strict_json.loads(event.encode())
+    if not isinstance(value, dict) or "error" in value:
+        raise ValueError("an event that is no object, or an error")
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else _EMPTY
+    delta = choice.get("delta")
+    content = delta.get("content") if isinstance(delta, dict) else None
+    return content if isinstance(content, str) else "", isinstance(choice.get("finish_reason"), str)

@@ -1,0 +1,238 @@
+"""A folder of documents, read into passages that can be quoted.
+
+Markdown and plain text are taken apart into *passages*: a paragraph, with the list or table that belongs to it, under
+its nearest heading. Marks that would be read aloud as noise (emphasis, links, tables' bars) are taken off; code blocks
+are passed over, for nobody wants to hear one.
+
+The folder is not trusted. Nothing outside it is read: links inside it are not followed, and only regular files are
+opened, so that a pipe called `a.md` blocks nobody. What is read is bounded in the size of a file, their number and
+the sum of their bytes; what was left out is logged, never guessed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+__all__ = ["Passage", "ReadingLimits", "own_documents", "read_documents", "split_markdown", "split_text"]
+
+log = logging.getLogger(__name__)
+
+MARKDOWN: Final = frozenset({".md", ".markdown"})
+TEXT: Final = frozenset({".txt", ".text"})
+
+_LONGEST_PASSAGE: Final = 1_500
+"""Characters after which a passage ends at the next line: a wall of text must not be quoted whole."""
+
+
+class ReadingLimits(msgspec.Struct, frozen=True):
+    """What is read of a folder: bytes of one file, number of files, bytes of all together."""
+
+    file: int = 1024 * 1024
+    files: int = 2_000
+    total: int = 32 * 1024 * 1024
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """Lines of running text that stand together: `source` names the file and, where there is one, the heading."""
+
+    source: str
+    heading: str
+    text: str
+
+
+def read_documents(*paths: str | Path, base: Path | None = None, limits: ReadingLimits | None = None) -> list[Passage]:
+    """The passages of every Markdown and text file in the folders and files `paths`, in the order of their names.
+
+    Sources are named relative to `base`, else to the folder that was given. Raises `FileNotFoundError` for a path
+    that is not there.
+    """
+    limits = limits if limits is not None else ReadingLimits()
+    passages: list[Passage] = []
+    left, files = limits.total, 0
+    for name, path in _files(paths, base):
+        if files == limits.files or left <= 0:
+            log.warning("documents: %s and what follows it were left out, the limit of %s is reached", name, limits)
+            break
+        data = _read(name, path, min(limits.file, left))
+        if data is None:
+            continue
+        files += 1
+        left -= len(data)
+        # A byte that is no UTF-8 costs its own character, not the document.
+        text = data.decode("utf-8-sig", errors="replace")
+        passages.extend(split_markdown(text, name) if path.suffix.lower() in MARKDOWN else split_text(text, name))
+    return passages
+
+
+def own_documents() -> list[Passage]:
+    """This project's own documents: README, `docs/` and the specification in a checkout, else the installed README.
+
+    An installed package carries its README as the description in its metadata, so a wheel needs no copy of it.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if (root / "pyproject.toml").is_file():
+        own = [path for path in (root / "README.md", root / "docs", root / "spec" / "SPEC.md") if path.exists()]
+        return read_documents(*own, base=root)
+    try:
+        readme = metadata.metadata("objectstreaming").get_payload()  # type: ignore[attr-defined]
+    except metadata.PackageNotFoundError:
+        readme = ""
+    return list(split_markdown(readme if isinstance(readme, str) else "", "README.md"))
+
+
+# ------------------------------------------------------------------------------------------------------ the folder
+
+
+def _files(paths: Iterable[str | Path], base: Path | None) -> Iterator[tuple[str, Path]]:
+    for given in paths:
+        root = Path(given).resolve(strict=True)
+        if root.is_file():
+            yield _name(root, base or root.parent), root
+            continue
+        for folder, subfolders, names in os.walk(root, followlinks=False):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                if path.suffix.lower() in MARKDOWN | TEXT and not name.startswith("."):
+                    yield _name(path, base or root), path
+
+
+def _name(path: Path, base: Path) -> str:
+    try:
+        return path.relative_to(base.resolve()).as_posix()
+    except ValueError:
+        return path.name
+
+
+def _read(name: str, path: Path, limit: int) -> bytes | None:
+    try:
+        # Opened first and looked at then, so that what is read is what was looked at.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        log.warning("documents: %s was left out: %s", name, error.strerror)
+        return None
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            log.warning("documents: %s was left out: it is not a file", name)
+            return None
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        log.warning("documents: %s was left out: it is larger than %d bytes", name, limit)
+        return None
+    if b"\0" in data:
+        log.warning("documents: %s was left out: it is not text", name)
+        return None
+    return data
+
+
+# ---------------------------------------------------------------------------------------------------------- the text
+
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
+_FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(?:[^\n]*\n){0,200}?---[ \t]*\n")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+_ITEM: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
+_TABLE_RULE: Final = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_LINK: Final = re.compile(r"(!?)\[([^\[\]]{0,400})\]\([^()\s]{0,800}(?:[ \t]+\"[^\"]{0,200}\")?\)")
+_CODE_SPAN: Final = re.compile(r"(`+)(.+?)\1")
+_EMPHASIS: Final = re.compile(r"(\*{1,3}|(?<!\w)_{1,3})(?=\S)([^*_\n]{1,400}?)(?<=\S)\1(?!\w)")
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,400}>|<!--.{0,4000}?-->", re.DOTALL)
+
+
+def split_markdown(text: str, name: str) -> Iterator[Passage]:
+    r"""The passages of a Markdown document called `name`.
+
+    >>> [passage] = split_markdown("# Frames\n\nA frame is **two** [lengths](a.md),\na `header` and a payload.", "a.md")
+    >>> passage.source, passage.text
+    ('a.md > Frames', 'A frame is two lengths, a header and a payload.')
+    """
+    heading = ""
+    lines: list[str] = []  # of the passage: a paragraph's lines are joined, an item or a row is a line of its own
+    fence = ""
+    new_line = True  # whether the next line begins one, instead of going on with the last
+    blank = False
+    for raw in _TAG.sub("", _FRONT_MATTER.sub("", text, count=1)).splitlines():
+        if fence:
+            if raw.strip().startswith(fence) and not raw.strip().strip(fence[0]):
+                fence = ""
+            continue
+        line = raw.rstrip()
+        opening, title, item = _FENCE.match(line), _HEADING.match(line), _ITEM.match(line)
+        if opening:
+            fence, new_line = opening[1], True
+        elif title:
+            yield from _passages(name, heading, lines)
+            heading, lines, new_line = _plain(title[2] or ""), [], True
+        elif lines and not blank and not new_line and _UNDERLINE.match(line):
+            title_line = lines.pop()
+            yield from _passages(name, heading, lines)
+            heading, lines, new_line = _plain(title_line), [], True
+        elif not line:
+            new_line = True
+        elif line.lstrip().startswith("|"):
+            if not _TABLE_RULE.match(line):
+                lines.append(_row(line))
+            new_line = True
+        elif item:
+            lines.append(line[item.end() :])
+            new_line = False
+        else:
+            line = line.lstrip().lstrip("> ").strip()
+            if blank and not raw.startswith((" ", "\t")):  # a new paragraph: what stands before it is a passage
+                if not (lines and lines[-1].endswith(":")):
+                    yield from _passages(name, heading, lines)
+                    lines = []
+                new_line = True
+            if new_line or not lines:
+                lines.append(line)
+            else:
+                lines[-1] += " " + line
+            new_line = False
+        blank = not line
+    yield from _passages(name, heading, lines)
+
+
+def split_text(text: str, name: str) -> Iterator[Passage]:
+    """The passages of a plain text called `name`: its paragraphs, between blank lines."""
+    for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")):
+        yield from _passages(name, "", [" ".join(paragraph.split())], plain=True)
+
+
+def _row(line: str) -> str:
+    cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+    return ": ".join((cells[0], ", ".join(cell for cell in cells[1:] if cell))).strip(": ") + "."
+
+
+def _plain(line: str) -> str:
+    line = _LINK.sub(lambda found: "" if found[1] else found[2], line)
+    line = _CODE_SPAN.sub(r"\2", line)
+    return " ".join(_EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", line)).replace("\\|", "|").split())
+
+
+def _passages(name: str, heading: str, lines: list[str], *, plain: bool = False) -> Iterator[Passage]:
+    source = f"{name} > {heading}" if heading else name
+    gathered: list[str] = []
+    size = 0
+    for whole in lines:
+        for start in range(0, len(whole), _LONGEST_PASSAGE):
+            piece = whole[start : start + _LONGEST_PASSAGE]
+            line = piece if plain else _plain(piece)
+            if not any(map(str.isalnum, line)):
+                continue
+            if size and size + len(line) > _LONGEST_PASSAGE:
+                yield Passage(source, heading, "\n".join(gathered))
+                gathered, size = [], 0
+            gathered.append(line)
+            size += len(line)
+    if gathered:
+        yield Passage(source, heading, "\n".join(gathered))

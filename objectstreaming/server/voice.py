@@ -1,0 +1,99 @@
+"""A question heard, its answer spoken: from an `Answerer`, a `Recognizer` and a `Synthesizer` to messages of speech.
+
+Sentences are spoken one after the other, each as soon as it is there, so that the first is heard while the answer is
+still being made. The synthesizer works one sentence at a time: the response's own pump runs ahead of the sending.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Final
+
+from wav_streaming import TALAudio
+from wav_streaming.recognizers import Recognizer
+from wav_streaming.sentences import speakable
+from wav_streaming.sound import Sound
+from wav_streaming.synthesizers import Synthesizer
+
+from ..errors import StreamError
+from .answers import Answerer, Sentence
+from .questions import Question
+
+__all__ = ["Voice"]
+
+log = logging.getLogger("objectstreaming.server")
+
+_LARGEST_SOUND: Final = 4 * 1024 * 1024
+"""Bytes of PCM in a frame: a sentence that takes longer to say goes on in the next."""
+
+
+class Voice:
+    """Answers questions in speech. An engine that is `None` is missing: what needs it is `unimplemented`."""
+
+    def __init__(self, answerer: Answerer, synthesizer: Synthesizer | None, recognizer: Recognizer | None) -> None:
+        self._answerer = answerer
+        self._synthesizer = synthesizer
+        self._recognizer = recognizer
+
+    def check(self, question: Question) -> None:
+        """Raise `StreamError` if an engine is missing that this question needs."""
+        if self._synthesizer is None:
+            raise StreamError("unimplemented", "this server cannot speak: it has neither espeak-ng nor flite")
+        if question.sound is not None and self._recognizer is None:
+            raise StreamError("unimplemented", "this server cannot listen: it has no pocketsphinx; ask by text")
+
+    async def answer(self, question: Question) -> AsyncIterator[tuple[TALAudio, bytes]]:
+        """The messages of the answer, from sign 1 to sign 3."""
+        asked = question.text or await self._hear(question.sound)
+        answer: AsyncIterator[Sentence] = self._answerer.answer(asked)
+        order = 0
+        sound = Sound(b"", 16000)
+        async with aclosing(answer) as sentences:  # type: ignore[type-var]
+            async for text, source in sentences:
+                sound = await self._say(text) or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
+                # At least one frame, for the text; more only for a sound that is larger than a frame may be.
+                step = _LARGEST_SOUND - _LARGEST_SOUND % sound.block_align
+                for start in range(0, len(sound.pcm) or 1, step):
+                    order += 1
+                    tal = _header(sound, asked, order, sign=1 if order == 1 else 2)
+                    if start == 0:
+                        tal.answer, tal.url = text, source
+                    yield tal, sound.pcm[start : start + step]
+        if not order:
+            raise StreamError("unavailable", "there is no answer")
+        yield _header(sound, asked, order + 1, sign=3), b""
+
+    async def _hear(self, sound: Sound | None) -> str:
+        assert sound is not None
+        assert self._recognizer is not None
+        try:
+            text = (await self._recognizer.recognize(sound)).strip()
+        except StreamError:
+            raise
+        except Exception as error:
+            log.warning("recognition failed", exc_info=True)
+            raise StreamError("unavailable", "the question could not be listened to") from error
+        if not text:
+            raise StreamError("invalid_argument", "no word was heard in the question")
+        return text
+
+    async def _say(self, text: str) -> Sound | None:
+        """The sentence spoken; `None` if there is nothing to say, or an engine failed, which must not take the text."""
+        assert self._synthesizer is not None
+        spoken = speakable(text)
+        if not spoken:
+            return None
+        try:
+            return await self._synthesizer.synthesize(spoken)
+        except Exception:
+            log.warning("a sentence of %d characters could not be spoken", len(text), exc_info=True)
+            return None
+
+
+def _header(sound: Sound, question: str, order: int, *, sign: int) -> TALAudio:
+    tal = TALAudio(sampleRate=sound.sample_rate, channels=sound.channels, question=question, order=order)
+    tal.bitDepth, tal.audioType = sound.bit_depth, "int16" if sound.bit_depth == 16 else "int32"
+    tal.sign = sign  # type: ignore[assignment]
+    return tal
