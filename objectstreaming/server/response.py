@@ -25,7 +25,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
@@ -137,6 +136,7 @@ class FrameResponse(Response):
         self.headers.add_vary_header("Accept")
         for name, value in _HEADERS.items():
             self.headers[name] = value
+        del self.headers["Content-Length"]  # as in the headers of a response that is relayed
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -352,7 +352,7 @@ class _Unwritable:
 
 SHUTTING_DOWN: Final = StreamError("unavailable", "the server is shutting down")
 
-_running: Final[weakref.WeakSet[_Exchange]] = weakref.WeakSet()
+_running: Final[set[_Exchange]] = set()
 
 
 def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
@@ -366,5 +366,6 @@ def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
     """
     running = list(_running)
     for exchange in running:
-        exchange.stop_from_anywhere(why)
+        with contextlib.suppress(RuntimeError):  # its event loop is closed: it is over
+            exchange.stop_from_anywhere(why)
     return len(running)
