@@ -26,7 +26,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TextIO
 
-__all__ = ["CaseResult", "Mismatch", "Report", "TesteeError", "check", "chunkings", "load_cases", "load_testees", "run"]
+__all__ = ["CannotRun", "CaseResult", "Mismatch", "Report", "check", "chunkings", "load_cases", "load_testees", "run"]
 
 LEVELS: Final = ("must", "should", "may")
 SILENCE: Final = 5.0
@@ -41,7 +41,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 Status = Literal["passed", "failed", "skipped"]
 
 
-class TesteeError(Exception):
+class CannotRun(Exception):
     """The testee cannot be run at all: it does not start, or does not answer `hello`."""
 
 
@@ -152,7 +152,7 @@ def _directory(vectors: Path | None) -> Path:
     for directory in candidates:
         if (directory / "manifest.json").is_file():
             return directory
-    raise TesteeError(f"no vectors: {candidates[-1]} has no manifest.json; they are in spec/conformance of a checkout")
+    raise CannotRun(f"no vectors: {candidates[-1]} has no manifest.json; they are in spec/conformance of a checkout")
 
 
 def _part(part: Any, directory: Path) -> bytes:
@@ -397,13 +397,13 @@ class _Testee:
                 start_new_session=True,
             )
         except OSError as error:
-            raise TesteeError(f"{shlex.join(self._command)} does not start: {error}") from None
+            raise CannotRun(f"{shlex.join(self._command)} does not start: {error}") from None
         replies: list[dict[str, Any]] = []
         try:
             # A compiler or an interpreter may be started first: more patience than later.
             await self._exchange([{"op": "hello", "v": 1}], replies, max(self._silence, 30.0))
         except _Broken as error:
-            raise TesteeError(f"{shlex.join(self._command)} does not answer hello: {error}") from None
+            raise CannotRun(f"{shlex.join(self._command)} does not answer hello: {error}") from None
         self.hello = replies[0]
 
     async def ask(self, requests: Sequence[Mapping[str, Any]], replies: list[dict[str, Any]]) -> None:
@@ -507,12 +507,12 @@ def check(
     """Try `command` and report.
 
     `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail. `silence`: seconds.
-    Raises `TesteeError` if the testee does not start or does not answer `hello`.
+    Raises `CannotRun` if the testee does not start or does not answer `hello`.
     """
     cases = [case for case in load_cases(vectors) if case["id"].startswith(only)]
     unknown = set(known_failing) - {case["id"] for case in cases}
     if unknown and not only:
-        raise TesteeError(f"the known-failing list names cases that are none: {', '.join(sorted(unknown))}")
+        raise CannotRun(f"the known-failing list names cases that are none: {', '.join(sorted(unknown))}")
     return asyncio.run(_check(command, cases, cwd, known_failing, silence, stop_at_first_failure))
 
 
@@ -530,7 +530,7 @@ async def _check(
             await testee.start()
             features = testee.hello.get("features")
             if not isinstance(features, str):
-                raise TesteeError(f"hello names no features: {testee.hello!s:.200}")
+                raise CannotRun(f"hello names no features: {testee.hello!s:.200}")
             report = Report(str(testee.hello.get("name", "")), frozenset(features.split()))
             for case in cases:
                 status, why = await _try(testee, case, report.features)
@@ -601,7 +601,7 @@ def run(
     try:
         directory = _directory(vectors)
         testees = load_testees(vectors) if all else {"": command or [sys.executable, str(directory / "testee.py")]}
-    except TesteeError as error:
+    except CannotRun as error:
         print(error, file=out)
         return 2
     for name, words in testees.items():
@@ -616,7 +616,7 @@ def run(
                 known_failing=known,
                 silence=silence,
             )
-        except (TesteeError, OSError) as error:
+        except (CannotRun, OSError) as error:
             print(f"{name or 'testee'}: {error}\n", file=out)
             worst = 2
             continue
