@@ -1458,6 +1458,7 @@ static PyObject *import_from(const char *module_name, const char *name) {
 static int module_exec(PyObject *module) {
     State *state = (State *)PyModule_GetState(module);
     PyObject *encoder, *names;
+    const char *pure;
     const struct {
         PyObject **place;
         const char *module, *name;
@@ -1506,8 +1507,11 @@ static int module_exec(PyObject *module) {
         return -1;
     }
     Py_DECREF(names);
+    pure = getenv("OBJECTSTREAMING_PURE");
     if (PyModule_AddObjectRef(module, "Frame", (PyObject *)state->frame) < 0 ||
-        PyModule_AddObjectRef(module, "FrameDecoder", (PyObject *)state->decoder) < 0) {
+        PyModule_AddObjectRef(module, "FrameDecoder", (PyObject *)state->decoder) < 0 ||
+        PyModule_AddObjectRef(module, "CHOSEN", pure != NULL && *pure != '\0' && strcmp(pure, "0") != 0 ? Py_False : Py_True) <
+            0) {
         return -1;
     }
     return 0;

@@ -22,7 +22,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
 import msgspec
 
@@ -38,6 +38,7 @@ from .errors import (
 )
 
 __all__ = [
+    "CODEC",
     "LAYOUT",
     "BytesLike",
     "Frame",
@@ -198,8 +199,9 @@ def encode_frame_parts(
     """
     header_bytes = _header_to_bytes(header)
     try:
-        body = memoryview(payload).cast("B")
-    except TypeError:
+        view = memoryview(payload)
+        body = _flat_view(payload) if "O" in view.format else view.cast("B")
+    except (TypeError, ValueError, BufferError):
         body = _flat_view(payload)
     size = len(header_bytes)
     total = 2 * layout.byte_length + size + len(body)
@@ -236,7 +238,9 @@ def _flat_view(payload: BytesLike) -> memoryview:
     try:
         view = memoryview(payload)
     except (TypeError, ValueError, BufferError):
-        raise EncodeError(f"a payload is bytes, or an array in memory; a {type(payload).__name__} is neither") from None
+        view = None
+    if view is None or "O" in view.format:  # an array of Python objects holds addresses, which are nobody's payload
+        raise EncodeError(f"a payload is bytes, or an array in memory; a {type(payload).__name__} is neither")
     return memoryview(view.tobytes())
 
 
@@ -404,15 +408,17 @@ class FrameDecoder:
         self._finished = True
         if self._peeked is None:
             self._peeked = self.next_frame()
+            self._chunk = self._chunk[self._at :]  # another object: an iterator halfway through the chunk notices
+            self._at = 0
 
     def _frames(self) -> Iterator[Frame]:
         if self._error is not None:
             raise self._error.with_traceback(None)
-        if self._peeked is not None:
-            frame, self._peeked = self._peeked, None
-            yield frame
         prefix, words, max_frame, max_header = self._prefix, self._words, self._max_frame, self._max_header
         while True:
+            while self._peeked is not None:
+                frame, self._peeked = self._peeked, None
+                yield frame
             chunk, at = self._chunk, self._at
             size = len(chunk)
             if not self._head:
@@ -431,8 +437,10 @@ class FrameDecoder:
                     if self._at != at or self._chunk is not chunk:
                         chunk, at = self._chunk, self._at
                         size = len(chunk)
-                        if self._head:
+                        if self._head or self._peeked is not None:
                             break
+                if self._peeked is not None:
+                    continue
             if at < size:
                 straddler = self._assemble()
                 if straddler is not None:
@@ -587,3 +595,18 @@ def _cause(head: bytearray, index: int) -> str:
     if head[:2] == b"\0\0" and any(head[2:4]):
         return ": the other byte order?"
     return ""
+
+
+# The native twin, where it was built and OBJECTSTREAMING_PURE=1 is not set: same names, same behaviour, told apart by
+# nothing but speed (tests/test_native.py).
+CODEC: Literal["native", "pure"] = "pure"
+if not TYPE_CHECKING:
+    try:
+        from . import _native
+    except ImportError:
+        pass
+    else:
+        if _native.CHOSEN:
+            CODEC = "native"
+            Frame, FrameDecoder = _native.Frame, _native.FrameDecoder
+            encode_frame, encode_frame_parts = _native.encode_frame, _native.encode_frame_parts

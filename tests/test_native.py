@@ -1,0 +1,614 @@
+"""The two twins held against one another: whatever they are asked, they say the same.
+
+What each of them must do is in test_frames.py, which runs on both (OBJECTSTREAMING_PURE=1 for the pure one). Here is
+what a twin in C can get wrong by itself: drifting away, counting references, being entered from the middle.
+"""
+
+from __future__ import annotations
+
+import array
+import copy
+import gc
+import importlib.util
+import inspect
+import mmap
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objectstreaming import errors, frames
+
+if importlib.util.find_spec("objectstreaming._native") is None:
+    if os.environ.get("CI") == "true":
+        pytest.fail("the native codec was not built: pip install -e . with a compiler", pytrace=False)
+    pytest.skip("MISSING: the native codec; build it with pip install -e .", allow_module_level=True)
+
+from objectstreaming import _native as native
+
+
+def load_pure() -> ModuleType:
+    """frames.py once more, as it is where the extension was not built."""
+    spec = importlib.util.spec_from_file_location("objectstreaming._pure_frames", frames.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # for msgspec, which looks its types up there
+    # None there makes the import of the twin fail, as if it had not been built.
+    package, built = sys.modules["objectstreaming"], sys.modules["objectstreaming._native"]
+    delattr(package, "_native")
+    sys.modules["objectstreaming._native"] = None  # type: ignore[assignment]
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.modules["objectstreaming._native"] = built
+        package._native = built  # type: ignore[attr-defined]
+    return module
+
+
+pure = load_pure()
+GOLDEN = bytes.fromhex("18000000 08000000 7b2261223a20317d 7b2262223a20327d")
+
+
+def outcome(ask: Callable[..., Any], *args: Any) -> Any:
+    """What a call gave, or the error it raised, in a form that can be compared."""
+    try:
+        return plain(ask(*args))
+    except (errors.ObjectStreamError, AttributeError, RuntimeError, TypeError) as error:
+        return type(error), error.args, str(error), error.__cause__
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, native.Frame | pure.Frame):
+        return value.header_bytes, value.payload, value.index, value.offset, repr(value), str(value)
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, memoryview):
+        return value.tobytes(), value.format, value.shape, value.readonly
+    return value
+
+
+def test_the_package_runs_on_the_native_twin_where_it_was_built() -> None:
+    chosen = os.environ.get("OBJECTSTREAMING_PURE", "") in ("", "0")
+    assert chosen is native.CHOSEN
+    codec = "native" if chosen else "pure"
+    assert codec == frames.CODEC
+    assert (frames.FrameDecoder is native.FrameDecoder) is chosen
+    assert (pure.CODEC, pure.FrameDecoder.__module__) == ("pure", "objectstreaming._pure_frames")
+
+
+@pytest.mark.parametrize(
+    ("setting", "codec"), [("1", "pure"), ("yes", "pure"), ("0", "native"), ("", "native"), (None, "native")]
+)
+def test_a_switch_picks_the_pure_twin(setting: str | None, codec: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OBJECTSTREAMING_PURE"}
+    if setting is not None:
+        environment["OBJECTSTREAMING_PURE"] = setting
+    code = "from objectstreaming import Frame, frames; print(frames.CODEC, Frame.__module__)"
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [codec, "objectstreaming.frames"]
+
+
+class TestTheTwinsLookAlike:
+    @pytest.mark.parametrize("name", ["Frame", "FrameDecoder", "encode_frame", "encode_frame_parts"])
+    def test_their_docstrings_are_the_same(self, name: str) -> None:
+        assert inspect.getdoc(getattr(native, name)) == inspect.getdoc(getattr(pure, name))
+
+    @pytest.mark.parametrize("name", ["Frame", "FrameDecoder"])
+    def test_so_are_their_public_members_and_theirs(self, name: str) -> None:
+        ours, twin = getattr(native, name), getattr(pure, name)
+        assert public(ours) == public(twin)
+        for member in public(ours) - {"header_bytes", "payload", "index", "offset"}:
+            assert inspect.getdoc(getattr(ours, member)) == inspect.getdoc(getattr(twin, member))
+
+    @pytest.mark.parametrize("name", ["FrameDecoder", "encode_frame", "encode_frame_parts"])
+    def test_so_are_the_names_and_kinds_of_their_parameters(self, name: str) -> None:
+        ours = inspect.signature(getattr(native, name)).parameters.values()
+        twins = inspect.signature(getattr(pure, name)).parameters.values()
+        assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in twins]
+
+    def test_the_limits_of_the_header_file_are_those_of_limits(self) -> None:
+        for over in (
+            (frames.Limits().frame + 1).to_bytes(4, "little"),
+            (100_000).to_bytes(4, "little") + (frames.Limits().header + 1).to_bytes(4, "little"),
+        ):
+            with pytest.raises(errors.FrameError, match=r"large|above the limit"):
+                list(native.FrameDecoder().feed(over))
+        exactly = frames.Limits().header.to_bytes(4, "little")
+        assert list(native.FrameDecoder().feed(frames.Limits().frame.to_bytes(4, "little") + exactly)) == []
+
+
+def public(class_: type) -> set[str]:
+    return {name for name in dir(class_) if not name.startswith("_")}
+
+
+# ------------------------------------------------------------------------------------------------------- by property
+
+
+WRONG = [bytes(4), b"\x07\0\0\0", b"\xff\xff\xff\xff", b"<html>", b"\x14\0\0\0\x0d\0\0\0", b"HTTP", b"\x1f\x8b\x08\0"]
+
+
+@st.composite
+def wires(draw: st.DrawFn) -> bytes:
+    """Frames, mostly good ones, some of which are wrong in a way of their own."""
+    pieces = draw(
+        st.lists(
+            st.one_of(
+                st.binary(max_size=40).map(lambda payload: frames.encode_frame(b'{"a":1}', payload)),
+                st.integers(0, 5000).map(lambda size: frames.encode_frame(b"{}", bytes(size))),
+                st.binary(max_size=30).map(
+                    lambda header: (8 + len(header)).to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
+                ),
+            ),
+            max_size=8,
+        )
+    )
+    return b"".join(pieces) + draw(st.one_of(st.just(b""), st.sampled_from(WRONG), st.binary(max_size=12)))
+
+
+def states(decoder: Any) -> tuple[int, int, int]:
+    return decoder.position, decoder.offset, decoder.buffered
+
+
+class TestTheTwinsAgree:
+    @given(st.data())
+    def test_at_every_step_whatever_they_are_asked(self, data: st.DataObject) -> None:
+        wire = data.draw(wires())
+        limits = data.draw(st.sampled_from([None, frames.Limits(64, 16), frames.Limits(frame=1000)]))
+        layout = data.draw(st.sampled_from([frames.LAYOUT, frames.LAYOUT, frames.Layout(1), frames.Layout(3, "big")]))
+        twins = native.FrameDecoder(limits, layout), pure.FrameDecoder(limits, layout)
+        at = 0
+        for _ in range(data.draw(st.integers(1, 25))):
+            action = data.draw(st.sampled_from(["feed", "feed", "feed", "some", "next", "header", "finish", "wrong"]))
+            if action in ("feed", "some"):
+                size = data.draw(st.one_of(st.integers(0, 3), st.integers(0, 50), st.integers(0, 6000)))
+                chunk, at = wire[at : at + size], at + size
+                count = 10**6 if action == "feed" else data.draw(st.integers(0, 3))
+                seen = [outcome(feed_and_take, twin, chunk, count) for twin in twins]
+            elif action == "next":
+                seen = [outcome(twin.next_frame) for twin in twins]
+            elif action == "header":
+                seen = [outcome(next_header, twin) for twin in twins]
+            elif action == "finish":
+                seen = [outcome(twin.finish) for twin in twins]
+            else:
+                wrong = data.draw(st.sampled_from(["text", 5, None, [1], True]))
+                seen = [outcome(twin.feed, wrong) for twin in twins]
+            assert seen[0] == seen[1]
+            assert states(twins[0]) == states(twins[1])
+
+    @given(wires(), st.integers(1, 40), st.booleans())
+    def test_on_whole_streams_in_chunks_of_any_size(self, wire: bytes, size: int, bytewise: bool) -> None:
+        step = 1 if bytewise else size
+        chunks = [wire[at : at + step] for at in range(0, len(wire), step)]
+        assert everything(native.FrameDecoder(), chunks) == everything(pure.FrameDecoder(), chunks)
+
+    @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+    def test_when_several_iterators_read_one_stream(self, turns: list[int]) -> None:
+        twins = native.FrameDecoder(), pure.FrameDecoder()
+        iterators = [[twin.feed(GOLDEN * 2) for _ in range(3)] for twin in twins]
+        for turn in turns:
+            if turn == 3:
+                seen = [outcome(twin.finish) for twin in twins]
+            else:
+                seen = [outcome(next, mine[turn], "ended") for mine in iterators]
+            assert seen[0] == seen[1]
+            assert states(twins[0]) == states(twins[1])
+
+    @given(
+        st.one_of(
+            st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=200) | st.integers() | st.floats()),
+            st.binary(max_size=20),
+            st.sampled_from([b"{}", b'{"a":[1]}', b'{"a":1', b'{"a":"\\ud800"}', b"{} x", b"\xef\xbb\xbf{}"]),
+            st.recursive(st.just({}), lambda inner: st.fixed_dictionaries({"a": inner}), max_leaves=3),
+            st.sampled_from([[1], "text", 5, None, object(), {"a": b"x"}, {1: 2}, {(1, 2): 3}, range(3)]),
+        ),
+        st.one_of(st.binary(max_size=20), st.sampled_from(["text", 5, None, [1], numpy.float32(1.5), bytearray(b"x")])),
+        st.sampled_from([frames.LAYOUT, frames.Layout(1), frames.Layout(2, "big"), frames.Layout(8)]),
+    )
+    def test_on_what_they_encode_and_refuse(self, header: Any, payload: Any, layout: frames.Layout) -> None:
+        for name in ("encode_frame", "encode_frame_parts"):
+            ours, twin = (partial(getattr(module, name), layout=layout) for module in (native, pure))
+            assert outcome(ours, header, payload) == outcome(twin, header, payload)
+
+    @pytest.mark.parametrize("depth", [1, 60, 99, 100, 101, 5000])
+    def test_on_how_deep_a_header_may_be(self, depth: int) -> None:
+        header: Any = {}
+        for _ in range(depth - 1):
+            header = {"a": header}
+        text = b'{"a":' * (depth - 1) + b"{}" + b"}" * (depth - 1)
+        for given_ in (header, text):
+            assert outcome(native.encode_frame, given_) == outcome(pure.encode_frame, given_)
+        assert outcome(lambda: native.Frame(text).header) == outcome(lambda: pure.Frame(text).header)
+
+    @pytest.mark.parametrize("digits", [4299, 4300, 4301, 10_000])
+    def test_on_how_long_an_integer_may_be(self, digits: int) -> None:
+        text = b'{"a":' + b"1" * digits + b"}"
+        assert outcome(native.encode_frame, text) == outcome(pure.encode_frame, text)
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            numpy.array([1, 2], ">i2"),
+            numpy.array(5, "<i4"),
+            numpy.array([[1, 2], [3, 4]], "<i2").T,
+            numpy.array([1, 2, 3, 4], "<i2")[::-2],
+            numpy.zeros((2, 0, 3)),
+            numpy.zeros(2, [("left", "<i2"), ("right", "<i2")]),
+            numpy.array(["2026-11-20"], "M8[D]"),
+            numpy.array([object()]),
+            numpy.array([True]),
+            numpy.array([1.5], "<f2"),
+            array.array("d", [1.5]),
+            memoryview(b"abcdef").cast("B", (2, 3)),
+            memoryview(b"abcdef")[::-1],
+            memoryview(array.array("h", [1, 2])),
+        ],
+        ids=repr,
+    )
+    def test_on_arrays_of_every_kind(self, payload: Any) -> None:
+        for name in ("encode_frame", "encode_frame_parts"):
+            assert outcome(getattr(native, name), {}, payload) == outcome(getattr(pure, name), {}, payload)
+
+    def test_on_what_a_frame_is_equal_to(self) -> None:
+        for made in (native.Frame, pure.Frame):
+            assert made(b"{}", b"x", 3, 4) == made(b"{}", b"x")
+            assert made(b"{}", b"x") != made(b"{}", b"")
+            assert made(b"{}") != b"{}"
+            assert {made(b"{}", b"x"), made(b"{}", b"x", 1, 2)} == {made(b"{}", b"x")}
+        assert hash(native.Frame(b"{}", b"x")) == hash(pure.Frame(b"{}", b"x"))
+
+    def test_on_calls_that_are_wrong(self) -> None:
+        for wrong in (
+            lambda m: m.encode_frame(),
+            lambda m: m.encode_frame({}, b"", b""),
+            lambda m: m.encode_frame({}, payload=b"", header={}),
+            lambda m: m.encode_frame({}, other=1),
+            lambda m: m.Frame(),
+            lambda m: m.FrameDecoder(1, 2, 3),
+            lambda m: m.FrameDecoder().feed(),
+        ):
+            for module in (native, pure):
+                with pytest.raises(TypeError):
+                    wrong(module)
+
+
+def next_header(decoder: Any) -> Any:
+    return decoder.next_frame().header
+
+
+def feed_and_take(decoder: Any, chunk: bytes, count: int) -> list[Any]:
+    """Up to `count` items; an error that follows them is kept beside them."""
+    iterator = decoder.feed(chunk)
+    items: list[Any] = []
+    while len(items) < count:
+        item = outcome(next, iterator, None)
+        if item is None:
+            break
+        items.append(item)
+        if isinstance(item[0], type):
+            break
+    return items
+
+
+def everything(decoder: Any, chunks: list[bytes]) -> list[Any]:
+    seen = [(outcome(feed_and_take, decoder, chunk, 10**6), states(decoder)) for chunk in chunks]
+    return [*seen, outcome(decoder.finish), states(decoder)]
+
+
+# ------------------------------------------------------------------------------------------------ what C can get wrong
+
+
+class TestFrame:
+    def test_is_copied_and_pickled(self) -> None:
+        frame = native.Frame(b'{"a":1}', b"xy", 3, 40)
+        assert frame.header == {"a": 1}
+        for twin in (copy.copy(frame), copy.deepcopy(frame)):
+            assert plain(twin) == plain(frame)
+
+    @pytest.mark.parametrize("writer", ["", "1"])
+    @pytest.mark.parametrize("reader", ["", "1"])
+    def test_crosses_from_one_process_to_another_whichever_twin_each_runs_on(self, writer: str, reader: str) -> None:
+        dump = (
+            "import pickle, sys; from objectstreaming import Frame; frame = Frame(b'{\"a\":1}', b'xy', 3, 40); "
+            "frame.header; sys.stdout.buffer.write(pickle.dumps(frame))"
+        )
+        load = "import pickle, sys; frame = pickle.load(sys.stdin.buffer); print(repr(frame), frame.header)"
+
+        def run(code: str, switch: str, stdin: bytes = b"") -> bytes:
+            environment = {**os.environ, "OBJECTSTREAMING_PURE": switch}
+            return subprocess.run(
+                [sys.executable, "-c", code], env=environment, input=stdin, capture_output=True, check=True
+            ).stdout
+
+        loaded = run(load, reader, run(dump, writer)).decode()
+        assert loaded.strip() == "Frame(b'{\"a\":1}', b'xy', index=3, offset=40) {'a': 1}"
+
+    def test_can_be_subclassed_and_matched(self) -> None:
+        class Mine(native.Frame):
+            pass
+
+        mine = Mine(b"{}", b"x", 1, 2)
+        mine.note = mine  # a cycle, which the collector finds
+        assert mine == native.Frame(b"{}", b"x")
+        match mine:
+            case native.Frame(header, payload):
+                assert (header, payload) == (b"{}", b"x")
+            case _:
+                pytest.fail("a frame matches by position")
+
+    def test_takes_any_bytes_like_in_it(self) -> None:
+        assert bytes(native.Frame(bytearray(b"{}"), memoryview(b"x"))) == bytes(native.Frame(b"{}", b"x"))
+        with pytest.raises(TypeError):
+            bytes(native.Frame("{}"))  # type: ignore[arg-type]
+
+
+class TestReEntry:
+    def test_feeding_and_reading_from_within_the_iteration(self) -> None:
+        decoder = native.FrameDecoder()
+        read = []
+        for frame in decoder.feed(GOLDEN * 2 + GOLDEN[:7]):
+            read.append(frame.index)
+            if len(read) == 1:
+                decoder.feed(GOLDEN[7:] + GOLDEN * 3)
+                inner = decoder.next_frame()
+                assert inner is not None
+                read.append(inner.index)
+                read.extend(other.index for other in decoder.feed(GOLDEN))
+        assert read == list(range(7))
+        assert states(decoder) == (7, 7 * 24, 0)
+
+    def test_a_decoder_started_anew_from_within_its_iteration(self) -> None:
+        decoder = native.FrameDecoder()
+        for frame in decoder.feed(GOLDEN * 3):
+            assert frame.index == 0
+            decoder.__init__()
+        assert states(decoder) == (0, 0, 0)
+
+    def test_an_error_class_that_feeds_the_decoder_while_it_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        decoder = native.FrameDecoder()
+        made = errors.FrameError.__init__
+        depth = 0
+
+        def init(self: Any, *args: Any) -> None:
+            nonlocal depth
+            made(self, *args)
+            if depth < 3:
+                depth += 1
+                outcome(decoder.feed, GOLDEN)
+                outcome(decoder.next_frame)
+
+        monkeypatch.setattr(errors.FrameError, "__init__", init)
+        with pytest.raises(errors.InvalidLength):
+            list(decoder.feed(bytes(8)))
+        with pytest.raises(errors.InvalidLength):
+            decoder.next_frame()
+        assert decoder.buffered == 0
+
+    def test_an_iterator_that_has_ended_or_failed_stays_so(self) -> None:
+        decoder = native.FrameDecoder()
+        ended = decoder.feed(GOLDEN)
+        assert len(list(ended)) == 1
+        decoder.feed(GOLDEN)
+        assert next(ended, None) is None
+        failing = decoder.feed(bytes(4))
+        next(failing)
+        with pytest.raises(errors.InvalidLength):
+            next(failing)
+        assert next(failing, None) is None
+
+    def test_threads_that_share_a_decoder_lose_nothing(self) -> None:
+        decoder = native.FrameDecoder()
+        decoder.feed(GOLDEN * 4000)
+        taken: list[int] = []
+
+        def read() -> None:
+            while (frame := decoder.next_frame()) is not None:
+                taken.append(frame.index)
+
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(taken) == list(range(4000))
+
+
+class TestBuffers:
+    def test_a_callers_buffer_is_its_own_again_after_feed(self, tmp_path: Path) -> None:
+        decoder = native.FrameDecoder()
+        chunk = bytearray(GOLDEN * 2)
+        unread = decoder.feed(chunk)
+        chunk.clear()  # a BufferError, were it still held
+        assert [frame.payload for frame in unread] == [b'{"b": 2}'] * 2
+        path = tmp_path / "frames"
+        path.write_bytes(GOLDEN)
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            unread = decoder.feed(mapped)
+            mapped.close()
+        assert len(list(unread)) == 1
+
+    def test_a_payload_is_let_go_after_encoding_and_after_a_refusal(self) -> None:
+        pcm = bytearray(b"\1\2")
+        native.encode_frame({}, pcm)
+        with pytest.raises(errors.EncodeError):
+            native.encode_frame({}, bytearray(300), layout=frames.Layout(1))
+        head, body = native.encode_frame_parts({}, pcm)
+        del head, body
+        pcm.append(3)
+
+    def test_small_frames_do_not_pin_the_chunk_they_came_in(self) -> None:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            decoder = native.FrameDecoder()
+            kept = []
+            for _ in range(20):
+                chunk = native.encode_frame({}, bytes(10)) + native.encode_frame({}, bytes(200_000))
+                kept.append(next(decoder.feed(chunk)))
+                decoder.next_frame()
+            decoder.next_frame()
+            del chunk
+            assert tracemalloc.get_traced_memory()[0] < 100_000
+        finally:
+            tracemalloc.stop()
+
+    def test_a_frame_that_comes_in_pieces_holds_at_most_twice_what_has_come(self) -> None:
+        claimed = (10_000_000).to_bytes(4, "little") + (2).to_bytes(4, "little") + b"{}"
+        tracemalloc.start()
+        try:
+            decoder = native.FrameDecoder()
+            decoder.feed(claimed)
+            for n in range(1, 200):
+                decoder.feed(b"x" * 1000)
+                assert tracemalloc.get_traced_memory()[0] < 2 * 1000 * n + 8192
+        finally:
+            tracemalloc.stop()
+
+
+def memory_of(work: Callable[[], object], rounds: int) -> int:
+    """Bytes that `rounds` calls leave behind, after as many to warm up."""
+    for _ in range(rounds):
+        work()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(rounds):
+            work()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+class TestReferences:
+    """Every path leaves as many references as it found."""
+
+    PATHS: ClassVar[dict[str, Callable[[], object]]] = {
+        "whole frames": lambda: list(native.FrameDecoder().feed(GOLDEN * 50)),
+        "straddling frames": lambda: everything(native.FrameDecoder(), [GOLDEN[:5], GOLDEN[5:20], GOLDEN[20:] * 2]),
+        "unread frames": lambda: native.FrameDecoder().feed(GOLDEN * 5),
+        "waiting chunks": lambda: [native_with_waiting().next_frame() for _ in range(2)],
+        "a straddler left behind": lambda: native.FrameDecoder().feed(GOLDEN[:20]),
+        "a length error": lambda: everything(native.FrameDecoder(), [GOLDEN, bytes(8), GOLDEN]),
+        "a truncated frame": lambda: everything(native.FrameDecoder(), [GOLDEN[:9]]),
+        "a peeked frame": lambda: native_with_waiting().finish(),
+        "a wrong chunk": lambda: outcome(native.FrameDecoder().feed, 5),
+        "a bytearray": lambda: list(native.FrameDecoder().feed(bytearray(GOLDEN))),
+        "a header": lambda: native.Frame(b'{"a":1}').header,
+        "a bad header": lambda: outcome(getattr, native.Frame(b"[1]"), "header"),
+        "str and repr and bytes": lambda: (str(FRAME), repr(FRAME), bytes(FRAME), hash(FRAME), FRAME == FRAME),
+        "a pickle": lambda: FRAME.__reduce__(),
+        "encoding a dict": lambda: native.encode_frame({"a": 1}, b"x"),
+        "encoding bytes": lambda: native.encode_frame(b'{"a":1}', bytearray(b"x")),
+        "encoding in parts": lambda: native.encode_frame_parts({"a": None}, numpy.zeros(3)),
+        "a refused header": lambda: outcome(native.encode_frame, [1]),
+        "a refused JSON header": lambda: outcome(native.encode_frame, b"[1]"),
+        "a refused payload": lambda: outcome(native.encode_frame, {}, "x"),
+        "a refused array": lambda: outcome(native.encode_frame, {}, numpy.array([object()])),
+        "a frame too large": lambda: outcome(partial(native.encode_frame, layout=frames.Layout(1)), {}, bytes(300)),
+        "parts too large": lambda: outcome(partial(native.encode_frame_parts, layout=frames.Layout(1)), {}, bytes(300)),
+    }
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_do_not_leak(self, path: str) -> None:
+        assert memory_of(self.PATHS[path], 300) < 2000
+
+    def test_memory_is_flat_over_a_million_frames(self) -> None:
+        chunk = GOLDEN * 2700 + GOLDEN[:11]  # 64 KiB, cut inside a frame
+        rest = GOLDEN[11:]
+        decoder = native.FrameDecoder()
+
+        def work() -> None:
+            for part in (chunk, rest):
+                for frame in decoder.feed(part):
+                    del frame
+
+        assert memory_of(work, 185) < 2000
+        assert decoder.position == 2 * 185 * 2701
+
+    def test_a_cycle_through_a_dead_decoder_is_collected(self) -> None:
+        class Marked(native.FrameDecoder):
+            pass
+
+        alive = []
+
+        def die() -> None:
+            decoder = Marked()
+            alive.append(weakref.ref(decoder))
+            try:
+                list(decoder.feed(bytes(4)))
+            except errors.InvalidLength as error:
+                error.decoder = decoder  # type: ignore[attr-defined]
+
+        die()
+        gc.collect()
+        assert [reference() for reference in alive] == [None]
+
+
+FRAME = native.Frame(b'{"a":1}', b"xy")
+
+
+def native_with_waiting() -> Any:
+    decoder = native.FrameDecoder()
+    for _ in range(12):
+        decoder.feed(GOLDEN)
+    return decoder
+
+
+def test_an_allocation_that_fails_anywhere_leaves_no_short_success() -> None:
+    """Memory runs out at every point in turn: the decoder raises MemoryError, and then goes on or stays dead."""
+    testcapi = pytest.importorskip("_testcapi")
+    wire = GOLDEN * 3
+    chunks = [wire[:10], wire[10:30], wire[30:]]
+    expected = [GOLDEN] * 3
+    for start in range(60):
+        decoder = native.FrameDecoder()
+        read: list[bytes] = []
+        failed = False
+        died = False
+        for chunk in chunks:
+            try:
+                testcapi.set_nomemory(start, start + 1)
+                try:
+                    unread = decoder.feed(chunk)
+                finally:
+                    testcapi.remove_mem_hooks()
+            except MemoryError:
+                failed = died = True
+                break
+            while True:
+                try:
+                    testcapi.set_nomemory(start, start + 1)
+                    try:
+                        frame = next(unread, None)
+                    finally:
+                        testcapi.remove_mem_hooks()
+                except MemoryError:
+                    failed = True
+                    try:
+                        frame = decoder.next_frame()
+                    except MemoryError:
+                        died = True
+                        break
+                if frame is None:
+                    break
+                read.append(bytes(frame))
+            if died:
+                break
+        assert read == expected[: len(read)]
+        assert died or read == expected, f"memory failed at {start}: {failed}"
