@@ -1,0 +1,38 @@
+/** @objectstreaming/client: length-prefixed frames of JSON, speech and bytes, read for certain or refused. */
+
+export {
+  ACCEPT,
+  type FetchInit,
+  type FetchLike,
+  MEDIA_TYPE,
+  type OpenOptions,
+  openStream,
+  PLAIN_MEDIA_TYPE,
+  type ResponseLike,
+  ResponseStream,
+} from "./client.js";
+export type { AnyCoder, Coder, Message, OrderCheck } from "./coders/coder.js";
+export { type JsonCoderOptions, jsonCoder } from "./coders/json.js";
+export { rawCoder } from "./coders/raw.js";
+export { type Samples, type TalAudio, talAudio, talCoder } from "./coders/tal.js";
+export {
+  ContentTypeError,
+  EncodeError,
+  FrameError,
+  type FrameErrorCode,
+  HTTP_STATUS,
+  IdleTimeoutError,
+  isStreamErrorCode,
+  ObjectStreamError,
+  PayloadError,
+  ProtocolError,
+  type ProtocolErrorCode,
+  ResponseError,
+  StreamError,
+  type StreamErrorCode,
+  StreamIncompleteError,
+} from "./errors.js";
+export { type Bytes, encodeFrame, Frame, FrameDecoder, type Layout, type Limits } from "./frames.js";
+export { type DecodeOptions, isControlFrame, StreamDecoder, StreamEncoder } from "./protocol.js";
+export { type ByteSource, decodeStream, FrameDecoderStream, MessageDecoderStream, MessageStream } from "./stream.js";
+export type { JsonObject, JsonValue } from "./strict-json.js";

@@ -1,0 +1,344 @@
+/**
+ * Streams, version 1: messages and control frames (SPEC section 3). Sans-IO: bytes in, messages out, and back.
+ *
+ * A plain stream is data frames end to end, and nothing tells its end from a cut. Version 1 adds control frames:
+ * ordinary frames whose header begins with the eleven bytes `{"$stream":`. `open` may come first, `ping` any time, `end`
+ * comes once and last and says how many data frames there were.
+ *
+ * Both sides follow one table. A row is a state, a column an event; what it does not allow is an error: `EncodeError` in
+ * the encoder, before a byte leaves; `ProtocolError` in the decoder, which is then dead.
+ *
+ *                 open        data        ping        other       end
+ *     start       streaming   streaming   streaming   streaming   ended
+ *     streaming   -           streaming   streaming   streaming   ended
+ *     ended       -           -           -           -           -
+ */
+
+import type { AnyCoder, Coder, Message, OrderCheck } from "./coders/coder.js";
+import {
+  EncodeError,
+  isStreamErrorCode,
+  ProtocolError,
+  type ProtocolErrorCode,
+  StreamError,
+  StreamIncompleteError,
+} from "./errors.js";
+import { type Bytes, encodeFrame, type Frame, FrameDecoder, iterate, type Limits } from "./frames.js";
+import { isObject, type JsonObject, type JsonValue, parseObject } from "./strict-json.js";
+
+type State = "start" | "streaming" | "ended";
+type Event = "open" | "data" | "ping" | "other" | "end";
+
+const TRANSITIONS: Readonly<Record<State, Readonly<Partial<Record<Event, State>>>>> = {
+  start: { open: "streaming", data: "streaming", ping: "streaming", other: "streaming", end: "ended" },
+  streaming: { data: "streaming", ping: "streaming", other: "streaming", end: "ended" },
+  ended: {},
+};
+
+// {"$stream":
+const CONTROL = /* @__PURE__ */ new Uint8Array([0x7b, 0x22, 0x24, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x22, 0x3a]);
+
+/** Whether a frame is a control frame, which a relay must not pass on as data: its header begins `{"$stream":`. */
+export function isControlFrame(frame: Frame): boolean {
+  return frame.startsWith(CONTROL);
+}
+
+/** Options of whatever reads a stream. */
+export interface DecodeOptions {
+  readonly limits?: Limits | undefined;
+  /** Whether a stream without an `end` is broken. Unless given, it is once a control frame was seen. */
+  readonly requireEnd?: boolean | undefined;
+}
+
+/**
+ * Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
+ *
+ * Iteration throws, always after the good messages: `FrameError`, `ProtocolError` and `StreamError` (the peer ended the
+ * stream with one), after which the decoder is dead; `PayloadError`, after which it may be read on.
+ *
+ * @example
+ * const decoder = new StreamDecoder(jsonCoder());
+ * for (const { header, payload } of decoder.feed(chunk)) use(header, payload);
+ * decoder.finish();
+ */
+export class StreamDecoder<H, P> {
+  readonly #coder: AnyCoder<H, P>;
+  readonly #order: OrderCheck<H> | undefined;
+  readonly #frames: FrameDecoder;
+  readonly #requireEnd: boolean | undefined;
+  #state: State = "start";
+  #position = 0;
+  #controlled = false;
+  #finished = false;
+  #failure: unknown;
+  #trailers: JsonObject | undefined;
+  #heartbeat: number | undefined;
+  #metadata: JsonObject = {};
+
+  constructor(coder: AnyCoder<H, P>, options: DecodeOptions = {}) {
+    this.#coder = coder;
+    this.#order = coder.orderCheck?.();
+    this.#frames = new FrameDecoder(options);
+    this.#requireEnd = options.requireEnd;
+  }
+
+  /** How many data frames have been received: what to resume after. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** How many bytes the frames so far took. */
+  get offset(): number {
+    return this.#frames.offset;
+  }
+
+  /** How many bytes are held that were not yet asked for, or are not yet a whole frame. */
+  get buffered(): number {
+    return this.#frames.buffered;
+  }
+
+  /** Whether the `end` frame has come. */
+  get ended(): boolean {
+    return this.#state === "ended";
+  }
+
+  /** What the `end` frame carried, once it has come. */
+  get trailers(): JsonObject | undefined {
+    return this.#trailers;
+  }
+
+  /** The seconds within which the peer promised to send something, if its `open` frame said so. */
+  get heartbeat(): number | undefined {
+    return this.#heartbeat;
+  }
+
+  /** The `open` frame's metadata. */
+  get metadata(): JsonObject {
+    return this.#metadata;
+  }
+
+  /** Takes a chunk at once, and iterates lazily over the messages that are now whole. */
+  feed(chunk: Bytes): IterableIterator<Message<H, P>> {
+    this.push(chunk);
+    return iterate(() => this.nextMessage());
+  }
+
+  /** `feed` without an iterator, for loops over `nextMessage`. */
+  push(chunk: Bytes): void {
+    if (this.#failure) throw this.#failure;
+    this.#frames.push(chunk);
+  }
+
+  /** The next message, or `undefined` if more bytes are needed. Throws as iteration does. */
+  nextMessage(): Message<H, P> | undefined {
+    if (this.#failure) throw this.#failure;
+    for (;;) {
+      const frame = this.#frames.nextFrame();
+      if (frame === undefined) {
+        if (this.#finished) this.#complete();
+        return undefined;
+      }
+      if (!frame.startsWith(CONTROL)) return this.#data(frame);
+      try {
+        this.#control(frame);
+      } catch (error) {
+        this.#failure = error;
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Says that no more bytes will come. Throws `FrameError`, `truncated_frame`, or `StreamIncompleteError` if the end is
+   * missing. Messages not yet asked for can still be read with `nextMessage`, which then throws in its turn.
+   */
+  finish(): void {
+    if (this.#failure) throw this.#failure;
+    this.#finished = true;
+    this.#frames.finish();
+    if (this.#frames.buffered === 0) this.#complete();
+  }
+
+  #complete(): void {
+    if ((this.#requireEnd ?? this.#controlled) && !this.ended) {
+      throw new StreamIncompleteError(
+        `the stream stopped after ${this.#position} data frames without its end: was it cut?`,
+        this.#position,
+      );
+    }
+  }
+
+  #data(frame: Frame): Message<H, P> {
+    try {
+      if (this.#state !== "streaming") this.#state = this.#after("data", frame);
+      this.#position++;
+      const message = this.#coder.decode(frame);
+      this.#order?.follow(message.header, frame.index);
+      return message;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === "invalid_payload") this.#order?.forget();
+      else this.#failure = error;
+      throw error;
+    }
+  }
+
+  #after(event: Event, frame: Frame): State {
+    const state = TRANSITIONS[this.#state][event];
+    if (state !== undefined) return state;
+    if (this.ended) fail("frame_after_end", `a ${event} frame after the end of the stream`, frame);
+    return fail("invalid_control", `${event} in a stream that has begun already`, frame);
+  }
+
+  #control(frame: Frame): void {
+    this.#controlled = true;
+    const control = frame.header["$stream"];
+    const kind = isObject(control) ? control["type"] : undefined;
+    if (!isObject(control) || typeof kind !== "string") {
+      fail("invalid_control", "$stream is an object with the member type, a string", frame);
+    }
+    const event = kind === "open" || kind === "ping" || kind === "end" ? kind : "other";
+    const state = this.#after(event, frame);
+    if (event === "open") this.#opened(control, frame);
+    const failure = event === "end" ? this.#ended(control, frame) : undefined;
+    this.#state = state;
+    if (failure) throw failure;
+  }
+
+  #opened(control: JsonObject, frame: Frame): void {
+    const { name } = this.#coder;
+    const { v, coder = name, metadata = {} } = control as Readonly<Record<string, JsonValue | undefined>>;
+    const heartbeat = control["heartbeat"] ?? undefined; // null is as good as absent
+    if (v !== 1) fail("invalid_control", `the stream is of version ${shown(v)}, this reader knows 1`, frame);
+    if (coder !== name) fail("invalid_control", `the stream's coder is ${shown(coder)}, this reader's ${name}`, frame);
+    if (heartbeat !== undefined && !(typeof heartbeat === "number" && heartbeat > 0)) {
+      fail("invalid_control", `heartbeat is a positive number of seconds, not ${shown(heartbeat)}`, frame);
+    }
+    if (!isObject(metadata)) fail("invalid_control", `metadata is an object, not ${shown(metadata)}`, frame);
+    this.#heartbeat = heartbeat;
+    this.#metadata = metadata;
+  }
+
+  /** What the peer says went wrong, if it does. */
+  #ended(control: JsonObject, frame: Frame): StreamError | undefined {
+    const { frames, trailers = {}, error } = control as Readonly<Record<string, JsonValue | undefined>>;
+    if (!Number.isInteger(frames) || (frames as number) < 0) {
+      fail("invalid_control", `frames is the number of data frames, not ${shown(frames)}`, frame);
+    }
+    if (frames !== this.#position) {
+      fail("count_mismatch", `${shown(frames)} data frames were sent, ${this.#position} arrived`, frame);
+    }
+    if (!isObject(trailers)) fail("invalid_control", `trailers is an object, not ${shown(trailers)}`, frame);
+    let failure: StreamError | undefined;
+    if (error !== undefined) failure = peerError(error, frame);
+    this.#trailers = trailers;
+    return failure;
+  }
+}
+
+function peerError(error: JsonValue, frame: Frame): StreamError {
+  const { code, message = "", details } = (isObject(error) ? error : {}) as Readonly<Record<string, JsonValue>>;
+  if (typeof code !== "string" || typeof message !== "string") {
+    fail("invalid_control", `error is an object with code and message, not ${shown(error)}`, frame);
+  }
+  // A code of a later version is an error all the same.
+  return new StreamError(isStreamErrorCode(code) ? code : "unknown", message, details);
+}
+
+function shown(value: unknown): string {
+  return String(JSON.stringify(value)).slice(0, 60);
+}
+
+function fail(code: ProtocolErrorCode, message: string, frame: Frame): never {
+  throw new ProtocolError(code, message, frame.index);
+}
+
+/**
+ * Writes one stream: each method gives the bytes of one frame, and throws `EncodeError` before anything changes.
+ *
+ * @example
+ * const encoder = new StreamEncoder(jsonCoder());
+ * send(encoder.open({ heartbeat: 15 }));
+ * send(encoder.data({ status: "success" }, { answer: "42" }));
+ * send(encoder.end());
+ */
+export class StreamEncoder<HeaderInput, PayloadInput> {
+  readonly #coder: Coder<unknown, unknown, HeaderInput, PayloadInput>;
+  readonly #plain: boolean;
+  readonly #maxFrame: number;
+  readonly #maxHeader: number;
+  #state: State = "start";
+  #position = 0;
+
+  /** `plain`: data frames only. `limits`: those the receiver keeps to, beyond which a frame is refused here. */
+  constructor(
+    coder: Coder<unknown, unknown, HeaderInput, PayloadInput>,
+    options: { readonly plain?: boolean | undefined; readonly limits?: Limits | undefined } = {},
+  ) {
+    this.#coder = coder;
+    this.#plain = options.plain ?? false;
+    this.#maxFrame = options.limits?.frame ?? 16_777_216;
+    this.#maxHeader = options.limits?.header ?? 65_536;
+  }
+
+  /** How many data frames have been written. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The open frame, first of all. `heartbeat`: the seconds within which the reader will hear something. */
+  open(members: { readonly heartbeat?: number; readonly metadata?: object } = {}): Uint8Array<ArrayBuffer> {
+    const { heartbeat, metadata } = members;
+    if (heartbeat !== undefined && !(heartbeat > 0)) throw new EncodeError("heartbeat is a positive number of seconds");
+    return this.#control("open", { v: 1, coder: this.#coder.name, heartbeat, metadata });
+  }
+
+  /** A data frame with the coder's message in it. */
+  data(header: HeaderInput, payload: PayloadInput): Uint8Array<ArrayBuffer> {
+    const after = this.#after("data");
+    const wire = this.#coder.encode(header, payload);
+    const headerSize = new DataView(wire.buffer, wire.byteOffset).getUint32(4, true);
+    if (wire.length > this.#maxFrame || headerSize > this.#maxHeader) {
+      throw new EncodeError(
+        `a frame of ${wire.length} bytes, ${headerSize} of them header, is beyond the limits of ${this.#maxFrame} and ` +
+          `${this.#maxHeader} that receivers keep to; send it in pieces, or raise the limits on both sides`,
+      );
+    }
+    const headerBytes = wire.subarray(8, 8 + headerSize);
+    // "$", or a backslash that may hide one
+    if (
+      (headerBytes.includes(0x24) || headerBytes.includes(0x5c)) &&
+      Object.hasOwn(parseObject(headerBytes), "$stream")
+    ) {
+      throw new EncodeError('the header member "$stream" belongs to control frames');
+    }
+    this.#state = after;
+    this.#position++;
+    return wire;
+  }
+
+  /** A ping: it tells the reader, and every proxy between, that the stream is alive. */
+  ping(): Uint8Array<ArrayBuffer> {
+    return this.#control("ping", {});
+  }
+
+  /** The end frame, last of all: success, or the `error` that ended the stream. */
+  end(members: { readonly trailers?: object; readonly error?: StreamError } = {}): Uint8Array<ArrayBuffer> {
+    const { trailers, error } = members;
+    const said = error && { code: error.code, message: error.rawMessage, details: error.details };
+    return this.#control("end", { frames: this.#position, trailers, error: said });
+  }
+
+  #after(event: Event): State {
+    const state = TRANSITIONS[this.#state][event];
+    if (state === undefined) throw new EncodeError(`${event} is not allowed in a stream in the state '${this.#state}'`);
+    return state;
+  }
+
+  #control(event: Event, members: object): Uint8Array<ArrayBuffer> {
+    if (this.#plain) throw new EncodeError(`a plain stream has no control frames, ${event} cannot be sent in it`);
+    const after = this.#after(event);
+    const wire = encodeFrame({ $stream: { type: event, ...members } }, this.#coder.neutral);
+    this.#state = after;
+    return wire;
+  }
+}

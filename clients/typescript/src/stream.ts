@@ -1,0 +1,239 @@
+/**
+ * Messages out of whatever gives bytes asynchronously: as an async iterator, and as a pair of web streams.
+ *
+ * Both pull: a chunk is asked of the source only when the messages of the one before it have been taken, so that
+ * back-pressure reaches the peer. Messages that were whole come before the error that follows them, always.
+ */
+
+import type { AnyCoder, Message } from "./coders/coder.js";
+import { type Bytes, type Frame, FrameDecoder } from "./frames.js";
+import { type DecodeOptions, StreamDecoder } from "./protocol.js";
+import type { JsonObject } from "./strict-json.js";
+
+/** A response's body, a file's stream, a Node stream, an async generator. */
+export type ByteSource = ReadableStream<Bytes> | AsyncIterable<Bytes>;
+
+/** @internal Where chunks come from: `undefined` is the end. */
+export interface Chunks {
+  read(): Promise<Bytes | undefined>;
+  /** Nothing more is wanted. Never rejects. */
+  close(reason?: unknown): Promise<void>;
+}
+
+/** @internal What `Messages` needs of a decoder. */
+interface Decoder<T> {
+  push(chunk: Bytes): void;
+  next(): T | undefined;
+  finish(): void;
+}
+
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/** One pass over what a decoder makes of chunks. A hand-made iterator: an async generator costs three times as much. */
+class Items<T> implements AsyncIterableIterator<T> {
+  readonly #decoder: Decoder<T>;
+  readonly #chunks: Chunks;
+  #reading: Promise<IteratorResult<T>> | undefined;
+  #over = false;
+  #failure: unknown;
+
+  constructor(decoder: Decoder<T>, chunks: Chunks) {
+    this.#decoder = decoder;
+    this.#chunks = chunks;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    // Calls that overlap are served in their order.
+    if (this.#reading !== undefined) return this.#wait(this.#reading.then(this.#step, this.#step));
+    try {
+      const ready = this.#ready();
+      return ready ? Promise.resolve(ready) : this.#wait(this.#step());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Stops reading, and tells the source so: what `break` in a `for await` calls. */
+  async return(): Promise<IteratorResult<T>> {
+    this.#over = true;
+    await this.#chunks.close();
+    return DONE;
+  }
+
+  #wait(reading: Promise<IteratorResult<T>>): Promise<IteratorResult<T>> {
+    this.#reading = reading;
+    const done = () => {
+      if (this.#reading === reading) this.#reading = undefined;
+    };
+    reading.then(done, done);
+    return reading;
+  }
+
+  /** What can be said without waiting. */
+  #ready(): IteratorResult<T> | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#over) return DONE;
+    try {
+      const value = this.#decoder.next();
+      return value === undefined ? undefined : { done: false, value };
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  readonly #step = async (): Promise<IteratorResult<T>> => {
+    for (;;) {
+      const ready = this.#ready();
+      if (ready) return ready;
+      try {
+        const chunk = await this.#chunks.read();
+        if (this.#over) return DONE; // return() was called meanwhile
+        if (chunk !== undefined) this.#decoder.push(chunk);
+        else {
+          this.#decoder.finish();
+          this.#over = true;
+          await this.#chunks.close();
+        }
+      } catch (error) {
+        throw this.#failed(error);
+      }
+    }
+  };
+
+  #failed(error: unknown): unknown {
+    // After a payload that was refused, the next call goes on with the next frame.
+    if ((error as { code?: unknown } | undefined)?.code !== "invalid_payload") {
+      this.#failure = error;
+      void this.#chunks.close(error);
+    }
+    return error;
+  }
+}
+
+/**
+ * The messages of one stream, in order, as they arrive: iterate over it, once. From `decodeStream` and `openStream`.
+ *
+ * Iterating throws as `StreamDecoder` does. After a `PayloadError` a new `for await` goes on with the next frame; after
+ * any other error it throws the same again. `break` closes the source.
+ */
+export class MessageStream<H, P> extends Items<Message<H, P>> {
+  readonly #decoder: StreamDecoder<H, P>;
+
+  /** @internal */
+  constructor(decoder: StreamDecoder<H, P>, chunks: Chunks) {
+    super(
+      { push: (chunk) => decoder.push(chunk), next: () => decoder.nextMessage(), finish: () => decoder.finish() },
+      chunks,
+    );
+    this.#decoder = decoder;
+  }
+
+  /** How many messages have come, refused ones included: what to resume after. */
+  get position(): number {
+    return this.#decoder.position;
+  }
+
+  /** What the peer sent with the end of the stream, once it has come. */
+  get trailers(): JsonObject | undefined {
+    return this.#decoder.trailers;
+  }
+
+  /** What the peer sent with the `open` frame, which comes before the first message. */
+  get metadata(): JsonObject {
+    return this.#decoder.metadata;
+  }
+
+  /** The seconds within which the peer promised to be heard, once its `open` frame has come. */
+  get heartbeat(): number | undefined {
+    return this.#decoder.heartbeat;
+  }
+}
+
+/**
+ * The messages in a stream of bytes.
+ *
+ * @example
+ * const messages = decodeStream(response.body, jsonCoder());
+ * for await (const { header, payload } of messages) use(header, payload);
+ */
+export function decodeStream<H, P>(
+  source: ByteSource,
+  coder: AnyCoder<H, P>,
+  options?: DecodeOptions,
+): MessageStream<H, P> {
+  return new MessageStream(new StreamDecoder(coder, options), chunksOf(source));
+}
+
+/** `decodeStream` as a transform: `body.pipeThrough(new MessageDecoderStream(jsonCoder()))`. Any error ends it. */
+export class MessageDecoderStream<H, P> implements ReadableWritablePair<Message<H, P>, Bytes> {
+  readonly readable: ReadableStream<Message<H, P>>;
+  readonly writable: WritableStream<Bytes>;
+
+  constructor(coder: AnyCoder<H, P>, options?: DecodeOptions) {
+    const bytes = new TransformStream<Bytes, Bytes>();
+    this.writable = bytes.writable;
+    this.readable = toReadable(decodeStream(bytes.readable, coder, options));
+  }
+}
+
+/** Bytes in, `Frame`s out, whatever is in them: for relays. Control frames come out too. */
+export class FrameDecoderStream implements ReadableWritablePair<Frame, Bytes> {
+  readonly readable: ReadableStream<Frame>;
+  readonly writable: WritableStream<Bytes>;
+
+  constructor(options?: Pick<DecodeOptions, "limits">) {
+    const bytes = new TransformStream<Bytes, Bytes>();
+    const decoder = new FrameDecoder(options);
+    this.writable = bytes.writable;
+    this.readable = toReadable(
+      new Items(
+        { push: (chunk) => decoder.push(chunk), next: () => decoder.nextFrame(), finish: () => decoder.finish() },
+        chunksOf(bytes.readable),
+      ),
+    );
+  }
+}
+
+// Not a TransformStream with a transform(): what it throws drops the messages that are still in its queue.
+function toReadable<T>(items: Items<T>): ReadableStream<T> {
+  return new ReadableStream<T>(
+    {
+      async pull(controller) {
+        const { done, value } = await items.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await items.return();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** @internal */
+export function chunksOf(source: ByteSource): Chunks {
+  if ("getReader" in source) {
+    const reader = source.getReader(); // not every engine's ReadableStream can be iterated over
+    return {
+      read: async () => (await reader.read()).value,
+      close: (reason) => reader.cancel(reason).catch(() => {}),
+    };
+  }
+  const iterator = source[Symbol.asyncIterator]();
+  return {
+    async read() {
+      const { done, value } = await iterator.next();
+      return done ? undefined : value;
+    },
+    async close() {
+      try {
+        await iterator.return?.();
+      } catch {} // what closing fails with is of no use to a reader who has gone
+    },
+  };
+}
