@@ -523,14 +523,23 @@ async def test_the_error_of_a_relayed_stream_is_relayed_and_its_being_cut_is_one
 # ---------------------------------------------------------------------------------------------- when it goes out
 
 
-@pytest.mark.parametrize("source", [messages, sync_messages])
-async def test_what_is_ready_goes_out_in_few_writes(source: Any) -> None:
-    call = await Call(FrameResponse(source(1000), coder=CODER)).run()
-    size = len(call.body)
+async def test_what_is_ready_goes_out_in_few_writes() -> None:
+    call = await Call(FrameResponse(messages(10_000), coder=CODER)).run()
+    assert len(call.received) == 10_000
+    assert len(call.bodies) <= len(call.body) // (64 * 1024) + 2
+
+
+async def test_what_a_thread_gives_while_one_write_waits_goes_out_in_the_next() -> None:
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def source() -> Iterator[tuple[dict[str, Any], Any]]:
+        yield from sync_messages(1000)
+        loop.call_soon_threadsafe(gate.set)
+
+    call = await Call(FrameResponse(source(), coder=CODER), gate=gate).run()
     assert len(call.received) == 1000
-    assert len(call.bodies) <= size // (64 * 1024) + 25  # a thread is heard when it is heard: some writes are small
-    if source is messages:
-        assert len(call.bodies) <= size // (64 * 1024) + 3
+    assert len(call.bodies) <= 3
 
 
 async def test_a_short_answer_is_one_write_with_its_open_and_end() -> None:
@@ -767,6 +776,43 @@ async def test_a_client_that_leaves_before_the_first_item_ends_the_source() -> N
     assert call.sent == []
 
 
+async def test_a_server_that_refuses_to_send_is_a_client_that_has_left() -> None:
+    watched = Watched()
+    call = Call(FrameResponse(watched.awaiting(), coder=CODER))
+
+    async def send(message: Message) -> None:
+        raise BrokenPipeError("the client has left")  # as ASGI 2.4 has it
+
+    await call.response(call.scope, call.receive, send)
+    assert watched.closed.is_set()
+
+
+async def test_a_server_that_cannot_say_whether_the_client_is_there_ends_the_source(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watched = Watched()
+    call = Call(FrameResponse(watched.waiting_for_ever(), coder=CODER))
+
+    async def receive() -> Message:
+        raise RuntimeError("unexpected message")
+
+    await call.response(call.scope, receive, call.send)
+    assert watched.pulled == 0 or watched.closed.is_set()
+    assert "unexpected message" in caplog.text
+
+
+async def test_an_error_of_the_middleware_around_closes_the_source_and_goes_on() -> None:
+    watched = Watched()
+    call = Call(FrameResponse(watched.never_awaiting(), coder=CODER))
+
+    async def send(message: Message) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await call.response(call.scope, call.receive, send)
+    assert watched.closed.is_set()
+
+
 @pytest.mark.parametrize("kind", ["awaiting", "never_awaiting", "sleeping", "never_sleeping"])
 async def test_a_reader_that_stalls_stops_the_source_after_a_bounded_number_of_items(kind: str) -> None:
     watched = Watched(size=40_000)
@@ -824,6 +870,15 @@ async def test_a_source_that_never_waits_leaves_the_loop_to_others() -> None:
     call.left.set()
     await running
     assert longest < 0.2
+
+
+async def test_a_server_that_has_no_thread_left_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    call = await Call(FrameResponse(sync_messages(), coder=CODER)).run()
+    assert (call.status, json.loads(call.body)["code"]) == (503, "unavailable")
 
 
 VOICE: contextvars.ContextVar[str] = contextvars.ContextVar("VOICE")

@@ -81,7 +81,9 @@ class FrameResponse(Response):
     After `max_duration` seconds the stream ends with `deadline_exceeded`. `status_code`, `headers` and `background`
     are those of any Starlette response, and apply once there is a first item.
 
-    In a source, raise `StreamError` to tell the client why; any other exception is logged and told as `internal`.
+    In a source, raise `StreamError` to tell the client why; any other exception is logged and told as `internal`. To
+    answer a request while its body still comes in, read it there with `read_messages` or `RequestBody`, not with
+    `request.stream()`: while a response listens for its client's leaving, the two would take each other's messages.
 
     >>> from fastapi import FastAPI
     >>> from objectstreaming import JsonCoder
@@ -181,12 +183,17 @@ class _Exchange:
     async def run(self) -> bool:
         """Whether there was a stream, ended or left by the client; `False` after a problem."""
         response = self._response
+        try:
+            self._pump.start()
+        except RuntimeError:  # no more threads
+            logger.exception("a stream cannot be started")
+            await problem_response(StreamError("unavailable", "the server has too much to do"))(*self._asgi)
+            return False
         if response.heartbeat is not None:
             self._set_timer("heartbeat", response.heartbeat, self._on_heartbeat)
         if response.max_duration is not None:
             expired = StreamError("deadline_exceeded", f"the stream took longer than {response.max_duration:g} s")
             self._set_timer("duration", response.max_duration, self.stop, expired)
-        self._pump.start()
         listener = self._loop.create_task(self._listen())
         _running.add(self)
         try:
