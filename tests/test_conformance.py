@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -33,8 +34,10 @@ TESTEE = [sys.executable, str(SUITE / "testee.py")]
 MANIFEST: dict[str, Any] = json.loads((SUITE / "manifest.json").read_bytes())
 CASES = load_cases()
 
-sys.path.insert(0, str(SUITE))
-from mutants import MUTANTS  # noqa: E402 - it is not in a package
+sys.path.insert(0, str(SUITE))  # what is in there is no package
+import model  # noqa: E402
+import testee  # noqa: E402
+from mutants import MUTANTS  # noqa: E402
 
 # ------------------------------------------------------------------------------------------------ the vectors
 
@@ -68,6 +71,7 @@ def test_the_manifest_lists_every_file_there_is() -> None:
     assert {f"vectors/{path.name}" for path in (SUITE / "vectors").iterdir()} == listed
     assert MANIFEST["cases"] == len(CASES) == len({case["id"] for case in CASES})
     assert f"{len(CASES)} cases" in (SUITE / "README.md").read_text("utf-8")
+    assert f"{len(CASES)} cases" in (SUITE.parent / "README.md").read_text("utf-8")
 
 
 def in_process(case: dict[str, Any], chunks: list[bytes]) -> tuple[list[tuple[Any, bytes]], dict[str, Any] | None]:
@@ -108,6 +112,46 @@ def test_every_cut_of_a_wire_gives_the_verdict_of_its_vector(case: dict[str, Any
             name: wanted[name] for name in ("code", "index", "offset")
         }
         assert error["fed"] <= (cut if wanted["by"] <= cut else len(wire))
+
+
+STREAMS = [case for case in CASES if case["op"] == "stream" and len(case["bytes"]) < 600]
+SPELLING = b'{}[]",:0123456789-.+eEtrufalsn\\ '
+
+
+def corrupt(wire: bytes, other: bytes, chance: random.Random) -> bytes:
+    """A wire with a few bytes changed, cut off, or another's put before or after it."""
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        at = chance.randrange(len(wire) + 1)
+        ways = (
+            wire[:at] + bytes([chance.randrange(256)]) + wire[at + 1 :],
+            wire[:at] + bytes([chance.choice(SPELLING)]) + wire[at + 1 :],
+            wire[:at] + bytes([chance.choice(SPELLING)]) + wire[at:],
+            wire[:at],
+            wire + other,
+            other + wire,
+        )
+        wire = chance.choice(ways)
+    return wire
+
+
+def test_the_package_and_the_model_agree_on_thousands_of_broken_streams() -> None:
+    chance = random.Random(20261120)
+    for _ in range(5000):
+        case, other = chance.choice(STREAMS), chance.choice(STREAMS)
+        wire = corrupt(case["bytes"], other["bytes"], chance)
+        verdict = model.stream(wire, case["coder"], 16 << 20, 64 << 10)
+        if "inf" in repr(verdict.frames):
+            continue  # numbers beyond a double: the document leaves them open
+        answer = testee.stream({"coder": case["coder"], "chunks": wire.hex()})
+        marks = [word if word.startswith("!") else "frame" for word in answer["frames"].split()]
+        assert marks == [
+            f"!{item['index']}:{item['offset']}" if "refused" in item else "frame" for item in verdict.frames
+        ], wire
+        error = ""
+        if verdict.error is not None:
+            places = ("-" if place is None else place for place in (verdict.error.index, verdict.error.offset))
+            error = " ".join(map(str, (verdict.error.code, *places, len(wire))))
+        assert (answer["error"], answer["end"]) == (error, verdict.end), wire
 
 
 # ------------------------------------------------------------------------------------------------ testees

@@ -524,7 +524,7 @@ async def _check(
     silence: float,
     stop_at_first_failure: bool,
 ) -> Report:
-    with tempfile.TemporaryFile() as stderr:
+    with tempfile.TemporaryFile("a+b") as stderr:
         testee = _Testee(command, cwd, silence, stderr)
         try:
             await testee.start()

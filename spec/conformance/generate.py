@@ -24,7 +24,7 @@ SPEC_VERSION = "1"
 def documents() -> dict[str, bytes]:
     """Every file this writes, by its path below spec/conformance."""
     out: dict[str, bytes] = {f"vectors/{name}": data for name, data in FILES.items()}
-    listed = []
+    listed: list[dict[str, Any]] = []
     for name, about in SUITES.items():
         text = pretty(
             {"format": FORMAT, "spec_version": SPEC_VERSION, "suite": name, "op": about["op"], "cases": about["cases"]}

@@ -94,8 +94,8 @@ class Decoder:
             words = 2 * width
             if mistake == "waits-for-both-words" and len(self.buffer) < words:
                 return
-            t = int.from_bytes(self.buffer[:width], self.order)  # type: ignore[arg-type]
-            h = int.from_bytes(self.buffer[width:words], self.order)  # type: ignore[arg-type]
+            t = int.from_bytes(self.buffer[:width], self.order)
+            h = int.from_bytes(self.buffer[width:words], self.order)
             if mistake == "h-before-t" and len(self.buffer) >= words and h > self.limits.header:
                 self.refuse("header_too_large", at_h=True)
             if t < words and mistake != "t-unchecked":
@@ -252,7 +252,7 @@ def main(name: str) -> None:
         features = "decode limits layout json bigint"
     elif name in STREAMING:
         BrokenStreamDecoder.mistake = name
-        testee.StreamDecoder = BrokenStreamDecoder  # type: ignore[misc]
+        vars(testee)["StreamDecoder"] = BrokenStreamDecoder
         ops = {"stream": lambda request: stream(request, name)}
         features = "stream json tal"
     elif name in ENCODING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from case_writer import encode_case, suite
 
+from .coders import ORIGINAL_TAL
 from .sentences import (
     BYTES,
     COUNTS,
@@ -19,11 +20,6 @@ from .sentences import (
     TAL_VALUES,
     TAL_WHOLE,
     UTF8,
-)
-
-ORIGINAL_TAL = (
-    '{"audioType": "int16", "bitDepth": 16, "sampleRate": 16000, "channels": 1, "audioFormat": "wav", '
-    '"question": "", "answer": "", "url": "", "sign": 1, "order": 1}'
 )
 
 suite("encode", "encode")
@@ -92,11 +88,11 @@ encode_case(
     coder="tal",
     flags=("tal",),
 )
-for name, sentence, text, pcm in (
+for name, sentence, members, pcm in (
     ("float32", TAL_VALUES, '{"audioType":"float32","bitDepth":32}', b""),
     ("sign-99", TAL_VALUES, '{"sign":99}', b""),
     ("sample-rate-0", TAL_VALUES, '{"sampleRate":0}', b""),
     ("odd-byte", TAL_WHOLE, "{}", b"\1\2\3"),
     ("half-a-stereo-frame", TAL_WHOLE, '{"channels":2}', bytes(6)),
 ):
-    encode_case(f"tal-refused-{name}", "4.2", sentence, text, pcm, True, coder="tal", flags=("tal",))
+    encode_case(f"tal-refused-{name}", "4.2", sentence, members, pcm, True, coder="tal", flags=("tal",))
