@@ -49,7 +49,7 @@ MAX_ORDER: Final = (1 << 53) - 1
 class _CheckedMeta(msgspec.StructMeta):
     """Checks what a program constructs. What msgspec decodes does not come this way: C has checked it."""
 
-    if not TYPE_CHECKING:  # type checkers know the fields already
+    if not TYPE_CHECKING:  # pragma: no branch - type checkers know the fields already
 
         def __call__(cls, **members: Any) -> Any:  # noqa: N805 - the class of a class calls its instances cls
             tal = super().__call__(**members)
@@ -87,7 +87,7 @@ class TALAudio(
     Traceback (most recent call last):
     objectstreaming.errors.EncodeError: bitDepth is 32 where audioType is 'int32', not 16: set both
 
-    FastAPI takes it as the type of a request body and of a response.
+    FastAPI takes it as the type of a response, and of a request body: `tal: Annotated[TALAudio, Body()]`.
     """
 
     audioType: Literal["int16", "int32"] = "int16"  # noqa: N815 - the wire's names
@@ -140,6 +140,9 @@ class TALAudio(
     def block_align(self) -> int:
         """Bytes a sample frame, one sample of each channel: what a payload's length is a multiple of."""
         return self.bitDepth // 8 * self.channels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TALAudio.from_dict, (self.to_dict(),)
 
     def __repr__(self) -> str:
         changed = [f"{name}={value!r}" for name, value in self.to_dict().items() if value != _DEFAULTS.get(name)]
