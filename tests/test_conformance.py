@@ -255,6 +255,11 @@ def test_silence_fails_that_case_and_the_silent_one_is_killed(tmp_path: Path) ->
         os.kill(int(noted.read_text()), 0)
 
 
+def test_a_testee_that_stops_reading_cannot_block_the_runner(tmp_path: Path) -> None:
+    report = check(odd_testee(tmp_path, "import signal; signal.pause()"), only="frames/large-payload", silence=0.2)
+    assert why(report, "frames/large-payload") == "whole: silent for 0.2 s"
+
+
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [

@@ -195,7 +195,7 @@ def stream(wire: bytes, coder: str, max_frame: int, max_header: int, require_end
                     return stop("invalid_control", frame)
             elif kind == "end":
                 counted = control.get("frames")
-                if not _is_integer(counted) or int(counted or 0) < 0:
+                if not isinstance(counted, int) or isinstance(counted, bool) or counted < 0:
                     return stop("invalid_control", frame)
                 if counted != verdict.position:
                     return stop("count_mismatch", frame)
