@@ -175,6 +175,7 @@ class _Exchange:
         self._started = False  # the headers are out
         self._writing = False  # in send(): of what is being written, nobody knows how much is out
         self._ended = False  # the last byte is out
+        self._left = False  # the client has gone
         self._failed_early = False
         self._sent_at = self._loop.time()
         self._beat = False
@@ -199,7 +200,7 @@ class _Exchange:
         try:
             with self._sending:
                 await self._stream()
-            if self._stopped is not None and not self._ended:  # the client takes nothing any more
+            if self._stopped is not None and not self._ended and not self._left:  # the client takes nothing any more
                 raise ResponseAborted(f"the stream was given up: {self._stopped}")
         except OSError:
             pass  # what servers may raise from send() when the client has left (ASGI 2.4)
@@ -213,6 +214,7 @@ class _Exchange:
             listener.cancel()
             self._pump.stop()
             with anyio.CancelScope(shield=True):
+                await asyncio.wait([listener])
                 await self._pump.closed()
         return not self._failed_early
 
@@ -323,6 +325,7 @@ class _Exchange:
             await self._inbox.wait_until_left()
         except Exception:
             logger.exception("the server cannot tell whether the client is there; it is taken to have left")
+        self._left = True
         self._sending.cancel()
 
     def _on_heartbeat(self) -> None:
