@@ -76,11 +76,8 @@ class TestMarkdown:
         passages = list(split_markdown(GUIDE, "guide.md"))
         assert [(passage.source, passage.text) for passage in passages] == [
             ("guide.md > The guide", "Bees make honey from nectar. They store it in wax combs."),
-            (
-                "guide.md > Wasps",
-                "Wasps build nests of paper. They chew wood for it. A nest lasts one summer.\n"
-                "animal: home.\nant: hill.\nfox: den.",
-            ),
+            ("guide.md > Wasps", "Wasps build nests of paper. They chew wood for it. A nest lasts one summer."),
+            ("guide.md > Wasps", "ant: hill.\nfox: den."),
             ("guide.md > Wasps", "Three things matter:\nWater is wet.\nFire is hot, and burns."),
             ("guide.md > Moles", "Moles dig tunnels."),
         ]

@@ -90,10 +90,12 @@ class DocumentAnswerer:
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         self._database.execute(
             "CREATE VIRTUAL TABLE passage USING fts5"
-            "(heading, text, source UNINDEXED, quote UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2')"
+            "(heading, text, source UNINDEXED, quote UNINDEXED, weight UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2')"
         )
-        rows = ((_spaced(entry.heading), _spaced(entry.text), entry.source, entry.text) for entry in passages)
-        self._database.executemany("INSERT INTO passage VALUES (?, ?, ?, ?)", rows)
+        rows = (
+            (_spaced(entry.heading), _spaced(entry.text), entry.source, entry.text, entry.weight) for entry in passages
+        )
+        self._database.executemany("INSERT INTO passage VALUES (?, ?, ?, ?, ?)", rows)
         self._database.commit()
         self._database.execute("PRAGMA query_only = ON")
         [(self.passages,)] = self._database.execute("SELECT count(*) FROM passage")
@@ -149,7 +151,7 @@ class DocumentAnswerer:
             # bm25's own measure of rarity; a word that is in no document weighs as one that is in a single one.
             weights[word] = math.log(1 + (self.passages - found + 0.5) / (max(found, 1) + 0.5))
         candidates = run(
-            "SELECT rowid, -bm25(passage, 2.0, 1.0) AS score, source, quote FROM passage WHERE passage MATCH ? "
+            "SELECT rowid, -bm25(passage, 2.0, 1.0) * weight AS score, source, quote FROM passage WHERE passage MATCH ? "
             "ORDER BY score DESC LIMIT ?",
             (" OR ".join(words), _CANDIDATES),
         ).fetchall()

@@ -42,11 +42,15 @@ class ReadingLimits(msgspec.Struct, frozen=True):
 
 
 class Passage(msgspec.Struct, frozen=True):
-    """Lines of running text that stand together: `source` names the file and, where there is one, the heading."""
+    """Lines of text that stand together: `source` names the file and, where there is one, the heading.
+
+    `weight` is how well it can be read aloud, 1 for running text and less for a table.
+    """
 
     source: str
     heading: str
     text: str
+    weight: float = 1.0
 
 
 def read_documents(*paths: str | Path, base: Path | None = None, limits: ReadingLimits | None = None) -> list[Passage]:
@@ -140,9 +144,12 @@ def _read(name: str, path: Path, limit: int) -> bytes | None:
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(?:[^\n]*\n){0,200}?---[ \t]*\n")
+_WEIGHTS: Final = {"": 1.0, "text": 1.0, "item": 1.0, "row": 0.6}
+_INDENTED: Final = ("    ", "\t")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
 _TABLE_RULE: Final = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_UNFINISHED: Final = re.compile(r"(?:^|(?<=[.!?]))[^.!?]*:\s*$")
 _LINK: Final = re.compile(r"(!?)\[([^\[\]]{0,400})\]\([^()\s]{0,800}(?:[ \t]+\"[^\"]{0,200}\")?\)")
 _CODE_SPAN: Final = re.compile(r"(`+)(.+?)\1")
 _EMPHASIS: Final = re.compile(r"(\*{1,3}|(?<!\w)_{1,3})(?=\S)([^*_\n]{1,400}?)(?<=\S)\1(?!\w)")
@@ -157,49 +164,61 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
     ('a.md > Frames', 'A frame is two lengths, a header and a payload.')
     """
     heading = ""
-    lines: list[str] = []  # of the passage: a paragraph's lines are joined, an item or a row is a line of its own
-    fence = ""
-    new_line = True  # whether the next line begins one, instead of going on with the last
-    blank = False
+    # Of the passage that is being read. A paragraph's lines are joined; an item or a row is a line of its own.
+    lines: list[str] = []
+    kind = ""  # of its last line: "text", "item" or "row"
+    fence = ""  # what closes the code block that is being passed over; a tab for one that is indented
+    blank = True  # whether a blank line came before this one
     for raw in _TAG.sub("", _FRONT_MATTER.sub("", text, count=1)).splitlines():
-        if fence:
+        if fence == "\t":
+            if not raw.strip() or raw.startswith(_INDENTED):
+                continue
+            fence = ""
+        elif fence:
             if raw.strip().startswith(fence) and not raw.strip().strip(fence[0]):
                 fence = ""
             continue
-        line = raw.rstrip()
-        opening, title, item = _FENCE.match(line), _HEADING.match(line), _ITEM.match(line)
-        if opening:
-            fence, new_line = opening[1], True
-        elif title:
-            yield from _passages(name, heading, lines)
-            heading, lines, new_line = _plain(title[2] or ""), [], True
-        elif lines and not blank and not new_line and _UNDERLINE.match(line):
-            title_line = lines.pop()
-            yield from _passages(name, heading, lines)
-            heading, lines, new_line = _plain(title_line), [], True
-        elif not line:
-            new_line = True
-        elif line.lstrip().startswith("|"):
-            if not _TABLE_RULE.match(line):
-                lines.append(_row(line))
-            new_line = True
-        elif item:
-            lines.append(line[item.end() :])
-            new_line = False
-        else:
-            line = line.lstrip().lstrip("> ").strip()
-            if blank and not raw.startswith((" ", "\t")):  # a new paragraph: what stands before it is a passage
-                if not (lines and lines[-1].endswith(":")):
-                    yield from _passages(name, heading, lines)
-                    lines = []
-                new_line = True
-            if new_line or not lines:
-                lines.append(line)
+        line = raw.strip()
+        opening, title, item = _FENCE.match(raw), _HEADING.match(raw), _ITEM.match(raw)
+        before, kind = kind, "text"
+        if not line:
+            kind = before
+        elif opening or (blank and before != "item" and raw.startswith(_INDENTED)):
+            fence = opening[1] if opening else "\t"
+            yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
+            lines = []
+        elif title or (lines and not blank and before == "text" and _UNDERLINE.match(raw)):
+            heading_line = (title[2] or "") if title else lines.pop()
+            yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
+            heading, lines = _plain(heading_line), []
+        elif line.startswith("|"):
+            kind = "row"
+            if before != "row":
+                yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
+                lines = []
+            if _TABLE_RULE.match(raw):
+                lines = []  # what stands above the rule is the table's head, and says nothing by itself
             else:
-                lines[-1] += " " + line
-            new_line = False
+                lines.append(_row(line))
+        elif item:
+            kind = "item"
+            if before == "row":
+                yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
+                lines = []
+            lines.append(raw[item.end() :])
+        elif lines and not blank and before != "row":
+            kind = before
+            lines[-1] += " " + line.lstrip("> ")
+        else:
+            # A paragraph begins, and a passage with it, but for one that belongs to an item.
+            if before != "item" or not raw.startswith((" ", "\t")):
+                yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
+                lines = []
+            else:
+                kind = "item"
+            lines.append(line.lstrip("> "))
         blank = not line
-    yield from _passages(name, heading, lines)
+    yield from _passages(name, heading, lines, weight=_WEIGHTS[kind])
 
 
 def split_text(text: str, name: str) -> Iterator[Passage]:
@@ -219,8 +238,12 @@ def _plain(line: str) -> str:
     return " ".join(_EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", line)).replace("\\|", "|").split())
 
 
-def _passages(name: str, heading: str, lines: list[str], *, plain: bool = False) -> Iterator[Passage]:
+def _passages(
+    name: str, heading: str, lines: list[str], *, plain: bool = False, weight: float = 1.0
+) -> Iterator[Passage]:
     source = f"{name} > {heading}" if heading else name
+    if lines and lines[-1].rstrip().endswith(":"):
+        lines = [*lines[:-1], _UNFINISHED.sub("", lines[-1])]  # it leads in what is not quoted: code, a picture
     gathered: list[str] = []
     size = 0
     for whole in lines:
@@ -230,9 +253,9 @@ def _passages(name: str, heading: str, lines: list[str], *, plain: bool = False)
             if not any(map(str.isalnum, line)):
                 continue
             if size and size + len(line) > _LONGEST_PASSAGE:
-                yield Passage(source, heading, "\n".join(gathered))
+                yield Passage(source, heading, "\n".join(gathered), weight)
                 gathered, size = [], 0
             gathered.append(line)
             size += len(line)
     if gathered:
-        yield Passage(source, heading, "\n".join(gathered))
+        yield Passage(source, heading, "\n".join(gathered), weight)
