@@ -152,6 +152,7 @@ def test_an_empty_file_of_sound_is_one() -> None:
         (b"RIFX" + bytes(20), "RIFX"),
         (b"OggS" + bytes(20), "Ogg"),
         (b"<html><body>no</body>", "HTML"),
+        (b"{}", "JSON"),
         (bytes(64), "not a WAV file: it starts with"),
     ],
 )

@@ -22,6 +22,7 @@ __all__ = ["OpenAIRecognizer", "PocketsphinxRecognizer", "RecognitionError", "Re
 
 MAX_SECONDS: Final = 60.0
 """How long a sound may be that is recognized in one piece."""
+_SILENCE: Final = 100  # of 32,768, or -50 dB; given less, pocketsphinx hears words all the same
 _MAX_ANSWER: Final = 1024 * 1024
 
 
@@ -65,14 +66,14 @@ class PocketsphinxRecognizer:
         return await asyncio.to_thread(self._recognize, sound)
 
     def _recognize(self, sound: Sound) -> str:
-        pcm = to_mono(sound, 16000).pcm
-        if not pcm:
+        mono = to_mono(sound, 16000)
+        if not mono.pcm or abs(mono.samples.astype("i4")).max() < _SILENCE:
             return ""
         with self._lock:
             if self._decoder is None:
                 self._decoder = _load()
             self._decoder.start_utt()
-            self._decoder.process_raw(pcm, full_utt=True)
+            self._decoder.process_raw(mono.pcm, full_utt=True)
             self._decoder.end_utt()
             hypothesis = self._decoder.hyp()
         return hypothesis.hypstr if hypothesis is not None else ""

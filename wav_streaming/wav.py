@@ -168,6 +168,8 @@ class WavDecoder:
         """Say that no more will come. Raises `WavError` if sound is missing."""
         if self._error is not None:
             raise self._error.with_traceback(None)
+        if self._offset < 12 and not b"RIFF".startswith(self._held[:4]):
+            self._refuse(bytes(self._held))
         if not self._seen_data:
             self._fail(
                 f"the file ended after {self._offset} bytes, before its sound began"
@@ -202,13 +204,16 @@ class WavDecoder:
 
     def _riff(self, head: bytes) -> None:
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            for beginning, what in _OTHERS:
-                if head.startswith(beginning):
-                    self._fail(f"not a WAV file of PCM, but {what}: it starts with {head[:4]!r}")
-            self._fail(f"not a WAV file: it starts with {head!r}; raw PCM goes as TAL frames, with its rate")
+            self._refuse(head)
         self._end = int.from_bytes(head[4:8], "little") + 8
         self._wanted = 8
         self._step = self._chunk
+
+    def _refuse(self, head: bytes) -> NoReturn:
+        for beginning, what in _OTHERS:
+            if head.startswith(beginning):
+                self._fail(f"not a WAV file of PCM, but {what}: it starts with {head[:4]!r}")
+        self._fail(f"not a WAV file: it starts with {head!r}; raw PCM goes as TAL frames, with its rate")
 
     def _chunk(self, head: bytes) -> None:
         name, size = head[:4], int.from_bytes(head[4:], "little")
