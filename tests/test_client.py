@@ -33,6 +33,7 @@ from objectstreaming import (
     TruncatedFrame,
     encode_frame,
 )
+from objectstreaming import client as client_module
 from objectstreaming.client import ACCEPT, AsyncMessageStream, MessageStream, aopen_stream, open_stream
 from objectstreaming.testing.raw_server import Connection, RawServer, response_head
 
@@ -143,8 +144,10 @@ class TestAWholeStream:
             connection.send(response_head(connection="close") + whole("a"))
             connection.until_client_leaves()
 
+        began = time.monotonic()
         reading = read(respond)
         assert (reading.payloads, reading.error) == (["a"], None)
+        assert time.monotonic() - began < 10
 
     @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
     def test_is_decompressed_as_its_content_encoding_says(self, read: Any, encoding: str) -> None:
@@ -210,6 +213,23 @@ class TestTheRequest:
         extensions = {"timeout": timeouts}
         read(answers(whole()), extensions=extensions)
         assert extensions == {"timeout": {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}}
+        assert type(timeouts["read"]) is float
+
+    def test_waits_a_minute_for_a_model_that_thinks_unless_the_caller_says_otherwise(self) -> None:
+        asked = []
+
+        def serve(request: httpx.Request) -> httpx.Response:
+            asked.append(request.extensions["timeout"])
+            return httpx.Response(200, headers={"Content-Type": "application/octet-stream"})
+
+        for client_options, options in [({}, {}), ({"timeout": 3}, {}), ({}, {"timeout": 4}), ({}, {"timeout": None})]:
+            with (
+                httpx.Client(transport=httpx.MockTransport(serve), **client_options) as client,
+                open_stream(client, "GET", "http://server/", coder=JsonCoder(), **options),
+            ):
+                pass
+        assert [timeouts["read"] for timeouts in asked] == [60, 3, 4, None]
+        assert asked[0]["connect"] == 5
 
     def test_that_finds_no_server_fails_as_httpx_says(self) -> None:
         with RawServer(answers(whole())) as server:
@@ -342,6 +362,11 @@ class TestACut:
         assert reading.payloads == ["a", "b"]
         assert type(reading.error) is TruncatedFrame
 
+    def test_before_any_control_frame_is_told_of_a_stream_of_version_1(self, read: Any) -> None:
+        reading = read(answers(JsonCoder().encode({}, "a")))
+        assert reading.payloads == ["a"]
+        assert type(reading.error) is StreamIncomplete
+
     @pytest.mark.parametrize("kind", ["application/vnd.objectstreaming;v=1", "application/octet-stream"])
     def test_of_the_connection_is_told_with_httpxs_error_as_its_cause(self, read: Any, kind: str) -> None:
         def respond(connection: Connection) -> None:
@@ -394,14 +419,19 @@ class TestACut:
         assert reading.payloads == [1]
         assert type(reading.error) is StreamIncomplete
 
-    def test_is_told_again_to_who_asks_again(self) -> None:
+    @pytest.mark.parametrize("wire", [JsonCoder().encode({}, "a"), JsonCoder().encode({}, "a")[:-1]])
+    def test_is_told_again_to_who_asks_again(self, wire: bytes) -> None:
+        def respond(connection: Connection) -> None:
+            connection.send(response_head(content_type="application/octet-stream", transfer_encoding="chunked"))
+            connection.send_chunks([wire])
+
         with (
-            RawServer(answers(whole("a")[:-1])) as server,
+            RawServer(respond) as server,
             httpx.Client(trust_env=False) as client,
             open_stream(client, "GET", server.url, coder=JsonCoder()) as stream,
         ):
             for _ in range(2):
-                with pytest.raises(TruncatedFrame):
+                with pytest.raises((StreamIncomplete, TruncatedFrame)):
                     list(stream)
 
 
@@ -505,20 +535,33 @@ class TestSilence:
     def test_is_bounded_as_the_caller_says(self, read: Any) -> None:
         reading = read(falls_silent(heartbeat=100), idle_timeout=0.1)
         assert isinstance(reading.error, IdleTimeout)
+        assert "nothing arrived for 0.1 s" in str(reading.error)
 
     @pytest.mark.parametrize("heartbeat", [1e308, 10**400])
-    def test_is_not_endless_because_a_server_says_so(self, read: Any, heartbeat: float) -> None:
+    def test_is_not_endless_because_a_server_says_so(
+        self, read: Any, heartbeat: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         encoder = StreamEncoder(JsonCoder())
         open_frame = encode_frame(b'{"$stream":{"type":"open","v":1,"heartbeat":%d}}' % int(heartbeat), b"{}")
-        reading = read(answers(open_frame + encoder.data({}, 1) + encoder.end()))
+        set_to = []
+        monkeypatch.setattr(client_module._ReadLimit, "set", lambda limit, seconds: set_to.append(seconds))
+
+        def respond(connection: Connection) -> None:
+            connection.send(response_head(transfer_encoding="chunked"))
+            connection.send_chunks([open_frame, encoder.data({}, 1) + encoder.end()])
+            connection.send(LAST_CHUNK)
+
+        reading = read(respond)
         assert (reading.payloads, reading.error) == ([1], None)
-        assert reading.stream._limit.seconds <= 3600
+        assert set_to[0] == 3600
 
     def test_before_the_response_is_httpxs_own_timeout(self, read: Any) -> None:
         error = read(lambda connection: connection.until_client_leaves(), timeout=0.1).error
         assert isinstance(error, httpx.ReadTimeout)
 
-    def test_limits_of_one_response_do_not_reach_the_next_on_the_connection(self) -> None:
+    def test_limits_of_one_response_do_not_reach_the_next_on_the_connection(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Two requests on one connection: the first announces a short heartbeat, the second takes longer."""
 
         def respond(connection: Connection) -> None:
@@ -529,10 +572,13 @@ class TestSilence:
             time.sleep(0.4)  # silence is the matter of this test
             connection.send(response_head(content_type="text/plain", content_length="2") + b"ok")
 
-        with RawServer(respond) as server, httpx.Client(trust_env=False) as client:
-            with open_stream(client, "GET", server.url, coder=JsonCoder()) as stream:
+        monkeypatch.setattr(client_module, "_AFTER_END_SECONDS", 0.05)
+        with RawServer(respond) as server, httpx.Client(trust_env=False) as http:
+            with open_stream(http, "GET", server.url, coder=JsonCoder()) as stream:
                 assert list(stream) == []
-            assert client.get(server.url, timeout=5).text == "ok"
+                network = stream.response.extensions["network_stream"]
+                assert http.get(server.url, timeout=5).text == "ok"
+            assert "read" not in vars(network)
         assert len(server.connections) == 1
 
 
