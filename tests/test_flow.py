@@ -1,0 +1,358 @@
+"""What every verb of `objectstreaming.flow` keeps: lazy, closed, honest. Each law is put to every verb.
+
+The other `test_flow_*.py` take their sources, and the loop with the fake clock, from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import selectors
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from objectstreaming import flow
+
+
+class Source:
+    """A source that keeps a record: how often it was pulled, what it gave, whether it began and was closed."""
+
+    def __init__(
+        self, items: Iterable[Any] = (), error: BaseException | None = None, turns: int = 0, then_silent: bool = False
+    ) -> None:
+        self.items, self.error, self.turns, self.then_silent = items, error, turns, then_silent
+        self.begun = self.closed = self.cancelled = False
+        self.given: list[Any] = []
+        self.stream = self._stream()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self.stream
+
+    async def _stream(self) -> AsyncIterator[Any]:
+        self.begun = True
+        try:
+            for item in self.items:
+                for _ in range(self.turns):
+                    await asyncio.sleep(0)
+                self.given.append(item)
+                yield item
+            if self.error is not None:
+                raise self.error
+            if self.then_silent:
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        finally:
+            try:
+                await asyncio.sleep(0)  # cleanup that takes a while is waited for
+            finally:
+                self.closed = True
+
+
+class FakeClock(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer whenever nothing is ready: an hour takes no time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        loop = self
+
+        class Jump(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+            def select(self, timeout: float | None = None) -> Any:
+                found = super().select(0 if timeout is not None else None)
+                if not found and timeout:
+                    loop.now += timeout
+                return found
+
+        super().__init__(Jump())
+
+    def time(self) -> float:
+        return self.now
+
+
+def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run on a fake clock, and see to it that no task is left."""
+
+    async def checked() -> Any:
+        result = await main()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return result
+
+    with asyncio.Runner(loop_factory=FakeClock) as runner:
+        return runner.run(checked())
+
+
+async def turns(count: int = 10) -> None:
+    """Let the event loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def read(stream: AsyncIterable[Any], paces: list[int] | None = None, limit: int | None = None) -> list[Any]:
+    """Read, waiting so many turns of the loop before each item in rotation; what it failed with is the last item.
+
+    Leaves after `limit` items.
+    """
+    got: list[Any] = []
+    async with aclosing(aiter(stream)) as items:  # type: ignore[type-var]
+        try:
+            while limit is None or len(got) < limit:
+                await turns(paces[len(got) % len(paces)] if paces else 0)
+                got.append(await anext(items))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:  # noqa: BLE001  the tests look at it
+            got.append(error)
+    return got
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left_running(anyio_backend: str) -> AsyncIterator[None]:
+    yield
+    left = [task for task in asyncio.all_tasks() if not task.done() and "TestRunner." not in repr(task)]
+    assert left == [], left
+
+
+async def same(item: Any) -> Any:
+    return item
+
+
+def only(item: Any) -> AsyncIterable[Any]:
+    return flow.from_iterable([item])
+
+
+# Every verb with one stream in and the same items out: a law is put to all of them.
+VERBS: dict[str, Callable[[AsyncIterable[Any]], Any]] = {
+    "buffer": lambda s: flow.buffer(s, 2),
+    "concat": lambda s: flow.concat(s),
+    "concat first of two": lambda s: flow.concat(s, flow.empty()),
+    "concat second of two": lambda s: flow.concat(flow.empty(), s),
+    "concat in sequence": lambda s: flow.concat(flow.empty(), s, prefetch=0),
+    "enumerate": lambda s: flow.map(flow.enumerate(s), lambda pair: pair[1]),
+    "filter": lambda s: flow.filter(s, lambda item: True),
+    "flatten": lambda s: flow.flatten(flow.map(s, lambda item: [item])),
+    "flatten of async": lambda s: flow.flatten(flow.map(s, only)),
+    "map": lambda s: flow.map(s, lambda item: item),
+    "map async": lambda s: flow.map(s, same),
+    "map_concurrent": lambda s: flow.map_concurrent(s, same, limit=2),
+    "merge": lambda s: flow.merge(s),
+    "merge of two": lambda s: flow.merge(s, flow.empty()),
+    "merge_latest": lambda s: flow.map(flow.merge_latest({"it": s}), lambda latest: latest["it"]),
+    "partition": lambda s: flow.partition(s, lambda item: True)[0],
+    "rate_limit": lambda s: flow.rate_limit(s, rate=1e9),
+    "recover": lambda s: flow.recover(s, KeyError, lambda error: None),
+    "split": lambda s: flow.split(s)[0],
+    "split in one": lambda s: flow.split(s, 1)[0],
+    "switch": lambda s: flow.switch(_slowly(s), only),
+    "tap": lambda s: flow.tap(s, lambda item: None),
+    "timeout": lambda s: flow.timeout(s, 3600),
+    "until": lambda s: flow.until(s, asyncio.Event()),
+}
+
+
+async def _slowly(source: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    """Slow enough for a switch to give all of each sub-flow before the next item."""
+    async with aclosing(aiter(source)) as items:  # type: ignore[type-var]
+        async for item in items:
+            yield item
+            await turns(20)
+
+
+every_verb = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS.keys())
+
+
+@every_verb
+async def test_nothing_runs_before_the_first_pull(verb: Any) -> None:
+    source = Source([1, 2])
+    stream = verb(source)
+    await turns()
+    assert not source.begun
+    assert await flow.collect(stream) == [1, 2]
+
+
+@every_verb
+async def test_any_object_is_an_item(verb: Any) -> None:
+    class EqualToAll:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 0
+
+    items = [None, 0, "", ValueError("an item"), np.arange(3), EqualToAll(), StopAsyncIteration(), ...]
+    got = await flow.collect(verb(Source(items)))
+    assert len(got) == len(items)
+    assert all(one is other for one, other in zip(got, items, strict=True))
+
+
+@every_verb
+async def test_at_its_end_the_source_is_closed(verb: Any) -> None:
+    source = Source([1])
+    await flow.collect(verb(source))
+    assert source.closed
+
+
+@every_verb
+@pytest.mark.parametrize("then_silent", [False, True])
+async def test_leaving_early_closes_the_source(verb: Any, then_silent: bool) -> None:
+    source = Source([1, 2, 3], then_silent=then_silent)
+    async with aclosing(verb(source)) as stream:
+        async for _ in stream:
+            break
+    assert source.closed
+
+
+@every_verb
+async def test_a_stream_dropped_without_closing_is_closed_by_the_loop(verb: Any) -> None:
+    source = Source([1, 2, 3], then_silent=True)
+    stream = verb(source)
+    await anext(stream)
+    del stream
+    gc.collect()
+    await turns(30)
+    assert source.closed
+
+
+@every_verb
+async def test_an_error_comes_after_the_items_before_it_and_is_the_error_itself(verb: Any) -> None:
+    error = RuntimeError("the microphone is gone")
+    source = Source([1, 2], error)
+    assert await read(verb(source)) == [1, 2, error]
+    assert source.closed
+
+
+@every_verb
+async def test_a_slow_reader_gets_the_error_too(verb: Any) -> None:
+    """Not a CancelledError, which is what a yield inside a task group would give it (PEP 789)."""
+    error = LookupError()
+    assert await read(verb(Source([1, 2], error)), paces=[20]) == [1, 2, error]
+
+
+@every_verb
+async def test_a_cancel_of_the_reader_is_a_cancel_and_closes_the_source(verb: Any) -> None:
+    source = Source([1], then_silent=True)
+    waiting = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(verb(source)) as stream:
+            async for _ in stream:
+                waiting.set()
+
+    reader = asyncio.create_task(read())
+    await waiting.wait()
+    await turns()
+    reader.cancel()
+    await asyncio.wait([reader])
+    assert reader.cancelled()
+    assert source.closed
+
+
+@every_verb
+async def test_a_cancel_before_the_first_item_arrives(verb: Any) -> None:
+    source = Source([], then_silent=True)
+    reader = asyncio.create_task(flow.collect(verb(source)))
+    await turns()
+    reader.cancel()
+    await asyncio.wait([reader])
+    assert reader.cancelled()
+    assert source.closed
+
+
+@every_verb
+async def test_an_empty_source_gives_an_empty_stream(verb: Any) -> None:
+    assert await flow.collect(verb(flow.empty())) == []
+
+
+@every_verb
+async def test_a_source_may_use_timeouts_of_its_own(verb: Any) -> None:
+    """They cancel the task they were entered in: it must be the one that runs them to the end."""
+
+    async def retrying() -> AsyncIterator[str]:
+        for _ in range(3):
+            try:
+                async with asyncio.timeout(0.001):
+                    await asyncio.get_running_loop().create_future()
+            except TimeoutError:
+                yield "too late"
+
+    assert await flow.collect(verb(retrying())) == ["too late"] * 3
+
+
+READ_AHEAD = {"buffer": 3, "split": 32, "split in one": 32, "partition": 32, "map_concurrent": 2}
+"""Items beyond those read that a verb may have asked for. Any other: one, that of a task, or none."""
+
+
+@every_verb
+async def test_a_reader_that_stalls_stalls_the_source(verb: Any, request: pytest.FixtureRequest) -> None:
+    source = Source(range(10_000))
+    async with aclosing(verb(source)) as stream:
+        for _ in range(3):
+            await anext(stream)
+        await turns(200)
+        name = request.node.callspec.id
+        bound = 1024 if name == "concat second of two" else READ_AHEAD.get(name, 1)
+        assert len(source.given) <= 3 + bound
+
+
+async def test_what_is_not_a_stream_is_refused() -> None:
+    for verb in VERBS.values():
+        with pytest.raises(TypeError, match=r"__aiter__|async iterable"):
+            await flow.collect(verb([1, 2]))  # type: ignore[arg-type]
+
+
+def test_the_rooms_know_asyncio_only_and_import_needs_no_extra() -> None:
+    rooms = Path(flow.__file__).parent
+    for path in rooms.glob("*.py"):
+        text = path.read_text()
+        for name in ("starlette", "fastapi", "anyio", "trio"):
+            assert f"\nimport {name}" not in text
+            assert f"\nfrom {name}" not in text
+
+
+async def test_from_iterable_closes_a_generator() -> None:
+    closed = []
+
+    def numbers() -> Iterable[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    async with aclosing(flow.from_iterable(numbers())) as stream:
+        assert await anext(stream) == 1
+    assert closed
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({}, [0, 0.5, 1.0, 1.5]),
+        ({"delay_first": True}, [0.5, 1.0, 1.5, 2.0]),
+        ({"delay_end": False}, [0, 0.5, 1.0, 1.0]),
+    ],
+)
+def test_from_iterable_sleeps_between_items(options: dict[str, bool], times: list[float]) -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        at = [loop.time() async for _ in flow.from_iterable("abc", delay=0.5, **options)]
+        return [*at, loop.time()]
+
+    assert run(main) == pytest.approx(times)
+
+
+async def test_sinks_close_what_they_read() -> None:
+    for sink in (flow.collect, flow.drain):
+        source = Source([1], then_silent=True)
+        task = asyncio.create_task(sink(source))
+        await turns()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert source.closed
+    assert await flow.drain(flow.from_iterable([None, None])) == 2
