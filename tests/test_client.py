@@ -533,7 +533,7 @@ class TestSilence:
         assert isinstance(reading.error, IdleTimeout)
 
     def test_is_bounded_as_the_caller_says(self, read: Any) -> None:
-        reading = read(falls_silent(heartbeat=100), idle_timeout=0.1)
+        reading = read(falls_silent(heartbeat=100), idle_timeout=0.1, timeout=2)
         assert isinstance(reading.error, IdleTimeout)
         assert "nothing arrived for 0.1 s" in str(reading.error)
 
