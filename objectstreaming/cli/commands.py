@@ -91,7 +91,9 @@ def serve(
 @app.command()
 def demo(
     question: Annotated[str, typer.Option(help="The text question.")] = "What is a frame?",
-    spoken: Annotated[str, typer.Option(help="The question that is spoken by the synthesizer.")] = "what is a frame",
+    spoken: Annotated[str, typer.Option(help="The question that is spoken by the synthesizer.")] = (
+        "what happens when the reader leaves"
+    ),
     wav: Annotated[Path | None, typer.Option(help="A WAV file to ask with instead.")] = None,
     out: Annotated[Path, typer.Option(help="Where the spoken answer is saved.")] = Path("answer.wav"),
 ) -> None:
@@ -107,6 +109,7 @@ def ask(
     text: Annotated[str | None, typer.Argument(help="The question.")] = None,
     wav: Annotated[Path | None, typer.Option(help="A WAV file that asks the question.")] = None,
     out: Annotated[Path | None, typer.Option(help="Have the answer spoken, and save it here as WAV.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the frames of the answer here, for inspect.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line a frame on stderr.")] = False,
 ) -> None:
     """Ask a server. The answer goes to stdout, progress to stderr."""
@@ -117,7 +120,7 @@ def ask(
     if (text is None) == (wav is None):
         raise CommandError("ask with a text or with --wav FILE, one of the two")
     lines = FrameLines((lambda line: None) if quiet else _note)
-    with httpx.Client(timeout=httpx.Timeout(10, read=60)) as client:
+    with lines.saving(save), httpx.Client(timeout=httpx.Timeout(10, read=60)) as client:
         if wav is None and out is None:
             assert text is not None
             with asking.send_text(client, url, text, lines) as stream:

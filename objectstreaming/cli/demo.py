@@ -17,7 +17,7 @@ from typing import Final
 import httpx
 
 from wav_streaming.recognizers import Recognizer
-from wav_streaming.synthesizers import SynthesisError, Synthesizer, default_synthesizer
+from wav_streaming.synthesizers import EspeakSynthesizer, SynthesisError, Synthesizer, default_synthesizer
 from wav_streaming.wav import pcm_to_wav
 
 from ..server.app import Settings, create_app
@@ -53,8 +53,8 @@ def run(
         _ask_by_text(client, server.url, question, say)
         if wav is None:
             wav = Path(folder, "question.wav")
-            wav.write_bytes(_spoken(synthesizer, spoken))
-            say(f"\nspoken question, by {type(synthesizer).__name__}: {printable(spoken)}")
+            wav.write_bytes(_spoken(spoken))
+            say(f"\nspoken question: {printable(spoken)}")
         else:
             say(f"\nspoken question: {wav}")
         _ask_by_speech(client, server.url, wav, out, say)
@@ -80,8 +80,15 @@ def _recognizer() -> Recognizer:
     return recognizer
 
 
-def _spoken(synthesizer: Synthesizer, question: str) -> bytes:
-    sound = asyncio.run(synthesizer.synthesize(question))
+def _spoken(question: str) -> bytes:
+    """The question as a WAV file. pocketsphinx understands espeak-ng's second female voice, at leisure, best of all."""
+    speaker: Synthesizer = default_synthesizer()
+    if isinstance(speaker, EspeakSynthesizer):
+        speaker = EspeakSynthesizer("en-us+f2", 130)
+    try:
+        sound = asyncio.run(speaker.synthesize(question))
+    except SynthesisError as error:
+        raise CommandError(f"the question cannot be spoken: {error}") from None
     return pcm_to_wav(sound.pcm, sound.sample_rate, sound.channels, sound.bit_depth)
 
 

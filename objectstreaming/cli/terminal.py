@@ -6,8 +6,10 @@ What a server sends is printed on a terminal, and a terminal obeys control seque
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Final, Generic, TypeVar
 
 from ..coders import Coder, OrderCheck
 from ..errors import FrameError
@@ -72,8 +74,21 @@ class FrameLines:
         self.last = 0.0
         self.frames = 0
         self.bytes = 0
+        self._file: BinaryIO | None = None
+
+    @contextmanager
+    def saving(self, path: Path | None) -> Iterator[None]:
+        """Write every frame that is seen to a file too, so that it is a stream that can be read again."""
+        if path is None:
+            yield
+            return
+        with path.open("wb") as self._file:
+            yield
+        self._file = None
 
     def see(self, frame: Frame) -> None:
+        if self._file is not None:
+            self._file.write(bytes(frame))
         self.last = self._clock() - self._began
         if self.first is None:
             self.first = self.last

@@ -90,7 +90,8 @@ class DocumentAnswerer:
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         self._database.execute(
             "CREATE VIRTUAL TABLE passage USING fts5"
-            "(heading, text, source UNINDEXED, quote UNINDEXED, weight UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2')"
+            "(heading, text, source UNINDEXED, quote UNINDEXED, weight UNINDEXED, "
+            "tokenize = 'porter unicode61 remove_diacritics 2')"
         )
         rows = (
             (_spaced(entry.heading), _spaced(entry.text), entry.source, entry.text, entry.weight) for entry in passages
@@ -151,8 +152,8 @@ class DocumentAnswerer:
             # bm25's own measure of rarity; a word that is in no document weighs as one that is in a single one.
             weights[word] = math.log(1 + (self.passages - found + 0.5) / (max(found, 1) + 0.5))
         candidates = run(
-            "SELECT rowid, -bm25(passage, 2.0, 1.0) * weight AS score, source, quote FROM passage WHERE passage MATCH ? "
-            "ORDER BY score DESC LIMIT ?",
+            "SELECT rowid, -bm25(passage, 2.0, 1.0) * weight AS score, source, quote "
+            "FROM passage WHERE passage MATCH ? ORDER BY score DESC LIMIT ?",
             (" OR ".join(words), _CANDIDATES),
         ).fetchall()
         held = dict.fromkeys((row[0] for row in candidates), 0.0)
