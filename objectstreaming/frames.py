@@ -603,9 +603,9 @@ CODEC: Literal["native", "pure"] = "pure"
 if not TYPE_CHECKING:
     try:
         from . import _native
-    except ImportError:
+    except ImportError:  # pragma: no cover  which of the two it is, is the installation's matter
         pass
-    else:
+    else:  # pragma: no cover
         if _native.CHOSEN:
             CODEC = "native"
             Frame, FrameDecoder = _native.Frame, _native.FrameDecoder

@@ -19,6 +19,7 @@ control frames do not count.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, Generic, NoReturn, TypeVar
@@ -50,6 +51,8 @@ __all__ = [
 
 H = TypeVar("H")
 P = TypeVar("P")
+
+_header_size: Final = struct.Struct("<I").unpack_from
 
 VERSION: Final = 1
 CONTROL: Final = b'{"$stream":'
@@ -115,7 +118,8 @@ class StreamEncoder(Generic[H, P]):
         self._coder = coder
         self._encode = coder.encode
         self._plain = v is None
-        self._limits = limits if limits is not None else Limits()
+        limits = limits if limits is not None else Limits()
+        self._max_frame, self._max_header = limits.frame, limits.header
         self._state = State.START
         self._position = 0
 
@@ -140,19 +144,21 @@ class StreamEncoder(Generic[H, P]):
 
     def data(self, header: H, payload: P) -> bytes:
         """A data frame with the coder's message in it."""
-        after = self._after(Event.DATA)
+        if self._state is not State.STREAMING:
+            self._after(Event.DATA)
         wire = self._encode(header, payload)
-        size = int.from_bytes(wire[4:8], "little")
-        if b"$stream" in wire[8 : 8 + size]:
+        (size,) = _header_size(wire, 4)
+        if wire.find(b"$stream", 8, 8 + size) >= 0:
             self._refuse_member(wire[8 : 8 + size])
-        return self._write_data(wire, size, after)
+        return self._write_data(wire, size)
 
     def frame(self, frame: Frame) -> bytes:
         """A data frame that is encoded already, from another stream or an archive: its header goes out untouched."""
-        after = self._after(Event.DATA)
+        if self._state is not State.STREAMING:
+            self._after(Event.DATA)
         if b"$stream" in frame.header_bytes:
             self._refuse_member(frame.header_bytes)
-        return self._write_data(bytes(frame), len(frame.header_bytes), after)
+        return self._write_data(bytes(frame), len(frame.header_bytes))
 
     def ping(self) -> bytes:
         """A ping: it tells the reader, and every proxy between, that the stream is alive."""
@@ -175,13 +181,14 @@ class StreamEncoder(Generic[H, P]):
         except KeyError:
             raise EncodeError(f"{event.value} is not allowed: the stream has {_PAST[self._state]}") from None
 
-    def _write_data(self, wire: bytes, header_size: int, after: State) -> bytes:
-        if len(wire) > self._limits.frame or header_size > self._limits.header:
+    def _write_data(self, wire: bytes, header_size: int) -> bytes:
+        if len(wire) > self._max_frame or header_size > self._max_header:
+            limits = Limits(self._max_frame, self._max_header)
             raise EncodeError(
-                f"a frame of {len(wire)} bytes with a header of {header_size} is beyond {self._limits}, which "
+                f"a frame of {len(wire)} bytes with a header of {header_size} is beyond {limits}, which "
                 "receivers keep to by default; send it in pieces, or raise the limits on both sides"
             )
-        self._state = after
+        self._state = State.STREAMING
         self._position += 1
         return wire
 
