@@ -128,7 +128,9 @@ export async function openStream<H, P>(url: string | URL, options: OpenOptions<H
       signal: connection.signal,
     };
     if (json !== undefined) init.body = stringifyText(json);
-    if (rest.body instanceof ReadableStream) init.duplex = "half"; // without it fetch refuses a stream
+    if (typeof rest.body === "object" && rest.body !== null && "getReader" in rest.body) {
+      init.duplex = "half"; // without it fetch refuses a stream
+    }
     const response = await connection.within(send(String(url), init), () => connection.silent(0));
     if (!response.ok) throw problem(response, await connection.beginning(response, PROBLEM_SIZE));
     const refusal = refuse(response, coder.name);

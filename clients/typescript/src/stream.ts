@@ -99,6 +99,7 @@ class Items<T> implements AsyncIterableIterator<T> {
           await this.#chunks.close();
         }
       } catch (error) {
+        if (this.#over) return DONE;
         throw this.#failed(error);
       }
     }

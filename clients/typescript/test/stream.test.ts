@@ -1,0 +1,224 @@
+import { Readable } from "node:stream";
+import { describe, expect, it } from "vitest";
+import {
+  decodeStream,
+  encodeFrame,
+  FrameDecoderStream,
+  FrameError,
+  jsonCoder,
+  MessageDecoderStream,
+  PayloadError,
+  rawCoder,
+  StreamEncoder,
+  StreamIncompleteError,
+} from "../src/index.js";
+import { collect, wholeStream } from "./server.js";
+import { chunkings, join } from "./vectors.js";
+
+const json = jsonCoder();
+const refused = encodeFrame({}, new TextEncoder().encode("nope"));
+
+/** A stream that gives these chunks one a pull, and counts the pulls. */
+function streamOf(chunks: Uint8Array[], failure?: unknown) {
+  const state = { pulls: 0, cancelled: undefined as unknown, stream: new ReadableStream<Uint8Array>() };
+  state.stream = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const chunk = chunks[state.pulls++];
+        if (chunk) controller.enqueue(chunk);
+        else if (failure === undefined) controller.close();
+        else controller.error(failure);
+      },
+      cancel(reason) {
+        state.cancelled = reason ?? "cancelled";
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return state;
+}
+
+describe("decodeStream", () => {
+  it("gives every message of a web stream, under any chunking, and what came with it", async () => {
+    for (const chunks of chunkings(wholeStream(15))) {
+      const messages = decodeStream(streamOf(chunks).stream, json);
+      const { got, error } = await collect(messages);
+      expect(error).toBeUndefined();
+      expect(got.map(({ payload }) => payload)).toEqual([{ answer: "é漢😀" }, { answer: "No." }]);
+      expect(messages).toMatchObject({ position: 2, heartbeat: 15, metadata: { id: "q7" }, trailers: { tokens: 7 } });
+    }
+  });
+
+  it("reads async iterables too: generators, Node streams", async () => {
+    async function* chunks() {
+      yield* [wholeStream().slice(0, 50), wholeStream().slice(50)];
+    }
+    expect((await collect(decodeStream(chunks(), json))).got.length).toBe(2);
+    expect((await collect(decodeStream(Readable.from([Buffer.from(wholeStream())]), json))).got.length).toBe(2);
+  });
+
+  it("never takes a prefix for the whole", async () => {
+    const wire = wholeStream();
+    for (let cut = 0; cut < wire.length; cut++) {
+      const { error } = await collect(decodeStream(streamOf([wire.slice(0, cut)]).stream, json, { requireEnd: true }));
+      expect(error, `cut at ${cut}`).toSatisfy(
+        (failure) =>
+          failure instanceof StreamIncompleteError ||
+          (failure instanceof FrameError && failure.code === "truncated_frame"),
+      );
+    }
+  });
+
+  it("asks for a chunk only when the messages before it have been taken", async () => {
+    const two = join([json.encode({}, 1), json.encode({}, 2)]);
+    const source = streamOf([two, two, two]);
+    const messages = decodeStream(source.stream, json);
+    const pulls: number[] = [];
+    for await (const _ of messages) {
+      await new Promise((resolve) => setImmediate(resolve));
+      pulls.push(source.pulls);
+    }
+    expect(pulls).toEqual([1, 1, 2, 2, 3, 3]);
+  });
+
+  it("closes the source when the reader leaves", async () => {
+    const source = streamOf([join([json.encode({}, 1), json.encode({}, 2)])]);
+    const messages = decodeStream(source.stream, json);
+    for await (const _ of messages) break;
+    expect(source.cancelled).toBe("cancelled");
+    expect(await messages.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it("closes a generator when the reader leaves", async () => {
+    let closed = false;
+    async function* chunks() {
+      try {
+        for (;;) yield json.encode({}, 1);
+      } finally {
+        closed = true;
+      }
+    }
+    for await (const _ of decodeStream(chunks(), json)) break;
+    expect(closed).toBe(true);
+  });
+
+  it("serves overlapping calls in their order", async () => {
+    const messages = decodeStream(streamOf([1, 2, 3, 4, 5].map((n) => json.encode({}, n))).stream, json);
+    const calls = [messages.next(), messages.next(), messages.next()];
+    await calls[0];
+    calls.push(messages.next(), messages.next(), messages.next());
+    const results = await Promise.all(calls);
+    expect(results.map(({ value }) => value?.payload)).toEqual([1, 2, 3, 4, 5, undefined]);
+  });
+
+  it("goes on after a refused payload with a new loop", async () => {
+    const messages = decodeStream(streamOf([join([json.encode({}, 1), refused, json.encode({}, 3)])]).stream, json);
+    const before = await collect(messages);
+    expect(before.got.length).toBe(1);
+    expect(before.error).toBeInstanceOf(PayloadError);
+    const after = await collect(messages);
+    expect(after.got).toEqual([{ header: {}, payload: 3 }]);
+    expect(after.error).toBeUndefined();
+    expect(messages.position).toBe(3);
+  });
+
+  it("throws the same again after any other error, and closes the source", async () => {
+    const source = streamOf([join([json.encode({}, 1), new Uint8Array(8)])]);
+    const messages = decodeStream(source.stream, json);
+    const { got, error } = await collect(messages);
+    expect(got.length).toBe(1);
+    expect(error).toMatchObject({ code: "invalid_length", index: 1 });
+    expect((await collect(messages)).error).toBe(error);
+    expect(source.cancelled).toBe(error);
+  });
+
+  it("passes on what the source fails with, after the good messages", async () => {
+    const failure = new Error("disk on fire");
+    const { got, error } = await collect(decodeStream(streamOf([json.encode({}, 1)], failure).stream, json));
+    expect(got.length).toBe(1);
+    expect(error).toBe(failure);
+  });
+
+  it("does not hang a read that waits while another closes", async () => {
+    const never = new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) });
+    const messages = decodeStream(never, json);
+    const waiting = messages.next();
+    await messages.return();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe("MessageDecoderStream", () => {
+  it("is a transform, and gives good messages before the error", async () => {
+    const wire = join([json.encode({}, 1), json.encode({}, 2), new Uint8Array(8)]);
+    const readable = streamOf([wire]).stream.pipeThrough(new MessageDecoderStream(json));
+    const { got, error } = await collect(readable);
+    expect(got.map(({ payload }) => payload)).toEqual([1, 2]);
+    expect(error).toMatchObject({ code: "invalid_length", index: 2, offset: 22 });
+  });
+
+  it("ends well where the stream does, and not where it was cut", async () => {
+    const wire = wholeStream();
+    const through = (bytes: Uint8Array) => streamOf([bytes]).stream.pipeThrough(new MessageDecoderStream(json));
+    expect((await collect(through(wire))).error).toBeUndefined();
+    expect((await collect(through(wire.slice(0, -1)))).error).toMatchObject({ code: "truncated_frame" });
+  });
+
+  it("keeps back-pressure: nobody reads, next to nothing is pulled", async () => {
+    const source = streamOf(Array.from({ length: 1000 }, () => json.encode({}, 1)));
+    const readable = source.stream.pipeThrough(new MessageDecoderStream(json));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(source.pulls).toBeLessThan(5);
+    const reader = readable.getReader();
+    await reader.read();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(source.pulls).toBeLessThan(8);
+    await reader.cancel();
+    expect(source.cancelled).toBeDefined();
+  });
+
+  it("gives frames to relays, control frames too", async () => {
+    const readable = streamOf([wholeStream()]).stream.pipeThrough(new FrameDecoderStream());
+    const { got, error } = await collect(readable);
+    expect(error).toBeUndefined();
+    expect(join(got.map(({ headerBytes, payload }) => encodeFrame(headerBytes, payload)))).toEqual(wholeStream());
+  });
+});
+
+it("holds memory flat: 64 MiB in frames of 1 MiB", async () => {
+  const wire = rawCoder().encode({}, new Uint8Array(2 ** 20));
+  let sent = 0;
+  const source = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const at = (sent * 65_536) % wire.length;
+        controller.enqueue(wire.slice(at, at + 65_536));
+        if (at + 65_536 >= wire.length) sent = 0;
+        else sent++;
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const before = process.memoryUsage().arrayBuffers;
+  let peak = 0;
+  let frames = 0;
+  for await (const { payload } of decodeStream(source, rawCoder())) {
+    expect(payload.length).toBe(2 ** 20);
+    peak = Math.max(peak, process.memoryUsage().arrayBuffers - before);
+    if (++frames === 64) break;
+  }
+  expect(peak).toBeLessThan(64 * 2 ** 20); // garbage that was not collected yet included
+});
+
+it("an encoder's stream read while it is written", async () => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const encoder = new StreamEncoder(json);
+  const writer = writable.getWriter();
+  const messages = decodeStream(readable, json);
+  void writer.write(encoder.open());
+  void writer.write(encoder.data({}, "first"));
+  expect((await messages.next()).value?.payload).toBe("first");
+  void writer.write(encoder.end());
+  void writer.close();
+  expect((await messages.next()).done).toBe(true);
+});
