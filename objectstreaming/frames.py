@@ -433,13 +433,9 @@ class FrameDecoder:
                     self._offset += total
                     self._at = at = end
                     yield frame
-                    # The reader may have fed or read elsewhere in between.
                     if self._at != at or self._chunk is not chunk:
-                        chunk, at = self._chunk, self._at
-                        size = len(chunk)
-                        if self._head or self._peeked is not None:
-                            break
-                if self._peeked is not None:
+                        break
+                if self._at != at or self._chunk is not chunk:  # the reader has fed or read elsewhere in between
                     continue
             if at < size:
                 straddler = self._assemble()
@@ -600,7 +596,7 @@ def _cause(head: bytearray, index: int) -> str:
 # The native twin, where it was built and OBJECTSTREAMING_PURE=1 is not set: same names, same behaviour, told apart by
 # nothing but speed (tests/test_native.py).
 CODEC: Literal["native", "pure"] = "pure"
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # pragma: no branch
     try:
         from . import _native
     except ImportError:  # pragma: no cover  which of the two it is, is the installation's matter
