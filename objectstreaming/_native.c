@@ -37,7 +37,16 @@ typedef struct {
     PyObject *encode; /* msgspec's own: what it writes that is short and holds no null needs no further look */
     PyObject *mapping;
     PyObject *structure; /* msgspec.Struct: no mapping, and asking the ABC would take longer than encoding it */
+    PyObject *name_frame; /* names that are asked for: a new string each time would fill the types' lookup cache */
+    PyObject *name_header;
+    PyObject *name_byte_length;
+    PyObject *name_byte_order;
+    PyObject *name_cast;
+    PyObject *name_tobytes;
+    PyObject *name_b;
 } State;
+
+#define REFERENCES (sizeof(State) / sizeof(PyObject *)) /* nothing else is in it */
 
 static struct PyModuleDef module_definition;
 
@@ -339,11 +348,11 @@ static PyType_Spec Frame_spec = {
 /* --------------------------------------------------------------------------------------------------------- encoding */
 
 /* Limits and layouts are read by their attributes, so that a subclass will do as well. */
-static int read_layout(PyObject *layout, objs_config *config) {
+static int read_layout(State *state, PyObject *layout, objs_config *config) {
     PyObject *length, *order;
     long value;
     int little;
-    length = PyObject_GetAttrString(layout, "byte_length");
+    length = PyObject_GetAttr(layout, state->name_byte_length);
     if (length == NULL) {
         return -1;
     }
@@ -356,7 +365,7 @@ static int read_layout(PyObject *layout, objs_config *config) {
         PyErr_Format(PyExc_ValueError, "byte_length is 1 to 8 and byte_order 'little' or 'big', not %R", layout);
         return -1;
     }
-    order = PyObject_GetAttrString(layout, "byte_order");
+    order = PyObject_GetAttr(layout, state->name_byte_order);
     if (order == NULL) {
         return -1;
     }
@@ -519,7 +528,7 @@ static void refuse_size(State *state, const objs_config *config, Py_ssize_t head
 }
 
 /* (header, payload=b"", *, layout): borrowed references; payload NULL if it was not given. */
-static int read_encode_arguments(const char *name, PyObject *const *args, Py_ssize_t count, PyObject *keywords,
+static int read_encode_arguments(State *state, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *keywords,
                                  PyObject **header, PyObject **payload, objs_config *config) {
     Py_ssize_t n;
     *config = objs_default_config();
@@ -532,7 +541,7 @@ static int read_encode_arguments(const char *name, PyObject *const *args, Py_ssi
     for (n = 0; keywords != NULL && n < PyTuple_GET_SIZE(keywords); n++) {
         PyObject *keyword = PyTuple_GET_ITEM(keywords, n), *value = args[count + n], **place = NULL;
         if (PyUnicode_CompareWithASCIIString(keyword, "layout") == 0) {
-            if (value != Py_None && read_layout(value, config) < 0) {
+            if (value != Py_None && read_layout(state, value, config) < 0) {
                 return -1;
             }
             continue;
@@ -578,7 +587,7 @@ static PyObject *encode_frame(PyObject *module, PyObject *const *args, Py_ssize_
     Py_buffer view;
     Py_ssize_t size, prefix;
     uint8_t words[16];
-    if (read_encode_arguments("encode_frame", args, count, keywords, &header, &payload, &config) < 0) {
+    if (read_encode_arguments(state, "encode_frame", args, count, keywords, &header, &payload, &config) < 0) {
         return NULL;
     }
     data = header_to_bytes(state, header);
@@ -636,10 +645,10 @@ static PyObject *flat_view(State *state, PyObject *payload) {
         PyBuffer_IsContiguous(buffer, 'C')) {
         return view;
     }
-    flat = PyObject_CallMethod(view, "cast", "s", "B");
+    flat = PyObject_CallMethodOneArg(view, state->name_cast, state->name_b);
     if (flat == NULL && (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError))) {
         PyErr_Clear();
-        copy = PyObject_CallMethod(view, "tobytes", NULL);
+        copy = PyObject_CallMethodNoArgs(view, state->name_tobytes);
         if (copy != NULL) {
             flat = PyMemoryView_FromObject(copy);
             Py_DECREF(copy);
@@ -663,7 +672,7 @@ static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_
     PyObject *header, *payload, *data, *body = NULL, *head = NULL, *parts = NULL;
     Py_ssize_t size, prefix;
     uint8_t words[16];
-    if (read_encode_arguments("encode_frame_parts", args, count, keywords, &header, &payload, &config) < 0) {
+    if (read_encode_arguments(state, "encode_frame_parts", args, count, keywords, &header, &payload, &config) < 0) {
         return NULL;
     }
     data = header_to_bytes(state, header);
@@ -1278,8 +1287,8 @@ static PyObject *FrameDecoder_new(PyTypeObject *type, PyObject *args, PyObject *
 }
 
 /* A limit beyond 64 bits is as good as none: no length word can say more. */
-static int read_limit(PyObject *limits, const char *name, uint64_t *limit) {
-    PyObject *value = PyObject_GetAttrString(limits, name);
+static int read_limit(PyObject *limits, PyObject *name, uint64_t *limit) {
+    PyObject *value = PyObject_GetAttr(limits, name);
     if (value == NULL) {
         return -1;
     }
@@ -1303,11 +1312,11 @@ static int FrameDecoder_init(FrameDecoder *self, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:FrameDecoder", names, &limits, &layout)) {
         return -1;
     }
-    if (limits != Py_None && (read_limit(limits, "frame", &config.max_frame) < 0 ||
-                              read_limit(limits, "header", &config.max_header) < 0)) {
+    if (limits != Py_None && (read_limit(limits, self->state->name_frame, &config.max_frame) < 0 ||
+                              read_limit(limits, self->state->name_header, &config.max_header) < 0)) {
         return -1;
     }
-    if (layout != Py_None && read_layout(layout, &config) < 0) {
+    if (layout != Py_None && read_layout(self->state, layout, &config) < 0) {
         return -1;
     }
     decoder_empty(self);
@@ -1457,7 +1466,7 @@ static PyObject *import_from(const char *module_name, const char *name) {
 
 static int module_exec(PyObject *module) {
     State *state = (State *)PyModule_GetState(module);
-    PyObject *encoder, *names;
+    PyObject *encoder, *match;
     const char *pure;
     const struct {
         PyObject **place;
@@ -1475,7 +1484,22 @@ static int module_exec(PyObject *module) {
         {&state->mapping, "collections.abc", "Mapping"},
         {&state->structure, "msgspec", "Struct"},
     };
+    const struct {
+        PyObject **place;
+        const char *name;
+    } names[] = {
+        {&state->name_frame, "frame"},           {&state->name_header, "header"},
+        {&state->name_byte_length, "byte_length"}, {&state->name_byte_order, "byte_order"},
+        {&state->name_cast, "cast"},             {&state->name_tobytes, "tobytes"},
+        {&state->name_b, "B"},
+    };
     size_t n;
+    for (n = 0; n < sizeof names / sizeof *names; n++) {
+        *names[n].place = PyUnicode_InternFromString(names[n].name);
+        if (*names[n].place == NULL) {
+            return -1;
+        }
+    }
     for (n = 0; n < sizeof wanted / sizeof *wanted; n++) {
         *wanted[n].place = import_from(wanted[n].module, wanted[n].name);
         if (*wanted[n].place == NULL) {
@@ -1501,12 +1525,12 @@ static int module_exec(PyObject *module) {
     }
     ((Frames *)state->nothing)->decoder = NULL;
     PyObject_GC_Track(state->nothing);
-    names = Py_BuildValue("(ssss)", "header_bytes", "payload", "index", "offset");
-    if (names == NULL || PyObject_SetAttrString((PyObject *)state->frame, "__match_args__", names) < 0) {
-        Py_XDECREF(names);
+    match = Py_BuildValue("(ssss)", "header_bytes", "payload", "index", "offset");
+    if (match == NULL || PyObject_SetAttrString((PyObject *)state->frame, "__match_args__", match) < 0) {
+        Py_XDECREF(match);
         return -1;
     }
-    Py_DECREF(names);
+    Py_DECREF(match);
     pure = getenv("OBJECTSTREAMING_PURE");
     if (PyModule_AddObjectRef(module, "Frame", (PyObject *)state->frame) < 0 ||
         PyModule_AddObjectRef(module, "FrameDecoder", (PyObject *)state->decoder) < 0 ||
@@ -1518,44 +1542,20 @@ static int module_exec(PyObject *module) {
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
-    State *state = (State *)PyModule_GetState(module);
-    Py_VISIT(state->frame);
-    Py_VISIT(state->decoder);
-    Py_VISIT(state->frames);
-    Py_VISIT(state->nothing);
-    Py_VISIT(state->invalid_length);
-    Py_VISIT(state->frame_too_large);
-    Py_VISIT(state->header_too_large);
-    Py_VISIT(state->invalid_header);
-    Py_VISIT(state->truncated_frame);
-    Py_VISIT(state->encode_error);
-    Py_VISIT(state->invalid_json);
-    Py_VISIT(state->loads_object);
-    Py_VISIT(state->dumps);
-    Py_VISIT(state->encode);
-    Py_VISIT(state->mapping);
-    Py_VISIT(state->structure);
+    PyObject **references = (PyObject **)PyModule_GetState(module);
+    size_t n;
+    for (n = 0; n < REFERENCES; n++) {
+        Py_VISIT(references[n]);
+    }
     return 0;
 }
 
 static int module_clear(PyObject *module) {
-    State *state = (State *)PyModule_GetState(module);
-    Py_CLEAR(state->frame);
-    Py_CLEAR(state->decoder);
-    Py_CLEAR(state->frames);
-    Py_CLEAR(state->nothing);
-    Py_CLEAR(state->invalid_length);
-    Py_CLEAR(state->frame_too_large);
-    Py_CLEAR(state->header_too_large);
-    Py_CLEAR(state->invalid_header);
-    Py_CLEAR(state->truncated_frame);
-    Py_CLEAR(state->encode_error);
-    Py_CLEAR(state->invalid_json);
-    Py_CLEAR(state->loads_object);
-    Py_CLEAR(state->dumps);
-    Py_CLEAR(state->encode);
-    Py_CLEAR(state->mapping);
-    Py_CLEAR(state->structure);
+    PyObject **references = (PyObject **)PyModule_GetState(module);
+    size_t n;
+    for (n = 0; n < REFERENCES; n++) {
+        Py_CLEAR(references[n]);
+    }
     return 0;
 }
 

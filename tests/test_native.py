@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectstreaming import errors, frames
@@ -163,6 +163,7 @@ def states(decoder: Any) -> tuple[int, int, int]:
 
 
 class TestTheTwinsAgree:
+    @settings(deadline=None)
     @given(st.data())
     def test_at_every_step_whatever_they_are_asked(self, data: st.DataObject) -> None:
         wire = data.draw(wires())
@@ -189,12 +190,14 @@ class TestTheTwinsAgree:
             assert seen[0] == seen[1]
             assert states(twins[0]) == states(twins[1])
 
+    @settings(deadline=None)
     @given(wires(), st.integers(1, 40), st.booleans())
     def test_on_whole_streams_in_chunks_of_any_size(self, wire: bytes, size: int, bytewise: bool) -> None:
         step = 1 if bytewise else size
         chunks = [wire[at : at + step] for at in range(0, len(wire), step)]
         assert everything(native.FrameDecoder(), chunks) == everything(pure.FrameDecoder(), chunks)
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
     def test_when_several_iterators_read_one_stream(self, turns: list[int]) -> None:
         twins = native.FrameDecoder(), pure.FrameDecoder()
@@ -207,6 +210,7 @@ class TestTheTwinsAgree:
             assert seen[0] == seen[1]
             assert states(twins[0]) == states(twins[1])
 
+    @settings(deadline=None)
     @given(
         st.one_of(
             st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=200) | st.integers() | st.floats()),

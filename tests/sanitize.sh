@@ -1,0 +1,34 @@
+#!/bin/sh
+# The codec's tests on a native twin built with AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of its own.
+#
+#     tests/sanitize.sh [pytest arguments]        PYTHON and CC say which interpreter and compiler
+#
+# PYTHONMALLOC=malloc lets the sanitizer see every object; leaks are test_native.py's business, for the interpreter
+# itself leaves some behind at exit.
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python}
+cc=${CC:-gcc}
+python=$("$python" -c 'import sys; print(sys.executable)') # the tests run elsewhere
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT INT TERM
+mkdir -p "$copy/clients/c"
+cp -R objectstreaming object_streaming wav_streaming tests spec pyproject.toml setup.py "$copy"
+cp clients/c/objectstreaming.h "$copy/clients/c"
+case $cc in
+*clang*) runtime=$($cc -print-file-name=libclang_rt.asan-$(uname -m).so) shared=-shared-libasan ;;
+*) runtime=$($cc -print-file-name=libasan.so) shared= ;;
+esac
+include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+cd "$copy"
+rm -f objectstreaming/_native.*.so
+# shellcheck disable=SC2086
+$cc $shared -shared -fPIC -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
+    -Wall -Wextra -Werror -I"$include" objectstreaming/_native.c -o "objectstreaming/_native$suffix"
+export LD_PRELOAD="$runtime" PYTHONMALLOC=malloc PYTHONPATH="$copy" CI=true
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+# A run that is not on the instrumented twin proves nothing.
+"$python" -c 'import sys, objectstreaming.frames as f, objectstreaming._native as n
+sys.exit(0 if f.CODEC == "native" and n.__file__.startswith(sys.argv[1]) else f"not on the twin: {n.__file__}")' "$copy"
+"$python" -m pytest -q -p no:cacheprovider --hypothesis-profile=ci tests/test_frames.py tests/test_native.py "$@"
