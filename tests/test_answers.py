@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from email.message import Message
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectstreaming import StreamError
+from objectstreaming.server import documents
 from objectstreaming.server.answers import Answerer, DocumentAnswerer, Sentence, split_sentences
 from objectstreaming.server.chat import ChatAnswerer, EventReader
 from objectstreaming.server.documents import (
@@ -158,6 +160,26 @@ class TestReadingAFolder:
         names = {passage.source.partition(" > ")[0] for passage in own_documents()}
         assert names & {"README.md", "spec/SPEC.md"}
         assert not any(name.startswith((".", "/")) for name in names)
+
+
+class TestInstalledFromAWheel:
+    def test_the_own_document_is_the_readme_in_the_metadata(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        described = Message()
+        described.set_payload("# Frames\n\nA frame has a header.\n")
+        monkeypatch.setattr(documents, "__file__", str(tmp_path / "objectstreaming" / "server" / "documents.py"))
+        monkeypatch.setattr(documents.metadata, "metadata", lambda name: described)
+        assert own_documents() == [Passage("README.md > Frames", "Frames", "A frame has a header.")]
+
+    def test_without_any_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def nothing(name: str) -> None:
+            raise documents.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr(documents, "__file__", str(tmp_path / "objectstreaming" / "server" / "documents.py"))
+        monkeypatch.setattr(documents.metadata, "metadata", nothing)
+        with pytest.raises(ValueError, match="this installation"):
+            DocumentAnswerer.from_paths()
 
 
 class TestDocumentAnswerer:

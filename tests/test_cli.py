@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -224,30 +227,49 @@ class TestInspect:
         assert "(invalid_header)" in capsys.readouterr().out
 
 
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    """`objectstreaming serve` on a free port, and a client of it. It must not have left a traceback."""
+    command = [sys.executable, "-m", "objectstreaming", "serve", "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            for line in server.stderr:
+                found = re.search(r"http://127\.0\.0\.1:\d+", line)
+                if found:
+                    break
+            else:
+                pytest.fail("it did not say where it serves")
+            with httpx.Client(base_url=found[0], timeout=20) as client:
+                yield client, server
+        finally:
+            server.terminate()
+            rest = server.stderr.read()
+    assert "Traceback" not in rest
+
+
 class TestServe:
     def test_serves_until_it_is_interrupted(self, tmp_path: Path) -> None:
         (tmp_path / "bees.md").write_text("# Bees\n\nBees make honey from nectar.\n")
-        command = [sys.executable, "-m", "objectstreaming", "serve", "--port", "0", "--docs", str(tmp_path)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-            assert server.stderr is not None
-            try:
-                for line in server.stderr:
-                    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-                    if found:
-                        break
-                else:
-                    pytest.fail("it did not say where it serves")
-                with httpx.Client(base_url=found[0], timeout=20) as client:
-                    answer = client.post("/objects", json={"question": "what do bees make"})
-                    assert b"Bees make honey from nectar." in answer.content
-                    assert b"bees.md > Bees" in answer.content
-                    rebound = client.get("/health", headers={"Host": "evil.example"})
-                    assert rebound.status_code == 403
-            finally:
-                server.send_signal(signal.SIGINT)
-                rest = server.stderr.read()
+        with serving("--docs", str(tmp_path)) as (client, server):
+            answer = client.post("/objects", json={"question": "what do bees make"})
+            assert b"Bees make honey from nectar." in answer.content
+            assert b"bees.md > Bees" in answer.content
+            assert client.get("/health", headers={"Host": "evil.example"}).status_code == 403
+            server.send_signal(signal.SIGINT)
             assert server.wait(10) in (0, 130)
-        assert "Traceback" not in rest
+
+    def test_tells_the_clients_that_it_ends(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as model, ThreadPoolExecutor() as pool:
+            address = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
+            with serving("--chat", address) as (client, server):
+                answer = pool.submit(client.post, "/objects", json={"question": "why?"})
+                asked, _ = model.accept()  # the model has been asked, and never answers
+                with asked:
+                    server.send_signal(signal.SIGTERM)
+                    response = answer.result(4)
+            assert response.status_code == 503
+            assert response.json()["code"] == "unavailable"
 
     @pytest.mark.parametrize(
         ("arguments", "wrong"),
@@ -288,6 +310,24 @@ class TestDemo:
             samples = numpy.frombuffer(saved.readframes(saved.getnframes()), "<i2") / 32_768
         assert seconds > 1
         assert numpy.sqrt(numpy.mean(samples**2)) > 0.01
+
+    def test_on_a_terminal_it_offers_the_page_until_it_is_interrupted(self, tmp_path: Path) -> None:
+        needs("espeak-ng")
+        terminal, end = pty.openpty()
+        command = [sys.executable, "-m", "objectstreaming", "demo", "--out", str(tmp_path / "answer.wav")]
+        with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True) as demo:
+            os.close(end)
+            shown = ""
+            try:
+                while not (found := re.search(r"Ask more at (http://127\.0\.0\.1:\d+) ", shown)):
+                    shown += os.read(terminal, 4_096).decode()
+                page = httpx.get(found[1], timeout=20)
+            finally:
+                demo.send_signal(signal.SIGINT)
+            assert demo.wait(20) == 0
+            os.close(terminal)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
 
     def test_takes_a_wav_file_as_the_question(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         needs("espeak-ng")

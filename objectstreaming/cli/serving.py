@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -12,6 +13,7 @@ import uvicorn
 from wav_streaming.recognizers import OpenAIRecognizer
 from wav_streaming.synthesizers import OpenAISynthesizer
 
+from ..server import end_streams
 from ..server.app import Settings, create_app
 from ..server.gate import AppLimits
 from . import CommandError
@@ -65,7 +67,14 @@ def serve(
         say("it can be reached from the network, and asks nobody who they are")
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
     with listener:
-        uvicorn.Server(config).run([listener])
+        _Server(config).run([listener])
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Tell every client that this was the end, at once: uvicorn would wait for the streams to end by themselves."""
+        end_streams()
+        super().handle_exit(sig, frame)
 
 
 def _names(host: str, hosts: Sequence[str] | None) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import math
 import re
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
@@ -88,6 +89,7 @@ class DocumentAnswerer:
         # One connection, used by one thread at a time: a database in memory belongs to its connection.
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         self._database.execute(
             "CREATE VIRTUAL TABLE passage USING fts5"
             "(heading, text, source UNINDEXED, quote UNINDEXED, weight UNINDEXED, "

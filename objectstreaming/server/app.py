@@ -20,7 +20,6 @@ import base64
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,7 +43,7 @@ from .engines import find_recognizer, find_synthesizer
 from .gate import AppLimits, Gate
 from .problems import install_error_handlers, problem_response, public_error
 from .questions import read_json_question, read_question
-from .response import FrameResponse, end_streams
+from .response import FrameResponse
 from .voice import Voice
 
 __all__ = ["Settings", "create_app"]
@@ -94,16 +93,10 @@ def create_app(
         recognizer = recognizer if recognizer is not None else find_recognizer()
     voice = Voice(answerer, synthesizer, recognizer)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        end_streams()
-
     app = FastAPI(
         title="objectstreaming",
         version=__version__,
         summary="Questions in, answers out as frames, in text and in speech.",
-        lifespan=lifespan,
         docs_url=None,  # the page that FastAPI serves there takes its scripts from another host
         redoc_url=None,
     )

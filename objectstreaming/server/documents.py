@@ -153,7 +153,7 @@ _UNFINISHED: Final = re.compile(r"(?:^|(?<=[.!?]))[^.!?]*:\s*$")
 _LINK: Final = re.compile(r"(!?)\[([^\[\]]{0,400})\]\([^()\s]{0,800}(?:[ \t]+\"[^\"]{0,200}\")?\)")
 _CODE_SPAN: Final = re.compile(r"(`+)(.+?)\1")
 _EMPHASIS: Final = re.compile(r"(\*{1,3}|(?<!\w)_{1,3})(?=\S)([^*_\n]{1,400}?)(?<=\S)\1(?!\w)")
-_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,400}>|<!--.{0,4000}?-->", re.DOTALL)
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,400}>")
 
 
 def split_markdown(text: str, name: str) -> Iterator[Passage]:
@@ -169,7 +169,7 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
     kind = ""  # of its last line: "text", "item" or "row"
     fence = ""  # what closes the code block that is being passed over; a tab for one that is indented
     blank = True  # whether a blank line came before this one
-    for raw in _TAG.sub("", _FRONT_MATTER.sub("", text, count=1)).splitlines():
+    for raw in _TAG.sub("", _without_comments(_FRONT_MATTER.sub("", text, count=1))).splitlines():
         if fence == "\t":
             if not raw.strip() or raw.startswith(_INDENTED):
                 continue
@@ -225,6 +225,15 @@ def split_text(text: str, name: str) -> Iterator[Passage]:
     """The passages of a plain text called `name`: its paragraphs, between blank lines."""
     for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")):
         yield from _passages(name, "", [" ".join(paragraph.split())], plain=True)
+
+
+def _without_comments(text: str) -> str:
+    # Found one by one, and not by an expression, which would look for the end of each that has none.
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start)) >= 0:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join(kept) + text[at:]
 
 
 def _row(line: str) -> str:
