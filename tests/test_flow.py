@@ -60,6 +60,7 @@ class FakeClock(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.jumps = 0
         loop = self
 
         class Jump(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
@@ -67,6 +68,7 @@ class FakeClock(asyncio.SelectorEventLoop):
                 found = super().select(0 if timeout is not None else None)
                 if not found and timeout:
                     loop.now += timeout
+                    loop.jumps += 1
                 return found
 
         super().__init__(Jump())
@@ -283,6 +285,18 @@ async def test_a_source_may_use_timeouts_of_its_own(verb: Any) -> None:
     assert await flow.collect(verb(retrying())) == ["too late"] * 3
 
 
+@every_verb
+def test_nothing_polls(verb: Any) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        half_an_hour = flow.timeout(verb(flow.concat(only(1), flow.endless())), 1800)
+        assert isinstance((await read(half_an_hour))[-1], TimeoutError)
+        assert loop.time() == 1800
+        assert loop.jumps == 1  # straight to the end of the half hour
+
+    run(main)
+
+
 READ_AHEAD = {"buffer": 3, "split": 32, "split in one": 32, "partition": 32, "map_concurrent": 2}
 """Items beyond those read that a verb may have asked for. Any other: one, that of a task, or none."""
 
@@ -346,6 +360,17 @@ def test_from_iterable_sleeps_between_items(options: dict[str, bool], times: lis
     assert run(main) == pytest.approx(times)
 
 
+def test_from_iterable_does_not_swallow_a_cancel() -> None:
+    async def main() -> None:
+        reading = asyncio.create_task(flow.drain(flow.from_iterable("abc", delay=60)))
+        await turns()
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+
+    run(main)
+
+
 async def test_sinks_close_what_they_read() -> None:
     for sink in (flow.collect, flow.drain):
         source = Source([1], then_silent=True)
@@ -356,3 +381,14 @@ async def test_sinks_close_what_they_read() -> None:
         assert task.cancelled()
         assert source.closed
     assert await flow.drain(flow.from_iterable([None, None])) == 2
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="eager tasks came with Python 3.12")
+@every_verb
+def test_eager_tasks_change_nothing(verb: Any) -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+        error = LookupError()
+        assert await read(verb(Source([1, None, 3], error))) == [1, None, 3, error]
+
+    run(main)

@@ -308,3 +308,12 @@ async def test_merge_latest_raises_the_error_of_any_source_and_closes_all() -> N
     fine = Source([], then_silent=True)
     assert await read(flow.merge_latest({"fine": fine, "broken": Source([], error)})) == [error]
     assert fine.closed
+
+
+async def test_merge_latest_left_early_closes_all() -> None:
+    main, other = Source([1], then_silent=True), Source(["x"], then_silent=True)
+    async with aclosing(flow.merge_latest({"main": main, "other": other})) as stream:
+        await anext(stream)
+        await turns()
+    assert main.closed
+    assert other.closed

@@ -209,6 +209,12 @@ async def test_a_branch_never_read_holds_no_more_than_its_bound() -> None:
     assert await reading == 100_000
 
 
+async def test_any_branch_may_be_the_only_one_that_is_read() -> None:
+    first, second = flow.split(flow.from_iterable(range(10)))
+    assert await flow.collect(second) == list(range(10))
+    await first.aclose()
+
+
 async def test_drop_oldest_keeps_the_latest_and_holds_up_nobody() -> None:
     fast, slow = flow.split(flow.from_iterable(range(100)), maxsize=3, when_full="drop_oldest")
     assert await flow.collect(fast) == list(range(100))
@@ -305,3 +311,14 @@ async def test_items_for_a_closed_side_are_dropped() -> None:
     true, false = flow.partition(flow.from_iterable(range(100)), lambda n: n >= 50, maxsize=1)
     await false.aclose()
     assert await flow.collect(true) == list(range(50, 100))
+
+
+async def test_partition_reads_ahead_for_a_reader_that_waits_and_not_for_one_that_is_absent() -> None:
+    source = Source(range(100_000))
+    true, false = flow.partition(source, lambda n: n % 2)
+    for n in range(1, 100, 2):
+        assert await anext(true) == n
+        await turns()
+        assert len(source.given) <= n + 1 + 32
+    await asyncio.gather(true.aclose(), false.aclose())
+    assert source.closed

@@ -9,10 +9,10 @@ to item.
                    -> outlet.items -> Branch -> reader
 
 The pump starts at the first pull of any branch. It goes on while some outlet wants more (holds fewer than `ahead`
-items) and none is full (holds `maxsize`), and otherwise parks on a future. How many items it may take before it has to
-look again is worked out once a round, so that an item of a fast source costs an append for each outlet and no more. A
-reader that finds its buffer empty wakes the pump; one that takes from a buffer the pump is blocked on does so too.
-Nothing polls.
+items; of a partition: whose reader waits) and none is full (holds `maxsize`), and otherwise parks on a future. How
+many items it may take before it has to look again is worked out once a round, so that an item of a fast source costs
+an append for each outlet and no more. A reader that finds its buffer empty wakes the pump; one that takes from a
+buffer the pump is blocked on does so too. Nothing polls.
 
 Branches hold the pump, the pump does not hold the branches: when the last one is closed, or merely dropped, the pump is
 cancelled, and closes the source in its own task.
@@ -120,6 +120,7 @@ class Pump(Generic[T]):
         """A reader has left: its buffer is freed and no longer holds up the others."""
         outlet.items.clear()
         outlet.end(None)
+        outlet.error = outlet.traceback = None
         self.wake()
 
     @property
@@ -210,7 +211,10 @@ class Pump(Generic[T]):
         held = [len(outlet.items) for outlet in self.outlets if outlet.open]
         if not held:
             return -1
-        want = self.ahead - min(held)
+        if self.choose is None:
+            want = self.ahead - min(held)
+        else:  # an outlet may be empty because nothing is for it: what counts is whether its reader waits
+            want = self.ahead if any(outlet.waiter is not None for outlet in self.outlets) else 0
         if self.when_full != "wait":
             return max(0, want)
         room = self.maxsize - max(held)
@@ -254,6 +258,8 @@ class Branch(AsyncIterator[T]):
             if outlet.waiter is not None:
                 raise RuntimeError("two tasks read one branch at the same time")
             self._pump.start()
+            if items or not outlet.open:
+                continue  # an eager task (Python 3.12) has read already
             self._pump.wake()
             outlet.waiter = asyncio.get_running_loop().create_future()
             try:
