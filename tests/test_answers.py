@@ -236,6 +236,11 @@ class TestDocumentAnswerer:
         answerer = DocumentAnswerer([Passage("a.md", "", "\u5e27\u6709\u5934\u90e8\u3002")])
         assert answerer.search("\u5934\u90e8")[0].source == "a.md"
 
+    def test_a_quote_begins_where_the_question_is_spoken_of(self) -> None:
+        text = "The garden is large. Nobody mows it. Bees visit its flowers. They make honey."
+        answer = DocumentAnswerer([Passage("a.md", "", text)]).search("do bees visit flowers")
+        assert [sentence.text for sentence in answer] == ["Bees visit its flowers.", "They make honey."]
+
     def test_an_answer_is_bounded(self) -> None:
         text = " ".join(f"The bee number {n} flies." for n in range(60))
         answerer = DocumentAnswerer([Passage("a.md", "", text)], most=4)

@@ -83,7 +83,7 @@ class DocumentAnswerer:
     ''
     """
 
-    def __init__(self, passages: Iterable[Passage], *, most: int = 5, coverage: float = 0.5) -> None:
+    def __init__(self, passages: Iterable[Passage], *, most: int = 3, coverage: float = 0.5) -> None:
         self._most = most
         self._coverage = coverage
         # One connection, used by one thread at a time: a database in memory belongs to its connection.
@@ -176,11 +176,12 @@ class DocumentAnswerer:
     def _quote(self, quote: str, words: list[str], most: int) -> list[str]:
         """At most `most` sentences of a passage that follow one another, beginning with one the question is about."""
         sentences = [sentence for line in quote.split("\n") for sentence in split_sentences(line)]
-        if len(sentences) <= most:
-            return sentences
-        stems = [word.strip('"').lower()[:5] for word in words]
-        hits = [sum(stem in sentence.lower() for stem in stems) for sentence in sentences]
-        best = max(range(len(sentences)), key=lambda at: sum(hits[at : at + most]) + hits[at])
+        # The beginning of a word stands for its other forms here; FTS5 does not tell where in a passage it found them.
+        beginnings = "|".join(re.escape(word.strip('"')[:5]) for word in words)
+        hits = [len(re.findall(rf"\b(?:{beginnings})", sentence, re.IGNORECASE)) for sentence in sentences]
+        begin = next((at for at, hit in enumerate(hits) if hit), 0)
+        starts = range(begin, max(begin, len(sentences) - most) + 1)
+        best = max(starts, key=lambda at: sum(hits[at : at + most]) + hits[at])
         return sentences[best : best + most]
 
 
