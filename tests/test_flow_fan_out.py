@@ -322,3 +322,22 @@ async def test_partition_reads_ahead_for_a_reader_that_waits_and_not_for_one_tha
         assert len(source.given) <= n + 1 + 32
     await asyncio.gather(true.aclose(), false.aclose())
     assert source.closed
+
+
+def test_a_source_that_exits_is_no_clean_end_for_any_branch() -> None:
+    ends: list[Any] = []
+
+    async def reader(branch: Any) -> None:
+        try:
+            await flow.drain(branch)
+            ends.append("clean")
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    async def main() -> None:
+        await asyncio.gather(*(reader(branch) for branch in flow.split(Source([1], SystemExit()))))
+
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+    assert "clean" not in ends

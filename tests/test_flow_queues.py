@@ -95,3 +95,17 @@ async def test_a_full_queue_holds_the_writer_back() -> None:
     assert len(source.given) == 3  # two in the queue, one in hand
     assert await flow.drain(flow.dequeue(queue)) == 100
     await writing
+
+
+@pytest.mark.parametrize("error", [None, LookupError()])
+async def test_a_writer_cancelled_when_only_the_end_is_left_to_put_does_not_leave_its_reader_waiting(
+    error: Any,
+) -> None:
+    queue: asyncio.Queue[Any] = asyncio.Queue(1)
+    writing = asyncio.create_task(flow.enqueue(Source([1], error), queue))
+    await turns()
+    writing.cancel()
+    await asyncio.wait([writing])
+    assert writing.cancelled()
+    [told] = await read(flow.dequeue(queue))
+    assert isinstance(told, LookupError if error else EOFError)

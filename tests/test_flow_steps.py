@@ -248,3 +248,9 @@ def test_rechunk_changes_sizes_and_nothing_else(
 async def test_rechunk_gives_a_whole_piece_without_waiting_for_more() -> None:
     async with aclosing(flow.rechunk(Source([b"abcde"], then_silent=True), 2, 2)) as stream:
         assert [await anext(stream), await anext(stream)] == [b"ab", b"cd"]
+
+
+async def test_an_unbounded_buffer_over_a_source_that_never_waits_lets_the_loop_go_round() -> None:
+    async with aclosing(flow.buffer(Source(iter(int, 1)), None)) as stream:
+        await anext(stream)
+        await turns()

@@ -153,6 +153,9 @@ class Pump(Generic[T]):
             if self.abandoned:
                 raise  # in the closing of the source: told to whoever closed it
             error = failed
+        except BaseException as stopped:  # SystemExit and its like: never a clean end for the readers
+            error = stopped
+            raise
         finally:
             for outlet in self.outlets:
                 if outlet.open:
@@ -183,6 +186,8 @@ class Pump(Generic[T]):
                         return
                     if budget == 0:
                         await self._park()
+                    else:
+                        await asyncio.sleep(0)  # a source that never waits must not keep the loop to itself
         finally:
             await aclose(iterator)
 
@@ -216,10 +221,10 @@ class Pump(Generic[T]):
         else:  # an outlet may be empty because nothing is for it: what counts is whether its reader waits
             want = self.ahead if any(outlet.waiter is not None for outlet in self.outlets) else 0
         if self.when_full != "wait":
-            return max(0, want)
+            return max(0, min(want, MAXSIZE))
         room = self.maxsize - max(held)
         self.blocked = room <= 0
-        return max(0, min(room, want))
+        return max(0, min(room, want, MAXSIZE))
 
     async def _park(self) -> None:
         self.parked = asyncio.get_running_loop().create_future()

@@ -48,20 +48,26 @@ async def enqueue(source: AsyncIterable[Any], queue: asyncio.Queue[Any], *, end:
     `dequeue` raises `EOFError`.
     """
     iterator = aiter(source)
+    mark, failure = end, None
     try:
         try:
-            async for item in iterator:
-                await queue.put(item)
-        finally:
-            await aclose(iterator)
-    except Exception as error:
-        await queue.put(_End(error) if end is _END else end)
-        raise
+            try:
+                async for item in iterator:
+                    await queue.put(item)
+            finally:
+                await aclose(iterator)
+        except Exception as error:  # noqa: BLE001  raised below, when the reader has been told
+            failure = error
+            if end is _END:
+                mark = _End(error)
+        await queue.put(mark)
     except asyncio.CancelledError:
-        mark = _End(EOFError("the writer of the queue was cancelled before its end")) if end is _END else end
+        if mark is _END:
+            mark = _End(EOFError("the writer of the queue was cancelled before its end"))
         _put_in_any_case(queue, mark)
         raise
-    await queue.put(end)
+    if failure is not None:
+        raise failure
 
 
 def _put_in_any_case(queue: asyncio.Queue[Any], mark: object) -> None:
