@@ -209,6 +209,32 @@ async def test_a_branch_never_read_holds_no_more_than_its_bound() -> None:
     assert await reading == 100_000
 
 
+def test_a_branch_that_holds_up_the_others_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        a, b = flow.split(flow.from_iterable(range(100)), maxsize=3)
+        reading = asyncio.create_task(flow.drain(a))
+        for waited, logged in ((9, 0), (2, 1), (3600, 1)):
+            await asyncio.sleep(waited)
+            assert len(caplog.records) == logged
+        assert "read the branches at the same time" in caplog.text
+        await b.aclose()
+        assert await reading == 100
+
+    run(main)
+
+
+def test_a_slow_branch_that_is_read_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        a, b = flow.split(flow.from_iterable(range(100)), maxsize=3)
+        reading = asyncio.create_task(flow.drain(a))
+        async for _ in b:
+            await asyncio.sleep(9)
+        assert await reading == 100
+        assert caplog.records == []
+
+    run(main)
+
+
 async def test_any_branch_may_be_the_only_one_that_is_read() -> None:
     first, second = flow.split(flow.from_iterable(range(10)))
     assert await flow.collect(second) == list(range(10))

@@ -41,10 +41,11 @@ def split(
     source is raised in every branch, after the items before it. A branch that is closed, or dropped, frees the others
     of it; the last one closes the source.
 
-    `maxsize` is the number of items a branch may lag behind the fastest, `None` for no bound: needed to read one branch
-    to its end before the next. `when_full` says what becomes of an item for a branch that lags that far: `"wait"`: the
-    fast ones wait for it; `"drop_oldest"`: it loses its oldest item (`maxsize=1`: it always sees the latest);
-    `"fail"`: it gets what it has, then `BufferError`, and the others go on.
+    `maxsize` is the number of items a branch may lag behind the fastest, `None` for no bound: needed to read one
+    branch to its end before the next. `when_full` says what becomes of an item for a branch that lags that far:
+    `"wait"`: the fast ones wait for it, and a warning is logged if it is not read for 10 s; `"drop_oldest"`: it loses
+    its oldest item (`maxsize=1`: it always sees the latest); `"fail"`: it gets what it has, then `BufferError`, and
+    the others go on.
 
     At most `min(32, maxsize)` items are read ahead of the fastest branch. Raises `ValueError` if n < 1 or maxsize < 1.
     """

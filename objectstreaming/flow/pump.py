@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from types import TracebackType
@@ -40,6 +41,11 @@ AHEAD: Final = 32
 """Items a split or partition reads ahead of its fastest reader, so that a switch of tasks is paid once for many."""
 MAXSIZE: Final = 1024
 """Items a branch may lag behind before its `when_full` speaks, unless told otherwise."""
+
+PATIENCE: Final = 10.0
+"""Seconds a full branch may hold up the others before a warning is logged."""
+
+logger = logging.getLogger("objectstreaming.flow")
 
 _UNBOUNDED: Final = 1 << 62
 
@@ -102,6 +108,7 @@ class Pump(Generic[T]):
         self.loop: asyncio.AbstractEventLoop | None = None
         self.parked: asyncio.Future[None] | None = None
         self.blocked = False  # parked for want of room, not of demand
+        self.warned = False
 
     def start(self) -> None:
         """Begin to read, if this has not begun: the first pull of a branch does it."""
@@ -227,8 +234,26 @@ class Pump(Generic[T]):
         return max(0, min(room, want, MAXSIZE))
 
     async def _park(self) -> None:
-        self.parked = asyncio.get_running_loop().create_future()
-        await self.parked
+        loop = asyncio.get_running_loop()
+        parked = self.parked = loop.create_future()
+        if not self.blocked or len(self.outlets) == 1 or self.warned:
+            await parked
+            return
+        alarm = loop.call_later(PATIENCE, self._warn)
+        try:
+            await parked
+        finally:
+            alarm.cancel()
+
+    def _warn(self) -> None:
+        # To wait is right, and to wait for a reader that never comes looks just the same: say so, once.
+        self.warned = True
+        logger.warning(
+            "a branch is %d items behind and was not read for %.0f s, and the others wait for it: read the branches"
+            " at the same time, close this one, or choose another maxsize or when_full",
+            self.maxsize,
+            PATIENCE,
+        )
 
 
 class Branch(AsyncIterator[T]):
