@@ -42,6 +42,7 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(built: Path) -
         for source in (ROOT / package).rglob("*.py"):
             assert str(source.relative_to(ROOT)) in names
         assert f"{package}/py.typed" in names
+    assert "objectstreaming/server/page.html" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "spec/", "clients/"))]
 

@@ -137,7 +137,7 @@ async def _run(command: tuple[str, ...], text: bytes, timeout: float) -> bytes: 
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await asyncio.shield(process.wait())
-    if process.returncode:
+    if process.returncode or (complaint.result() and not output.result()):  # espeak-ng may fail with status 0
         reason = complaint.result().decode(errors="replace").strip()[:200]
         raise SynthesisError(f"{command[0]} failed with status {process.returncode}: {reason}")
     return output.result()
