@@ -6,10 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
-SOURCES := objectstreaming object_streaming wav_streaming tests spec examples
+SOURCES := objectstreaming object_streaming wav_streaming tests spec examples benchmarks setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python conformance format clean
+.PHONY: help demo test lint types python native clients conformance format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -18,24 +18,26 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is wanted, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(BIN)/python pyproject.toml
+BUILT_FROM := pyproject.toml setup.py objectstreaming/_native.c clients/c/objectstreaming.h
+
+$(VENV)/.demo: $(BIN)/python $(BUILT_FROM)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
+$(VENV)/.dev: $(BIN)/python $(BUILT_FROM)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
-	@command -v espeak-ng >/dev/null || command -v flite >/dev/null || tests/programs espeak-ng
+	@command -v espeak-ng >/dev/null || command -v flite >/dev/null || tests/programs espeak-ng flite
 	$(BIN)/objectstreaming demo
 
-test: programs lint types python conformance
+test: programs lint types python native clients conformance
 	@echo "make test: all gates passed"
 
 .PHONY: programs
 programs:
-	tests/programs espeak-ng flite chromium
+	tests/programs espeak-ng flite chromium clang
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -44,10 +46,18 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# The whole suite on the pure codec, with branch coverage of the codec's rooms, doctests and README included.
+# The whole suite, doctests and README included, on the pure codec, with branch coverage of the codec's rooms.
 python: $(VENV)/.dev
-	$(BIN)/python -m pytest --cov --cov-report= --durations=10
+	OBJECTSTREAMING_PURE=1 $(BIN)/python -m pytest --cov --cov-report= --durations=10
 	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
+
+# And on the native one.
+native: $(VENV)/.dev
+	$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
+	$(BIN)/python -m pytest --durations=10
+
+clients:
+	clients/each build test
 
 conformance: $(VENV)/.dev
 	$(BIN)/objectstreaming conformance --all
