@@ -30,7 +30,7 @@ class _End:
 _END: Final = _End()
 
 
-async def enqueue(source: AsyncIterable[Any], queue: asyncio.Queue[Any], *, end: object = _END) -> None:
+async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: object = _END) -> None:
     """Put every item into the queue, then the end. A full queue is waited for.
 
     >>> import asyncio
@@ -48,7 +48,9 @@ async def enqueue(source: AsyncIterable[Any], queue: asyncio.Queue[Any], *, end:
     `dequeue` raises `EOFError`.
     """
     iterator = aiter(source)
-    mark, failure = end, None
+    marked: asyncio.Queue[Any] = queue  # which the end and errors go through as well
+    mark: object = end
+    failure: Exception | None = None
     try:
         try:
             try:
@@ -60,11 +62,11 @@ async def enqueue(source: AsyncIterable[Any], queue: asyncio.Queue[Any], *, end:
             failure = error
             if end is _END:
                 mark = _End(error)
-        await queue.put(mark)
+        await marked.put(mark)
     except asyncio.CancelledError:
         if mark is _END:
             mark = _End(EOFError("the writer of the queue was cancelled before its end"))
-        _put_in_any_case(queue, mark)
+        _put_in_any_case(marked, mark)
         raise
     if failure is not None:
         raise failure
@@ -82,7 +84,7 @@ def _put_in_any_case(queue: asyncio.Queue[Any], mark: object) -> None:
         queue.put_nowait(mark)
 
 
-async def dequeue(queue: asyncio.Queue[Any], *, end: object = _END) -> AsyncGenerator[Any, None]:
+async def dequeue(queue: asyncio.Queue[T], *, end: object = _END) -> AsyncGenerator[T, None]:
     """The items of a queue up to its end, by default the one `enqueue` puts; `task_done()` is called for each.
 
     >>> import asyncio
@@ -102,7 +104,7 @@ async def dequeue(queue: asyncio.Queue[Any], *, end: object = _END) -> AsyncGene
         queue.task_done()
         if item is end:
             return
-        if type(item) is _End:
+        if isinstance(item, _End):
             if item.error is not None:
                 raise item.error
             return
