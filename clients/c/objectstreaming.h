@@ -3,8 +3,8 @@
  *     0            4             8              8+H                 T
  *     | T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
  *
- * One header, nothing to link. Nothing is allocated unless you give an allocator; of the C library only memcpy, memcmp
- * and memset are used, which a freestanding compiler needs anyway. Four floors, each usable without those above it:
+ * One header, nothing to link. Nothing is allocated unless you give an allocator; of the C library only memcpy, memcmp,
+ * memset and strlen are used. There are four floors, each usable without those above it:
  *
  *     the checks      objs_get_word, objs_check_total, objs_check_header     what a length word may be (SPEC 2.2)
  *     objs_decoder    chunks in, events out: whole frames where they lie in a chunk, pieces where they straddle; holds
@@ -889,6 +889,57 @@ OBJS_API uint64_t objs_json_thousandths(objs_text value) {
 }
 
 /* --------------------------------------------------------------------------------------------- streams, version 1 */
+
+#define OBJS_PING "{\"$stream\":{\"type\":\"ping\"}}" /* the header of a ping */
+
+/* Whether a header may be sent in a data frame: one JSON object, without the member $stream. */
+OBJS_API int objs_data_header_valid(const uint8_t *data, size_t size) {
+    objs_text header;
+    if (!objs_header_valid(data, size)) {
+        return 0;
+    }
+    header.at = data;
+    header.end = data + size;
+    return objs_json_member(header, "$stream").at == NULL;
+}
+
+OBJS_API int objs_write_(char *out, size_t capacity, size_t *size, const char *text) {
+    size_t length = strlen(text);
+    if (length > capacity - *size) {
+        return 0;
+    }
+    memcpy(out + *size, text, length);
+    *size += length;
+    return 1;
+}
+
+/* Writes the header of an open frame to `out` and returns its size; 0 if it is longer than `capacity`. `coder`: its name,
+ * or NULL. `members`: more members as JSON text that begins with a comma, `,"heartbeat":15`, or NULL. */
+OBJS_API size_t objs_open_header(char *out, size_t capacity, const char *coder, const char *members) {
+    size_t size = 0;
+    int fits = objs_write_(out, capacity, &size, "{\"$stream\":{\"type\":\"open\",\"v\":1");
+    if (coder != NULL) {
+        fits = fits && objs_write_(out, capacity, &size, ",\"coder\":\"") && objs_write_(out, capacity, &size, coder) &&
+               objs_write_(out, capacity, &size, "\"");
+    }
+    fits = fits && objs_write_(out, capacity, &size, members != NULL ? members : "");
+    return fits && objs_write_(out, capacity, &size, "}}") ? size : 0;
+}
+
+/* The same for an end frame. `frames`: how many data frames were sent. `members`: `,"trailers":{...}`, `,"error":{...}`. */
+OBJS_API size_t objs_end_header(char *out, size_t capacity, uint64_t frames, const char *members) {
+    char digits[21];
+    size_t size = 0, first = sizeof digits - 1;
+    int fits = objs_write_(out, capacity, &size, "{\"$stream\":{\"type\":\"end\",\"frames\":");
+    digits[first] = '\0';
+    do {
+        digits[--first] = (char)('0' + frames % 10);
+        frames /= 10;
+    } while (frames);
+    fits = fits && objs_write_(out, capacity, &size, digits + first) &&
+           objs_write_(out, capacity, &size, members != NULL ? members : "");
+    return fits && objs_write_(out, capacity, &size, "}}") ? size : 0;
+}
 
 typedef enum objs_message {
     OBJS_MESSAGE_ERROR = 0, /* dead: see stream.error */

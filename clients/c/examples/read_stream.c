@@ -1,0 +1,203 @@
+/* Reads a stream of frames from an HTTP server and prints it: a sample for POSIX, one file, no TLS.
+ *
+ *     make build/read_stream
+ *     build/read_stream 127.0.0.1 8000 /objects '{"question":"hello"}'
+ *
+ * POST with the body, `Transfer-Encoding: chunked` and `Content-Length` are read; a status that is not 2xx and a content
+ * type that is no stream's are refused before a byte is decoded (SPEC 6.2). The exit status is 0 only if the stream was
+ * whole: a cut is never a short success.
+ */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "../objectstreaming.h"
+
+#define VENDOR_TYPE "application/vnd.objectstreaming"
+#define PLAIN_TYPE "application/octet-stream"
+
+static void die(const char *what, const char *more) {
+    fprintf(stderr, "%s%s%s\n", what, *more ? ": " : "", more);
+    exit(1);
+}
+
+static int connect_to(const char *host, const char *port) {
+    struct addrinfo hints, *found, *at;
+    int fd = -1;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(host, port, &hints, &found) != 0) {
+        die("no such host", host);
+    }
+    for (at = found; at != NULL && fd < 0; at = at->ai_next) {
+        fd = socket(at->ai_family, at->ai_socktype, at->ai_protocol);
+        if (fd >= 0 && connect(fd, at->ai_addr, at->ai_addrlen) != 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    freeaddrinfo(found);
+    if (fd < 0) {
+        die("cannot connect", host);
+    }
+    return fd;
+}
+
+static void send_all(int fd, const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t sent = send(fd, data, size, 0);
+        if (sent <= 0) {
+            die("cannot send", "");
+        }
+        data += sent;
+        size -= (size_t)sent;
+    }
+}
+
+/* The reader of the connection: a buffer of what has been received and not yet used. */
+static uint8_t buffer[65536];
+static size_t from, until;
+static int connection;
+
+static int receive(void) {
+    ssize_t got = recv(connection, buffer, sizeof buffer, 0);
+    if (got < 0) {
+        die("silence, or a broken connection", "");
+    }
+    from = 0;
+    until = (size_t)got;
+    return got > 0;
+}
+
+/* A line without its end, cut at `room`; 0 at the end of the connection. */
+static int read_line(char *line, size_t room) {
+    size_t size = 0;
+    for (;;) {
+        if (from == until && !receive()) {
+            return 0;
+        }
+        if (buffer[from] == '\n') {
+            from++;
+            line[size && line[size - 1] == '\r' ? size - 1 : size] = '\0';
+            return 1;
+        }
+        if (size + 1 < room) {
+            line[size++] = (char)buffer[from];
+        }
+        from++;
+    }
+}
+
+static void *grow(void *context, void *old, size_t size) {
+    (void)context;
+    return realloc(old, size);
+}
+
+static objs_reader reader;
+static objs_stream stream;
+
+static void take(const uint8_t *data, size_t size) {
+    objs_frame frame;
+    while (objs_reader_next(&reader, &data, &size, &frame)) {
+        switch (objs_stream_take(&stream, &frame)) {
+        case OBJS_MESSAGE_DATA:
+            printf("%.*s + %lu bytes\n", (int)frame.header_size, (const char *)frame.header,
+                   (unsigned long)frame.payload_size);
+            break;
+        case OBJS_MESSAGE_ERROR: {
+            char message[200];
+            objs_json_copy_string(stream.peer_message, message, sizeof message);
+            die(stream.peer_code != NULL ? stream.peer_code : objs_code_name(stream.error.code), message);
+            break;
+        }
+        default: break;
+        }
+    }
+    if (reader.decoder.error.code != OBJS_OK) {
+        fprintf(stderr, "frame %lu, byte %lu: ", (unsigned long)reader.decoder.error.index,
+                (unsigned long)reader.decoder.error.offset);
+        die(objs_code_name(reader.decoder.error.code), "");
+    }
+}
+
+/* Takes up to `size` bytes of the body; 0 if the connection ended before. */
+static int take_body(uint64_t size) {
+    while (size > 0) {
+        size_t part;
+        if (from == until && !receive()) {
+            return 0;
+        }
+        part = until - from < size ? until - from : (size_t)size;
+        take(buffer + from, part);
+        from += part;
+        size -= part;
+    }
+    return 1;
+}
+
+int main(int count, char **arguments) {
+    static char line[4096], head[4096];
+    struct timeval idle = {45, 0}; /* three heartbeats of 15 s */
+    uint64_t length = UINT64_MAX, part;
+    int chunked = 0, whole = 1, status = 0, streams = 0;
+    if (count != 5) {
+        die("usage", "read_stream HOST PORT PATH BODY");
+    }
+    connection = connect_to(arguments[1], arguments[2]);
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
+    snprintf(head, sizeof head,
+             "POST %s HTTP/1.1\r\nHost: %s:%s\r\nAccept: " VENDOR_TYPE ";v=1, " PLAIN_TYPE ";q=0.5\r\n"
+             "Content-Type: application/json\r\nContent-Length: %lu\r\nConnection: close\r\n\r\n",
+             arguments[3], arguments[1], arguments[2], (unsigned long)strlen(arguments[4]));
+    send_all(connection, head, strlen(head));
+    send_all(connection, arguments[4], strlen(arguments[4]));
+
+    objs_reader_init_growing(&reader, NULL, grow, NULL);
+    objs_stream_init(&stream, NULL);
+    if (!read_line(line, sizeof line) || sscanf(line, "HTTP/1.%*d %d", &status) != 1) {
+        die("no HTTP response", line);
+    }
+    snprintf(head, sizeof head, "%s", line);
+    while (read_line(line, sizeof line) && *line) {
+        if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
+            chunked = strstr(line, "chunked") != NULL;
+        } else if (strncasecmp(line, "content-length:", 15) == 0) {
+            length = strtoull(line + 15, NULL, 10);
+        } else if (strncasecmp(line, "content-type:", 13) == 0) {
+            streams = strstr(line, VENDOR_TYPE) != NULL || strstr(line, PLAIN_TYPE) != NULL;
+            stream.end_rule = strstr(line, VENDOR_TYPE) != NULL ? OBJS_END_REQUIRED : OBJS_END_IF_CONTROLLED;
+        }
+    }
+    if (status < 200 || status > 299) {
+        die("refused", head);
+    }
+    if (!streams) {
+        die("unexpected_content_type", "");
+    }
+    if (chunked) {
+        do {
+            whole = read_line(line, sizeof line);
+            part = whole ? strtoull(line, NULL, 16) : 0;
+            whole = whole && take_body(part) && (part == 0 || read_line(line, sizeof line));
+        } while (whole && part > 0);
+    } else {
+        whole = take_body(length) || length == UINT64_MAX;
+    }
+    if (objs_reader_finish(&reader) != OBJS_OK) {
+        die(objs_code_name(reader.decoder.error.code), "");
+    }
+    if (objs_stream_finish(&stream) != OBJS_OK) {
+        die(objs_code_name(stream.error.code), "");
+    }
+    if (!whole && !stream.ended) {
+        die("the response was cut", "");
+    }
+    printf("%lu messages\n", (unsigned long)stream.position);
+    free(reader.buffer);
+    close(connection);
+    return 0;
+}

@@ -1,0 +1,395 @@
+/* Unit tests of objectstreaming.h; the vectors of spec/conformance are tried by testee.c. Compiles as C99 and as C++17.
+ *
+ * What the vectors cannot show is here: the events, what is allocated, buffers that are too small, the JSON scanner.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../objectstreaming.h"
+
+static int failures;
+
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                     \
+            failures++;                                                                                                \
+        }                                                                                                              \
+    } while (0)
+
+static const uint8_t GOLDEN[24] = {0x18, 0, 0, 0, 8, 0, 0, 0, '{', '"', 'a', '"', ':', ' ', '1', '}',
+                                   '{',  '"', 'b', '"', ':', ' ', '2', '}'};
+
+/* An allocator that counts, and fails after `allowed` calls. */
+typedef struct counter {
+    size_t size, calls, allowed;
+} counter;
+
+static void *counting(void *context, void *old, size_t size) {
+    counter *count = (counter *)context;
+    if (count->calls++ >= count->allowed) {
+        return NULL;
+    }
+    count->size = size;
+    return realloc(old, size);
+}
+
+/* What an input gives, as a line of text: frames, then the error. Chunks are copied to blocks of exactly their size. */
+static void verdict(char *out, size_t room, const objs_config *config, const uint8_t *wire, size_t size, size_t step) {
+    counter count = {0, 0, SIZE_MAX};
+    objs_reader reader;
+    objs_frame frame;
+    size_t at, used = 0;
+    objs_reader_init_growing(&reader, config, counting, &count);
+    out[0] = '\0';
+    for (at = 0; at < size && reader.decoder.error.code == OBJS_OK; at += step) {
+        size_t part = size - at < step ? size - at : step;
+        uint8_t *chunk = (uint8_t *)malloc(part);
+        const uint8_t *data = chunk;
+        memcpy(chunk, wire + at, part);
+        while (objs_reader_next(&reader, &data, &part, &frame)) {
+            used += (size_t)snprintf(out + used, room - used, "%llu@%llu:%.*s+%.*s ", (unsigned long long)frame.index,
+                                     (unsigned long long)frame.offset, (int)frame.header_size,
+                                     (const char *)frame.header, (int)frame.payload_size, (const char *)frame.payload);
+        }
+        free(chunk);
+    }
+    objs_reader_finish(&reader);
+    snprintf(out + used, room - used, "%s %llu %llu", objs_code_name(reader.decoder.error.code),
+             (unsigned long long)reader.decoder.error.index, (unsigned long long)reader.decoder.error.offset);
+    free(reader.buffer);
+}
+
+static void expect(const objs_config *config, const uint8_t *wire, size_t size, const char *expected) {
+    char seen[512];
+    size_t step;
+    for (step = 1; step <= size + 1; step++) {
+        verdict(seen, sizeof seen, config, wire, size, step);
+        if (strcmp(seen, expected) != 0) {
+            printf("in chunks of %lu: %s, expected %s\n", (unsigned long)step, seen, expected);
+            failures++;
+            return;
+        }
+    }
+}
+
+static void test_frames_come_out_whatever_the_cuts(void) {
+    uint8_t wire[2 * sizeof GOLDEN + 8];
+    memcpy(wire, GOLDEN, sizeof GOLDEN);
+    memcpy(wire + sizeof GOLDEN, GOLDEN, sizeof GOLDEN);
+    memset(wire + 2 * sizeof GOLDEN, 0, 8);
+    expect(NULL, wire, 0, "ok 0 0");
+    expect(NULL, wire, 48, "0@0:{\"a\": 1}+{\"b\": 2} 1@24:{\"a\": 1}+{\"b\": 2} ok 0 0");
+    expect(NULL, wire, 47, "0@0:{\"a\": 1}+{\"b\": 2} truncated_frame 1 24");
+    expect(NULL, wire, 56, "0@0:{\"a\": 1}+{\"b\": 2} 1@24:{\"a\": 1}+{\"b\": 2} invalid_length 2 48");
+}
+
+static void test_lengths_are_judged_in_field_order(void) {
+    static const struct {
+        uint8_t wire[8];
+        uint64_t max_frame, max_header;
+        const char *expected;
+    } wrong[] = {
+        {{0, 0, 0, 0, 0, 0, 0, 0}, 100, 100, "invalid_length 0 0"},
+        {{7, 0, 0, 0, 0, 0, 0, 0}, 100, 100, "invalid_length 0 0"},
+        {{101, 0, 0, 0, 200, 0, 0, 0}, 100, 10, "frame_too_large 0 0"},
+        {{20, 0, 0, 0, 13, 0, 0, 0}, 100, 10, "invalid_length 0 4"},
+        {{20, 0, 0, 0, 11, 0, 0, 0}, 100, 10, "header_too_large 0 4"},
+        {{20, 0, 0, 0, 255, 255, 255, 255}, 100, 10, "invalid_length 0 4"},
+        {{20, 0, 0, 0, 10, 0, 0, 0}, 100, 10, "truncated_frame 0 0"},
+    };
+    size_t n;
+    for (n = 0; n < sizeof wrong / sizeof *wrong; n++) {
+        objs_config config = objs_default_config();
+        config.max_frame = wrong[n].max_frame;
+        config.max_header = wrong[n].max_header;
+        expect(&config, wrong[n].wire, 8, wrong[n].expected);
+    }
+}
+
+static void test_every_layout_goes_both_ways(void) {
+    objs_config config = objs_default_config();
+    for (config.byte_length = 1; config.byte_length <= 8; config.byte_length++) {
+        for (config.big_endian = 0; config.big_endian < 2; config.big_endian++) {
+            uint8_t wire[64];
+            size_t size = 0;
+            CHECK(objs_put_frame(&config, wire, sizeof wire, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_OK);
+            CHECK(size == 16 + 2 * config.byte_length);
+            expect(&config, wire, size, "0@0:{\"a\": 1}+{\"b\": 2} ok 0 0");
+        }
+    }
+}
+
+static void test_what_does_not_fit_is_not_written(void) {
+    objs_config config = objs_default_config();
+    uint8_t wire[300];
+    size_t size = 0;
+    CHECK(objs_put_frame(NULL, wire, sizeof GOLDEN, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_OK && size == 24);
+    CHECK(memcmp(wire, GOLDEN, 24) == 0);
+    CHECK(objs_put_frame(NULL, wire, 23, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_NO_MEMORY);
+    CHECK(objs_put_frame(NULL, wire, 7, NULL, 0, NULL, 0, &size) == OBJS_NO_MEMORY);
+    CHECK(objs_put_lengths(NULL, wire, 8, UINT32_MAX) == OBJS_ENCODE_ERROR);
+    CHECK(objs_put_lengths(NULL, wire, UINT64_MAX, UINT64_MAX) == OBJS_ENCODE_ERROR);
+    config.byte_length = 1;
+    CHECK(objs_put_lengths(&config, wire, 2, 251) == OBJS_OK && wire[0] == 255 && wire[1] == 2);
+    CHECK(objs_put_lengths(&config, wire, 2, 252) == OBJS_ENCODE_ERROR);
+    config.byte_length = 8;
+    CHECK(objs_put_lengths(&config, wire, UINT64_MAX - 16, 0) == OBJS_OK);
+    CHECK(objs_put_lengths(&config, wire, UINT64_MAX - 16, 1) == OBJS_ENCODE_ERROR);
+}
+
+static void test_events_of_a_frame_that_straddles(void) {
+    static const objs_event_type expected[] = {OBJS_EVENT_MORE,  OBJS_EVENT_BEGIN,   OBJS_EVENT_HEADER, OBJS_EVENT_MORE,
+                                               OBJS_EVENT_HEADER, OBJS_EVENT_PAYLOAD, OBJS_EVENT_MORE,   OBJS_EVENT_PAYLOAD,
+                                               OBJS_EVENT_END,   OBJS_EVENT_FRAME,   OBJS_EVENT_MORE};
+    static const size_t cuts[] = {0, 5, 12, 20, 48};
+    uint8_t wire[48];
+    objs_decoder decoder;
+    objs_event event;
+    size_t chunk, n = 0, header = 0, payload = 0;
+    memcpy(wire, GOLDEN, 24);
+    memcpy(wire + 24, GOLDEN, 24);
+    objs_decoder_init(&decoder, NULL);
+    for (chunk = 0; chunk + 1 < sizeof cuts / sizeof *cuts; chunk++) {
+        const uint8_t *data = wire + cuts[chunk];
+        size_t size = cuts[chunk + 1] - cuts[chunk];
+        do {
+            objs_decoder_next(&decoder, &data, &size, &event);
+            CHECK(n < sizeof expected / sizeof *expected && event.type == expected[n]);
+            n++;
+            header += event.type == OBJS_EVENT_HEADER ? event.size : 0;
+            payload += event.type == OBJS_EVENT_PAYLOAD ? event.size : 0;
+            if (event.type == OBJS_EVENT_BEGIN) {
+                CHECK(event.header_size == 8 && event.payload_size == 8);
+            }
+        } while (event.type != OBJS_EVENT_MORE);
+        CHECK(size == 0 && data == wire + cuts[chunk + 1]);
+    }
+    CHECK(n == sizeof expected / sizeof *expected && header == 8 && payload == 8);
+    CHECK(event.index == 2 && event.offset == 48 && objs_decoder_finish(&decoder) == OBJS_OK);
+}
+
+static void test_a_dead_decoder_stays_dead(void) {
+    static const uint8_t zeros[8] = {0};
+    objs_decoder decoder;
+    objs_event event;
+    const uint8_t *data = zeros;
+    size_t size = 8;
+    objs_decoder_init(&decoder, NULL);
+    CHECK(objs_decoder_next(&decoder, &data, &size, &event) == OBJS_EVENT_ERROR && size == 4);
+    data = GOLDEN;
+    size = 24;
+    CHECK(objs_decoder_next(&decoder, &data, &size, &event) == OBJS_EVENT_ERROR && size == 24);
+    CHECK(objs_decoder_finish(&decoder) == OBJS_INVALID_LENGTH);
+}
+
+static void test_a_buffer_of_the_callers_is_the_frame_limit(void) {
+    uint8_t buffer[16];
+    objs_reader reader;
+    objs_frame frame;
+    const uint8_t *data;
+    size_t n, size, seen = 0;
+    objs_reader_init(&reader, NULL, buffer, sizeof buffer); /* T of GOLDEN is 24: 8 and 16 */
+    for (n = 0; n < 24; n++) {
+        data = GOLDEN + n;
+        size = 1;
+        seen += (size_t)objs_reader_next(&reader, &data, &size, &frame);
+    }
+    CHECK(seen == 1 && frame.header == buffer && memcmp(frame.payload, GOLDEN + 16, 8) == 0);
+    objs_reader_init(&reader, NULL, buffer, sizeof buffer - 1);
+    data = GOLDEN;
+    size = 24;
+    CHECK(!objs_reader_next(&reader, &data, &size, &frame));
+    CHECK(reader.decoder.error.code == OBJS_FRAME_TOO_LARGE);
+}
+
+static void test_memory_grows_with_what_has_come_and_not_with_a_claim(void) {
+    static const uint8_t claim[] = {0, 0, 0, 1, 2, 0, 0, 0, '{', '}'}; /* 16 MiB */
+    counter count = {0, 0, SIZE_MAX};
+    objs_reader reader;
+    objs_frame frame;
+    const uint8_t *data = claim;
+    size_t size = sizeof claim, n;
+    uint8_t chunk[1000] = {0};
+    objs_reader_init_growing(&reader, NULL, counting, &count);
+    CHECK(!objs_reader_next(&reader, &data, &size, &frame) && count.size <= 256);
+    for (n = 1; n <= 100; n++) {
+        data = chunk;
+        size = sizeof chunk;
+        CHECK(!objs_reader_next(&reader, &data, &size, &frame));
+        CHECK(count.size <= 2 * (sizeof chunk * n + 2));
+    }
+    CHECK(count.calls < 20);
+    CHECK(objs_reader_finish(&reader) == OBJS_TRUNCATED_FRAME);
+    free(reader.buffer);
+}
+
+static void test_no_memory_is_an_error_and_no_short_success(void) {
+    counter count = {0, 0, 1};
+    objs_reader reader;
+    objs_frame frame;
+    uint8_t head[] = {0, 16, 0, 0, 2, 0, 0, 0, '{', '}'};
+    uint8_t rest[4096] = {0};
+    const uint8_t *data = head;
+    size_t size = sizeof head;
+    objs_reader_init_growing(&reader, NULL, counting, &count);
+    CHECK(!objs_reader_next(&reader, &data, &size, &frame) && reader.decoder.error.code == OBJS_OK);
+    data = rest;
+    size = 1000;
+    CHECK(!objs_reader_next(&reader, &data, &size, &frame) && reader.decoder.error.code == OBJS_NO_MEMORY);
+    CHECK(objs_reader_finish(&reader) == OBJS_NO_MEMORY);
+    free(reader.buffer);
+}
+
+static int valid(const char *text) { return objs_json_valid((const uint8_t *)text, strlen(text)); }
+
+static void test_json_is_strict(void) {
+    static const char *const right[] = {"{}", " [ 1 , 2 ] \n", "\"\"", "-0", "0.5e-7", "1E+9", "true", "null",
+                                        "{\"a\":{\"b\":[{}]}}", "\"\\u00e9\\ud83d\\ude00\\\\\\/\"",
+                                        "\"\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbf\"", "123456789012345678901234567890"};
+    static const char *const wrong[] = {"", " ", "{", "}", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "{\"a\":}",
+                                        "01", "1.", ".5", "-", "+1", "1e", "0x1", "NaN", "Infinity", "-Infinity", "nul",
+                                        "truex", "1 2", "{}{}", "'a'", "\"", "\"\\\"", "\"\\x\"", "\"\\u12g4\"", "\"\n\"",
+                                        "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\\ud800x\"", "\"\xc3\"",
+                                        "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xff\"",
+                                        "\xef\xbb\xbf{}", "[1}", "{\"a\":1]", "\"\xe0\x80\xaf\"", "[\"a\":1]", "{1:2}"};
+    char deep[2 * 101 + 1];
+    size_t n;
+    for (n = 0; n < sizeof right / sizeof *right; n++) {
+        if (!valid(right[n])) {
+            printf("refused: %s\n", right[n]);
+            failures++;
+        }
+    }
+    for (n = 0; n < sizeof wrong / sizeof *wrong; n++) {
+        if (valid(wrong[n])) {
+            printf("accepted: %s\n", wrong[n]);
+            failures++;
+        }
+    }
+    for (n = 99; n <= 101; n++) {
+        memset(deep, '[', n);
+        memset(deep + n, ']', n);
+        CHECK(objs_json_valid((const uint8_t *)deep, 2 * n) == (n <= 100));
+    }
+    CHECK(objs_header_valid((const uint8_t *)" {}", 3) && !objs_header_valid((const uint8_t *)"[]", 2));
+    CHECK(!objs_header_valid((const uint8_t *)"", 0) && !objs_json_valid(NULL, 0));
+    CHECK(!objs_json_valid((const uint8_t *)"\"\0\"", 3));
+}
+
+static objs_text text_of(const char *text) {
+    objs_text result;
+    result.at = (const uint8_t *)text;
+    result.end = result.at + strlen(text);
+    return result;
+}
+
+static void test_members_are_found_by_name_the_last_one_counts(void) {
+    objs_text object = text_of("{ \"a\" : 1, \"b\":{\"a\":2}, \"\\u0061\":\"x\\n\\u00e9\\ud83d\\ude00\" , \"ab\":3}");
+    objs_text found = objs_json_member(object, "a");
+    char copy[16];
+    CHECK(objs_json_copy_string(found, copy, sizeof copy) == 8 && strcmp(copy, "x\n\xc3\xa9\xf0\x9f\x98\x80") == 0);
+    CHECK(objs_json_copy_string(found, copy, 8) == 4 && strcmp(copy, "x\n\xc3\xa9") == 0); /* never half a character */
+    CHECK(objs_json_copy_string(found, copy, 1) == 0 && copy[0] == '\0');
+    found = objs_json_member(objs_json_member(object, "b"), "a");
+    CHECK(found.end - found.at == 1 && *found.at == '2');
+    CHECK(objs_json_member(object, "c").at == NULL && objs_json_member(found, "a").at == NULL);
+    CHECK(objs_json_is(text_of("\"o\\u0070en\""), "open") && !objs_json_is(text_of("\"opens\""), "open"));
+}
+
+static void test_numbers_are_read_without_floating_point(void) {
+    static const struct {
+        const char *text;
+        uint64_t thousandths;
+    } numbers[] = {{"15", 15000},  {"0.5", 500},    {"1e3", 1000000}, {"25E-1", 2500}, {"0.0001", 1}, {"1e-400", 1},
+                   {"0", 0},       {"-1", 0},       {"0.0e5", 0},     {"\"1\"", 0},    {"1e99", UINT64_MAX},
+                   {"1.0015", 1002}, {"100000000000000000000000", UINT64_MAX}};
+    uint64_t count = 7;
+    size_t n;
+    for (n = 0; n < sizeof numbers / sizeof *numbers; n++) {
+        CHECK(objs_json_thousandths(text_of(numbers[n].text)) == numbers[n].thousandths);
+    }
+    CHECK(objs_json_count(text_of("-0"), &count) && count == 0);
+    CHECK(objs_json_count(text_of("18446744073709551615"), &count) && count == UINT64_MAX);
+    CHECK(objs_json_count(text_of("99999999999999999999999"), &count) && count == UINT64_MAX);
+    CHECK(!objs_json_count(text_of("-1"), &count) && !objs_json_count(text_of("1.0"), &count));
+    CHECK(!objs_json_count(text_of("1e0"), &count) && !objs_json_count(text_of("\"1\""), &count));
+}
+
+static objs_message take(objs_stream *stream, const char *header) {
+    objs_frame frame;
+    memset(&frame, 0, sizeof frame);
+    frame.header = (const uint8_t *)header;
+    frame.header_size = strlen(header);
+    return objs_stream_take(stream, &frame);
+}
+
+static void test_a_stream_that_is_whole(void) {
+    objs_stream stream;
+    char header[128];
+    size_t size;
+    objs_stream_init(&stream, "json");
+    size = objs_open_header(header, sizeof header - 1, "json", ",\"heartbeat\":0.5,\"metadata\":{\"id\":7}");
+    header[size] = '\0';
+    CHECK(take(&stream, header) == OBJS_MESSAGE_OPEN && stream.heartbeat_ms == 500 && stream.metadata.at != NULL);
+    CHECK(take(&stream, OBJS_PING) == OBJS_MESSAGE_PING);
+    CHECK(take(&stream, "{\"n\":1}") == OBJS_MESSAGE_DATA && stream.position == 1);
+    CHECK(take(&stream, "{\"$stream\":{\"type\":\"weather\"}}") == OBJS_MESSAGE_OTHER);
+    size = objs_end_header(header, sizeof header - 1, 1, ",\"trailers\":{\"tokens\":7}");
+    header[size] = '\0';
+    CHECK(take(&stream, header) == OBJS_MESSAGE_END && stream.ended);
+    CHECK(stream.trailers.end - stream.trailers.at == 12);
+    CHECK(objs_stream_finish(&stream) == OBJS_OK);
+    CHECK(take(&stream, OBJS_PING) == OBJS_MESSAGE_ERROR && stream.error.code == OBJS_FRAME_AFTER_END);
+}
+
+static void test_a_stream_that_is_cut_or_fails(void) {
+    objs_stream stream;
+    char message[8];
+    objs_stream_init(&stream, NULL);
+    CHECK(take(&stream, "{}") == OBJS_MESSAGE_DATA && objs_stream_finish(&stream) == OBJS_OK);
+    CHECK(take(&stream, OBJS_PING) == OBJS_MESSAGE_PING && objs_stream_finish(&stream) == OBJS_STREAM_INCOMPLETE);
+    objs_stream_init(&stream, NULL);
+    stream.end_rule = OBJS_END_REQUIRED;
+    CHECK(objs_stream_finish(&stream) == OBJS_STREAM_INCOMPLETE);
+    objs_stream_init(&stream, NULL);
+    CHECK(take(&stream, "{\"$stream\":{\"type\":\"end\",\"frames\":0,\"error\":"
+                        "{\"code\":\"novel\",\"message\":\"why\",\"details\":[1]}}}") == OBJS_MESSAGE_ERROR);
+    CHECK(stream.error.code == OBJS_STREAM_ERROR && strcmp(stream.peer_code, "unknown") == 0);
+    CHECK(objs_json_copy_string(stream.peer_message, message, sizeof message) == 3 && strcmp(message, "why") == 0);
+    CHECK(stream.peer_details.end - stream.peer_details.at == 3);
+}
+
+static void test_control_headers_do_not_overrun_their_buffer(void) {
+    char header[64];
+    size_t capacity, size = objs_end_header(header, sizeof header, UINT64_MAX, NULL);
+    CHECK(size == 56 && memcmp(header + size - 22, "18446744073709551615}}", 22) == 0);
+    for (capacity = 0; capacity < size; capacity++) {
+        char *exact = (char *)malloc(capacity + 1);
+        CHECK(objs_end_header(exact, capacity, UINT64_MAX, NULL) == 0);
+        CHECK(objs_open_header(exact, capacity < 33 ? capacity : 32, NULL, NULL) == 0);
+        free(exact);
+    }
+    CHECK(!objs_data_header_valid((const uint8_t *)"{\"a\":1,\"$stream\":2}", 19));
+    CHECK(objs_data_header_valid((const uint8_t *)"{\"a\":{\"$stream\":2}}", 19));
+}
+
+int main(void) {
+    test_frames_come_out_whatever_the_cuts();
+    test_lengths_are_judged_in_field_order();
+    test_every_layout_goes_both_ways();
+    test_what_does_not_fit_is_not_written();
+    test_events_of_a_frame_that_straddles();
+    test_a_dead_decoder_stays_dead();
+    test_a_buffer_of_the_callers_is_the_frame_limit();
+    test_memory_grows_with_what_has_come_and_not_with_a_claim();
+    test_no_memory_is_an_error_and_no_short_success();
+    test_json_is_strict();
+    test_members_are_found_by_name_the_last_one_counts();
+    test_numbers_are_read_without_floating_point();
+    test_a_stream_that_is_whole();
+    test_a_stream_that_is_cut_or_fails();
+    test_control_headers_do_not_overrun_their_buffer();
+    printf(failures ? "%d checks failed\n" : "all is well\n", failures);
+    return failures != 0;
+}
