@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    typecheck: { enabled: false },
-    testTimeout: 20_000,
+    globalSetup: "test/build.ts",
+    testTimeout: 30_000,
   },
 });

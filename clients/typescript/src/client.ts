@@ -25,7 +25,7 @@ import {
   StreamIncompleteError,
 } from "./errors.js";
 import { type DecodeOptions, StreamDecoder } from "./protocol.js";
-import { type Chunks, MessageStream } from "./stream.js";
+import { type Chunks, ignore, MessageStream } from "./stream.js";
 import { isObject, type JsonObject, type JsonValue, parseJson, stringifyText } from "./strict-json.js";
 
 /** The content type of a stream of version 1; it has the parameters `v` and `coder`. */
@@ -50,7 +50,7 @@ export interface FetchInit {
   method: string;
   headers: Record<string, string>;
   signal: AbortSignal;
-  // biome-ignore lint/suspicious/noExplicitAny: each fetch has its own type of bodies; ours is checked in OpenOptions
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each fetch has its own type; OpenOptions checks ours
   body?: any;
 }
 
@@ -59,22 +59,21 @@ export interface ResponseLike {
   readonly status: number;
   readonly statusText: string;
   readonly headers: { get(name: string): string | null };
-  readonly body: ReadableStream<Uint8Array> | null;
+  readonly body: ReadableStream<Uint8Array> | null | undefined;
 }
 
 /** The rest of what fetch takes (`credentials`, `mode`, `cache`, `redirect`...) goes to it untouched. */
 export interface OpenOptions<H, P>
-  extends DecodeOptions,
-    Omit<RequestInit, "method" | "headers" | "body" | "signal" | "window"> {
+  extends DecodeOptions, Omit<RequestInit, "method" | "headers" | "body" | "signal" | "window"> {
   /** The meaning of headers and payloads: `jsonCoder()`, `talCoder()`, `rawCoder()`. */
   readonly coder: AnyCoder<H, P>;
   /** The question, sent as JSON. */
   readonly json?: unknown;
   /** Or any body that fetch takes: encoded frames, a WAV file, a stream of either. */
-  readonly body?: BodyInit | null | undefined;
+  readonly body?: RequestInit["body"];
   /** POST unless given. */
   readonly method?: string | undefined;
-  readonly headers?: HeadersInit | undefined;
+  readonly headers?: RequestInit["headers"];
   /** Aborting throws the signal's reason, at once, and closes the connection. */
   readonly signal?: AbortSignal | null | undefined;
   /** Another fetch: `expo/fetch` in React Native, one that adds a token, a test's. */
@@ -188,7 +187,7 @@ class Connection {
       signal.addEventListener("abort", aborted);
       promise.then(
         (value) => settle(resolve, value),
-        (error) => settle(reject, error),
+        (error: unknown) => settle(reject, error),
       );
       if (signal.aborted) aborted();
     });
@@ -213,9 +212,10 @@ class Connection {
           throw cut(decoder, cause);
         }
       },
-      close: async (reason) => {
-        reader?.cancel(reason).catch(() => {});
+      close: (reason) => {
+        reader?.cancel(reason).catch(ignore);
         this.close(reason);
+        return Promise.resolve();
       },
     };
   }
@@ -262,7 +262,7 @@ function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
   return new StreamIncompleteError(message, decoder.position, { cause });
 }
 
-function completed(given: HeadersInit | undefined, json: boolean): Record<string, string> {
+function completed(given: RequestInit["headers"], json: boolean): Record<string, string> {
   const headers = new Headers(given);
   if (!headers.has("accept")) headers.set("accept", ACCEPT);
   if (json && !headers.has("content-type")) headers.set("content-type", "application/json");
@@ -337,23 +337,23 @@ function problem(response: ResponseLike, body: Uint8Array): ResponseError {
   let { details } = said;
   const { code } = said;
   const { detail } = said;
-  let message = [said["message"], detail, said["title"]].find((text) => typeof text === "string") as string | undefined;
+  let message = [said["message"], detail, said["title"]].find((text) => typeof text === "string") ?? "";
   // What FastAPI found wrong with the request, an object each.
   if (details == null && Array.isArray(detail)) {
     details = detail;
     const first: unknown = detail[0];
-    if (!message && isObject(first)) message = `${where(first)}: ${String(first["msg"])}`;
+    if (!message && isObject(first)) message = where(first);
   }
   return new ResponseError(
     isStreamErrorCode(code) ? code : (CODE_FOR_STATUS[response.status] ?? "unknown"),
-    message || response.statusText,
+    message === "" ? response.statusText : message,
     details ?? undefined,
     response.status,
     body,
   );
 }
 
-function where(complaint: JsonObject): string {
-  const place = complaint["loc"];
-  return Array.isArray(place) ? place.join(".") : "request";
+/** The place, and what is wrong there. */
+function where({ loc, msg }: JsonObject): string {
+  return `${Array.isArray(loc) ? loc.join(".") : "request"}: ${typeof msg === "string" ? msg : ""}`;
 }

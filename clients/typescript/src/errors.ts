@@ -29,11 +29,7 @@ export class ObjectStreamError extends Error {
 }
 
 export type FrameErrorCode =
-  | "invalid_length"
-  | "frame_too_large"
-  | "header_too_large"
-  | "invalid_header"
-  | "truncated_frame";
+  "invalid_length" | "frame_too_large" | "header_too_large" | "invalid_header" | "truncated_frame";
 
 /** The bytes are not frames: `code`, `index` and `offset` say what is wrong, at which frame, at which byte. */
 export class FrameError extends ObjectStreamError {

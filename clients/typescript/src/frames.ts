@@ -88,7 +88,7 @@ export class Frame {
   startsWith(prefix: Uint8Array): boolean {
     if (this.#cut - this.#start < prefix.length) return false;
     // From the end, where headers that are like one another at the beginning differ.
-    for (let at = prefix.length; at-- > 0; ) if (this.#bytes[this.#start + at] !== prefix[at]) return false;
+    for (let at = prefix.length; at-- > 0;) if (this.#bytes[this.#start + at] !== prefix[at]) return false;
     return true;
   }
 }

@@ -24,7 +24,7 @@ import {
   StreamIncompleteError,
 } from "./errors.js";
 import { type Bytes, encodeFrame, type Frame, FrameDecoder, iterate, type Limits } from "./frames.js";
-import { isObject, type JsonObject, type JsonValue, parseObject } from "./strict-json.js";
+import { isObject, type JsonObject, type JsonValue, parseObject, shown } from "./strict-json.js";
 
 type State = "start" | "streaming" | "ended";
 type Event = "open" | "data" | "ping" | "other" | "end";
@@ -242,10 +242,6 @@ function peerError(error: JsonValue, frame: Frame): StreamError {
   }
   // A code of a later version is an error all the same.
   return new StreamError(isStreamErrorCode(code) ? code : "unknown", message, details);
-}
-
-function shown(value: unknown): string {
-  return String(JSON.stringify(value)).slice(0, 60);
 }
 
 function fail(code: ProtocolErrorCode, message: string, frame: Frame): never {

@@ -30,13 +30,14 @@ interface Decoder<T> {
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** One pass over what a decoder makes of chunks. A hand-made iterator: an async generator costs three times as much. */
-class Items<T> implements AsyncIterableIterator<T> {
+class Items<T> implements AsyncIterableIterator<T, undefined> {
   readonly #decoder: Decoder<T>;
   readonly #chunks: Chunks;
-  #reading: Promise<IteratorResult<T>> | undefined;
+  #reading: Promise<IteratorResult<T, undefined>> | undefined;
   #over = false;
   #failure: unknown;
 
+  /** @internal */
   constructor(decoder: Decoder<T>, chunks: Chunks) {
     this.#decoder = decoder;
     this.#chunks = chunks;
@@ -46,7 +47,7 @@ class Items<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  next(): Promise<IteratorResult<T>> {
+  next(): Promise<IteratorResult<T, undefined>> {
     // Calls that overlap are served in their order.
     if (this.#reading !== undefined) return this.#wait(this.#reading.then(this.#step, this.#step));
     try {
@@ -58,13 +59,13 @@ class Items<T> implements AsyncIterableIterator<T> {
   }
 
   /** Stops reading, and tells the source so: what `break` in a `for await` calls. */
-  async return(): Promise<IteratorResult<T>> {
+  async return(): Promise<IteratorResult<T, undefined>> {
     this.#over = true;
     await this.#chunks.close();
     return DONE;
   }
 
-  #wait(reading: Promise<IteratorResult<T>>): Promise<IteratorResult<T>> {
+  #wait(reading: Promise<IteratorResult<T, undefined>>): Promise<IteratorResult<T, undefined>> {
     this.#reading = reading;
     const done = () => {
       if (this.#reading === reading) this.#reading = undefined;
@@ -74,7 +75,7 @@ class Items<T> implements AsyncIterableIterator<T> {
   }
 
   /** What can be said without waiting. */
-  #ready(): IteratorResult<T> | undefined {
+  #ready(): IteratorResult<T, undefined> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#over) return DONE;
     try {
@@ -85,7 +86,7 @@ class Items<T> implements AsyncIterableIterator<T> {
     }
   }
 
-  readonly #step = async (): Promise<IteratorResult<T>> => {
+  readonly #step = async (): Promise<IteratorResult<T, undefined>> => {
     for (;;) {
       const ready = this.#ready();
       if (ready) return ready;
@@ -170,7 +171,7 @@ export function decodeStream<H, P>(
 }
 
 /** `decodeStream` as a transform: `body.pipeThrough(new MessageDecoderStream(jsonCoder()))`. Any error ends it. */
-export class MessageDecoderStream<H, P> implements ReadableWritablePair<Message<H, P>, Bytes> {
+export class MessageDecoderStream<H, P> {
   readonly readable: ReadableStream<Message<H, P>>;
   readonly writable: WritableStream<Bytes>;
 
@@ -182,7 +183,7 @@ export class MessageDecoderStream<H, P> implements ReadableWritablePair<Message<
 }
 
 /** Bytes in, `Frame`s out, whatever is in them: for relays. Control frames come out too. */
-export class FrameDecoderStream implements ReadableWritablePair<Frame, Bytes> {
+export class FrameDecoderStream {
   readonly readable: ReadableStream<Frame>;
   readonly writable: WritableStream<Bytes>;
 
@@ -216,25 +217,26 @@ function toReadable<T>(items: Items<T>): ReadableStream<T> {
   );
 }
 
+/** @internal What closing fails with is of no use to a reader who has gone. */
+export const ignore = (): undefined => undefined;
+
 /** @internal */
 export function chunksOf(source: ByteSource): Chunks {
   if ("getReader" in source) {
     const reader = source.getReader(); // not every engine's ReadableStream can be iterated over
     return {
       read: async () => (await reader.read()).value,
-      close: (reason) => reader.cancel(reason).catch(() => {}),
+      close: (reason) => reader.cancel(reason).catch(ignore),
     };
   }
   const iterator = source[Symbol.asyncIterator]();
   return {
     async read() {
-      const { done, value } = await iterator.next();
-      return done ? undefined : value;
+      const result = await iterator.next();
+      return result.done ? undefined : result.value;
     },
     async close() {
-      try {
-        await iterator.return?.();
-      } catch {} // what closing fails with is of no use to a reader who has gone
+      await iterator.return?.().catch(ignore);
     },
   };
 }

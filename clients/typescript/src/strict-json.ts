@@ -22,6 +22,9 @@ const ESCAPES = /\\(?:ud[89ab]..\\ud[c-f]|(ud[89a-f])|.)/gi;
 const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = /* @__PURE__ */ new TextEncoder();
 
+// Its type says string; of undefined and of functions it makes nothing.
+const toText: (value: unknown) => string | undefined = JSON.stringify;
+
 /** Any JSON value. Throws `SyntaxError` or `TypeError` for what is none; the callers make it their documented error. */
 export function parseJson(bytes: Uint8Array): JsonValue {
   return parseText(utf8.decode(bytes));
@@ -29,7 +32,7 @@ export function parseJson(bytes: Uint8Array): JsonValue {
 
 export function parseText(text: string): JsonValue {
   if (text.length > SHALLOW) checkDepth(text);
-  const value: JsonValue = JSON.parse(text);
+  const value = JSON.parse(text) as JsonValue;
   checkSurrogates(text);
   return value;
 }
@@ -39,6 +42,15 @@ export function parseObject(bytes: Uint8Array): JsonObject {
   const value = parseJson(bytes);
   if (!isObject(value)) throw new SyntaxError(`it is ${Array.isArray(value) ? "an array" : JSON.stringify(value)}`);
   return value;
+}
+
+/** A value in brief, for messages. */
+export function shown(value: unknown): string {
+  try {
+    return (toText(value) ?? typeof value).slice(0, 60);
+  } catch {
+    return typeof value; // a BigInt, or what contains itself
+  }
 }
 
 export function isObject(value: unknown): value is JsonObject {
@@ -53,7 +65,7 @@ export function stringify(value: unknown): Uint8Array {
 export function stringifyText(value: unknown): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    text = toText(value);
     if (text === undefined) throw new TypeError(`${typeof value} is not JSON`);
     // JSON.stringify writes NaN and Infinity as null: where a null went out, look whether it was one.
     if (text.includes("null")) JSON.stringify(value, refuseNonFinite);

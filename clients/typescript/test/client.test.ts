@@ -417,7 +417,7 @@ it("a slow reader stalls the server, and nothing piles up", async () => {
   });
   await stream.next();
   const settled = async () => {
-    for (let before = -1; before !== sent; ) {
+    for (let before = -1; before !== sent;) {
       before = sent;
       await new Promise((resolve) => setTimeout(resolve, 150));
     }

@@ -74,6 +74,7 @@ describe("headers", () => {
     expect(() => talAudio({ bitDepth: 32 })).toThrow("bitDepth is 16");
     expect(() => talAudio({ order: 2 ** 53 })).toThrow(EncodeError);
     expect(() => talAudio({ sampleRate: 0.5 })).toThrow(EncodeError);
+    expect(() => talAudio({ order: 1n as unknown as number })).toThrow(EncodeError);
   });
 });
 

@@ -130,7 +130,7 @@ export function* chunkings(wire: Uint8Array): Generator<Uint8Array[]> {
   const next = random(wire.length + 1);
   for (let round = 0; round < 10; round++) {
     const chunks: Uint8Array[] = [];
-    for (let at = 0; at < wire.length; ) {
+    for (let at = 0; at < wire.length;) {
       const end = Math.min(wire.length, at + next(40));
       chunks.push(wire.slice(at, end));
       at = end;
@@ -251,8 +251,8 @@ function compare(test: Case, got: Verdict, files: ReadonlyMap<string, Uint8Array
       return `${name} ${canonical(given)} instead of ${canonical(wanted)}`;
     }
   }
-  const { fed, ...error } = got.error ?? { fed: 0 };
-  const { by, ...wanted } = expect.error ?? {};
+  const { fed: _fed, ...error } = got.error ?? { fed: 0 };
+  const { by: _by, ...wanted } = expect.error ?? {};
   if (canonical(error) !== canonical(wanted)) return `error ${canonical(error)} instead of ${canonical(wanted)}`;
   return "";
 }

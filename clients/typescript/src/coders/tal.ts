@@ -7,7 +7,7 @@
 
 import { EncodeError, FrameError, PayloadError, ProtocolError } from "../errors.js";
 import { type Bytes, encodeFrame, type Frame, toBytes } from "../frames.js";
-import type { JsonObject } from "../strict-json.js";
+import { type JsonObject, shown } from "../strict-json.js";
 import type { Coder, OrderCheck } from "./coder.js";
 
 /** What a frame of speech says of itself. Members that a peer sent beside the ten are kept, and go out again. */
@@ -101,15 +101,15 @@ function blockAlign(tal: TalAudio): number {
 }
 
 /** What is wrong with the members, in their order; empty if nothing is. */
-function complain(tal: TalAudio): string {
-  const { audioType, bitDepth } = tal;
+function complain(tal: Readonly<Record<string, unknown>>): string {
+  const { audioType, bitDepth, audioFormat } = tal;
   if (audioType !== "int16" && audioType !== "int32") return `audioType is 'int16' or 'int32', not ${shown(audioType)}`;
   const depth = audioType === "int16" ? 16 : 32;
   if (bitDepth !== depth) return `bitDepth is ${depth} where audioType is '${audioType}', not ${shown(bitDepth)}`;
   return (
     integer(tal, "sampleRate", 768_000) ||
     integer(tal, "channels", 255) ||
-    (tal.audioFormat === "wav" ? "" : `audioFormat is 'wav', not ${shown(tal.audioFormat)}`) ||
+    (audioFormat === "wav" ? "" : `audioFormat is 'wav', not ${shown(audioFormat)}`) ||
     text(tal, "question") ||
     text(tal, "answer") ||
     text(tal, "url") ||
@@ -118,18 +118,14 @@ function complain(tal: TalAudio): string {
   );
 }
 
-function integer(tal: TalAudio, name: string, largest: number): string {
+function integer(tal: Readonly<Record<string, unknown>>, name: string, largest: number): string {
   const value = tal[name];
   if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= largest) return "";
   return `${name} is an integer from 1 to ${largest}, not ${shown(value)}`;
 }
 
-function text(tal: TalAudio, name: string): string {
+function text(tal: Readonly<Record<string, unknown>>, name: string): string {
   return typeof tal[name] === "string" ? "" : `${name} is a string, not ${shown(tal[name])}`;
-}
-
-function shown(value: unknown): string {
-  return String(JSON.stringify(value)).slice(0, 40);
 }
 
 /** PCM as samples. A header's length varies, so a payload seldom lies where a typed array may begin: it is copied. */

@@ -1,0 +1,145 @@
+/**
+ * The vectors, and streams over fetch, in a real headless Chromium: in a page and in a worker. The page posts what came
+ * of it to the little server here, so that no driver is needed.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { delimiter, join as joinPath } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { jsonCoder } from "../src/index.js";
+import type { Report } from "./browser/checks.js";
+import { type Served, serve, V1, wholeStream } from "./server.js";
+import { SKIPPED_FLAGS, type Suite } from "./vectors.js";
+
+const vectors = fileURLToPath(new URL("../../../spec/conformance/vectors/", import.meta.url));
+const names = readdirSync(vectors);
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-dev-shm-usage",
+];
+
+function findChromium(): string | undefined {
+  const candidates = ["chromium", "chromium-browser", "google-chrome", "chrome"].flatMap((name) =>
+    (process.env.PATH ?? "").split(delimiter).map((folder) => joinPath(folder, name)),
+  );
+  return [process.env.CHROMIUM ?? "", ...candidates].find((path) => {
+    try {
+      if (path === "") return false;
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function script(entry: string): Promise<string> {
+  const entryPoints = [fileURLToPath(new URL(`./browser/${entry}`, import.meta.url))];
+  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, format: "esm", target: "es2022" });
+  return outputFiles[0]?.text ?? "";
+}
+
+function answer(response: ServerResponse, path: string, scripts: ReadonlyMap<string, string>): void {
+  const [, first = "", second = ""] = path.split("/");
+  const code = scripts.get(first);
+  if (code !== undefined) response.writeHead(200, { "content-type": "text/javascript" }).end(code);
+  else if (first === "vectors") response.end(readFileSync(vectors + decodeURIComponent(second).replaceAll("/", "")));
+  else if (first === "vectors.json") {
+    const binaries = names.filter((name) => !name.endsWith(".json"));
+    response.end(JSON.stringify({ names: names.filter((name) => name.endsWith(".json")), binaries }));
+  } else if (first === "whole") {
+    const wire = wholeStream();
+    response.writeHead(200, V1).write(wire.slice(0, 100));
+    setTimeout(() => response.end(wire.slice(100)), 20);
+  } else if (first === "cut") {
+    response.writeHead(200, V1).flushHeaders();
+    response.write(wholeStream().slice(0, Number(second)), () => setTimeout(() => response.socket?.destroy(), 2));
+    if (second === "0") setTimeout(() => response.socket?.destroy(), 2);
+  } else if (first === "stall") response.writeHead(200, V1).write(jsonCoder().encode({}, 1));
+  else if (first === "problem") response.writeHead(429).end('{"code":"resource_exhausted","message":"slow down"}');
+  else if (first === "") {
+    response.writeHead(200, { "content-type": "text/html" });
+    response.end('<!doctype html><link rel="icon" href="data:,"><script type="module" src="page.js"></script>');
+  } else response.writeHead(404).end();
+}
+
+const chromium = findChromium();
+if (chromium === undefined && process.env.CI !== "true") {
+  console.warn(
+    "\n*** SKIPPED: chromium is not installed, so nothing was tried in a browser (CI=true makes this a failure) ***\n",
+  );
+}
+
+// With CI=true a browser that is missing is a failure, not a skip.
+describe.skipIf(chromium === undefined && process.env.CI !== "true")("headless Chromium", () => {
+  let server: Served | undefined;
+  let browser: ChildProcess | undefined;
+  let profile: string;
+  let report: Promise<{ page: Report; worker: Report }>;
+
+  beforeAll(async () => {
+    if (chromium === undefined) throw new Error("chromium is not installed: it is needed where CI=true");
+    const scripts = new Map([
+      ["page.js", await script("page.ts")],
+      ["worker.js", await script("worker.ts")],
+    ]);
+    let give = (_: { page: Report; worker: Report }) => {};
+    report = new Promise((resolve) => {
+      give = resolve;
+    });
+    const served = await serve((response, request) => {
+      if (request.url === "/result") {
+        give(JSON.parse(served.requests.find(({ body }) => body.startsWith('{"page"'))?.body ?? ""));
+        response.end();
+      } else answer(response, request.url ?? "", scripts);
+    });
+    server = served;
+    profile = mkdtempSync(joinPath(tmpdir(), "objectstreaming-"));
+    browser = spawn(chromium, [...FLAGS, `--user-data-dir=${profile}`, server.url], {
+      detached: true,
+      stdio: "ignore",
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    if (browser?.pid !== undefined) {
+      const { pid } = browser;
+      const gone = new Promise((resolve) => browser?.once("exit", resolve));
+      if (browser.exitCode === null) {
+        process.kill(-pid, "SIGKILL"); // its own group: the browser and its children
+        await gone;
+      }
+    }
+    await server?.close();
+    if (profile) rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  });
+
+  const suites = names
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => JSON.parse(readFileSync(vectors + name, "utf8")) as Suite);
+  const asked = suites
+    .flatMap(({ cases }) => cases)
+    .filter(({ flags }) => !flags.some((flag) => SKIPPED_FLAGS.includes(flag))).length;
+
+  it.each(["page", "worker"] as const)(
+    "agrees with the vectors, and streams over fetch, in a %s",
+    async (where) => {
+      const { failures, passed } = (await report)[where];
+      expect(failures).toEqual([]);
+      expect(passed).toBe(asked + 8); // the checks of browser/checks.ts
+    },
+    120_000,
+  );
+});
