@@ -1,0 +1,233 @@
+package objectstreaming
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Code is what an error of this package is, as the specification spells it (sections 5.1 to 5.4). Codes are errors
+// themselves, so that errors.Is(err, CodeTruncatedFrame) asks for one.
+type Code string
+
+// Framing: the bytes are not frames (section 5.1).
+const (
+	CodeInvalidLength  Code = "invalid_length"
+	CodeFrameTooLarge  Code = "frame_too_large"
+	CodeHeaderTooLarge Code = "header_too_large"
+	CodeInvalidHeader  Code = "invalid_header"
+	CodeTruncatedFrame Code = "truncated_frame"
+)
+
+// Payload and protocol: frames that are sound, with something wrong in or between them (sections 5.2 and 5.3).
+const (
+	CodeInvalidPayload        Code = "invalid_payload"
+	CodeInvalidControl        Code = "invalid_control"
+	CodeFrameAfterEnd         Code = "frame_after_end"
+	CodeCountMismatch         Code = "count_mismatch"
+	CodeOrderGap              Code = "order_gap"
+	CodeStreamIncomplete      Code = "stream_incomplete"
+	CodeIdleTimeout           Code = "idle_timeout"
+	CodeUnexpectedContentType Code = "unexpected_content_type"
+	CodeEncodeError           Code = "encode_error"
+)
+
+// The peer's: what a [StreamError] can say (section 5.4). They are the codes of the Connect protocol.
+const (
+	CodeCanceled           Code = "canceled"
+	CodeUnknown            Code = "unknown"
+	CodeInvalidArgument    Code = "invalid_argument"
+	CodeDeadlineExceeded   Code = "deadline_exceeded"
+	CodeNotFound           Code = "not_found"
+	CodeAlreadyExists      Code = "already_exists"
+	CodePermissionDenied   Code = "permission_denied"
+	CodeResourceExhausted  Code = "resource_exhausted"
+	CodeFailedPrecondition Code = "failed_precondition"
+	CodeAborted            Code = "aborted"
+	CodeOutOfRange         Code = "out_of_range"
+	CodeUnimplemented      Code = "unimplemented"
+	CodeInternal           Code = "internal"
+	CodeUnavailable        Code = "unavailable"
+	CodeDataLoss           Code = "data_loss"
+	CodeUnauthenticated    Code = "unauthenticated"
+)
+
+var httpStatus = map[Code]int{
+	CodeCanceled: 499, CodeUnknown: 500, CodeInvalidArgument: 400, CodeDeadlineExceeded: 504, CodeNotFound: 404,
+	CodeAlreadyExists: 409, CodePermissionDenied: 403, CodeResourceExhausted: 429, CodeFailedPrecondition: 400,
+	CodeAborted: 409, CodeOutOfRange: 400, CodeUnimplemented: 501, CodeInternal: 500, CodeUnavailable: 503,
+	CodeDataLoss: 500, CodeUnauthenticated: 401,
+}
+
+func (c Code) Error() string { return string(c) }
+
+// HTTPStatus is the status to answer with if a failure of this code comes before the first frame; 0 for codes that are
+// not the peer's (section 5.4).
+func (c Code) HTTPStatus() int { return httpStatus[c] }
+
+// CodeOf returns the code of an error of this package, or an empty one.
+func CodeOf(err error) Code {
+	var coded interface{ code() Code }
+	if errors.As(err, &coded) {
+		return coded.code()
+	}
+	var code Code
+	errors.As(err, &code)
+	return code
+}
+
+// FrameError says that the bytes are not frames, where, and why. The decoder that returned it is dead.
+type FrameError struct {
+	// Code is one of CodeInvalidLength, CodeFrameTooLarge, CodeHeaderTooLarge, CodeInvalidHeader, CodeTruncatedFrame.
+	Code Code
+	// Index counts the frames of the stream from 0, control frames included.
+	Index int64
+	// Offset counts its bytes from 0: the length word at fault, or the first byte of the frame.
+	Offset int64
+	// Message is for people.
+	Message string
+	// Err is what made it so, if anything else did: why the reading stopped, for instance.
+	Err error
+}
+
+func (e *FrameError) Error() string {
+	return fmt.Sprintf("objectstreaming: %s: %s (frame %d, byte %d)%s", e.Code, e.Message, e.Index, e.Offset, cause(e.Err))
+}
+func (e *FrameError) Unwrap() error { return e.Err }
+func (e *FrameError) code() Code    { return e.Code }
+
+// Is reports whether target is the error's code. A truncated frame is an [io.ErrUnexpectedEOF] too.
+func (e *FrameError) Is(target error) bool {
+	return target == e.Code || e.Code == CodeTruncatedFrame && target == io.ErrUnexpectedEOF
+}
+
+// PayloadError says that a frame is sound and its payload is not what the coder reads. It counts for the position, and
+// the stream may go on.
+type PayloadError struct {
+	Index, Offset int64
+	Message       string
+	Err           error
+}
+
+func (e *PayloadError) Error() string {
+	return fmt.Sprintf("objectstreaming: %s: %s (frame %d, byte %d)", CodeInvalidPayload, e.Message, e.Index, e.Offset)
+}
+func (e *PayloadError) Unwrap() error        { return e.Err }
+func (e *PayloadError) Is(target error) bool { return target == CodeInvalidPayload }
+func (e *PayloadError) code() Code           { return CodeInvalidPayload }
+
+// ProtocolError says that right frames make a wrong stream. The decoder that returned it is dead.
+type ProtocolError struct {
+	// Code is one of CodeInvalidControl, CodeFrameAfterEnd, CodeCountMismatch, CodeOrderGap.
+	Code    Code
+	Index   int64
+	Message string
+}
+
+func (e *ProtocolError) Error() string {
+	return fmt.Sprintf("objectstreaming: %s: %s (frame %d)", e.Code, e.Message, e.Index)
+}
+func (e *ProtocolError) Is(target error) bool { return target == e.Code }
+func (e *ProtocolError) code() Code           { return e.Code }
+
+// IncompleteError says that a stream stopped between two frames, before its end.
+type IncompleteError struct {
+	// Code is CodeStreamIncomplete, or CodeIdleTimeout: nothing arrived, not even a ping, for too long.
+	Code Code
+	// Position is the number of data frames received: what to resume from.
+	Position int64
+	Message  string
+	Err      error
+}
+
+func (e *IncompleteError) Error() string {
+	return fmt.Sprintf("objectstreaming: %s: %s%s", e.Code, e.Message, cause(e.Err))
+}
+func (e *IncompleteError) Unwrap() error { return e.Err }
+func (e *IncompleteError) code() Code    { return e.Code }
+
+// Timeout makes an idle timeout a net.Error's.
+func (e *IncompleteError) Timeout() bool { return e.Code == CodeIdleTimeout }
+
+// Is reports whether target is the error's code. An end that never came is an [io.ErrUnexpectedEOF] too, an idle
+// timeout a [context.DeadlineExceeded].
+func (e *IncompleteError) Is(target error) bool {
+	switch target {
+	case e.Code, CodeStreamIncomplete:
+		return true
+	case io.ErrUnexpectedEOF:
+		return e.Code == CodeStreamIncomplete
+	case context.DeadlineExceeded:
+		return e.Code == CodeIdleTimeout
+	}
+	return false
+}
+
+// StreamError is a failure that one peer tells the other in the end frame (section 3.4).
+type StreamError struct {
+	// Code is one of the sixteen of section 5.4; one that is not among them is read as CodeUnknown.
+	Code    Code
+	Message string
+	// Details is any JSON value; nil if there is none.
+	Details json.RawMessage
+}
+
+func (e *StreamError) Error() string {
+	if e.Message == "" {
+		return "objectstreaming: the peer failed: " + string(e.Code)
+	}
+	return fmt.Sprintf("objectstreaming: the peer failed: %s: %s", e.Code, e.Message)
+}
+func (e *StreamError) Is(target error) bool { return target == e.Code }
+func (e *StreamError) code() Code           { return e.Code }
+
+// ResponseError is a response with a status that is not 2xx, its problem decoded.
+type ResponseError struct {
+	StreamError
+	Status int
+	// Body is the beginning of the body.
+	Body []byte
+}
+
+func (e *ResponseError) Error() string {
+	return fmt.Sprintf("objectstreaming: HTTP %d, %s: %s", e.Status, e.Code, e.Message)
+}
+
+// Unwrap returns the StreamError in it.
+func (e *ResponseError) Unwrap() error { return &e.StreamError }
+
+// ContentTypeError is a response that succeeded, but is no stream of this coder's frames.
+type ContentTypeError struct {
+	ContentType string
+	// Beginning is what the body starts with.
+	Beginning []byte
+	Message   string
+}
+
+func (e *ContentTypeError) Error() string {
+	return fmt.Sprintf("objectstreaming: %s: %s", CodeUnexpectedContentType, e.Message)
+}
+func (e *ContentTypeError) Is(target error) bool { return target == CodeUnexpectedContentType }
+func (e *ContentTypeError) code() Code           { return CodeUnexpectedContentType }
+
+// EncodeError says that what was to be sent cannot be. No byte has left, and nothing has changed.
+type EncodeError struct {
+	Message string
+	Err     error
+}
+
+func (e *EncodeError) Error() string {
+	return fmt.Sprintf("objectstreaming: %s: %s%s", CodeEncodeError, e.Message, cause(e.Err))
+}
+func (e *EncodeError) Unwrap() error        { return e.Err }
+func (e *EncodeError) Is(target error) bool { return target == CodeEncodeError }
+func (e *EncodeError) code() Code           { return CodeEncodeError }
+
+func cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}

@@ -1,0 +1,3 @@
+module github.com/objectstreaming/objectstreaming-go
+
+go 1.24
