@@ -119,6 +119,7 @@ export async function openStream<H, P>(url: string | URL, options: OpenOptions<H
   if (json !== undefined && rest.body != null) throw new TypeError("a request has json or body, not both");
   const connection = new Connection(signal ?? undefined, idleTimeout);
   try {
+    if (connection.signal.aborted) throw connection.signal.reason;
     const send: FetchLike = fetch ?? globalThis.fetch; // in a variable: window.fetch minds whose method it is
     const init: FetchInit & { duplex?: string } = {
       ...rest,

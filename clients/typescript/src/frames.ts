@@ -204,8 +204,6 @@ export class FrameDecoder {
     else {
       this.#chunk = chunk;
       this.#at = 0;
-      // A piece of a frame, and no more, is taken in now: chunks of a byte are not worth a place in a list.
-      if (this.#held + chunk.length < this.#need) this.#assemble();
     }
   }
 

@@ -282,6 +282,11 @@ describe("silence", () => {
     expect(seen).toBe(2);
   });
 
+  it("of any length is what idleTimeout: Infinity allows, as far as setTimeout goes", async () => {
+    const handler = (response: ServerResponse) => setTimeout(() => response.writeHead(200, V1).end(wholeStream()), 30);
+    expect((await collect(await open(handler, { idleTimeout: Infinity }))).error).toBeUndefined();
+  });
+
   it("of a year, promised, is waited for without setTimeout overflowing", async () => {
     const encoder = new StreamEncoder(coder);
     const stream = await open((response) => {
@@ -313,6 +318,12 @@ describe("leaving", () => {
     expect(await waiting).toMatchObject({ name: "AbortError" });
     expect(await rejection(open(() => {}, { signal: AbortSignal.abort("why") }))).toBe("why");
     expect(server?.requests.length).toBe(0);
+  });
+
+  it("by signal before the request sends none, though fetch does not know the signal", async () => {
+    const fetch = vi.fn<FetchLike>();
+    expect(await rejection(openStream("http://x/", { coder, fetch, signal: AbortSignal.abort("why") }))).toBe("why");
+    expect(fetch).not.toHaveBeenCalled();
   });
 
   it("by signal works though fetch does not know the signal", async () => {

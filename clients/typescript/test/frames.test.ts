@@ -166,7 +166,10 @@ describe("FrameDecoder", () => {
     const before = process.memoryUsage().arrayBuffers;
     const decoders = Array.from({ length: 200 }, () => {
       const decoder = new FrameDecoder();
-      for (const byte of claim) decoder.push(Uint8Array.of(byte));
+      for (const byte of claim) {
+        decoder.push(Uint8Array.of(byte));
+        decoder.nextFrame();
+      }
       return decoder;
     });
     const grown = process.memoryUsage().arrayBuffers - before; // 200 times 16 MiB, if claims were believed

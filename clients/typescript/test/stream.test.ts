@@ -139,6 +139,17 @@ describe("decodeStream", () => {
     expect(error).toBe(failure);
   });
 
+  it("does not take a source that failed for one that ended, when asked again", async () => {
+    const failure = new Error("disk on fire");
+    async function* chunks() {
+      yield json.encode({}, 1);
+      throw failure; // and from here on a generator says that it is done
+    }
+    const messages = decodeStream(chunks(), json);
+    expect((await collect(messages)).error).toBe(failure);
+    expect((await collect(messages)).error).toBe(failure);
+  });
+
   it("does not hang a read that waits while another closes", async () => {
     const never = new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) });
     const messages = decodeStream(never, json);
