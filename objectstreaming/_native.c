@@ -24,6 +24,7 @@ typedef struct {
     PyTypeObject *frame;
     PyTypeObject *decoder;
     PyTypeObject *frames;
+    PyTypeObject *messages;
     PyObject *nothing; /* the shared empty iterator */
     PyObject *invalid_length;
     PyObject *frame_too_large;
@@ -37,6 +38,7 @@ typedef struct {
     PyObject *encode; /* msgspec's own: what it writes that is short and holds no null needs no further look */
     PyObject *mapping;
     PyObject *structure; /* msgspec.Struct: no mapping, and asking the ABC would take longer than encoding it */
+    PyObject *msgspec_error;
     PyObject *name_frame; /* names that are asked for: a new string each time would fill the types' lookup cache */
     PyObject *name_header;
     PyObject *name_byte_length;
@@ -398,19 +400,26 @@ static int may_be_deep(const char *text, Py_ssize_t size) {
     return brackets > OBJS_MAX_DEPTH;
 }
 
-/* strict_json.dumps, with a short cut for what msgspec writes as strictly. New reference to bytes. */
-static PyObject *dumps(State *state, PyObject *value) {
+/* msgspec's JSON of a value, if that is strict_json.dumps's too; else NULL, with an error only if it is to be raised. */
+static PyObject *encode_plain(State *state, PyObject *value) {
     PyObject *data = PyObject_CallOneArg(state->encode, value);
     if (data == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
-            return NULL;
+        if (PyErr_ExceptionMatches(PyExc_Exception)) {
+            PyErr_Clear(); /* strict_json.dumps will say it better */
         }
-        PyErr_Clear();
-    } else if (PyBytes_CheckExact(data) && !contains_null(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) &&
-               !may_be_deep(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))) {
+    } else if (!PyBytes_CheckExact(data) || contains_null(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) ||
+               may_be_deep(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))) {
+        Py_CLEAR(data);
+    }
+    return data;
+}
+
+/* strict_json.dumps, with a short cut for what msgspec writes as strictly. New reference to bytes. */
+static PyObject *dumps(State *state, PyObject *value) {
+    PyObject *data = encode_plain(state, value);
+    if (data != NULL || PyErr_Occurred()) {
         return data;
     }
-    Py_XDECREF(data);
     data = PyObject_CallOneArg(state->dumps, value);
     if (data != NULL && !PyBytes_CheckExact(data)) {
         PyErr_SetString(PyExc_TypeError, "strict_json.dumps gives bytes");
@@ -706,6 +715,222 @@ static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_
     Py_DECREF(data);
     return parts;
 }
+
+/* ---------------------------------------------------------------------------------------------- the json coder's way */
+
+/* Bytes for which msgspec is as strict as strict_json: ASCII, since it does not look at the UTF-8 of what it skips, and
+ * not enough brackets to be too deep. */
+static int is_plain(PyObject *data) {
+    const char *text = PyBytes_AS_STRING(data);
+    Py_ssize_t n, size = PyBytes_GET_SIZE(data);
+    unsigned char all = 0;
+    for (n = 0; n < size; n++) {
+        all |= (unsigned char)text[n];
+    }
+    return all < 0x80 && !may_be_deep(text, size);
+}
+
+/* (header, payload) of a frame that needs no more than msgspec; NULL without an error for one that does. */
+static PyObject *decode_plain(State *state, PyObject *item, PyObject *decode_header, PyObject *decode_payload) {
+    PyObject *header, *payload = NULL, *both = NULL;
+    Frame *frame = (Frame *)item;
+    if (!Py_IS_TYPE(item, state->frame) || !PyBytes_CheckExact(frame->header_bytes) ||
+        !PyBytes_CheckExact(frame->payload) || !is_plain(frame->header_bytes) || !is_plain(frame->payload)) {
+        return NULL;
+    }
+    header = PyObject_CallOneArg(decode_header, frame->header_bytes);
+    if (header != NULL) {
+        payload = PyObject_CallOneArg(decode_payload, frame->payload);
+    }
+    if (payload != NULL) {
+        both = PyTuple_New(2);
+    }
+    if (both != NULL) {
+        PyTuple_SET_ITEM(both, 0, header);
+        PyTuple_SET_ITEM(both, 1, payload);
+        return both;
+    }
+    Py_XDECREF(header);
+    Py_XDECREF(payload);
+    if (PyErr_ExceptionMatches(state->msgspec_error)) {
+        PyErr_Clear(); /* strict_json will say it better */
+    }
+    return NULL;
+}
+
+PyDoc_STRVAR(decode_json_doc,
+             "decode_json($module, frame, decode_header, decode_payload, /)\n"
+             "--\n"
+             "\n"
+             "`(decode_header(frame.header_bytes), decode_payload(frame.payload))`, or `None` where that is not all there is\n"
+             "to it: where msgspec is not as strict as strict_json, or refuses. Both are `decode` of a `msgspec.json.Decoder`.\n");
+
+static PyObject *decode_json(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    PyObject *message;
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "decode_json() takes 3 positional arguments but %zd were given", count);
+        return NULL;
+    }
+    message = decode_plain((State *)PyModule_GetState(module), args[0], args[1], args[2]);
+    if (message == NULL && !PyErr_Occurred()) {
+        Py_RETURN_NONE;
+    }
+    return message;
+}
+
+PyDoc_STRVAR(encode_json_doc,
+             "encode_json($module, header, payload, /)\n"
+             "--\n"
+             "\n"
+             "A frame of two JSON values, or `None` where strict_json has to look at them, or to say what is wrong.\n");
+
+static PyObject *encode_json(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    State *state = (State *)PyModule_GetState(module);
+    objs_config standard = objs_default_config();
+    PyObject *header, *payload = NULL, *wire = NULL;
+    uint8_t words[8];
+    if (count != 2) {
+        PyErr_Format(PyExc_TypeError, "encode_json() takes 2 positional arguments but %zd were given", count);
+        return NULL;
+    }
+    header = encode_plain(state, args[0]);
+    if (header != NULL && PyBytes_AS_STRING(header)[0] == '{') {
+        payload = encode_plain(state, args[1]);
+    }
+    if (payload != NULL) {
+        Py_ssize_t size = PyBytes_GET_SIZE(header), more = PyBytes_GET_SIZE(payload);
+        if (objs_put_lengths(&standard, words, (uint64_t)size, (uint64_t)more) == OBJS_OK) {
+            wire = PyBytes_FromStringAndSize(NULL, 8 + size + more);
+            if (wire != NULL) {
+                char *out = PyBytes_AS_STRING(wire);
+                memcpy(out, words, 8);
+                memcpy(out + 8, PyBytes_AS_STRING(header), (size_t)size);
+                memcpy(out + 8 + size, PyBytes_AS_STRING(payload), (size_t)more);
+            }
+        }
+    }
+    Py_XDECREF(header);
+    Py_XDECREF(payload);
+    if (wire == NULL && !PyErr_Occurred()) {
+        Py_RETURN_NONE;
+    }
+    return wire;
+}
+
+typedef struct {
+    PyObject_HEAD
+    State *state;
+    PyObject *frames; /* NULL once it has ended */
+    PyObject *decode_header;
+    PyObject *decode_payload;
+    PyObject *frame;
+    Py_ssize_t count;
+} Messages;
+
+PyDoc_STRVAR(messages_doc,
+             "messages($module, frames, decode_header, decode_payload, /)\n"
+             "--\n"
+             "\n"
+             "An iterator over the messages of an iterator of frames, up to the first frame that needs a look: a control\n"
+             "frame, or one where `decode_json` gives `None`. That is then its `frame`; `count` is how many messages came.\n");
+
+static PyObject *messages(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    State *state = (State *)PyModule_GetState(module);
+    Messages *self;
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "messages() takes 3 positional arguments but %zd were given", count);
+        return NULL;
+    }
+    if (!PyIter_Check(args[0])) {
+        PyErr_Format(PyExc_TypeError, "messages() reads an iterator of frames, not %R", args[0]);
+        return NULL;
+    }
+    self = PyObject_GC_New(Messages, state->messages);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = state;
+    self->frames = Py_NewRef(args[0]);
+    self->decode_header = Py_NewRef(args[1]);
+    self->decode_payload = Py_NewRef(args[2]);
+    self->frame = NULL;
+    self->count = 0;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+static PyObject *Messages_next(Messages *self) {
+    PyObject *frame, *message = NULL;
+    if (self->frames == NULL) {
+        return NULL;
+    }
+    frame = PyIter_Next(self->frames);
+    if (frame != NULL) {
+        Frame *its = (Frame *)frame;
+        if (Py_IS_TYPE(frame, self->state->frame) && PyBytes_CheckExact(its->header_bytes) &&
+            !objs_is_control((const uint8_t *)PyBytes_AS_STRING(its->header_bytes),
+                             (size_t)PyBytes_GET_SIZE(its->header_bytes))) {
+            message = decode_plain(self->state, frame, self->decode_header, self->decode_payload);
+        }
+        if (message != NULL) {
+            Py_DECREF(frame);
+            self->count++;
+            return message;
+        }
+        Py_XSETREF(self->frame, frame);
+    }
+    Py_CLEAR(self->frames);
+    return NULL;
+}
+
+static int Messages_traverse(Messages *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->frames);
+    Py_VISIT(self->decode_header);
+    Py_VISIT(self->decode_payload);
+    Py_VISIT(self->frame);
+    return 0;
+}
+
+static int Messages_clear(Messages *self) {
+    Py_CLEAR(self->frames);
+    Py_CLEAR(self->frame);
+    return 0;
+}
+
+static void Messages_dealloc(Messages *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Messages_clear(self);
+    Py_XDECREF(self->decode_header);
+    Py_XDECREF(self->decode_payload);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef Messages_members[] = {
+    {"count", T_PYSSIZET, offsetof(Messages, count), READONLY, "How many messages came."},
+    {"frame", T_OBJECT, offsetof(Messages, frame), READONLY, "The frame that ended it; None if the frames did."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot Messages_slots[] = {
+    {Py_tp_doc, (void *)"Made by messages()."},
+    {Py_tp_dealloc, Messages_dealloc},
+    {Py_tp_traverse, Messages_traverse},
+    {Py_tp_clear, Messages_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, Messages_next},
+    {Py_tp_members, Messages_members},
+    {0, NULL},
+};
+
+static PyType_Spec Messages_spec = {
+    .name = "objectstreaming._native.Messages",
+    .basicsize = sizeof(Messages),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Messages_slots,
+};
 
 /* ----------------------------------------------------------------------------------------------------- FrameDecoder */
 
@@ -1483,6 +1708,7 @@ static int module_exec(PyObject *module) {
         {&state->dumps, "objectstreaming.strict_json", "dumps"},
         {&state->mapping, "collections.abc", "Mapping"},
         {&state->structure, "msgspec", "Struct"},
+        {&state->msgspec_error, "msgspec", "MsgspecError"},
     };
     const struct {
         PyObject **place;
@@ -1515,8 +1741,9 @@ static int module_exec(PyObject *module) {
     state->frame = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Frame_spec, NULL);
     state->decoder = (PyTypeObject *)PyType_FromModuleAndSpec(module, &FrameDecoder_spec, NULL);
     state->frames = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Frames_spec, NULL);
+    state->messages = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Messages_spec, NULL);
     if (state->encode == NULL || state->frame == NULL || state->decoder == NULL || state->frames == NULL ||
-        !PyType_Check(state->structure)) {
+        state->messages == NULL || !PyType_Check(state->structure)) {
         return -1;
     }
     state->nothing = (PyObject *)PyObject_GC_New(Frames, state->frames);
@@ -1565,6 +1792,9 @@ static PyMethodDef module_methods[] = {
     {"encode_frame", (PyCFunction)(void (*)(void))encode_frame, METH_FASTCALL | METH_KEYWORDS, encode_frame_doc},
     {"encode_frame_parts", (PyCFunction)(void (*)(void))encode_frame_parts, METH_FASTCALL | METH_KEYWORDS,
      encode_frame_parts_doc},
+    {"decode_json", (PyCFunction)(void (*)(void))decode_json, METH_FASTCALL, decode_json_doc},
+    {"messages", (PyCFunction)(void (*)(void))messages, METH_FASTCALL, messages_doc},
+    {"encode_json", (PyCFunction)(void (*)(void))encode_json, METH_FASTCALL, encode_json_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -24,12 +24,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
+import msgspec
 import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objectstreaming import errors, frames
+from objectstreaming import errors, frames, strict_json
 
 if importlib.util.find_spec("objectstreaming._native") is None:
     if os.environ.get("CI") == "true":
@@ -359,6 +360,70 @@ class TestFrame:
             bytes(native.Frame("{}"))  # type: ignore[arg-type]
 
 
+class Header(msgspec.Struct):
+    a: int = 0
+
+
+HEADER, ANY = msgspec.json.Decoder(Header).decode, msgspec.json.Decoder().decode
+
+
+class TestTheJsonCodersShortCuts:
+    """What they give is what strict_json gives; where they cannot know, they give nothing."""
+
+    @settings(deadline=None)
+    @given(
+        st.sampled_from([b"{}", b'{"a":1}', b'{"a":"x"}', b"[]", b"", b'{"b":"\xff"}', b'{"b":"\xc3\xa9"}', b"{"]),
+        st.one_of(st.binary(max_size=10), st.sampled_from([b"1", b"null", b'"\xc3\xa9"', b"[" * 150 + b"]" * 150])),
+    )
+    def test_decode_what_strict_json_decodes_and_nothing_else(self, header: bytes, payload: bytes) -> None:
+        short = native.decode_json(native.Frame(header, payload), HEADER, ANY)
+        if short is not None:
+            assert short == (strict_json.Decoder(Header).decode(header), strict_json.loads(payload))
+
+    def test_decode_an_ordinary_frame(self) -> None:
+        assert native.decode_json(native.Frame(b'{"a":1}', b'"x"'), HEADER, ANY) == (Header(1), "x")
+        assert native.decode_json(native.Frame(b"{}", b'"' + b"x" * 5000 + b'"'), HEADER, ANY) is not None
+
+    @settings(deadline=None)
+    @given(
+        st.one_of(st.dictionaries(st.text(max_size=3), st.integers()), st.sampled_from([[1], None, Header(2), b"{}"])),
+        st.recursive(
+            st.none() | st.floats() | st.text(max_size=8) | st.integers() | st.just(object()),
+            lambda inner: st.lists(inner, max_size=3),
+        ),
+    )
+    def test_encode_what_strict_json_encodes_and_nothing_else(self, header: Any, payload: Any) -> None:
+        wire = native.encode_json(header, payload)
+        if wire is not None:
+            assert wire == pure.encode_frame(strict_json.dumps(header), strict_json.dumps(payload))
+
+    def test_encode_an_ordinary_frame(self) -> None:
+        assert native.encode_json(Header(1), ["x"] * 500) is not None
+        assert native.encode_json([1], 1) is None
+        assert native.encode_json({}, float("nan")) is None
+
+    def test_messages_stop_at_the_first_frame_that_needs_a_look(self) -> None:
+        decoder = native.FrameDecoder()
+        ordinary = native.encode_frame({"a": 1}, b"2")
+        for looked_at in (b'{"$stream":{"type":"ping"}}', b'{"a":"x"}', '{"b":"é"}'.encode()):
+            frames_ = decoder.feed(ordinary * 2 + native.encode_frame(looked_at, b"3") + ordinary)
+            messages = native.messages(frames_, HEADER, ANY)
+            assert list(messages) == [(Header(1), 2)] * 2
+            assert messages.count == 2
+            assert messages.frame is not None
+            assert messages.frame.header_bytes == looked_at
+            assert list(messages) == []
+            rest = native.messages(frames_, HEADER, ANY)
+            assert (list(rest), rest.count, rest.frame) == ([(Header(1), 2)], 1, None)
+
+    def test_messages_pass_on_what_the_frames_raise(self) -> None:
+        messages = native.messages(native.FrameDecoder().feed(native.encode_frame({}, b"1") + bytes(4)), HEADER, ANY)
+        assert next(messages) == (Header(), 1)
+        with pytest.raises(errors.InvalidLength):
+            next(messages)
+        assert next(messages, None) is None
+
+
 class TestReEntry:
     def test_feeding_and_reading_from_within_the_iteration(self) -> None:
         decoder = native.FrameDecoder()
@@ -517,6 +582,10 @@ class TestReferences:
         "a bad header": lambda: outcome(getattr, native.Frame(b"[1]"), "header"),
         "str and repr and bytes": lambda: (str(FRAME), repr(FRAME), bytes(FRAME), hash(FRAME), FRAME == FRAME),
         "a pickle": lambda: FRAME.__reduce__(),
+        "messages": lambda: list(native.messages(native.FrameDecoder().feed(GOLDEN * 3), HEADER, ANY)),
+        "messages that stop": lambda: list(native.messages(iter([FRAME, native.Frame(b"x")]), HEADER, ANY)),
+        "a message refused": lambda: native.decode_json(native.Frame(b"{}", b"nope"), HEADER, ANY),
+        "encoding JSON": lambda: (native.encode_json({}, 1), native.encode_json([], 1), native.encode_json({}, {1j})),
         "encoding a dict": lambda: native.encode_frame({"a": 1}, b"x"),
         "encoding bytes": lambda: native.encode_frame(b'{"a":1}', bytearray(b"x")),
         "encoding in parts": lambda: native.encode_frame_parts({"a": None}, numpy.zeros(3)),
