@@ -1,0 +1,243 @@
+package objectstreaming
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"testing"
+)
+
+// Workload T: 10,000 messages of {"status","reason"} + {"answer","source"}.
+const benchFrames = 10_000
+
+type benchStatus struct {
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+}
+
+type benchAnswer struct {
+	Answer string `json:"answer"`
+	Source string `json:"source"`
+}
+
+func benchMessage(n int) (benchStatus, benchAnswer) {
+	return benchStatus{"success", ""}, benchAnswer{
+		fmt.Sprintf("Sentence number %d of the answer, as long as sentences are.", n), fmt.Sprintf("guide.md#chapter-%d", n%17),
+	}
+}
+
+func benchWire(tb testing.TB) []byte {
+	encoder := NewStreamEncoder(JSON[benchStatus, benchAnswer]())
+	wire, err := encoder.AppendOpen(nil, Open{})
+	for n := range benchFrames {
+		header, payload := benchMessage(n)
+		if err == nil {
+			wire, err = encoder.AppendData(wire, header, payload)
+		}
+	}
+	if err == nil {
+		wire, err = encoder.AppendEnd(wire, nil, nil)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return wire
+}
+
+// pair is what the alternative sends: the same members, in one JSON text behind a length.
+type pair[H, P any] struct {
+	Header  H `json:"h"`
+	Payload P `json:"p"`
+}
+
+func prefixedWire(tb testing.TB) []byte {
+	var wire []byte
+	for n := range benchFrames {
+		header, payload := benchMessage(n)
+		text, err := json.Marshal(pair[benchStatus, benchAnswer]{header, payload})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		wire = binary.LittleEndian.AppendUint32(wire, uint32(len(text)))
+		wire = append(wire, text...)
+	}
+	return wire
+}
+
+// readPrefixed is the well-known alternative in Go: bufio, a length word, encoding/json.
+func readPrefixed[H, P any](r io.Reader, take func(H, P)) error {
+	buffered := bufio.NewReaderSize(r, readSize)
+	var word [4]byte
+	var text []byte
+	for {
+		if _, err := io.ReadFull(buffered, word[:]); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		size := int(binary.LittleEndian.Uint32(word[:]))
+		if size > DefaultMaxFrame {
+			return bufio.ErrTooLong
+		}
+		if size > cap(text) {
+			text = make([]byte, size)
+		}
+		text = text[:size]
+		if _, err := io.ReadFull(buffered, text); err != nil {
+			return err
+		}
+		var message pair[H, P]
+		if err := json.Unmarshal(text, &message); err != nil {
+			return err
+		}
+		take(message.Header, message.Payload)
+	}
+}
+
+// pieces gives at most size bytes a read.
+type pieces struct {
+	data []byte
+	size int
+}
+
+func (p *pieces) Read(dst []byte) (int, error) {
+	if len(p.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(dst[:min(len(dst), p.size)], p.data)
+	p.data = p.data[n:]
+	return n, nil
+}
+
+// BenchmarkT reads workload T: this package, and bufio + encoding/json behind a length prefix.
+func BenchmarkT(b *testing.B) {
+	b.Run("typed/ours", func(b *testing.B) { benchOurs[benchStatus, benchAnswer](b) })
+	b.Run("typed/bufio+encoding-json", func(b *testing.B) { benchPrefixed[benchStatus, benchAnswer](b) })
+	b.Run("maps/ours", func(b *testing.B) { benchOurs[map[string]any, any](b) })
+	b.Run("maps/bufio+encoding-json", func(b *testing.B) { benchPrefixed[map[string]any, any](b) })
+}
+
+func benchOurs[H, P any](b *testing.B) {
+	wire := benchWire(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		seen := 0
+		for _, err := range NewDecoder(&pieces{wire, readSize}, JSON[H, P]()).All() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			seen++
+		}
+		if seen != benchFrames {
+			b.Fatal(seen, "messages")
+		}
+	}
+	perMessage(b)
+}
+
+func benchPrefixed[H, P any](b *testing.B) {
+	wire := prefixedWire(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		seen := 0
+		if err := readPrefixed(&pieces{wire, readSize}, func(H, P) { seen++ }); err != nil || seen != benchFrames {
+			b.Fatal(seen, "messages,", err)
+		}
+	}
+	perMessage(b)
+}
+
+func perMessage(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchFrames, "ns/message")
+}
+
+// BenchmarkFrames reads workload T as frames alone.
+func BenchmarkFrames(b *testing.B) {
+	wire := benchWire(b)
+	for b.Loop() {
+		for _, err := range ReadFrames(&pieces{wire, readSize}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	perMessage(b)
+}
+
+// BenchmarkEncodeT writes workload T.
+func BenchmarkEncodeT(b *testing.B) {
+	for b.Loop() {
+		encoder := NewEncoder(io.Discard, JSON[benchStatus, benchAnswer]())
+		for n := range benchFrames {
+			header, payload := benchMessage(n)
+			if err := encoder.Encode(header, payload); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	perMessage(b)
+}
+
+// BenchmarkOneByteChunks reads frames of 256 KiB and 4 MiB byte by byte: as much for a byte, whatever the frame.
+func BenchmarkOneByteChunks(b *testing.B) {
+	for _, size := range []int{256 << 10, 4 << 20} {
+		wire, _ := AppendFrame(nil, []byte("{}"), make([]byte, size))
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+			for b.Loop() {
+				decoder := NewFrameDecoder()
+				for i := range wire {
+					decoder.Feed(wire[i : i+1])
+					if _, _, err := decoder.Next(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(wire)), "ns/byte")
+		})
+	}
+}
+
+// BenchmarkGiB reads 1,024 frames of 1 MiB each, and reports the heap it came to.
+func BenchmarkGiB(b *testing.B) {
+	frame, _ := AppendFrame(nil, []byte("{}"), bytes.Repeat([]byte{7}, 1<<20))
+	var peak, before runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	b.SetBytes(int64(1024 * len(frame)))
+	for b.Loop() {
+		n := 0
+		for _, err := range NewDecoder(&repeated{frame: frame, times: 1024}, Raw[map[string]any]()).All() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if n++; n%128 == 0 {
+				var now runtime.MemStats
+				runtime.ReadMemStats(&now)
+				peak.HeapAlloc = max(peak.HeapAlloc, now.HeapAlloc)
+			}
+		}
+	}
+	b.ReportMetric(float64(peak.HeapAlloc-min(before.HeapAlloc, peak.HeapAlloc))/(1<<20), "heap-MiB")
+}
+
+// repeated reads the same frame again and again.
+type repeated struct {
+	frame     []byte
+	at, times int
+}
+
+func (r *repeated) Read(dst []byte) (int, error) {
+	if r.times == 0 {
+		return 0, io.EOF
+	}
+	n := copy(dst, r.frame[r.at:])
+	if r.at += n; r.at == len(r.frame) {
+		r.at = 0
+		r.times--
+	}
+	return n, nil
+}
