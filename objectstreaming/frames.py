@@ -119,6 +119,9 @@ def _words_of(layout: Layout) -> _Words:
     return words
 
 
+_LARGEST: Final = LAYOUT.largest
+_SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
+_encode: Final = msgspec.json.Encoder().encode
 _pack: Final = struct.Struct("<II").pack
 _unpack: Final = struct.Struct("<II").unpack_from
 
@@ -186,8 +189,17 @@ def encode_frame(header: object, payload: BytesLike = b"", *, layout: Layout = L
     >>> encode_frame(b'{"a": 1}', b'{"b": 2}').hex(" ", 4)
     '18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'
     """
-    head, body = encode_frame_parts(header, payload, layout=layout)
-    return b"".join((head, body))
+    if layout is LAYOUT and type(payload) is bytes:
+        # A short cut for small and ordinary headers, where strict_json has nothing to add to msgspec.
+        try:
+            head = _encode(header)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            head = b""  # the long way knows why
+        size = len(head)
+        total = 8 + size + len(payload)
+        if head[:1] == b"{" and size < _SHORT and b"null" not in head and total <= _LARGEST:
+            return _pack(total, size) + head + payload
+    return b"".join(encode_frame_parts(header, payload, layout=layout))
 
 
 def encode_frame_parts(

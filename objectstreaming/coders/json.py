@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from typing import Any, ClassVar, Final, Generic, Literal, NoReturn, TypeVar, overload
 
 import msgspec
@@ -16,9 +15,7 @@ from .coder import Coder
 __all__ = ["AnbJsonStreamCoder", "JsonCoder"]
 
 _encode: Final = msgspec.json.Encoder().encode
-_pack: Final = struct.Struct("<II").pack
 _SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
-_BRACE: Final = ord("{")
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -71,13 +68,12 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
 
     def encode(self, header: H, payload: P) -> bytes:
         try:
-            head, body = _encode(header), _encode(payload)
+            body = _encode(payload)
         except (TypeError, ValueError, OverflowError, RecursionError):
-            return encode_frame(header, strict_json.dumps(payload))
-        size, total = len(head), 8 + len(head) + len(body)
-        if total > _SHORT or head[0] != _BRACE or b"null" in head or b"null" in body:
-            return encode_frame(header, strict_json.dumps(payload))
-        return _pack(total, size) + head + body
+            body = strict_json.dumps(payload)
+        if len(body) > _SHORT or b"null" in body:
+            body = strict_json.dumps(payload)
+        return encode_frame(header, body)
 
     def decode(self, frame: Frame) -> tuple[H, P]:
         head, body = frame.header_bytes, frame.payload
