@@ -1,0 +1,262 @@
+package objectstreaming
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+type question struct {
+	Text string `json:"text"`
+}
+
+func TestWhatTheEncoderWritesTheDecoderReads(t *testing.T) {
+	var wire bytes.Buffer
+	coder := JSON[question, map[string]any]()
+	encoder := NewEncoder(&wire, coder)
+	steps := []error{
+		encoder.Open(Open{Heartbeat: 1500 * time.Millisecond, Metadata: map[string]string{"id": "q7"}}),
+		encoder.Encode(question{"é漢😀"}, map[string]any{"n": 1}),
+		encoder.Ping(),
+		encoder.EncodeFrame(Frame{Header: []byte(` {"text": "relayed"} `), Payload: []byte(`{}`)}),
+		encoder.End(map[string]int{"tokens": 7}),
+	}
+	for i, err := range steps {
+		if err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	for name, reader := range map[string]io.Reader{
+		"as it is": bytes.NewReader(wire.Bytes()), "a byte a read": iotest.OneByteReader(bytes.NewReader(wire.Bytes())),
+	} {
+		decoder := NewDecoder(reader, coder)
+		var got []Message[question, map[string]any]
+		for message, err := range decoder.All() {
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			got = append(got, message)
+		}
+		want := []Message[question, map[string]any]{
+			{question{"é漢😀"}, map[string]any{"n": json.Number("1")}}, {question{"relayed"}, map[string]any{}},
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v", name, got)
+		}
+		if !decoder.Ended() || decoder.Position() != 2 || decoder.Heartbeat() != 1500*time.Millisecond ||
+			string(decoder.Trailers()) != `{"tokens":7}` || string(decoder.Metadata()) != `{"id":"q7"}` {
+			t.Errorf("%s: %v %d %v %s %s", name, decoder.Ended(), decoder.Position(), decoder.Heartbeat(), decoder.Trailers(), decoder.Metadata())
+		}
+		if _, err := decoder.Next(); err != io.EOF {
+			t.Errorf("%s: after the end: %v", name, err)
+		}
+	}
+}
+
+func TestAFailureIsToldAndRead(t *testing.T) {
+	var wire bytes.Buffer
+	encoder := NewEncoder(&wire, Raw[map[string]any]())
+	failure := &StreamError{CodeNotFound, "no such \xff document", json.RawMessage(`[1]`)}
+	if err := errors.Join(encoder.Encode(map[string]any{}, []byte("x")), encoder.Fail(failure)); err != nil {
+		t.Fatal(err)
+	}
+	decoder := NewDecoder(&wire, Raw[map[string]any]())
+	var messages int
+	var last error
+	for _, err := range decoder.All() {
+		if last = err; err == nil {
+			messages++
+		}
+	}
+	var told *StreamError
+	if !errors.As(last, &told) || !errors.Is(last, CodeNotFound) || told.Message != "no such \ufffd document" ||
+		string(told.Details) != `[1]` || messages != 1 || !decoder.Ended() {
+		t.Errorf("%d messages and %v", messages, last)
+	}
+	if _, again := decoder.Next(); again != last {
+		t.Errorf("and again: %v", again)
+	}
+}
+
+func TestTheEncoderFollowsTheStateTable(t *testing.T) {
+	type encoder = StreamEncoder[map[string]any, []byte]
+	steps := map[string]func(*encoder) ([]byte, error){
+		"open": func(e *encoder) ([]byte, error) { return e.AppendOpen(nil, Open{}) },
+		"data": func(e *encoder) ([]byte, error) { return e.AppendData(nil, map[string]any{}, nil) },
+		"ping": func(e *encoder) ([]byte, error) { return e.AppendPing(nil) },
+		"end":  func(e *encoder) ([]byte, error) { return e.AppendEnd(nil, nil, nil) },
+	}
+	for dialog, allowed := range map[string]bool{
+		"open": true, "data": true, "ping": true, "end": true,
+		"open data": true, "data ping": true, "ping end": true, "open end": true,
+		"open open": false, "data open": false, "ping open": false,
+		"end open": false, "end data": false, "end ping": false, "end end": false,
+	} {
+		e := NewStreamEncoder(Raw[map[string]any]())
+		var wire []byte
+		var err error
+		for step := range strings.FieldsSeq(dialog) {
+			wire, err = steps[step](e)
+		}
+		if (err == nil) != allowed || allowed != (len(wire) > 0) || !allowed && !errors.Is(err, CodeEncodeError) {
+			t.Errorf("%s: %v", dialog, err)
+		}
+	}
+	for name, step := range steps {
+		if _, err := step(NewStreamEncoder(Raw[map[string]any](), WithPlain())); (err == nil) != (name == "data") {
+			t.Errorf("%s in a plain stream: %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsRefusedChangesNothing(t *testing.T) {
+	e := NewStreamEncoder(JSON[any, any](), WithMaxFrame(100), WithMaxHeader(50))
+	refused := map[string]func([]byte) ([]byte, error){
+		"a header that is no object": func(dst []byte) ([]byte, error) { return e.AppendData(dst, []int{1}, nil) },
+		"the member $stream":         func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{"$stream": 1}, nil) },
+		"NaN":                        func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{}, math.NaN()) },
+		"a frame too large":          func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{}, strings.Repeat("x", 100)) },
+		"a header too large": func(dst []byte) ([]byte, error) {
+			return e.AppendData(dst, map[string]any{strings.Repeat("x", 50): 1}, 1)
+		},
+		"a forged control frame": func(dst []byte) ([]byte, error) { return e.AppendFrame(dst, Frame{Header: []byte(`{"$stream":{}}`)}) },
+		"the same with an escape": func(dst []byte) ([]byte, error) {
+			return e.AppendFrame(dst, Frame{Header: []byte(`{"\u0024stream":{}}`)})
+		},
+		"a frame whose header is none": func(dst []byte) ([]byte, error) { return e.AppendFrame(dst, Frame{}) },
+		"trailers that are no object":  func(dst []byte) ([]byte, error) { return e.AppendEnd(dst, []int{1}, nil) },
+		"metadata that are no object":  func(dst []byte) ([]byte, error) { return e.AppendOpen(dst, Open{Metadata: "x"}) },
+		"a negative heartbeat":         func(dst []byte) ([]byte, error) { return e.AppendOpen(dst, Open{Heartbeat: -1}) },
+		"a code that is not the peer's": func(dst []byte) ([]byte, error) {
+			return e.AppendEnd(dst, nil, &StreamError{Code: CodeInvalidLength})
+		},
+		"details that are no JSON": func(dst []byte) ([]byte, error) {
+			return e.AppendEnd(dst, nil, &StreamError{Code: CodeInternal, Details: json.RawMessage(`{`)})
+		},
+	}
+	for name, step := range refused {
+		if dst, err := step([]byte("before")); !errors.Is(err, CodeEncodeError) || string(dst) != "before" {
+			t.Errorf("%s: %v, %q", name, err, dst)
+		}
+	}
+	if wire, err := e.AppendOpen(nil, Open{}); err != nil || e.Position() != 0 || len(wire) == 0 {
+		t.Errorf("the stream has begun: %v", err)
+	}
+	if _, err := (Layout{ByteLength: 1}).AppendFrame(nil, []byte("{}"), make([]byte, 252)); !errors.Is(err, CodeEncodeError) {
+		t.Errorf("256 bytes in a length word of 1: %v", err)
+	}
+}
+
+func TestOneGoroutineSendsAndAnotherPings(t *testing.T) {
+	var wire bytes.Buffer
+	encoder := NewEncoder(&wire, JSON[map[string]any, int]())
+	const each = 200
+	var group sync.WaitGroup
+	for _, work := range []func() error{
+		encoder.Ping, func() error { return encoder.Encode(map[string]any{}, 1) }, func() error { return encoder.Encode(nil2, 2) },
+	} {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for range each {
+				if err := work(); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	group.Wait()
+	if err := encoder.End(nil); err != nil || encoder.Position() != 2*each {
+		t.Fatal(err, encoder.Position())
+	}
+	sum := 0
+	for message, err := range NewDecoder(&wire, JSON[map[string]any, int]()).All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += message.Payload
+	}
+	if sum != 3*each {
+		t.Errorf("the payloads' sum is %d", sum)
+	}
+}
+
+var nil2 = map[string]any{"two": 2}
+
+func TestAWriterThatFailedIsNotWrittenToAgain(t *testing.T) {
+	broken := errors.New("the disk is full")
+	writes := 0
+	encoder := NewEncoder(writerFunc(func([]byte) (int, error) { writes++; return 3, broken }), Raw[map[string]any]())
+	for range 2 {
+		if err := encoder.Encode(map[string]any{}, nil); err != broken {
+			t.Error(err)
+		}
+	}
+	if writes != 1 {
+		t.Errorf("%d writes, the second behind half a frame", writes)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestARefusedPayloadDoesNotEndTheStream(t *testing.T) {
+	wire := append(frameOf(t, `{"n":1}`, "nope"), frameOf(t, `{"n":2}`, "5")...)
+	wire = append(wire, frameOf(t, `{"n":3}`, `"text"`)...)
+	decoder := NewDecoder(bytes.NewReader(wire), JSON[map[string]any, int]())
+	var payloads []int
+	var refused []int64
+	for message, err := range decoder.All() {
+		var payload *PayloadError
+		if errors.As(err, &payload) {
+			refused = append(refused, payload.Index)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		payloads = append(payloads, message.Payload)
+	}
+	if !reflect.DeepEqual(payloads, []int{5}) || !reflect.DeepEqual(refused, []int64{0, 2}) || decoder.Position() != 3 {
+		t.Errorf("payloads %v, refused %v, position %d", payloads, refused, decoder.Position())
+	}
+}
+
+func TestAReaderThatFailsIsNeverASuccess(t *testing.T) {
+	broken := errors.New("the cable is out")
+	var wire bytes.Buffer
+	encoder := NewEncoder(&wire, Raw[map[string]any]())
+	_ = encoder.Encode(map[string]any{}, []byte("abc"))
+	plain := wire.Len()
+	_ = encoder.End(nil)
+	for size := range wire.Len() + 1 {
+		input := io.MultiReader(bytes.NewReader(wire.Bytes()[:size]), iotest.ErrReader(broken))
+		var last error
+		for _, err := range NewDecoder(input, Raw[map[string]any]()).All() {
+			last = err
+		}
+		switch {
+		case size == wire.Len():
+			if last != nil {
+				t.Errorf("the stream was whole: %v", last)
+			}
+		case !errors.Is(last, broken):
+			t.Errorf("after %d bytes: %v", size, last)
+		case size == 0 || size == plain:
+			if !errors.Is(last, CodeStreamIncomplete) {
+				t.Errorf("after %d bytes, between two frames: %v", size, last)
+			}
+		case !errors.Is(last, CodeTruncatedFrame):
+			t.Errorf("after %d bytes, inside a frame: %v", size, last)
+		}
+	}
+}
