@@ -1,0 +1,17 @@
+package io.github.objectstreaming;
+
+/** The root of all that is thrown about a stream. Unchecked, so that iterators and lambdas can throw it. */
+public abstract class ObjectStreamException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    ObjectStreamException(String message, Throwable cause) {
+        super(message, cause);
+    }
+
+    /**
+     * What went wrong, as the specification names it: {@code "invalid_length"}, {@code "stream_incomplete"}...
+     *
+     * @return one of the codes of SPEC section 5
+     */
+    public abstract String code();
+}

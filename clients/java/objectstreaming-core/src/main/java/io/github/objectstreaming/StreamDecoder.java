@@ -1,0 +1,320 @@
+package io.github.objectstreaming;
+
+import io.github.objectstreaming.StreamState.Event;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown. Sans-IO, and not
+ * thread-safe. It is used as {@link FrameDecoder} is.
+ *
+ * <p>{@link #next()} throws, always after the good messages: {@link FrameException}, {@link ProtocolException} and
+ * {@link StreamException} (the peer ended the stream with one), after which the decoder is dead; {@link
+ * PayloadException}, after which the next call goes on with the next frame.
+ *
+ * @param <H> what the coder makes of headers
+ * @param <P> what the coder makes of payloads
+ */
+public final class StreamDecoder<H, P> {
+    private static final byte[] CONTROL = "{\"$stream\":".getBytes(StandardCharsets.US_ASCII);
+    private static final long LONGEST_HEARTBEAT = 1_000_000_000; // seconds; a peer may write what it likes
+
+    private final Coder<H, P> coder;
+    private final FrameDecoder frames;
+    private final EndPolicy endPolicy;
+    private Coder.SequenceCheck<H> sequence;
+    private StreamState state = StreamState.START;
+    private long position;
+    private boolean controlled;
+    private boolean finished;
+    private ObjectStreamException failure;
+    private Map<String, Object> trailers;
+    private Map<String, Object> metadata = Map.of();
+    private Duration heartbeat;
+
+    /**
+     * A decoder with the default limits.
+     *
+     * @param coder what reads the messages
+     */
+    public StreamDecoder(Coder<H, P> coder) {
+        this(coder, Limits.DEFAULT, EndPolicy.AUTO);
+    }
+
+    /**
+     * A decoder.
+     *
+     * @param coder what reads the messages
+     * @param limits what it accepts
+     * @param endPolicy whether a stream without an end frame is broken
+     */
+    public StreamDecoder(Coder<H, P> coder, Limits limits, EndPolicy endPolicy) {
+        this.coder = coder;
+        this.frames = new FrameDecoder(limits);
+        this.endPolicy = endPolicy;
+        this.sequence = coder.newSequenceCheck();
+    }
+
+    /**
+     * Takes all bytes of the chunk. They are copied: the buffer may be used again at once.
+     *
+     * @param chunk its position moves to its limit
+     * @throws ObjectStreamException again, if the decoder is dead
+     * @throws IllegalStateException after {@link #finish()}
+     */
+    public void feed(ByteBuffer chunk) {
+        check();
+        frames.feed(chunk);
+    }
+
+    /**
+     * Takes all bytes of the chunk, which are copied.
+     *
+     * @param chunk may be used again at once
+     * @throws ObjectStreamException again, if the decoder is dead
+     * @throws IllegalStateException after {@link #finish()}
+     */
+    public void feed(byte[] chunk) {
+        feed(ByteBuffer.wrap(chunk));
+    }
+
+    /**
+     * The next message.
+     *
+     * @return {@code null} if more bytes are needed, or, after {@link #finish()}, if there is none
+     * @throws ObjectStreamException as the class says
+     */
+    public Message<H, P> next() {
+        check();
+        try {
+            for (Frame frame; (frame = frames.next()) != null; ) {
+                if (isControl(frame.headerBytes())) {
+                    control(frame);
+                } else {
+                    return data(frame);
+                }
+            }
+        } catch (PayloadException refused) {
+            // Its order was not seen: the next frame may have any, as in a resumed stream.
+            sequence = coder.newSequenceCheck();
+            throw refused;
+        } catch (ObjectStreamException error) {
+            failure = error;
+            throw error;
+        }
+        if (finished) {
+            complete();
+        }
+        return null;
+    }
+
+    private Message<H, P> data(Frame frame) {
+        if (state != StreamState.STREAMING) {
+            step(Event.DATA, frame);
+        }
+        position++;
+        Message<H, P> message = coder.decode(frame);
+        sequence.accept(message.header(), frame);
+        return message;
+    }
+
+    /**
+     * Says that no more bytes will come. Messages not yet asked for can still be had from {@link #next()}, which then
+     * throws in its turn.
+     *
+     * @throws FrameException of code {@link FrameException#TRUNCATED_FRAME} if a frame has begun and is not whole
+     * @throws StreamIncompleteException if the end that was promised has not come
+     */
+    public void finish() {
+        check();
+        finished = true;
+        try {
+            frames.finish();
+        } catch (FrameException error) {
+            failure = error;
+            throw error;
+        }
+        if (frames.buffered() == 0) {
+            complete();
+        }
+    }
+
+    private void complete() {
+        boolean required = endPolicy == EndPolicy.AUTO ? controlled : endPolicy == EndPolicy.REQUIRED;
+        if (required && !ended()) {
+            throw new StreamIncompleteException(
+                    "the stream stopped after " + position + " data frames without its end: was it cut?",
+                    position,
+                    null);
+        }
+    }
+
+    private void check() {
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private static boolean isControl(byte[] header) {
+        return header.length >= CONTROL.length
+                && header[2] == '$'
+                && Arrays.equals(header, 0, CONTROL.length, CONTROL, 0, CONTROL.length);
+    }
+
+    private void control(Frame frame) {
+        controlled = true;
+        if (!(frame.header().get("$stream") instanceof Map<?, ?> control)
+                || !(control.get("type") instanceof String type)) {
+            throw invalid(frame, "$stream is an object with the member type, a string");
+        }
+        switch (type) {
+            case "open" -> {
+                step(Event.OPEN, frame);
+                opened(control, frame);
+            }
+            case "ping" -> step(Event.PING, frame);
+            case "end" -> {
+                step(Event.END, frame);
+                ended(control, frame);
+            }
+            default -> step(Event.OTHER, frame);
+        }
+    }
+
+    private void step(Event event, Frame frame) {
+        StreamState next = state.after(event);
+        if (next == null) {
+            if (state == StreamState.ENDED) {
+                throw new ProtocolException(
+                        ProtocolException.FRAME_AFTER_END, "a frame after the end of the stream", frame.index());
+            }
+            throw invalid(frame, "open in a stream that has begun already");
+        }
+        state = next;
+    }
+
+    private void opened(Map<?, ?> control, Frame frame) {
+        if (!Long.valueOf(1).equals(control.get("v"))) {
+            throw invalid(frame, "the stream is of version " + control.get("v") + ", this reader knows 1");
+        }
+        if (control.containsKey("coder") && !coder.name().equals(control.get("coder"))) {
+            throw invalid(frame, "the stream's coder is " + control.get("coder") + ", this reader's " + coder.name());
+        }
+        Object beat = control.get("heartbeat");
+        if (beat != null) {
+            if (!(beat instanceof Number seconds) || !(seconds.doubleValue() > 0)) {
+                throw invalid(frame, "heartbeat is a positive number of seconds, not " + beat);
+            }
+            heartbeat = seconds.doubleValue() >= LONGEST_HEARTBEAT
+                    ? Duration.ofSeconds(LONGEST_HEARTBEAT)
+                    : Duration.ofNanos(Math.max(1, (long) (seconds.doubleValue() * 1e9)));
+        }
+        metadata = object(control, "metadata", frame);
+    }
+
+    private void ended(Map<?, ?> control, Frame frame) {
+        Object count = control.get("frames");
+        boolean integer = count instanceof Long || count instanceof BigInteger;
+        if (!integer || ((Number) count).doubleValue() < 0) {
+            throw invalid(frame, "frames is the number of data frames, not " + count);
+        }
+        if (!count.equals(position)) {
+            throw new ProtocolException(
+                    ProtocolException.COUNT_MISMATCH,
+                    count + " data frames were sent, " + position + " arrived",
+                    frame.index());
+        }
+        Map<String, Object> end = object(control, "trailers", frame);
+        StreamException error = control.containsKey("error") ? peerError(control.get("error"), frame) : null;
+        trailers = end;
+        if (error != null) {
+            throw error;
+        }
+    }
+
+    private StreamException peerError(Object value, Frame frame) {
+        if (value instanceof Map<?, ?> error && error.get("code") instanceof String code) {
+            Object message = error.containsKey("message") ? error.get("message") : "";
+            if (message instanceof String text) {
+                return new StreamException(StreamErrorCode.of(code), text, error.get("details"));
+            }
+        }
+        throw invalid(frame, "error is an object with code and message, not " + value);
+    }
+
+    @SuppressWarnings("unchecked") // read by JsonReader, with strings for names
+    private static Map<String, Object> object(Map<?, ?> control, String name, Frame frame) {
+        Object value = control.get(name);
+        if (value instanceof Map<?, ?>) {
+            return Collections.unmodifiableMap((Map<String, Object>) value);
+        }
+        if (control.containsKey(name)) {
+            throw invalid(frame, name + " is an object, not " + value);
+        }
+        return Map.of();
+    }
+
+    private static ProtocolException invalid(Frame frame, String message) {
+        return new ProtocolException(ProtocolException.INVALID_CONTROL, message, frame.index());
+    }
+
+    /**
+     * How many data frames have been received, those with a refused payload included: what to resume after.
+     *
+     * @return the position
+     */
+    public long position() {
+        return position;
+    }
+
+    /**
+     * How many bytes are held that were not yet asked for, or are not yet a whole frame.
+     *
+     * @return 0 where the input may end
+     */
+    public int buffered() {
+        return frames.buffered();
+    }
+
+    /**
+     * Whether the end frame has come, and was a right one.
+     *
+     * @return true also if it carried the peer's error
+     */
+    public boolean ended() {
+        return trailers != null;
+    }
+
+    /**
+     * What the end frame carried.
+     *
+     * @return empty before it came; an empty map if it carried none
+     */
+    public Optional<Map<String, Object>> trailers() {
+        return Optional.ofNullable(trailers);
+    }
+
+    /**
+     * What the open frame carried.
+     *
+     * @return empty if there was none
+     */
+    public Map<String, Object> metadata() {
+        return metadata;
+    }
+
+    /**
+     * Within what time the peer promised to be heard.
+     *
+     * @return empty if its open frame did not say
+     */
+    public Optional<Duration> heartbeat() {
+        return Optional.ofNullable(heartbeat);
+    }
+}

@@ -1,0 +1,9 @@
+/**
+ * The coder {@code json}, by Jackson.
+ */
+module io.github.objectstreaming.json {
+    requires transitive com.fasterxml.jackson.databind;
+    requires transitive io.github.objectstreaming;
+
+    exports io.github.objectstreaming.json;
+}
