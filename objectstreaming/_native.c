@@ -720,9 +720,8 @@ static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_
 
 /* Bytes for which msgspec is as strict as strict_json: ASCII, since it does not look at the UTF-8 of what it skips, and
  * not enough brackets to be too deep. */
-static int is_plain(PyObject *data) {
-    const char *text = PyBytes_AS_STRING(data);
-    Py_ssize_t n, size = PyBytes_GET_SIZE(data);
+static int is_plain(const char *text, Py_ssize_t size) {
+    Py_ssize_t n;
     unsigned char all = 0;
     for (n = 0; n < size; n++) {
         all |= (unsigned char)text[n];
@@ -731,16 +730,16 @@ static int is_plain(PyObject *data) {
 }
 
 /* (header, payload) of a frame that needs no more than msgspec; NULL without an error for one that does. */
-static PyObject *decode_plain(State *state, PyObject *item, PyObject *decode_header, PyObject *decode_payload) {
+static PyObject *decode_plain(State *state, PyObject *header_bytes, PyObject *payload_bytes, PyObject *decode_header,
+                              PyObject *decode_payload) {
     PyObject *header, *payload = NULL, *both = NULL;
-    Frame *frame = (Frame *)item;
-    if (!Py_IS_TYPE(item, state->frame) || !PyBytes_CheckExact(frame->header_bytes) ||
-        !PyBytes_CheckExact(frame->payload) || !is_plain(frame->header_bytes) || !is_plain(frame->payload)) {
+    if (!is_plain(PyBytes_AS_STRING(header_bytes), PyBytes_GET_SIZE(header_bytes)) ||
+        !is_plain(PyBytes_AS_STRING(payload_bytes), PyBytes_GET_SIZE(payload_bytes))) {
         return NULL;
     }
-    header = PyObject_CallOneArg(decode_header, frame->header_bytes);
+    header = PyObject_CallOneArg(decode_header, header_bytes);
     if (header != NULL) {
-        payload = PyObject_CallOneArg(decode_payload, frame->payload);
+        payload = PyObject_CallOneArg(decode_payload, payload_bytes);
     }
     if (payload != NULL) {
         both = PyTuple_New(2);
@@ -766,12 +765,18 @@ PyDoc_STRVAR(decode_json_doc,
              "to it: where msgspec is not as strict as strict_json, or refuses. Both are `decode` of a `msgspec.json.Decoder`.\n");
 
 static PyObject *decode_json(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    State *state = (State *)PyModule_GetState(module);
     PyObject *message;
+    Frame *frame;
     if (count != 3) {
         PyErr_Format(PyExc_TypeError, "decode_json() takes 3 positional arguments but %zd were given", count);
         return NULL;
     }
-    message = decode_plain((State *)PyModule_GetState(module), args[0], args[1], args[2]);
+    frame = (Frame *)args[0];
+    message = Py_IS_TYPE(args[0], state->frame) && PyBytes_CheckExact(frame->header_bytes) &&
+                      PyBytes_CheckExact(frame->payload)
+                  ? decode_plain(state, frame->header_bytes, frame->payload, args[1], args[2])
+                  : NULL;
     if (message == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
     }
@@ -816,121 +821,6 @@ static PyObject *encode_json(PyObject *module, PyObject *const *args, Py_ssize_t
     }
     return wire;
 }
-
-typedef struct {
-    PyObject_HEAD
-    State *state;
-    PyObject *frames; /* NULL once it has ended */
-    PyObject *decode_header;
-    PyObject *decode_payload;
-    PyObject *frame;
-    Py_ssize_t count;
-} Messages;
-
-PyDoc_STRVAR(messages_doc,
-             "messages($module, frames, decode_header, decode_payload, /)\n"
-             "--\n"
-             "\n"
-             "An iterator over the messages of an iterator of frames, up to the first frame that needs a look: a control\n"
-             "frame, or one where `decode_json` gives `None`. That is then its `frame`; `count` is how many messages came.\n");
-
-static PyObject *messages(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    State *state = (State *)PyModule_GetState(module);
-    Messages *self;
-    if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "messages() takes 3 positional arguments but %zd were given", count);
-        return NULL;
-    }
-    if (!PyIter_Check(args[0])) {
-        PyErr_Format(PyExc_TypeError, "messages() reads an iterator of frames, not %R", args[0]);
-        return NULL;
-    }
-    self = PyObject_GC_New(Messages, state->messages);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->state = state;
-    self->frames = Py_NewRef(args[0]);
-    self->decode_header = Py_NewRef(args[1]);
-    self->decode_payload = Py_NewRef(args[2]);
-    self->frame = NULL;
-    self->count = 0;
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
-}
-
-static PyObject *Messages_next(Messages *self) {
-    PyObject *frame, *message = NULL;
-    if (self->frames == NULL) {
-        return NULL;
-    }
-    frame = PyIter_Next(self->frames);
-    if (frame != NULL) {
-        Frame *its = (Frame *)frame;
-        if (Py_IS_TYPE(frame, self->state->frame) && PyBytes_CheckExact(its->header_bytes) &&
-            !objs_is_control((const uint8_t *)PyBytes_AS_STRING(its->header_bytes),
-                             (size_t)PyBytes_GET_SIZE(its->header_bytes))) {
-            message = decode_plain(self->state, frame, self->decode_header, self->decode_payload);
-        }
-        if (message != NULL) {
-            Py_DECREF(frame);
-            self->count++;
-            return message;
-        }
-        Py_XSETREF(self->frame, frame);
-    }
-    Py_CLEAR(self->frames);
-    return NULL;
-}
-
-static int Messages_traverse(Messages *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->frames);
-    Py_VISIT(self->decode_header);
-    Py_VISIT(self->decode_payload);
-    Py_VISIT(self->frame);
-    return 0;
-}
-
-static int Messages_clear(Messages *self) {
-    Py_CLEAR(self->frames);
-    Py_CLEAR(self->frame);
-    return 0;
-}
-
-static void Messages_dealloc(Messages *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    Messages_clear(self);
-    Py_XDECREF(self->decode_header);
-    Py_XDECREF(self->decode_payload);
-    PyObject_GC_Del(self);
-    Py_DECREF(type);
-}
-
-static PyMemberDef Messages_members[] = {
-    {"count", T_PYSSIZET, offsetof(Messages, count), READONLY, "How many messages came."},
-    {"frame", T_OBJECT, offsetof(Messages, frame), READONLY, "The frame that ended it; None if the frames did."},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyType_Slot Messages_slots[] = {
-    {Py_tp_doc, (void *)"Made by messages()."},
-    {Py_tp_dealloc, Messages_dealloc},
-    {Py_tp_traverse, Messages_traverse},
-    {Py_tp_clear, Messages_clear},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, Messages_next},
-    {Py_tp_members, Messages_members},
-    {0, NULL},
-};
-
-static PyType_Spec Messages_spec = {
-    .name = "objectstreaming._native.Messages",
-    .basicsize = sizeof(Messages),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = Messages_slots,
-};
 
 /* ----------------------------------------------------------------------------------------------------- FrameDecoder */
 
@@ -998,6 +888,8 @@ typedef struct {
     Frame *peeked;
     PyObject *error;
     int finished;
+    char fast;                 /* for messages(): whether it may pass frames on by itself, */
+    unsigned long long passed; /* and how many it has */
 } FrameDecoder;
 
 static void decoder_let_go(FrameDecoder *self) {
@@ -1285,9 +1177,40 @@ static PyObject *straddler_frame(FrameDecoder *self) {
     return (PyObject *)frame;
 }
 
+/* Cuts the next frame out of the chunk, if it lies whole in it and is sound: 1, and two new references. Else 0, and nothing
+ * has changed; or -1 with an error set, and nothing has changed. */
+static int decoder_cut(FrameDecoder *self, PyObject **header, PyObject **payload) {
+    const Py_ssize_t prefix = 2 * (Py_ssize_t)self->config.byte_length, left = chunk_left(self);
+    const uint8_t *data;
+    uint64_t total, size;
+    if (left < prefix || self->have != 0) {
+        return 0;
+    }
+    data = (const uint8_t *)PyBytes_AS_STRING(self->chunk) + self->at;
+    total = objs_get_word(&self->config, data);
+    size = objs_get_word(&self->config, data + self->config.byte_length);
+    if (total > (uint64_t)left || objs_check_total(&self->config, total) != OBJS_OK ||
+        objs_check_header(&self->config, total, size) != OBJS_OK) {
+        return 0;
+    }
+    *header = PyBytes_FromStringAndSize((const char *)data + prefix, (Py_ssize_t)size);
+    if (*header == NULL) {
+        return -1;
+    }
+    *payload = PyBytes_FromStringAndSize((const char *)data + prefix + size,
+                                         (Py_ssize_t)total - prefix - (Py_ssize_t)size);
+    if (*payload == NULL) {
+        Py_CLEAR(*header);
+        return -1;
+    }
+    self->at += (Py_ssize_t)total;
+    self->index++;
+    self->offset += total;
+    return 1;
+}
+
 /* The next frame; NULL without an error if more bytes are needed. */
 static PyObject *decoder_next(FrameDecoder *self) {
-    const Py_ssize_t prefix = 2 * (Py_ssize_t)self->config.byte_length;
     if (self->error != NULL) {
         return raise_again(self);
     }
@@ -1297,39 +1220,25 @@ static PyObject *decoder_next(FrameDecoder *self) {
         return frame;
     }
     for (;;) {
-        Py_ssize_t left = chunk_left(self);
-        if (left >= prefix && self->have == 0) {
-            const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(self->chunk) + self->at;
-            uint64_t total = objs_get_word(&self->config, data);
-            uint64_t size = objs_get_word(&self->config, data + self->config.byte_length);
-            if (total <= (uint64_t)left && objs_check_total(&self->config, total) == OBJS_OK &&
-                objs_check_header(&self->config, total, size) == OBJS_OK) {
-                PyObject *header = PyBytes_FromStringAndSize((const char *)data + prefix, (Py_ssize_t)size), *payload;
-                Frame *frame;
-                if (header == NULL) {
-                    return NULL;
-                }
-                payload = PyBytes_FromStringAndSize((const char *)data + prefix + size,
-                                                    (Py_ssize_t)total - prefix - (Py_ssize_t)size);
-                if (payload == NULL) {
-                    Py_DECREF(header);
-                    return NULL;
-                }
-                frame = new_frame(self->state->frame, header, payload, self->index, self->offset);
-                if (frame != NULL) {
-                    self->at += (Py_ssize_t)total;
-                    self->index++;
-                    self->offset += total;
-                }
-                return (PyObject *)frame;
+        PyObject *header, *payload;
+        const uint64_t index = self->index, offset = self->offset;
+        int done = decoder_cut(self, &header, &payload);
+        if (done > 0) {
+            Frame *frame = new_frame(self->state->frame, header, payload, index, offset);
+            if (frame == NULL) {
+                decoder_die(self); /* its bytes are gone: going on would be a short success */
             }
+            return (PyObject *)frame;
         }
-        if (left > 0) {
-            int whole = straddler_advance(self);
-            if (whole < 0) {
+        if (done < 0) {
+            return NULL;
+        }
+        if (chunk_left(self) > 0) {
+            done = straddler_advance(self);
+            if (done < 0) {
                 return NULL;
             }
-            if (whole) {
+            if (done) {
                 return straddler_frame(self);
             }
         } else if (self->count > 0) {
@@ -1548,8 +1457,8 @@ static int FrameDecoder_init(FrameDecoder *self, PyObject *args, PyObject *kwarg
     Py_CLEAR(self->peeked);
     Py_CLEAR(self->error);
     self->config = config;
-    self->index = self->offset = 0;
-    self->finished = 0;
+    self->index = self->offset = self->passed = 0;
+    self->finished = self->fast = 0;
     return 0;
 }
 
@@ -1599,6 +1508,12 @@ static PyGetSetDef FrameDecoder_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMemberDef FrameDecoder_members[] = {
+    {"_fast", T_BOOL, offsetof(FrameDecoder, fast), 0, NULL},
+    {"_passed", T_ULONGLONG, offsetof(FrameDecoder, passed), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyMethodDef FrameDecoder_methods[] = {
     {"feed", (PyCFunction)FrameDecoder_feed, METH_O, feed_doc},
     {"next_frame", (PyCFunction)FrameDecoder_next_frame, METH_NOARGS, next_frame_doc},
@@ -1614,6 +1529,7 @@ static PyType_Slot FrameDecoder_slots[] = {
     {Py_tp_traverse, FrameDecoder_traverse},
     {Py_tp_clear, FrameDecoder_clear},
     {Py_tp_getset, FrameDecoder_getset},
+    {Py_tp_members, FrameDecoder_members},
     {Py_tp_methods, FrameDecoder_methods},
     {0, NULL},
 };
@@ -1675,6 +1591,150 @@ static PyType_Spec Frames_spec = {
     .basicsize = sizeof(Frames),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = Frames_slots,
+};
+
+/* ------------------------------------------------------------------------------------------------ messages of the json coder */
+
+typedef struct {
+    PyObject_HEAD
+    FrameDecoder *decoder; /* NULL once it has ended */
+    PyObject *decode_header;
+    PyObject *decode_payload;
+    PyObject *look;
+} Messages;
+
+PyDoc_STRVAR(messages_doc,
+             "messages($module, decoder, decode_header, decode_payload, look, /)\n"
+             "--\n"
+             "\n"
+             "An iterator over the messages of a FrameDecoder, as decode_json gives them. A frame that needs a look, a control\n"
+             "frame or one where decode_json would give None, goes to `look(frame)`, which returns a message, or None to pass\n"
+             "it over; so do all frames unless `decoder._fast` is true. `decoder._passed` counts those that did not go there.\n"
+             "`look(None)` is called at the end of the frames once the decoder's `finish` was called.\n");
+
+static PyObject *messages(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    State *state = (State *)PyModule_GetState(module);
+    Messages *self;
+    if (count != 4) {
+        PyErr_Format(PyExc_TypeError, "messages() takes 4 positional arguments but %zd were given", count);
+        return NULL;
+    }
+    if (!PyObject_TypeCheck(args[0], state->decoder)) {
+        PyErr_Format(PyExc_TypeError, "messages() reads a FrameDecoder of this module, not %R", args[0]);
+        return NULL;
+    }
+    self = PyObject_GC_New(Messages, state->messages);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->decoder = (FrameDecoder *)Py_NewRef(args[0]);
+    self->decode_header = Py_NewRef(args[1]);
+    self->decode_payload = Py_NewRef(args[2]);
+    self->look = Py_NewRef(args[3]);
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+/* The next message, with `decoder` held by the caller; NULL without an error at the end. */
+static PyObject *messages_step(Messages *self, FrameDecoder *decoder) {
+    for (;;) {
+        PyObject *frame = NULL, *header, *payload, *message;
+        const uint64_t index = decoder->index, offset = decoder->offset;
+        int done = 0;
+        if (decoder->fast && decoder->peeked == NULL && decoder->error == NULL) {
+            done = decoder_cut(decoder, &header, &payload);
+            if (done < 0) {
+                return NULL;
+            }
+        }
+        if (done) {
+            if (!objs_is_control((const uint8_t *)PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header))) {
+                message = decode_plain(decoder->state, header, payload, self->decode_header, self->decode_payload);
+                if (message != NULL || PyErr_Occurred()) {
+                    Py_DECREF(header);
+                    Py_DECREF(payload);
+                    decoder->passed++;
+                    return message;
+                }
+            }
+            frame = (PyObject *)new_frame(decoder->state->frame, header, payload, index, offset);
+            if (frame == NULL) {
+                decoder_die(decoder);
+            }
+        } else {
+            frame = decoder_next(decoder);
+        }
+        if (frame == NULL && (PyErr_Occurred() || !decoder->finished)) {
+            return NULL;
+        }
+        message = PyObject_CallOneArg(self->look, frame != NULL ? frame : Py_None);
+        if (frame == NULL) {
+            Py_XDECREF(message);
+            return NULL;
+        }
+        Py_DECREF(frame);
+        if (message != Py_None) {
+            return message;
+        }
+        Py_DECREF(message);
+    }
+}
+
+static PyObject *Messages_next(Messages *self) {
+    FrameDecoder *decoder = self->decoder;
+    PyObject *message;
+    if (decoder == NULL) {
+        return NULL;
+    }
+    Py_INCREF(decoder); /* whoever looks may end this iteration */
+    message = messages_step(self, decoder);
+    if (message == NULL) {
+        Py_CLEAR(self->decoder);
+    }
+    Py_DECREF(decoder);
+    return message;
+}
+
+static int Messages_traverse(Messages *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->decoder);
+    Py_VISIT(self->decode_header);
+    Py_VISIT(self->decode_payload);
+    Py_VISIT(self->look);
+    return 0;
+}
+
+static int Messages_clear(Messages *self) {
+    Py_CLEAR(self->decoder);
+    return 0;
+}
+
+static void Messages_dealloc(Messages *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->decoder);
+    Py_CLEAR(self->decode_header);
+    Py_CLEAR(self->decode_payload);
+    Py_CLEAR(self->look);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot Messages_slots[] = {
+    {Py_tp_doc, (void *)"Made by messages()."},
+    {Py_tp_dealloc, Messages_dealloc},
+    {Py_tp_traverse, Messages_traverse},
+    {Py_tp_clear, Messages_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, Messages_next},
+    {0, NULL},
+};
+
+static PyType_Spec Messages_spec = {
+    .name = "objectstreaming._native.Messages",
+    .basicsize = sizeof(Messages),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Messages_slots,
 };
 
 /* ----------------------------------------------------------------------------------------------------------- module */

@@ -5,7 +5,7 @@ up, without a word, on any that does.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from .frames import Frame as Frame
 from .frames import FrameDecoder as FrameDecoder
@@ -23,11 +23,9 @@ def decode_json(
 ) -> tuple[H, P] | None: ...
 def encode_json(header: object, payload: object, /) -> bytes | None: ...
 def messages(
-    frames: Iterator[Frame], decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P], /
-) -> Messages[H, P]: ...
-
-class Messages(Generic[H, P]):
-    count: int
-    frame: Frame | None
-    def __iter__(self) -> Messages[H, P]: ...
-    def __next__(self) -> tuple[H, P]: ...
+    decoder: FrameDecoder,
+    decode_header: Callable[[bytes], H],
+    decode_payload: Callable[[bytes], P],
+    look: Callable[[Frame | None], tuple[H, P] | None],
+    /,
+) -> Iterator[tuple[H, P]]: ...

@@ -402,26 +402,66 @@ class TestTheJsonCodersShortCuts:
         assert native.encode_json([1], 1) is None
         assert native.encode_json({}, float("nan")) is None
 
-    def test_messages_stop_at_the_first_frame_that_needs_a_look(self) -> None:
+    def test_messages_go_past_a_look_only_where_they_may_and_can(self) -> None:
         decoder = native.FrameDecoder()
-        ordinary = native.encode_frame({"a": 1}, b"2")
-        for looked_at in (b'{"$stream":{"type":"ping"}}', b'{"a":"x"}', '{"b":"é"}'.encode()):
-            frames_ = decoder.feed(ordinary * 2 + native.encode_frame(looked_at, b"3") + ordinary)
-            messages = native.messages(frames_, HEADER, ANY)
-            assert list(messages) == [(Header(1), 2)] * 2
-            assert messages.count == 2
-            assert messages.frame is not None
-            assert messages.frame.header_bytes == looked_at
-            assert list(messages) == []
-            rest = native.messages(frames_, HEADER, ANY)
-            assert (list(rest), rest.count, rest.frame) == ([(Header(1), 2)], 1, None)
+        looked_at: list[bytes | None] = []
 
-    def test_messages_pass_on_what_the_frames_raise(self) -> None:
-        messages = native.messages(native.FrameDecoder().feed(native.encode_frame({}, b"1") + bytes(4)), HEADER, ANY)
+        def look(frame: Any) -> Any:
+            looked_at.append(frame and frame.header_bytes)
+            decoder._fast = True
+            return None if frame is None or b"$stream" in frame.header_bytes else ("looked at", frame.index)
+
+        ordinary = native.encode_frame({"a": 1}, b"2")
+        others = [b'{"$stream":{"type":"ping"}}', b'{"a":"x"}', '{"b":"é"}'.encode()]
+        wire = ordinary * 3 + b"".join(native.encode_frame(other, b"3") + ordinary for other in others)
+        decoder.feed(wire[:40])
+        read = list(native.messages(decoder, HEADER, ANY, look))
+        decoder.feed(wire[40:])
+        read += native.messages(decoder, HEADER, ANY, look)
+        assert looked_at == [b'{"a":1}', b'{"a":1}', *others]  # the first, the one that straddles, and those
+        message = (Header(1), 2)
+        first, second = ("looked at", 0), ("looked at", 2)
+        assert read == [first, message, second, message, ("looked at", 5), message, ("looked at", 7), message]
+        assert decoder._passed + len(looked_at) == decoder.position == 9
+        decoder.finish()
+        assert list(native.messages(decoder, HEADER, ANY, look)) == []
+        assert looked_at[-1] is None
+
+    @given(wires(), st.integers(1, 60))
+    @settings(deadline=None)
+    def test_messages_are_those_of_the_frames_one_by_one(self, wire: bytes, size: int) -> None:
+        chunks = [wire[at : at + size] for at in range(0, len(wire), size)]
+        one_by_one, together = native.FrameDecoder(), native.FrameDecoder()
+        together._fast = True
+
+        def look(frame: Any) -> Any:
+            return frame and (native.decode_json(frame, HEADER, ANY) or ("looked at", frame.index))
+
+        for chunk in chunks:
+            one_by_one.feed(chunk)
+            together.feed(chunk)
+            messages = native.messages(together, HEADER, ANY, look)
+            while True:
+                expected = outcome(lambda: look(one_by_one.next_frame()))
+                assert outcome(next, messages, None) == expected
+                assert states(together) == states(one_by_one)
+                if expected is None or (isinstance(expected, tuple) and isinstance(expected[0], type)):
+                    break
+
+    def test_messages_pass_on_what_the_frames_and_the_look_raise(self) -> None:
+        def look(frame: Any) -> Any:
+            raise errors.PayloadError("refused", frame.index)
+
+        decoder = native.FrameDecoder()
+        decoder._fast = True
+        decoder.feed(native.encode_frame({}, b"1") + native.encode_frame({}, b"no") + bytes(4))
+        messages = native.messages(decoder, HEADER, ANY, look)
         assert next(messages) == (Header(), 1)
-        with pytest.raises(errors.InvalidLength):
+        with pytest.raises(errors.PayloadError):
             next(messages)
         assert next(messages, None) is None
+        with pytest.raises(errors.InvalidLength):
+            next(native.messages(decoder, HEADER, ANY, look))
 
 
 class TestReEntry:
@@ -582,8 +622,9 @@ class TestReferences:
         "a bad header": lambda: outcome(getattr, native.Frame(b"[1]"), "header"),
         "str and repr and bytes": lambda: (str(FRAME), repr(FRAME), bytes(FRAME), hash(FRAME), FRAME == FRAME),
         "a pickle": lambda: FRAME.__reduce__(),
-        "messages": lambda: list(native.messages(native.FrameDecoder().feed(GOLDEN * 3), HEADER, ANY)),
-        "messages that stop": lambda: list(native.messages(iter([FRAME, native.Frame(b"x")]), HEADER, ANY)),
+        "messages": lambda: list(native.messages(native_with_waiting(fast=True), HEADER, ANY, plain)),
+        "messages looked at": lambda: list(native.messages(native_with_waiting(), HEADER, ANY, plain)),
+        "a look that raises": lambda: outcome(list, native.messages(native_with_waiting(), HEADER, ANY, lambda: None)),
         "a message refused": lambda: native.decode_json(native.Frame(b"{}", b"nope"), HEADER, ANY),
         "encoding JSON": lambda: (native.encode_json({}, 1), native.encode_json([], 1), native.encode_json({}, {1j})),
         "encoding a dict": lambda: native.encode_frame({"a": 1}, b"x"),
@@ -636,8 +677,9 @@ class TestReferences:
 FRAME = native.Frame(b'{"a":1}', b"xy")
 
 
-def native_with_waiting() -> Any:
+def native_with_waiting(*, fast: bool = False) -> Any:
     decoder = native.FrameDecoder()
+    decoder._fast = fast
     for _ in range(12):
         decoder.feed(GOLDEN)
     return decoder
