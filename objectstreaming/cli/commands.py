@@ -181,10 +181,25 @@ def conformance(
         list[str] | None, typer.Argument(metavar="[CMD]...", help="The testee's command line; default: our own.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Run every testee of spec/conformance/testees.json.")] = False,
+    testees: Annotated[
+        list[str] | None, typer.Option("--testee", metavar="NAME", help="Run this one of them; may be repeated.")
+    ] = None,
+    only: Annotated[str, typer.Option(metavar="PREFIX", help="Try only cases whose id begins so.")] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every failure, not the first twenty.")] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rewrite the marked block of this Markdown file.")
+    ] = None,
 ) -> None:
     """Run the conformance suite against a program that speaks its protocol, and print a table."""
     from .conformance import run
 
-    if command and every:
-        raise CommandError("either a command line, or --all")
-    raise typer.Exit(run(command, all=every))
+    registered = every or bool(testees)
+    if command and registered:
+        raise CommandError("either a command line, or --all or --testee")
+    if write is not None and not every:
+        raise CommandError("--write wants --all: the block is about all of them")
+    try:
+        status = run(command, all=every, testees=testees or (), only=only, verbose=verbose, write=write)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    raise typer.Exit(status)

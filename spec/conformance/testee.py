@@ -31,6 +31,7 @@ from objectstreaming import (
     ObjectStreamError,
     PayloadError,
     RawCoder,
+    ResponseError,
     StreamDecoder,
     StreamEncoder,
     StreamError,
@@ -42,7 +43,7 @@ from wav_streaming import TALAudio, TALCoder
 Request = dict[str, Any]
 Answer = dict[str, Any]
 
-FEATURES = "decode encode stream limits layout json bigint tal msgpack ndarray"
+FEATURES = "decode encode stream fetch limits layout json bigint tal msgpack ndarray"
 CODERS: dict[str, Coder[Any, Any]] = {
     "json": JsonCoder(),
     "raw": RawCoder(),
@@ -150,6 +151,59 @@ def stream(request: Request) -> Answer:
     }
 
 
+def fetch(request: Request) -> Answer:
+    """A stream over HTTP, read by the client: the answer is that of `stream`, without the bytes fed."""
+    import httpx
+
+    from objectstreaming.client import open_stream
+
+    global client
+    client = client or httpx.Client(trust_env=False)
+    coder = CODERS[request["coder"]]
+    body = bytes.fromhex(request["body"]) if "body" in request else None
+    headers = {"content-type": request["content_type"]} if "body" in request else {}
+    words: list[str] = []
+    position, trailers = 0, None
+    end, error, message = "", "", ""
+    try:
+        with open_stream(
+            client,
+            request["method"],
+            request["url"],
+            coder=coder,
+            limits=limits_of(request),
+            content=body,
+            headers=headers,
+        ) as messages:
+            try:
+                while True:
+                    try:
+                        for item in messages:
+                            words.append(spelled(request["coder"], *item))  # noqa: PERF401 - what came first stays
+                        break
+                    except PayloadError as refused:
+                        words.append(f"!{refused.index}:{refused.offset}")
+            finally:
+                position, trailers = messages.position, messages.trailers
+    except ResponseError as failure:
+        error = f"http_status:{failure.status}:{failure.code}"
+    except StreamError as failure:
+        end, message = f"error:{failure.code}", failure.message
+    except ObjectStreamError as failure:
+        error = f"{failure.code} {getattr(failure, 'index', '-')} {getattr(failure, 'offset', '-')}"
+    return {
+        "frames": " ".join(words),
+        "end": end or ("missing" if trailers is None else "ok"),
+        "error": error,
+        "position": position,
+        "trailers": strict_json.dumps(trailers or {}).hex(),
+        "message": message.encode().hex(),
+    }
+
+
+client: Any = None  # made when it is first needed: one connection pool for all requests
+
+
 def spelled(coder: str, header: Any, payload: Any) -> str:
     """header:payload in hex, the header as JSON, the payload as the coder has it on the wire."""
     if coder == "tal":
@@ -165,7 +219,13 @@ def spelled(coder: str, header: Any, payload: Any) -> str:
     return f"{strict_json.dumps(header).hex()}:{payload.hex()}"
 
 
-OPS: dict[str, Callable[[Request], Answer]] = {"hello": hello, "decode": decode, "encode": encode, "stream": stream}
+OPS: dict[str, Callable[[Request], Answer]] = {
+    "hello": hello,
+    "decode": decode,
+    "encode": encode,
+    "stream": stream,
+    "fetch": fetch,
+}
 
 
 def serve(ops: dict[str, Callable[[Request], Answer]]) -> None:

@@ -1,0 +1,600 @@
+"""Level 2: the cases of a client over HTTP (SPEC sections 3.3, 3.4 and 6).
+
+A case is tried in one or several ways. A way is a play at the door, or a path of the reference app, and the verdicts
+that are right there: where HTTP leaves a client no way of knowing what befell a connection, there are two. The wires
+are spelled here byte by byte, so that no encoder of ours stands between the specification and the case.
+
+Beside the verdict, every way asks that the request was sent once, and that its Accept header named version 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from .comparing import Mismatch
+from .door import V1, Exchange, Play
+
+__all__ = ["CASES", "FetchCase", "Way", "check_request"]
+
+Verdict: TypeAlias = dict[str, Any]
+
+PLAIN: Final = "application/octet-stream"
+HEARTBEAT: Final = 0.5
+"""Seconds: three of them are a silence that a busy machine does not make by itself, and short enough to wait for."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One request of a case: the play it meets at the door, or the path of the reference app; what may come of it."""
+
+    name: str
+    verdicts: tuple[Verdict, ...]
+    play: Play | None = None
+    app: str = ""
+    method: str = "POST"
+    body: bytes = b'{"question":"why?"}'
+    content_type: str = "application/json"
+    coder: str = "json"
+
+    def request(self, url: str) -> dict[str, Any]:
+        """The testee's request; `url` is where the door or the app has it."""
+        asked: dict[str, Any] = {"op": "fetch", "url": url, "method": self.method, "coder": self.coder}
+        if self.method == "POST":
+            asked |= {"body": self.body.hex(), "content_type": self.content_type}
+        return asked
+
+
+@dataclass(frozen=True)
+class FetchCase:
+    """A case of level 2, as one of the vectors: `requirement` is a sentence of SPEC.md, from section `spec`."""
+
+    id: str
+    spec: str
+    requirement: str
+    level: str
+    ways: tuple[Way, ...]
+    flags: tuple[str, ...] = ()
+    slow: bool = False
+    """Whether it takes seconds, all of them of waiting."""
+
+
+def check_request(way: Way, seen: Sequence[Exchange]) -> None:
+    """Raises `Mismatch` unless the request came once, as it was asked for."""
+    if len(seen) != 1:
+        raise Mismatch(f"the request was sent {len(seen)} times")
+    [exchange] = seen
+    if exchange.method != way.method:
+        raise Mismatch(f"wanted a {way.method}, got a {exchange.method:.20}")
+    accept = exchange.headers.get("accept", "").replace(" ", "").lower()
+    if "application/vnd.objectstreaming;v=1" not in accept:
+        raise Mismatch(f"the Accept header does not ask for version 1: {accept:.100}")
+    if way.method == "POST" and exchange.body != way.body:
+        raise Mismatch(f"the body that came is {exchange.body[:60]!r}, wanted {way.body[:60]!r}")
+
+
+# -------------------------------------------------------------------------------------------------------- the wires
+
+
+def _frame(header: bytes, payload: bytes = b"{}") -> bytes:
+    return (8 + len(header) + len(payload)).to_bytes(4, "little") + len(header).to_bytes(4, "little") + header + payload
+
+
+def _control(**members: Any) -> bytes:
+    return _frame(json.dumps({"$stream": members}, separators=(",", ":")).encode())
+
+
+def _open(heartbeat: float = 15) -> bytes:
+    return _control(type="open", v=1, coder="json", heartbeat=heartbeat)
+
+
+ONE: Final = {"header": {"n": 1}, "json": "one"}
+TWO: Final = {"header": {"n": 2}, "json": {"tw\u00f6": "\U0001f600"}}
+_ONE: Final = _frame(b'{"n":1}', b'"one"')
+_TWO: Final = _frame(b'{"n":2}', '{"tw\u00f6":"\U0001f600"}'.encode())
+_PING: Final = _control(type="ping")
+_END: Final = _control(type="end", frames=2, trailers={"tokens": 3})
+PARTS: Final = (_open(), _ONE, _PING, _TWO, _END)
+WIRE: Final = b"".join(PARTS)
+
+WHOLE: Final[Verdict] = {
+    "frames": [ONE, TWO],
+    "end": "ok",
+    "position": 2,
+    "trailers": {"tokens": 3},
+    "message": "",
+}
+PLAIN_WHOLE: Final[Verdict] = {"frames": [ONE, TWO], "end": "missing", "position": 2}
+
+
+def _failed(code: str, *frames: Any, **more: Any) -> Verdict:
+    return {
+        "frames": list(frames),
+        "end": "missing",
+        "position": len(frames),
+        "error": {"code": code},
+        **more,
+    }
+
+
+def _cut(at: int, parts: Sequence[bytes] = PARTS) -> Verdict:
+    """What has come of a stream whose bytes ended after `at`, and nothing else went wrong."""
+    frames: list[Any] = []
+    offset = 0
+    for index, part in enumerate(parts):
+        if offset == at:
+            break
+        if offset + len(part) > at:
+            verdict = _failed("truncated_frame", *frames)
+            verdict["error"] |= {"index": index, "offset": offset}
+            return verdict
+        offset += len(part)
+        frames += [ONE] * (part is _ONE) + [TWO] * (part is _TWO)
+    return _failed("stream_incomplete", *frames)
+
+
+def _broken(at: int, parts: Sequence[bytes] = PARTS) -> tuple[Verdict, ...]:
+    """What may have come of it where the connection broke: an HTTP library may lose what it had not handed on."""
+    frames = _cut(at, parts)["frames"]
+    return tuple(_failed(code, *frames, beginning=True) for code in ("stream_incomplete", "truncated_frame"))
+
+
+def _places(parts: Sequence[bytes] = PARTS) -> list[int]:
+    """Before, after and inside each frame: where a cut is worth a connection of its own kind."""
+    places, offset = {0}, 0
+    for part in parts:
+        places |= {offset + 1, offset + 6, offset + len(part) // 2, offset + len(part) - 1, offset + len(part)}
+        offset += len(part)
+    return sorted(places - {offset})
+
+
+# -------------------------------------------------------------------------------------------------------- the plays
+
+
+def _answer(body: bytes, status: str = "200 OK", content_type: str = V1, **headers: str) -> Play:
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer(body, status, content_type, **headers)
+
+    return play
+
+
+def _chunked(*chunks: bytes, content_type: str = V1, complete: bool = True) -> Play:
+    """Each chunk as it is, then the end of the body, or of the connection alone."""
+
+    async def play(exchange: Exchange) -> None:
+        # Where the response said that it is the last, Node's fetch takes a body that broke off for whole.
+        await exchange.head(content_type=content_type, last=complete, Transfer_Encoding="chunked")
+        for chunk in chunks:
+            if chunk:
+                await exchange.chunk(chunk)
+        if complete:
+            await exchange.chunk(b"")
+
+    return play
+
+
+def _short_of_its_length(body: bytes, missing: int) -> Play:
+    async def play(exchange: Exchange) -> None:
+        await exchange.head(Content_Length=str(len(body) + missing))
+        await exchange.send(body)
+
+    return play
+
+
+def _reset(body: bytes, missing: int) -> Play:
+    async def play(exchange: Exchange) -> None:
+        await exchange.head(Content_Length=str(len(body) + missing))
+        await exchange.send(body)
+        await asyncio.sleep(0.05)  # a reset overtakes what the client has not read yet
+        exchange.reset()
+
+    return play
+
+
+def _until_closed(body: bytes) -> Play:
+    """As HTTP/1.0 has it: the body is what comes until the connection ends."""
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.head(version="1.0")
+        await exchange.send(body)
+
+    return play
+
+
+def _slowly(*steps: bytes | float, stall: bool = False) -> Play:
+    """Chunks, and the seconds to wait between them; then the end, or nothing at all."""
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.head(Transfer_Encoding="chunked")
+        for step in steps:
+            await (exchange.chunk(step) if isinstance(step, bytes) else asyncio.sleep(step))
+        await (exchange.stall() if stall else exchange.chunk(b""))
+
+    return play
+
+
+async def _endless(exchange: Exchange) -> None:
+    """A problem of up to 256 MiB, if anybody reads on."""
+    await exchange.head("500 Internal Server Error", "text/plain", Transfer_Encoding="chunked")
+    for _ in range(4096):
+        await exchange.chunk(b"x" * 65536)
+
+
+async def _echo(exchange: Exchange) -> None:
+    said = {"method": exchange.method, "body": exchange.body.decode(), "type": exchange.headers.get("content-type", "")}
+    wire = [_open(), _frame(b'{"n":1}', json.dumps(said).encode()), _control(type="end", frames=1)]
+    await exchange.answer(b"".join(wire))
+
+
+# -------------------------------------------------------------------------------------------------------- the cases
+
+_CUT: Final = (
+    "A reader of version 1 MUST report a stream that stops on a frame boundary without an end as stream_incomplete."
+)
+_REFUSE: Final = (
+    "A client MUST refuse a response whose status is not 2xx, and one whose content type is not a stream's "
+    "(`unexpected_content_type`), before it decodes a byte."
+)
+_IDLE: Final = (
+    "It SHOULD give up after three heartbeats of silence (`idle_timeout`), the heartbeat being the open frame's."
+)
+_BROKEN: Final = (
+    "A connection that breaks before the stream has ended is truncated_frame or stream_incomplete, "
+    "in a plain stream too."
+)
+_OVER: Final = "Once the end has come the stream is whole, whatever becomes of the connection."
+_PING_RESETS: Final = (
+    "A ping may come at any time before the end, also first; a receiver drops it, and it resets idle timers."
+)
+_V1: Final = "A response of the vendor type is of version 1 from its first byte: it ends with `end`, or it was cut."
+_EARLY: Final = (
+    "The status waits for the first message, so that an early failure is a real 4xx or 5xx of section 5.4, with the "
+    "error object of 3.4 as `application/json`; but not longer than one heartbeat: then 200, `open` and pings are sent."
+)
+_ONCE: Final = (
+    "Resuming is a GET; a client MUST NOT repeat the POST that started the stream, for that would start another."
+)
+_ASKS: Final = "A client that knows version 1 sends"
+_UNKNOWN: Final = "A `code` that is not one of the sixteen of section 5.4 is read as `unknown`."
+
+_PLAIN_PARTS: Final = (_ONE, _TWO)
+_GZIPPED: Final = gzip.compress(WIRE, mtime=0)
+
+
+def _cuts() -> Iterator[FetchCase]:
+    size = len(WIRE)
+    yield FetchCase(
+        "http-cut/every-byte-in-good-order",
+        "3.4",
+        _CUT,
+        "must",
+        tuple(Way(f"ends at {at}", (_cut(at),), _answer(WIRE[:at])) for at in range(size)),
+    )
+    yield FetchCase(
+        "http-cut/every-byte-without-the-last-chunk",
+        "6.2",
+        _BROKEN,
+        "must",
+        tuple(Way(f"cut at {at}", _broken(at), _chunked(WIRE[:at], complete=False)) for at in range(size)),
+    )
+    yield FetchCase(
+        "http-cut/short-of-its-length",
+        "6.2",
+        _BROKEN,
+        "must",
+        tuple(Way(f"cut at {at}", _broken(at), _short_of_its_length(WIRE[:at], size - at)) for at in _places()),
+    )
+    yield FetchCase(
+        "http-cut/reset",
+        "6.2",
+        _BROKEN,
+        "must",
+        tuple(Way(f"reset at {at}", _broken(at), _reset(WIRE[:at], size - at)) for at in _places()),
+        slow=True,
+    )
+    yield FetchCase(
+        "http-cut/http-1-0",
+        "6.1",
+        _V1,
+        "must",
+        tuple(Way(f"ends at {at}", (_cut(at),), _until_closed(WIRE[:at])) for at in _places()),
+    )
+    plain = b"".join(_PLAIN_PARTS)
+    yield FetchCase(
+        "http-cut/plain-broken",
+        "6.2",
+        _BROKEN,
+        "must",
+        tuple(
+            Way(f"cut at {at}", _broken(at, _PLAIN_PARTS), _chunked(plain[:at], content_type=PLAIN, complete=False))
+            for at in range(len(plain) + 1)
+        ),
+    )
+    yield FetchCase(
+        "http-cut/plain-inside-a-frame",
+        "2.2",
+        "The end of the input inside a frame MUST be reported as truncated_frame at the frame's first byte.",
+        "must",
+        tuple(
+            Way(f"ends at {at}", (_cut(at, _PLAIN_PARTS),), _answer(plain[:at], content_type=PLAIN))
+            for at in range(1, len(plain))
+            if at != len(_ONE)
+        ),
+    )
+    codes = ("stream_incomplete", "truncated_frame", "unexpected_content_type")
+    verdicts = tuple(_failed(code, ONE, TWO, beginning=True) for code in codes)
+    yield FetchCase(
+        "http-cut/compressed",
+        "6.1",
+        _V1,
+        "must",
+        tuple(
+            Way(f"ends at {at}", verdicts, _answer(_GZIPPED[:at], Content_Encoding="gzip"))
+            for at in range(1, len(_GZIPPED) - 8, 9)  # beyond it all is there but the checksum
+        ),
+    )
+    yield FetchCase(
+        "http-cut/after-the-end",
+        "6.2",
+        _OVER,
+        "should",
+        (
+            Way("no last chunk", (WHOLE,), _chunked(WIRE, complete=False)),
+            Way("short of its length", (WHOLE,), _short_of_its_length(WIRE, 10)),
+            Way("reset", (WHOLE,), _reset(WIRE, 10)),
+            Way("stall", (WHOLE,), _slowly(WIRE, stall=True)),
+        ),
+        slow=True,
+    )
+
+
+def _silences() -> Iterator[FetchCase]:
+    beat, within = _open(HEARTBEAT), 0.8 * HEARTBEAT
+    for name, steps, frames in (
+        ("stall-after-open", (beat,), ()),
+        ("stall-after-a-frame", (beat + _ONE,), (ONE,)),
+        ("stall-inside-a-frame", (beat + _ONE + _TWO[:9],), (ONE,)),
+        ("ping-then-stall", (beat, within, _PING, within, _ONE + _PING), (ONE,)),
+    ):
+        way = Way("", (_failed("idle_timeout", *frames),), _slowly(*steps, stall=True))
+        yield FetchCase(f"http-silence/{name}", "6.2", _IDLE, "should", (way,), slow=True)
+    pings: list[bytes | float] = [beat + _ONE]
+    for _ in range(5):
+        pings += [within, _PING]
+    yield FetchCase(
+        "http-silence/pings-then-success",
+        "3.3",
+        _PING_RESETS,
+        "must",
+        (Way("", (WHOLE,), _slowly(*pings, _TWO + _END)),),
+        slow=True,
+    )
+
+
+# Statuses, each with a code that goes with it; 500 has three.
+_PROBLEMS: Final = (
+    ("400 Bad Request", "failed_precondition"),
+    ("400 Bad Request", "out_of_range"),
+    ("401 Unauthorized", "unauthenticated"),
+    ("403 Forbidden", "permission_denied"),
+    ("404 Not Found", "not_found"),
+    ("409 Conflict", "already_exists"),
+    ("413 Content Too Large", "resource_exhausted"),
+    ("415 Unsupported Media Type", "invalid_argument"),
+    ("499 Client Closed Request", "canceled"),
+    ("500 Internal Server Error", "data_loss"),
+    ("501 Not Implemented", "unimplemented"),
+    ("503 Service Unavailable", "unavailable"),
+    ("504 Gateway Timeout", "deadline_exceeded"),
+)
+
+
+def _refused(name: str, status: str, body: bytes, *codes: str, kind: str = "application/json", **headers: str) -> Way:
+    number = status.partition(" ")[0]
+    verdicts = tuple(_failed(f"http_status:{number}:{code}") for code in codes)
+    return Way(name, verdicts, _answer(body, status, kind, **headers))
+
+
+def _problem(code: Any) -> bytes:
+    return json.dumps({"code": code, "message": "no \U0001f600", "details": {"a": [1]}}).encode()
+
+
+def _errors() -> Iterator[FetchCase]:
+    yield FetchCase(
+        "http-errors/problem",
+        "6.2",
+        _EARLY,
+        "must",
+        tuple(_refused(f"{status} {code}", status, _problem(code), code) for status, code in _PROBLEMS),
+    )
+    limited = _refused(
+        "", "429 Too Many Requests", _problem("resource_exhausted"), "resource_exhausted", Retry_After="1"
+    )
+    yield FetchCase("http-errors/429-with-retry-after", "6.3", _ONCE, "must", (limited,))
+    text = {"kind": "text/plain"}
+    yield FetchCase(
+        "http-errors/status-alone",
+        "6.2",
+        _REFUSE,
+        "should",
+        (
+            _refused("500 text", "500 Internal Server Error", b"Internal Server Error", "internal", "unknown", **text),
+            _refused("502 page", "502 Bad Gateway", b"<html>bad gateway", "unavailable", kind="text/html"),
+            _refused("503 nothing", "503 Service Unavailable", b"", "unavailable", kind=""),
+            _refused("404 not JSON", "404 Not Found", b'{"code":', "not_found"),
+            _refused("429 an array", "429 Too Many Requests", b"[]", "resource_exhausted"),
+            _refused("418 null", "418 I'm a teapot", b"null", "unknown"),
+            _refused("501 not UTF-8", "501 Not Implemented", b"\xff\xfe", "unimplemented", **text),
+        ),
+    )
+    yield FetchCase(
+        "http-errors/fastapi-detail",
+        "6.2",
+        _REFUSE,
+        "should",
+        (
+            _refused("404", "404 Not Found", b'{"detail":"Not Found"}', "not_found"),
+            _refused(
+                "422",
+                "422 Unprocessable Entity",
+                b'{"detail":[{"type":"missing","loc":["body","question"],"msg":"Field required","input":{}}]}',
+                "invalid_argument",
+            ),
+            _refused(
+                "an object",
+                "500 Internal Server Error",
+                b'{"detail":{"code":"data_loss","message":"gone"}}',
+                "data_loss",
+                "internal",
+            ),
+        ),
+    )
+    yield FetchCase(
+        "http-errors/code-that-is-none",
+        "6.2",
+        _REFUSE,
+        "should",
+        tuple(
+            _refused(repr(code), "503 Service Unavailable", _problem(code), "unavailable", "unknown")
+            for code in ("teapot", 5, None, ["internal"])
+        ),
+    )
+    yield FetchCase(
+        "http-errors/a-stream-with-a-wrong-status",
+        "6.2",
+        _REFUSE,
+        "must",
+        (
+            _refused("v1", "500 Internal Server Error", WIRE, "internal", "unknown", kind=V1),
+            _refused("plain", "404 Not Found", _ONE + _TWO, "not_found", kind=PLAIN),
+        ),
+    )
+    endless = tuple(_failed(f"http_status:500:{code}") for code in ("internal", "unknown"))
+    yield FetchCase("http-errors/endless", "6.2", _REFUSE, "should", (Way("", endless, _endless),), slow=True)
+    ended = []
+    for code in dict.fromkeys([code for _, code in _PROBLEMS] + ["unknown", "aborted", "internal", "teapot"]):
+        told = {"code": code, "message": "no \U0001f600", "details": {"a": [1]}}
+        verdict: Verdict = {
+            "frames": [ONE],
+            "end": f"error:{'unknown' if code == 'teapot' else code}",
+            "position": 1,
+            "trailers": {"tokens": 3},
+            "message": "no \U0001f600",
+        }
+        wire = _open() + _ONE + _control(type="end", frames=1, trailers={"tokens": 3}, error=told)
+        ended.append(Way(code, (verdict,), _answer(wire)))
+    yield FetchCase("http-errors/after-the-first-frame", "3.4", _UNKNOWN, "must", tuple(ended))
+
+
+def _types() -> Iterator[FetchCase]:
+    wrong = {
+        "html": "text/html; charset=utf-8",
+        "json": "application/json",
+        "none": "",
+        "events": "text/event-stream",
+        "version 2": "application/vnd.objectstreaming;v=2;coder=json",
+        "no version": "application/vnd.objectstreaming",
+        "another coder": "application/vnd.objectstreaming;v=1;coder=tal",
+        "another coder, quoted": 'application/vnd.objectstreaming; v="1"; coder="raw"',
+    }
+    refused = (_failed("unexpected_content_type"),)
+    yield FetchCase(
+        "http-types/wrong",
+        "6.2",
+        _REFUSE,
+        "must",
+        tuple(Way(name, refused, _answer(WIRE, content_type=kind)) for name, kind in wrong.items()),
+    )
+    page = _answer(b"<!doctype html><title>Sign in</title>", content_type="text/html")
+    yield FetchCase("http-types/a-page", "6.2", _REFUSE, "must", (Way("", refused, page),))
+    right = {
+        "no coder": "application/vnd.objectstreaming;v=1",
+        "quoted": 'application/vnd.objectstreaming; v="1"; coder="json"',
+        "in capitals": "Application/VND.ObjectStreaming;V=1;CODER=json",
+        "one more": "application/vnd.objectstreaming;charset=utf-8;v=1;coder=json",
+    }
+    yield FetchCase(
+        "http-types/spelled-otherwise",
+        "6.1",
+        "The vendor type MAY carry `coder=`, the coder's name.",
+        "must",
+        tuple(Way(name, (WHOLE,), _answer(WIRE, content_type=kind)) for name, kind in right.items()),
+    )
+    nothing: Verdict = {"frames": [], "end": "missing", "position": 0}
+    yield FetchCase(
+        "http-types/plain",
+        "6.1",
+        "A server answers with `application/vnd.objectstreaming;v=1` only to those who ask for it, and else with "
+        "`application/octet-stream`: a plain stream, which has no control frames, and whose failure after the first "
+        "frame is an aborted connection.",
+        "must",
+        (
+            Way("two frames", (PLAIN_WHOLE,), _answer(_ONE + _TWO, content_type=PLAIN)),
+            Way("chunked", (PLAIN_WHOLE,), _chunked(_ONE, _TWO, content_type=PLAIN)),
+            Way("no frame", (nothing,), _answer(b"", content_type=PLAIN)),
+        ),
+    )
+    yield FetchCase(
+        "http-types/plain-with-control-frames",
+        "3.4",
+        "A stream is of version 1 once it has shown a control frame, or if the media type or the subprotocol says so "
+        "(section 6).",
+        "must",
+        (
+            Way("whole", (WHOLE,), _answer(WIRE, content_type=PLAIN)),
+            Way("no end", (_failed("stream_incomplete", ONE),), _answer(_open() + _ONE, content_type=PLAIN)),
+        ),
+    )
+    empty = (_failed("stream_incomplete"),)
+    yield FetchCase(
+        "http-types/empty-body",
+        "6.1",
+        _V1,
+        "must",
+        (Way("of length 0", empty, _answer(b"")), Way("chunked", empty, _chunked())),
+    )
+
+
+def _bodies() -> Iterator[FetchCase]:
+    bytewise = [WIRE[at : at + 1] for at in range(len(WIRE))]
+    slow: list[bytes | float] = []
+    for byte in bytewise:
+        slow += [byte, 0.001]
+    yield FetchCase(
+        "http-bodies/whole",
+        "6.1",
+        _V1,
+        "must",
+        (
+            Way("one piece", (WHOLE,), _answer(WIRE)),
+            Way("a chunk a frame", (WHOLE,), _chunked(*PARTS)),
+            Way("a chunk a byte", (WHOLE,), _chunked(*bytewise)),
+            Way("a byte at a time", (WHOLE,), _slowly(*slow)),
+            Way("until closed", (WHOLE,), _until_closed(WIRE)),
+            Way("by GET", (WHOLE,), _answer(WIRE), method="GET"),
+        ),
+    )
+    size = 1024 * 1024
+    large = _open() + _frame(b"{}", b'"%b"' % (b"x" * size)) + _control(type="end", frames=1)
+    verdict: Verdict = {"frames": [{"header": {}, "json": "x" * size}], "end": "ok", "position": 1}
+    yield FetchCase("http-bodies/a-mebibyte", "6.1", _V1, "must", (Way("", (verdict,), _answer(large)),))
+    refused = _failed("unexpected_content_type")
+    yield FetchCase(
+        "http-bodies/compressed",
+        "6.1",
+        _V1,
+        "should",
+        (Way("gzip", (WHOLE, refused), _answer(_GZIPPED, Content_Encoding="gzip")),),
+    )
+    # Each request is looked at in every case: this one says what of it matters.
+    question = '{"question":"warum \U0001f600?"}'
+    said = {"method": "POST", "body": question, "type": "application/json"}
+    echoed: Verdict = {"frames": [{"header": {"n": 1}, "json": said}], "end": "ok", "position": 1}
+    yield FetchCase("http-bodies/echo", "6.1", _ASKS, "must", (Way("", (echoed,), _echo, body=question.encode()),))
+
+
+CASES: Final[Sequence[FetchCase]] = (*_cuts(), *_silences(), *_errors(), *_types(), *_bodies())
