@@ -21,7 +21,8 @@ _SENTENCES: Final = (("Frames, end to end.", "SPEC.md"), ("Das ist's \u2013 \U00
 _FAILS: Final = "Fail halfway."
 _ASKED: Final = (
     "A server answers with `application/vnd.objectstreaming;v=1` only to those who ask for it, and else with "
-    "`application/octet-stream`: a plain stream, which has no control X
+    "`application/octet-stream`: a plain stream, which has no control frames, and whose failure after the first "
+    "frame is an aborted connection."
 )
 
 
