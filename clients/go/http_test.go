@@ -1,0 +1,438 @@
+package objectstreaming
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+const vendorType = MediaType + ";v=1;coder=raw"
+
+type object = map[string]any
+
+// answering is a server that answers every request so, its URL and its end.
+func answering(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// reply is a handler that writes a whole body.
+func reply(contentType string, status int, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		if contentType != "" {
+			w.Header().Set("Content-Type", contentType)
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
+	}
+}
+
+func sendAll(w io.Writer, steps ...func(*Encoder[object, []byte]) error) {
+	encoder := NewEncoder(w, Raw[object]())
+	for _, step := range steps {
+		if err := step(encoder); err != nil {
+			return // the client has left
+		}
+	}
+}
+
+func opening(heartbeat time.Duration) func(*Encoder[object, []byte]) error {
+	return func(e *Encoder[object, []byte]) error { return e.Open(Open{Heartbeat: heartbeat}) }
+}
+
+func message(payload string) func(*Encoder[object, []byte]) error {
+	return func(e *Encoder[object, []byte]) error { return e.Encode(object{}, []byte(payload)) }
+}
+
+func ending(e *Encoder[object, []byte]) error { return e.End(object{"tokens": 7}) }
+
+func wireOf(steps ...func(*Encoder[object, []byte]) error) []byte {
+	var wire strings.Builder
+	sendAll(&wire, steps...)
+	return []byte(wire.String())
+}
+
+// fetch posts, reads all that comes, and returns the payloads and the first error.
+func fetch(ctx context.Context, url string, opts ...Option) (payloads []string, stream *Stream[object, []byte], err error) {
+	stream, err = Post(ctx, url, object{"q": "why?"}, Raw[object](), opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
+	for message, err := range stream.All() {
+		if err != nil {
+			return payloads, stream, err
+		}
+		payloads = append(payloads, string(message.Payload))
+	}
+	return payloads, stream, nil
+}
+
+func TestAQuestionAndItsAnswer(t *testing.T) {
+	wire := wireOf(opening(0), message("one"), message("two"), ending)
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked := fmt.Sprint(r.Method, " ", string(body), " ", r.Header["Accept"], r.Header["Accept-Encoding"], r.Header["Content-Type"])
+		if want := `POST {"q":"why?"} [` + Accept + `] [identity] [application/json]`; asked != want {
+			t.Errorf("asked was %s, not %s", asked, want)
+		}
+		w.Header().Set("Content-Type", vendorType)
+		w.Header().Set("X-Answer", "7")
+		_, _ = w.Write(wire)
+	})
+	payloads, stream, err := fetch(t.Context(), url)
+	if err != nil || strings.Join(payloads, " ") != "one two" {
+		t.Fatal(payloads, err)
+	}
+	if stream.Position() != 2 || string(stream.Trailers()) != `{"tokens":7}` || stream.Response.Header.Get("X-Answer") != "7" {
+		t.Errorf("%d %s %v", stream.Position(), stream.Trailers(), stream.Response.Header)
+	}
+}
+
+func TestDoKeepsTheCallersHeadersAndRequest(t *testing.T) {
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") != PlainMediaType || r.Header.Get("Last-Event-ID") != "3" || r.Method != http.MethodGet {
+			t.Errorf("%s %v", r.Method, r.Header)
+		}
+		w.Header().Set("Content-Type", PlainMediaType)
+		_, _ = w.Write(wireOf(message("four")))
+	})
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	request.Header.Set("Accept", PlainMediaType)
+	request.Header.Set("Last-Event-ID", "3")
+	stream, err := Do(request, Raw[object](), WithHTTPClient(&http.Client{Timeout: time.Minute}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Close() }()
+	if got, err := stream.Next(); err != nil || string(got.Payload) != "four" {
+		t.Error(got, err)
+	}
+	if _, err := stream.Next(); err != io.EOF {
+		t.Error(err)
+	}
+	if len(request.Header) != 2 {
+		t.Errorf("the caller's request was changed: %v", request.Header)
+	}
+}
+
+func TestACutAtAnyByteIsNeverASuccess(t *testing.T) {
+	v1 := wireOf(opening(time.Second), message("one"), message("two"), ending)
+	plain := wireOf(message("one"), message("two"))
+	for contentType, wire := range map[string][]byte{vendorType: v1, PlainMediaType: plain} {
+		size := 0
+		url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(http.StatusOK)
+			_, _ = w.Write(wire[:size])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		for size = 0; size < len(wire); size++ {
+			payloads, _, err := fetch(t.Context(), url)
+			if !errors.Is(err, CodeTruncatedFrame) && !errors.Is(err, CodeStreamIncomplete) || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s cut after %d bytes: %v, %v", contentType, size, payloads, err)
+			}
+			whole := 0
+			for _, err := range ReadFrames(strings.NewReader(string(wire[:size]))) {
+				if err == nil {
+					whole++
+				}
+			}
+			if contentType == PlainMediaType && len(payloads) != whole {
+				t.Errorf("cut after %d bytes: %d messages, not the %d that were whole", size, len(payloads), whole)
+			}
+		}
+	}
+}
+
+func TestAResponseOfVersion1EndsWithItsEnd(t *testing.T) {
+	wire := wireOf(message("one"))
+	if _, _, err := fetch(t.Context(), answering(t, reply(vendorType, 200, wire))); !errors.Is(err, CodeStreamIncomplete) {
+		t.Errorf("without its end: %v", err)
+	}
+	if payloads, _, err := fetch(t.Context(), answering(t, reply(PlainMediaType, 200, wire))); err != nil || len(payloads) != 1 {
+		t.Errorf("plain: %v", err)
+	}
+	if _, _, err := fetch(t.Context(), answering(t, reply(PlainMediaType, 200, wire)), WithRequiredEnd(true)); !errors.Is(err, CodeStreamIncomplete) {
+		t.Errorf("plain, where the caller wants an end: %v", err)
+	}
+	failed := func(e *Encoder[object, []byte]) error {
+		return e.Fail(&StreamError{Code: CodeUnavailable, Message: "gone"})
+	}
+	payloads, _, err := fetch(t.Context(), answering(t, reply(vendorType, 200, wireOf(message("one"), failed))))
+	var told *StreamError
+	if !errors.As(err, &told) || told.Code != CodeUnavailable || told.Message != "gone" || len(payloads) != 1 {
+		t.Errorf("an end with an error: %v", err)
+	}
+}
+
+// stalling answers with a body, and then says nothing until the client has left.
+func stalling(contentType string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		_, _ = w.Write(body)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+}
+
+func TestThreeHeartbeatsOfSilenceAreTooMany(t *testing.T) {
+	whole := wireOf(opening(50*time.Millisecond), message("one"))
+	for name, body := range map[string][]byte{"between two frames": whole, "inside a frame": append(whole[:len(whole):len(whole)], 40, 0)} {
+		began := time.Now()
+		payloads, _, err := fetch(t.Context(), answering(t, stalling(vendorType, body)))
+		var incomplete *IncompleteError
+		if !errors.As(err, &incomplete) || incomplete.Code != CodeIdleTimeout || incomplete.Position != 1 || !incomplete.Timeout() ||
+			len(payloads) != 1 {
+			t.Errorf("%s: %v, %v", name, payloads, err)
+		}
+		if took := time.Since(began); took < 150*time.Millisecond || took > 5*time.Second {
+			t.Errorf("%s: it took %v, not 150 ms", name, took)
+		}
+	}
+	if _, _, err := fetch(t.Context(), answering(t, stalling(PlainMediaType, wireOf(message("x")))), WithIdleTimeout(50*time.Millisecond)); !errors.Is(err, CodeIdleTimeout) {
+		t.Errorf("a plain stream, with a limit of the caller's: %v", err)
+	}
+}
+
+func TestNoResponseInTimeIsAnIdleTimeout(t *testing.T) {
+	url := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client leaves only once it has read
+		<-r.Context().Done()
+	})
+	if _, _, err := fetch(t.Context(), url, WithIdleTimeout(50*time.Millisecond)); !errors.Is(err, CodeIdleTimeout) {
+		t.Error(err)
+	}
+}
+
+func TestPingsAreNoSilence(t *testing.T) {
+	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", vendorType)
+		encoder := NewEncoder(flushed{w}, Raw[object]())
+		_ = encoder.Open(Open{Heartbeat: 50 * time.Millisecond})
+		for range 8 {
+			time.Sleep(50 * time.Millisecond) // all in all far more than three heartbeats
+			_ = encoder.Ping()
+		}
+		_ = errors.Join(encoder.Encode(object{}, []byte("at last")), encoder.End(nil))
+	})
+	if payloads, _, err := fetch(t.Context(), url); err != nil || len(payloads) != 1 {
+		t.Error(payloads, err)
+	}
+}
+
+// flushed sends every write at once.
+type flushed struct{ http.ResponseWriter }
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	return n, errors.Join(err, http.NewResponseController(f.ResponseWriter).Flush())
+}
+
+func TestASlowConsumerIsNoSilence(t *testing.T) {
+	taken := make(chan struct{})
+	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", vendorType)
+		encoder := NewEncoder(flushed{w}, Raw[object]())
+		_ = errors.Join(encoder.Open(Open{Heartbeat: 20 * time.Millisecond}), encoder.Encode(object{}, nil))
+		<-taken
+		_ = errors.Join(encoder.Encode(object{}, nil), encoder.End(nil))
+	})
+	stream, err := Post(t.Context(), url, nil, Raw[object]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Close() }()
+	for _, err := range stream.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stream.Position() == 1 {
+			time.Sleep(100 * time.Millisecond) // more than three heartbeats
+			close(taken)
+		}
+	}
+}
+
+func TestAStreamThatHasEndedWaitsForNothing(t *testing.T) {
+	began := time.Now()
+	body := wireOf(opening(time.Minute), message("one"), ending)
+	payloads, stream, err := fetch(t.Context(), answering(t, stalling(vendorType, body)))
+	if err != nil || len(payloads) != 1 || !stream.Ended() || time.Since(began) > 10*time.Second {
+		t.Errorf("%v, %v after %v", payloads, err, time.Since(began))
+	}
+}
+
+func TestCancelling(t *testing.T) {
+	url := answering(t, stalling(vendorType, wireOf(opening(0), message("one"))))
+	enough := errors.New("enough of it")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	stream, err := Post(ctx, url, nil, Raw[object]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last error
+	for _, err := range stream.All() {
+		if last = err; err == nil {
+			cancel(enough)
+		}
+	}
+	if !errors.Is(last, enough) || !errors.Is(last, CodeStreamIncomplete) {
+		t.Errorf("while reading: %v", last)
+	}
+	if err := stream.Close(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel2 := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel2()
+	if _, _, err := fetch(ctx, url); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, CodeIdleTimeout) {
+		t.Errorf("a deadline of the caller's: %v", err)
+	}
+	ctx, cancel3 := context.WithCancel(t.Context())
+	cancel3()
+	if _, _, err := fetch(ctx, url); !errors.Is(err, context.Canceled) {
+		t.Errorf("before the request: %v", err)
+	}
+}
+
+func TestCloseLeavesTheServer(t *testing.T) {
+	left := make(chan struct{})
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		stalling(vendorType, wireOf(opening(0), message("one")))(w, r)
+		close(left)
+	})
+	stream, err := Post(t.Context(), url, nil, Raw[object]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range stream.All() {
+		break
+	}
+	if err := stream.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-left:
+	case <-time.After(10 * time.Second):
+		t.Error("the server was not told")
+	}
+}
+
+func TestAStatusThatIsNoSuccessIsTheProblemItTells(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		code   Code
+		said   string
+		detail string
+	}{
+		{429, `{"code":"resource_exhausted","message":"slow down","details":{"seconds":3}}`, CodeResourceExhausted, "slow down", `{"seconds":3}`},
+		{400, `{"detail":{"code":"out_of_range","message":"beyond the end"}}`, CodeOutOfRange, "beyond the end", ""},
+		{422, `{"detail":[{"loc":["body","q",0],"msg":"too long"}]}`, CodeInvalidArgument, "body.q.0: too long", `[{"loc":["body","q",0],"msg":"too long"}]`},
+		{503, `{"title":"Overloaded","status":503}`, CodeUnavailable, "Overloaded", ""},
+		{404, `{"code":"made_up","message":5,"details":null}`, CodeNotFound, "Not Found", ""},
+		{502, "<html>\n <b>Bad</b> gateway", CodeUnavailable, "<html> <b>Bad</b> gateway", ""},
+		{500, `[1]`, CodeInternal, "Internal Server Error", ""},
+		{418, "", CodeUnknown, "I'm a teapot", ""},
+		{301, "", CodeUnknown, "Moved Permanently", ""},
+	} {
+		_, _, err := fetch(t.Context(), answering(t, reply("application/json", c.status, []byte(c.body))))
+		var response *ResponseError
+		if !errors.As(err, &response) || !errors.Is(err, c.code) {
+			t.Errorf("%d: %v", c.status, err)
+			continue
+		}
+		if response.Status != c.status || response.Code != c.code || response.Message != c.said ||
+			string(response.Details) != c.detail || string(response.Body) != c.body {
+			t.Errorf("%d: %+v", c.status, response)
+		}
+	}
+}
+
+func TestAResponseThatIsNoStreamIsRefused(t *testing.T) {
+	wire := wireOf(message("x"))
+	for contentType, want := range map[string]string{
+		"text/html; charset=utf-8":        "text/html",
+		"":                                "no Content-Type",
+		"application/json":                "application/json",
+		MediaType:                         `version ""`,
+		MediaType + ";v=2":                `version "2"`,
+		MediaType + `;v=1;coder="tal"`:    `coder is "tal"`,
+		PlainMediaType + ";coder=msgpack": `coder is "msgpack"`,
+		"application/;;;":                 "content type",
+	} {
+		_, _, err := fetch(t.Context(), answering(t, reply(contentType, 200, wire)))
+		var refused *ContentTypeError
+		if !errors.As(err, &refused) || !errors.Is(err, CodeUnexpectedContentType) || !strings.Contains(err.Error(), want) ||
+			refused.ContentType != contentType || string(refused.Beginning) != string(wire) {
+			t.Errorf("%q: %v", contentType, err)
+		}
+	}
+	for _, contentType := range []string{"APPLICATION/OCTET-STREAM", PlainMediaType + ";coder=raw", MediaType + `; V="1"`} {
+		if _, _, err := fetch(t.Context(), answering(t, reply(contentType, 200, wire))); errors.Is(err, CodeUnexpectedContentType) {
+			t.Errorf("%q: %v", contentType, err)
+		}
+	}
+	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", PlainMediaType)
+		w.Header().Set("Content-Encoding", "br")
+	})
+	if _, _, err := fetch(t.Context(), url); !errors.Is(err, CodeUnexpectedContentType) {
+		t.Errorf("brotli: %v", err)
+	}
+}
+
+func TestABodyByteByByte(t *testing.T) {
+	wire := wireOf(opening(time.Second), message("one"), message("two"), ending)
+	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", vendorType)
+		for i := range wire {
+			_, _ = flushed{w}.Write(wire[i : i+1])
+		}
+	})
+	if payloads, _, err := fetch(t.Context(), url); err != nil || len(payloads) != 2 {
+		t.Error(payloads, err)
+	}
+}
+
+func TestGzipThatNobodyAskedForIsUndone(t *testing.T) {
+	wire := wireOf(opening(0), message("one"), ending)
+	var zipped strings.Builder
+	writer := gzip.NewWriter(&zipped)
+	_, _ = writer.Write(wire)
+	_ = writer.Close()
+	size := zipped.Len()
+	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", vendorType)
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = io.WriteString(w, zipped.String()[:size])
+	})
+	if payloads, _, err := fetch(t.Context(), url); err != nil || len(payloads) != 1 {
+		t.Error(payloads, err)
+	}
+	for size = range 40 {
+		if _, _, err := fetch(t.Context(), url); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("cut after %d bytes: %v", size, err)
+		}
+	}
+}
+
+func TestAQuestionThatIsNoJSONIsNotSent(t *testing.T) {
+	url := answering(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })
+	if _, err := Post(t.Context(), url, make(chan int), JSON[object, json.RawMessage]()); !errors.Is(err, CodeEncodeError) {
+		t.Error(err)
+	}
+}
