@@ -1,0 +1,260 @@
+//! Frames and messages for `tokio_util::codec`: `Framed`, `FramedRead`, `FramedWrite` over any byte stream.
+
+use core::fmt;
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio_util::codec::{Decoder, Encoder};
+
+use crate::decoder::FrameDecoder;
+use crate::error::{EncodeError, FrameError};
+use crate::frame::{Frame, Layout, Limits};
+
+/// What a [`FrameCodec`] can fail with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The bytes are not frames.
+    Frame(FrameError),
+    /// What was to be sent cannot be.
+    Encode(EncodeError),
+    /// The connection failed.
+    Io(io::Error),
+    /// A stream of right frames is wrong, or the peer said that it failed: of a `MessageCodec`.
+    #[cfg(feature = "json")]
+    Stream(crate::Error),
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(error) => error.fmt(f),
+            Self::Encode(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+            #[cfg(feature = "json")]
+            Self::Stream(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for CodecError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<FrameError> for CodecError {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl From<EncodeError> for CodecError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<io::Error> for CodecError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+#[cfg(feature = "json")]
+impl From<crate::Error> for CodecError {
+    fn from(error: crate::Error) -> Self {
+        Self::Stream(error)
+    }
+}
+
+/// Frames over a byte stream.
+///
+/// Unlike `LengthDelimitedCodec` it reserves nothing on a claimed length, keeps what it has taken to itself (the read
+/// buffer is always empty), and reports an end inside a frame as `truncated_frame`, with the place.
+///
+/// ```
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// use futures_util::{SinkExt, StreamExt};
+/// use objectstreaming::{Frame, FrameCodec};
+/// use tokio_util::codec::Framed;
+///
+/// let (ours, theirs) = tokio::io::duplex(64);
+/// let mut sender = Framed::new(ours, FrameCodec::new());
+/// let mut receiver = Framed::new(theirs, FrameCodec::new());
+/// sender.send(Frame::new(b"{}", b"hello")?).await?;
+/// assert_eq!(receiver.next().await.unwrap()?.payload(), b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct FrameCodec {
+    decoder: FrameDecoder,
+    layout: Layout,
+}
+
+impl FrameCodec {
+    /// A codec of the wire, with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A codec with limits and a layout of your own.
+    #[must_use]
+    pub fn with(limits: Limits, layout: Layout) -> Self {
+        Self { decoder: FrameDecoder::with(limits, layout), layout }
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = Frame;
+    type Error = CodecError;
+
+    fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+        let mut input = &source[..];
+        let found = self.decoder.next_from(&mut input);
+        let taken = source.len() - input.len();
+        source.advance(taken);
+        Ok(found?)
+    }
+
+    fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+        let found = self.decode(source)?;
+        if found.is_none() {
+            self.decoder.finish()?;
+        }
+        Ok(found)
+    }
+}
+
+impl Encoder<Frame> for FrameCodec {
+    type Error = CodecError;
+
+    fn encode(&mut self, frame: Frame, wire: &mut BytesMut) -> Result<(), CodecError> {
+        self.encode(&frame, wire)
+    }
+}
+
+impl Encoder<&Frame> for FrameCodec {
+    type Error = CodecError;
+
+    fn encode(&mut self, frame: &Frame, wire: &mut BytesMut) -> Result<(), CodecError> {
+        // Its header was checked when the frame was made; a relay's goes out as it came.
+        let prefix = self.layout.prefix(frame.header_bytes().len(), frame.payload().len())?;
+        let prefix = &prefix[..2 * self.layout.byte_length()];
+        wire.reserve(prefix.len() + frame.header_bytes().len() + frame.payload().len());
+        wire.extend_from_slice(prefix);
+        wire.extend_from_slice(frame.header_bytes());
+        wire.extend_from_slice(frame.payload());
+        Ok(())
+    }
+}
+
+#[cfg(feature = "json")]
+mod messages {
+    use super::{Buf, BytesMut, CodecError, Decoder, Encoder};
+    use crate::coder::{Decode, Encode};
+    use crate::stream_decoder::{Message, StreamDecoder};
+    use crate::stream_encoder::{End, Open, StreamEncoder};
+    use crate::stream_error::Error;
+
+    /// What goes out through a [`MessageCodec`].
+    #[derive(Clone, Debug)]
+    pub enum Outgoing<H, P> {
+        /// The open frame: first, or not at all.
+        Open(Open),
+        /// A message.
+        Data(H, P),
+        /// A sign of life.
+        Ping,
+        /// The end frame, last.
+        End(End),
+    }
+
+    /// Messages over a byte stream that has no HTTP around it: a stream of version 1 each way.
+    ///
+    /// A payload that is refused is an item of its own kind, for the stream goes on after it, and a `Framed` ends with its
+    /// first error. The end of the connection without an `end`
+    /// frame is an error.
+    #[derive(Debug)]
+    pub struct MessageCodec<C: Decode> {
+        decoder: StreamDecoder<C>,
+        encoder: StreamEncoder<C>,
+    }
+
+    impl<C: Decode + Clone> MessageCodec<C> {
+        /// A codec of version 1, with the default limits.
+        #[must_use]
+        pub fn new(coder: C) -> Self {
+            Self::with(StreamDecoder::new(coder.clone()).require_end(true), StreamEncoder::new(coder))
+        }
+    }
+
+    impl<C: Decode> MessageCodec<C> {
+        /// A codec of a decoder and an encoder of your own.
+        #[must_use]
+        pub fn with(decoder: StreamDecoder<C>, encoder: StreamEncoder<C>) -> Self {
+            Self { decoder, encoder }
+        }
+
+        /// The reading side: its position, trailers, metadata.
+        #[must_use]
+        pub fn decoder(&self) -> &StreamDecoder<C> {
+            &self.decoder
+        }
+
+        /// The writing side.
+        #[must_use]
+        pub fn encoder(&self) -> &StreamEncoder<C> {
+            &self.encoder
+        }
+    }
+
+    impl<C: Decode> Decoder for MessageCodec<C> {
+        type Item = Result<Message<C>, crate::PayloadError>;
+        type Error = CodecError;
+
+        fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Self::Item>, CodecError> {
+            let mut input = &source[..];
+            let found = self.decoder.next_from(&mut input);
+            let taken = source.len() - input.len();
+            source.advance(taken);
+            match found {
+                Ok(message) => Ok(message.map(Ok)),
+                Err(Error::Payload(error)) => Ok(Some(Err(error))),
+                Err(error) => Err(error.into()),
+            }
+        }
+
+        fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Self::Item>, CodecError> {
+            let found = self.decode(source)?;
+            if found.is_none() {
+                self.decoder.finish()?;
+            }
+            Ok(found)
+        }
+    }
+
+    impl<C: Decode + Encode<H, P>, H, P> Encoder<Outgoing<H, P>> for MessageCodec<C> {
+        type Error = CodecError;
+
+        fn encode(&mut self, item: Outgoing<H, P>, wire: &mut BytesMut) -> Result<(), CodecError> {
+            let frame = match item {
+                Outgoing::Open(open) => self.encoder.open(open)?,
+                Outgoing::Data(header, payload) => self.encoder.data(&header, &payload)?,
+                Outgoing::Ping => self.encoder.ping()?,
+                Outgoing::End(end) => self.encoder.end(end)?,
+            };
+            wire.extend_from_slice(&frame);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "json")]
+pub use messages::{MessageCodec, Outgoing};

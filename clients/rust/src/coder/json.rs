@@ -1,0 +1,111 @@
+//! The `json` coder: any JSON object, and any JSON value (SPEC section 4.1).
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{Coder, Decode, Encode, Refusal};
+use crate::error::EncodeError;
+use crate::frame::{Frame, seal};
+use crate::read_json;
+
+/// Received messages are serde types: `serde_json`'s own unless you name yours, which is quicker. Sent ones are anything
+/// that serde can write.
+///
+/// Integers beyond 64 bits become doubles in a `Value`; an `i128`, or `Box<RawValue>`, keeps them.
+///
+/// ```
+/// use objectstreaming::{Frame, JsonCoder, StreamDecoder};
+/// #[derive(serde::Deserialize)]
+/// struct Status { status: String }
+/// #[derive(serde::Deserialize)]
+/// struct Answer { answer: String }
+///
+/// let wire = Frame::new(br#"{"status": "success"}"#, br#"{"answer": "Yes.", "source": "a.md"}"#)?.encode()?;
+/// let mut decoder = StreamDecoder::new(JsonCoder::<Status, Answer>::typed());
+/// for message in decoder.feed(&wire) {
+///     let (header, payload) = message?;
+///     assert_eq!((header.status.as_str(), payload.answer.as_str()), ("success", "Yes."));
+/// }
+/// decoder.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct JsonCoder<H = Map<String, Value>, P = Value> {
+    types: PhantomData<fn() -> (H, P)>,
+}
+
+impl JsonCoder {
+    /// For messages of any JSON.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::typed()
+    }
+}
+
+impl<H, P> JsonCoder<H, P> {
+    /// For messages of your types.
+    #[must_use]
+    pub fn typed() -> Self {
+        Self { types: PhantomData }
+    }
+}
+
+impl<H, P> Default for JsonCoder<H, P> {
+    fn default() -> Self {
+        Self::typed()
+    }
+}
+
+impl<H, P> Clone for JsonCoder<H, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H, P> Copy for JsonCoder<H, P> {}
+
+impl<H, P> fmt::Debug for JsonCoder<H, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JsonCoder")
+    }
+}
+
+impl<H, P> Coder for JsonCoder<H, P> {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn neutral(&self) -> &'static [u8] {
+        b"{}"
+    }
+}
+
+impl<H: DeserializeOwned, P: DeserializeOwned> Decode for JsonCoder<H, P> {
+    type Header = H;
+    type Payload = P;
+    type Order = ();
+
+    fn decode(&self, frame: Frame) -> Result<(H, P), Refusal> {
+        let header = read_json::object(frame.header_bytes()).map_err(Refusal::Header)?;
+        let payload = read_json::value(frame.payload()).map_err(Refusal::Payload)?;
+        Ok((header, payload))
+    }
+}
+
+/// Whatever the types that are read: what serde writes as an object, and any value.
+impl<H, P, A: Serialize + ?Sized, B: Serialize + ?Sized> Encode<A, B> for JsonCoder<H, P> {
+    fn encode(&self, header: &A, payload: &B) -> Result<Vec<u8>, EncodeError> {
+        let mut wire = vec![0; 8];
+        read_json::write_object(&mut wire, header)?;
+        let header_len = wire.len() - 8;
+        read_json::write(&mut wire, payload)?;
+        seal(&mut wire, header_len)?;
+        Ok(wire)
+    }
+}

@@ -1,0 +1,149 @@
+//! Control frames, as they are read (SPEC sections 3.1 to 3.4).
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::read_json;
+use crate::stream_error::{Code, StreamError};
+
+/// What the header of a control frame, and of no other, begins with.
+pub(crate) const CONTROL: &[u8] = b"{\"$stream\":";
+
+/// The members of `$stream`, as text: numbers are judged by their spelling, which no conversion keeps.
+pub(crate) struct Control {
+    pub(crate) event: Event,
+    members: BTreeMap<String, Box<RawValue>>,
+}
+
+/// What can come: a column of the table in [`stream_decoder`](crate::stream_decoder).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Open,
+    Data,
+    Ping,
+    Other,
+    End,
+}
+
+impl Event {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Data => "data",
+            Self::Ping => "ping",
+            Self::Other => "other",
+            Self::End => "end",
+        }
+    }
+}
+
+/// What an `open` frame says.
+pub(crate) struct Opened {
+    pub(crate) heartbeat: Option<f64>,
+    pub(crate) metadata: Map<String, Value>,
+}
+
+/// What an `end` frame says, once its count has been found right.
+pub(crate) struct Ended {
+    pub(crate) trailers: Map<String, Value>,
+    pub(crate) error: Option<StreamError>,
+}
+
+impl Control {
+    /// Of a header that is known to be a strict JSON object. The type is read first, then the table is asked, and only
+    /// then the other members are looked at.
+    pub(crate) fn read(header: &[u8]) -> Result<Self, String> {
+        let mut beside: BTreeMap<String, Box<RawValue>> = read_json::object(header)?;
+        let members = beside.remove("$stream").and_then(|value| object::<Box<RawValue>>(&value));
+        if let Some(members) = members {
+            if let Some(kind) = members.get("type").and_then(|value| string(value)) {
+                let event = match kind.as_str() {
+                    "open" => Event::Open,
+                    "ping" => Event::Ping,
+                    "end" => Event::End,
+                    _ => Event::Other,
+                };
+                return Ok(Self { event, members });
+            }
+        }
+        Err("$stream is an object with the member type, a string".into())
+    }
+
+    fn get(&self, name: &str) -> Option<&RawValue> {
+        self.members.get(name).map(|value| &**value)
+    }
+
+    pub(crate) fn opened(&self, coder: &str) -> Result<Opened, String> {
+        let version = self.get("v").map(RawValue::get);
+        if version != Some("1") {
+            let version = version.unwrap_or("none");
+            return Err(format!("the stream is of version {version:.40}, this reader knows 1"));
+        }
+        if let Some(theirs) = self.get("coder") {
+            if string(theirs).as_deref() != Some(coder) {
+                return Err(format!("the stream's coder is {:.40}, this reader's {coder:?}", theirs.get()));
+            }
+        }
+        let heartbeat = match self.get("heartbeat") {
+            Some(value) if value.get() != "null" => match read_json::value::<f64>(value.get().as_bytes()) {
+                Ok(seconds) if seconds > 0.0 => Some(seconds),
+                _ => return Err(format!("heartbeat is a positive number of seconds, not {:.40}", value.get())),
+            },
+            _ => None,
+        };
+        let metadata = self.optional_object("metadata")?;
+        Ok(Opened { heartbeat, metadata })
+    }
+
+    /// Whether `frames` is a count: `Ok(false)` if it is another one than `position`.
+    pub(crate) fn counts(&self, position: u64) -> Result<bool, String> {
+        let text = self.get("frames").map_or("none", RawValue::get);
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !whole || (digits.len() < text.len() && digits != "0") {
+            return Err(format!("frames is the number of data frames, not {text:.40}"));
+        }
+        Ok(digits.parse() == Ok(position)) // one that no u64 holds is none we have counted to
+    }
+
+    pub(crate) fn frames(&self) -> &str {
+        self.get("frames").map_or("", RawValue::get)
+    }
+
+    pub(crate) fn ended(&self) -> Result<Ended, String> {
+        let trailers = self.optional_object("trailers")?;
+        let error = self.get("error").map(peer_error).transpose()?;
+        Ok(Ended { trailers, error })
+    }
+
+    fn optional_object(&self, name: &str) -> Result<Map<String, Value>, String> {
+        let Some(value) = self.get(name) else { return Ok(Map::new()) };
+        read_json::object(value.get().as_bytes()).map_err(|_| format!("{name} is an object, not {:.40}", value.get()))
+    }
+}
+
+fn peer_error(value: &RawValue) -> Result<StreamError, String> {
+    let wrong = || format!("error is an object with code and message, both strings, not {:.60}", value.get());
+    let members = object::<Value>(value).ok_or_else(wrong)?;
+    let code = members.get("code").and_then(Value::as_str).ok_or_else(wrong)?;
+    let message = match members.get("message") {
+        Some(message) => message.as_str().ok_or_else(wrong)?,
+        None => "",
+    };
+    // A code of a later version is an error all the same.
+    let code = Code::from_name(code).unwrap_or(Code::Unknown);
+    Ok(StreamError::new(code, message).with_details(members.get("details").cloned()))
+}
+
+fn object<T: serde::de::DeserializeOwned>(value: &RawValue) -> Option<BTreeMap<String, T>> {
+    read_json::object(value.get().as_bytes()).ok()
+}
+
+fn string(value: &RawValue) -> Option<String> {
+    read_json::value(value.get().as_bytes()).ok()
+}

@@ -1,0 +1,351 @@
+//! Reads streams, version 1: messages and control frames (SPEC section 3).
+//!
+//! **Theory of operation.** A plain stream is data frames end to end, and nothing tells its end from a cut. Version 1
+//! adds control frames: `open` may come first, `ping` any time, `end` comes once and last, and says how many data frames
+//! there were. Encoder and decoder follow one table; a row is a state, a column what comes:
+//!
+//! ```text
+//!             open        data        ping        other       end
+//! Start       Streaming   Streaming   Streaming   Streaming   Ended
+//! Streaming   error       Streaming   Streaming   Streaming   Ended
+//! Ended       error       error       error       error       error
+//! ```
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::coder::{Decode, Refusal};
+use crate::control::{CONTROL, Control, Event};
+use crate::decoder::FrameDecoder;
+use crate::frame::{Frame, Layout, Limits};
+use crate::stream_error::{Error, PayloadError, ProtocolError, ProtocolErrorKind, StreamIncomplete};
+
+/// Where a stream stands: a row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Start,
+    Streaming,
+    Ended,
+}
+
+impl State {
+    /// The table.
+    pub(crate) fn after(self, event: Event) -> Option<Self> {
+        match (self, event) {
+            (Self::Ended, _) | (Self::Streaming, Event::Open) => None,
+            (_, Event::End) => Some(Self::Ended),
+            _ => Some(Self::Streaming),
+        }
+    }
+}
+
+/// Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
+///
+/// ```
+/// use objectstreaming::{End, JsonCoder, Open, StreamDecoder, StreamEncoder};
+/// use serde_json::json;
+///
+/// let mut encoder = StreamEncoder::new(JsonCoder::new());
+/// let mut wire = encoder.open(Open::default())?;
+/// wire.extend(encoder.data(&json!({"n": 1}), &json!("hello"))?);
+/// wire.extend(encoder.end(End::trailers(json!({"tokens": 1})))?);
+///
+/// let mut decoder = StreamDecoder::new(JsonCoder::new());
+/// for message in decoder.feed(&wire) {
+///     let (header, payload) = message?;
+///     assert_eq!((&header["n"], payload), (&json!(1), json!("hello")));
+/// }
+/// decoder.finish()?;
+/// assert_eq!(decoder.trailers().unwrap()["tokens"], 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct StreamDecoder<C: Decode> {
+    coder: C,
+    frames: FrameDecoder,
+    order: C::Order,
+    require_end: Option<bool>,
+    state: State,
+    position: u64,
+    controlled: bool,
+    finished: bool,
+    failed: Option<Error>,
+    heartbeat: Option<f64>,
+    metadata: Map<String, Value>,
+    trailers: Option<Map<String, Value>>,
+}
+
+/// A header and a payload, as the coder has them.
+pub type Message<C> = (<C as Decode>::Header, <C as Decode>::Payload);
+
+impl<C: Decode> StreamDecoder<C> {
+    /// A decoder with the default limits, that requires an end once a control frame was seen.
+    #[must_use]
+    pub fn new(coder: C) -> Self {
+        Self {
+            coder,
+            frames: FrameDecoder::new(),
+            order: C::Order::default(),
+            require_end: None,
+            state: State::Start,
+            position: 0,
+            controlled: false,
+            finished: false,
+            failed: None,
+            heartbeat: None,
+            metadata: Map::new(),
+            trailers: None,
+        }
+    }
+
+    /// With limits of your own; to be said before the first byte.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.frames = FrameDecoder::with(limits, Layout::default());
+        self
+    }
+
+    /// Whether a stream without an `end` frame is broken; unless said, the stream itself decides: an end is required
+    /// once a control frame was seen, for then it is of version 1.
+    #[must_use]
+    pub fn require_end(mut self, required: bool) -> Self {
+        self.require_end = Some(required);
+        self
+    }
+
+    /// How many data frames have been received: what to resume from.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many bytes the frames so far took.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.frames.offset()
+    }
+
+    /// How many bytes are held that are not yet a whole frame, or were not yet asked for.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.frames.buffered()
+    }
+
+    /// Whether the `end` frame has come, and was a right one.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.trailers.is_some()
+    }
+
+    /// What the `end` frame carried, once it has come; empty if it carried none.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&Map<String, Value>> {
+        self.trailers.as_ref()
+    }
+
+    /// The `open` frame's metadata.
+    #[must_use]
+    pub fn metadata(&self) -> &Map<String, Value> {
+        &self.metadata
+    }
+
+    /// The seconds within which the peer promised to send something, if its `open` frame said so.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<f64> {
+        self.heartbeat
+    }
+
+    /// Takes a chunk, and gives an iterator over the messages that are now whole: first every good one, then the error,
+    /// if there is one. What the iterator is not asked for stays in the decoder.
+    ///
+    /// After [`Error::Payload`] the iterator goes on; every other error ends the reading, and is given again to whoever
+    /// asks again.
+    ///
+    /// # Panics
+    /// If [`finish`](Self::finish) was called before.
+    pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a, C> {
+        assert!(!self.finished, "bytes after finish(): the stream was said to have ended");
+        Messages { decoder: self, chunk, failed: false }
+    }
+
+    /// The next message, of bytes taken from the front of `input`: the primitive. `None`: all of `input` was taken, and
+    /// more is needed.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    ///
+    /// # Panics
+    /// If [`finish`](Self::finish) was called before and `input` is not empty.
+    pub fn next_from(&mut self, input: &mut &[u8]) -> Result<Option<Message<C>>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let found = self.find(input);
+        if let Err(error) = &found {
+            if !matches!(error, Error::Payload(_)) {
+                self.failed = Some(error.clone());
+            }
+        }
+        found
+    }
+
+    /// The next message of what an iterator from [`feed`](Self::feed) was not asked for.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    pub fn next_message(&mut self) -> Result<Option<Message<C>>, Error> {
+        self.next_from(&mut &[][..])
+    }
+
+    /// Says that no more bytes will come.
+    ///
+    /// Messages not yet asked for can still be read with [`next_message`](Self::next_message), which then fails in its
+    /// turn.
+    ///
+    /// # Errors
+    /// [`FrameErrorKind::TruncatedFrame`](crate::FrameErrorKind::TruncatedFrame) inside a frame, [`Error::Incomplete`] if
+    /// the end is missing.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.finished = true;
+        let finished = self.frames.finish().map_err(Error::from).and_then(|()| match self.frames.buffered() {
+            0 => self.complete(),
+            _ => Ok(()),
+        });
+        if let Err(error) = &finished {
+            self.failed = Some(error.clone());
+        }
+        finished
+    }
+
+    fn find(&mut self, input: &mut &[u8]) -> Result<Option<Message<C>>, Error> {
+        while let Some(frame) = self.frames.next_from(input)? {
+            if frame.header_bytes().starts_with(CONTROL) {
+                self.control(&frame)?;
+            } else {
+                return self.data(frame).map(Some);
+            }
+        }
+        if self.finished {
+            self.complete()?;
+        }
+        Ok(None)
+    }
+
+    fn complete(&self) -> Result<(), Error> {
+        if self.require_end.unwrap_or(self.controlled) && !self.ended() {
+            return Err(StreamIncomplete::new(self.position).into());
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, frame: Frame) -> Result<Message<C>, Error> {
+        let (index, offset) = (frame.index(), frame.offset());
+        self.step(Event::Data, index)?;
+        self.position += 1;
+        // A header at fault is the frame's; only a frame that has none at fault is asked for its place again.
+        let message = self.coder.decode(frame).map_err(|refusal| match refusal {
+            Refusal::Header(reason) => Error::Frame(crate::FrameError::new(
+                crate::FrameErrorKind::InvalidHeader,
+                index,
+                offset,
+                format!("the header is not what it should be: {reason}"),
+            )),
+            Refusal::Payload(reason) => {
+                // Its order was not seen: the next frame may have any, as in a resumed stream.
+                self.order = C::Order::default();
+                let message = format!("the payload is not what the coder {} reads: {reason}", self.coder.name());
+                Error::Payload(PayloadError::new(index, offset, message))
+            }
+        })?;
+        self.coder
+            .follow(&mut self.order, &message.0)
+            .map_err(|reason| ProtocolError::new(ProtocolErrorKind::OrderGap, index, reason))?;
+        Ok(message)
+    }
+
+    fn step(&mut self, event: Event, index: u64) -> Result<(), ProtocolError> {
+        let Some(after) = self.state.after(event) else {
+            let (kind, message) = match self.state {
+                State::Ended => (ProtocolErrorKind::FrameAfterEnd, "after the end of the stream"),
+                _ => (ProtocolErrorKind::InvalidControl, "in a stream that has begun already"),
+            };
+            return Err(ProtocolError::new(kind, index, format!("a frame ({}) {message}", event.name())));
+        };
+        self.state = after;
+        Ok(())
+    }
+
+    fn control(&mut self, frame: &Frame) -> Result<(), Error> {
+        self.controlled = true;
+        let index = frame.index();
+        let invalid = |reason| ProtocolError::new(ProtocolErrorKind::InvalidControl, index, reason);
+        frame.check_header()?;
+        let control = Control::read(frame.header_bytes()).map_err(invalid)?;
+        self.step(control.event, index)?;
+        match control.event {
+            Event::Open => {
+                let opened = control.opened(self.coder.name()).map_err(invalid)?;
+                self.heartbeat = opened.heartbeat;
+                self.metadata = opened.metadata;
+            }
+            Event::End => {
+                if !control.counts(self.position).map_err(invalid)? {
+                    let message = format!("{} data frames were sent, {} arrived", control.frames(), self.position);
+                    return Err(ProtocolError::new(ProtocolErrorKind::CountMismatch, index, message).into());
+                }
+                let ended = control.ended().map_err(invalid)?;
+                self.trailers = Some(ended.trailers);
+                if let Some(error) = ended.error {
+                    return Err(error.into());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl<C: Decode> fmt::Debug for StreamDecoder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamDecoder")
+            .field("coder", &self.coder.name())
+            .field("state", &self.state)
+            .field("position", &self.position)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The messages of a chunk, from [`StreamDecoder::feed`].
+#[derive(Debug)]
+pub struct Messages<'a, C: Decode> {
+    decoder: &'a mut StreamDecoder<C>,
+    chunk: &'a [u8],
+    failed: bool,
+}
+
+impl<C: Decode> Iterator for Messages<'_, C> {
+    type Item = Result<Message<C>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.decoder.next_from(&mut self.chunk);
+        self.failed = next.as_ref().is_err_and(|error| !matches!(error, Error::Payload(_)));
+        next.transpose()
+    }
+}
+
+impl<C: Decode> Drop for Messages<'_, C> {
+    fn drop(&mut self) {
+        if !self.failed && !self.chunk.is_empty() {
+            drop(self.decoder.frames.feed(self.chunk)); // keeps what was not asked for
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Writes streams, version 1, by the table of [`stream_decoder`](crate::stream_decoder) (SPEC section 3).
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value, json};
+
+use crate::coder::{Coder, Encode};
+use crate::control::Event;
+use crate::error::EncodeError;
+use crate::frame::{Frame, Limits, encode_frame};
+use crate::read_json;
+use crate::stream_decoder::State;
+use crate::stream_error::StreamError;
+
+/// What an `open` frame says beside version and coder.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    /// The seconds within which the reader will hear something.
+    pub heartbeat: Option<f64>,
+    /// The application's; an object.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// What an `end` frame says: success, unless there is an `error`.
+#[derive(Clone, Debug, Default)]
+pub struct End {
+    /// The application's; an object.
+    pub trailers: Option<Map<String, Value>>,
+    /// Why the stream failed.
+    pub error: Option<StreamError>,
+}
+
+impl End {
+    /// Success, with trailers: the members of an object; of any other value none.
+    #[must_use]
+    pub fn trailers(trailers: Value) -> Self {
+        Self { trailers: if let Value::Object(members) = trailers { Some(members) } else { None }, error: None }
+    }
+}
+
+impl From<StreamError> for End {
+    fn from(error: StreamError) -> Self {
+        Self { trailers: None, error: Some(error) }
+    }
+}
+
+/// Writes one stream: each method gives the bytes of one frame, and fails before anything changes.
+///
+/// ```
+/// use objectstreaming::{End, JsonCoder, Open, StreamEncoder};
+/// let mut encoder = StreamEncoder::new(JsonCoder::new());
+/// encoder.open(Open { heartbeat: Some(15.0), ..Open::default() })?;
+/// encoder.data(&serde_json::json!({"n": 1}), "hello")?;
+/// encoder.end(End::default())?;
+/// assert!(encoder.data(&serde_json::json!({}), "too late").is_err());
+/// # Ok::<(), objectstreaming::EncodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct StreamEncoder<C> {
+    coder: C,
+    plain: bool,
+    limits: Limits,
+    state: State,
+    position: u64,
+}
+
+impl<C: Coder> StreamEncoder<C> {
+    /// An encoder of version 1.
+    #[must_use]
+    pub fn new(coder: C) -> Self {
+        Self { coder, plain: false, limits: Limits::default(), state: State::Start, position: 0 }
+    }
+
+    /// An encoder of data frames only.
+    #[must_use]
+    pub fn plain(coder: C) -> Self {
+        Self { plain: true, ..Self::new(coder) }
+    }
+
+    /// The limits that the receiver is expected to keep to: a frame beyond them is refused here, where the program that
+    /// made it can still be told.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How many data frames have been written.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether the `end` has been written.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// The open frame, first of all.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: something was written already, the stream is plain, or the heartbeat is no positive number.
+    pub fn open(&mut self, open: Open) -> Result<Vec<u8>, EncodeError> {
+        let mut members = json!({"type": "open", "v": 1, "coder": self.coder.name()});
+        if let Some(heartbeat) = open.heartbeat {
+            if !(heartbeat.is_finite() && heartbeat > 0.0) {
+                return Err(EncodeError::new(format!("heartbeat is a positive number of seconds, not {heartbeat}")));
+            }
+            members["heartbeat"] = heartbeat.into();
+        }
+        if let Some(metadata) = open.metadata {
+            members["metadata"] = metadata.into();
+        }
+        self.control(Event::Open, &members)
+    }
+
+    /// A data frame with the coder's message in it.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: the stream has ended, the message cannot be sent, or is beyond the limits.
+    pub fn data<H: ?Sized, P: ?Sized>(&mut self, header: &H, payload: &P) -> Result<Vec<u8>, EncodeError>
+    where
+        C: Encode<H, P>,
+    {
+        let after = self.after(Event::Data)?;
+        let wire = self.coder.encode(header, payload)?;
+        let size = wire.get(4..8).map_or(0, |word| word.iter().rev().fold(0, |size, byte| size << 8 | *byte as usize));
+        let header = wire.get(8..8 + size).ok_or_else(|| EncodeError::new("the coder made no frame"))?;
+        self.check(header, wire.len())?;
+        self.state = after;
+        self.position += 1;
+        Ok(wire)
+    }
+
+    /// A data frame that is encoded already, of another stream or an archive: its header goes out untouched.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub fn frame(&mut self, frame: &Frame) -> Result<Vec<u8>, EncodeError> {
+        let after = self.after(Event::Data)?;
+        frame.check_header().map_err(|error| EncodeError::new(format!("{error}")))?;
+        let wire = frame.encode()?;
+        self.check(frame.header_bytes(), wire.len())?;
+        self.state = after;
+        self.position += 1;
+        Ok(wire)
+    }
+
+    /// A ping: it tells the reader, and every proxy between, that the stream is alive.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: the stream has ended, or is plain.
+    pub fn ping(&mut self) -> Result<Vec<u8>, EncodeError> {
+        self.control(Event::Ping, &json!({"type": "ping"}))
+    }
+
+    /// The end frame, last of all: success, or the error that ended the stream.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: the stream has ended already, or is plain.
+    pub fn end(&mut self, end: impl Into<End>) -> Result<Vec<u8>, EncodeError> {
+        let end = end.into();
+        let mut members = json!({"type": "end", "frames": self.position});
+        if let Some(trailers) = end.trailers {
+            members["trailers"] = trailers.into();
+        }
+        if let Some(error) = end.error {
+            members["error"] = json!({"code": error.code().as_str(), "message": error.message()});
+            if let Some(details) = error.details() {
+                members["error"]["details"] = details.clone();
+            }
+        }
+        self.control(Event::End, &members)
+    }
+
+    fn after(&self, event: Event) -> Result<State, EncodeError> {
+        self.state.after(event).ok_or_else(|| {
+            let past = if self.state == State::Ended { "ended" } else { "begun already" };
+            EncodeError::new(format!("{} is not allowed: the stream has {past}", event.name()))
+        })
+    }
+
+    fn control(&mut self, event: Event, members: &Value) -> Result<Vec<u8>, EncodeError> {
+        if self.plain {
+            let message = format!("a plain stream has no control frames, {} cannot be sent in it", event.name());
+            return Err(EncodeError::new(message));
+        }
+        let after = self.after(event)?;
+        let header = format!("{{\"$stream\":{members}}}");
+        let wire = encode_frame(header.as_bytes(), self.coder.neutral())?;
+        self.check_size(header.len(), wire.len())?;
+        self.state = after;
+        Ok(wire)
+    }
+
+    fn check(&self, header: &[u8], size: usize) -> Result<(), EncodeError> {
+        self.check_size(header.len(), size)?;
+        // The name may be spelled with escapes; a header has none as a rule, and is not read.
+        let contains = |word: &[u8]| header.windows(word.len()).any(|part| part == word);
+        if contains(b"$stream") || contains(b"\\u") {
+            let members: Map<String, Value> = read_json::object(header).map_err(EncodeError::new)?;
+            if members.contains_key("$stream") {
+                return Err(EncodeError::new("the header member \"$stream\" belongs to control frames"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_size(&self, header: usize, size: usize) -> Result<(), EncodeError> {
+        if size <= self.limits.frame && header <= self.limits.header {
+            return Ok(());
+        }
+        Err(EncodeError::new(format!(
+            "a frame of {size} bytes with a header of {header} is beyond the limits that receivers keep to; send it in \
+             pieces, or raise the limits on both sides"
+        )))
+    }
+}
