@@ -11,7 +11,7 @@ import { decodeMultiStream, encode } from "@msgpack/msgpack";
 import { decodeStream, encodeFrame, FrameDecoder, jsonCoder, rawCoder, StreamEncoder } from "../dist/index.js";
 
 const FRAMES = 10_000;
-const ROUNDS = Number(process.env.ROUNDS ?? 15);
+const ROUNDS = Number(process.env.ROUNDS ?? 25);
 const utf8 = new TextEncoder();
 
 const messages = Array.from({ length: FRAMES }, (_, n) => [
@@ -91,7 +91,7 @@ async function compare(size, frames = FRAMES) {
   const names = Object.keys(readers);
   const chunks = Object.fromEntries(names.map((name) => [name, chunked(wires[name], size)]));
   const times = Object.fromEntries(names.map((name) => [name, []]));
-  for (let round = -3; round < ROUNDS; round++) {
+  for (let round = -20; round < ROUNDS; round++) {
     for (const name of names) {
       const ms = await time(async () => {
         const seen = await readers[name](chunks[name]);

@@ -26,7 +26,7 @@ import {
 } from "./errors.js";
 import { type DecodeOptions, StreamDecoder } from "./protocol.js";
 import { type Chunks, ignore, MessageStream } from "./stream.js";
-import { isObject, type JsonObject, type JsonValue, parseJson, stringifyText } from "./strict-json.js";
+import { decodeUtf8, isObject, type JsonObject, type JsonValue, parse, stringifyText } from "./strict-json.js";
 
 /** The content type of a stream of version 1; it has the parameters `v` and `coder`. */
 export const MEDIA_TYPE = "application/vnd.objectstreaming";
@@ -329,7 +329,7 @@ const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {
 function problem(response: ResponseLike, body: Uint8Array): ResponseError {
   let said: JsonValue;
   try {
-    said = parseJson(body);
+    said = parse(decodeUtf8(body));
   } catch {
     said = { message: excerpt(body) };
   }

@@ -14,7 +14,7 @@
  */
 
 import { EncodeError, FrameError, type FrameErrorCode } from "./errors.js";
-import { type JsonObject, parseObject, stringify } from "./strict-json.js";
+import { decodeUtf8, type JsonObject, parseObject, stringify } from "./strict-json.js";
 
 /** What a decoder accepts, in bytes: `frame` bounds T (16 MiB unless given), `header` bounds H (64 KiB). */
 export interface Limits {
@@ -43,31 +43,35 @@ export class Frame {
   /** Where the frame stood in its stream: its number, control frames included, and its first byte, from 0. */
   readonly index: number;
   readonly offset: number;
-  readonly #bytes: Uint8Array;
-  readonly #start: number;
-  readonly #cut: number;
-  readonly #end: number;
+  /** @internal The header is `bytes` from `start` to `cut`, the payload from there to `end`. */
+  readonly bytes: Uint8Array;
+  /** @internal */
+  readonly start: number;
+  /** @internal */
+  readonly cut: number;
+  /** @internal */
+  readonly end: number;
   #headerBytes: Uint8Array | undefined;
   #payload: Uint8Array | undefined;
   #header: JsonObject | undefined;
 
-  /** @internal The header is `bytes` from `start` to `cut`, the payload from there to `end`. */
+  /** @internal */
   constructor(bytes: Uint8Array, start: number, cut: number, end: number, index = 0, offset = 0) {
-    this.#bytes = bytes;
-    this.#start = start;
-    this.#cut = cut;
-    this.#end = end;
+    this.bytes = bytes;
+    this.start = start;
+    this.cut = cut;
+    this.end = end;
     this.index = index;
     this.offset = offset;
   }
 
   get headerBytes(): Uint8Array {
-    this.#headerBytes ??= this.#bytes.subarray(this.#start, this.#cut);
+    this.#headerBytes ??= this.bytes.subarray(this.start, this.cut);
     return this.#headerBytes;
   }
 
   get payload(): Uint8Array {
-    this.#payload ??= this.#bytes.subarray(this.#cut, this.#end);
+    this.#payload ??= this.bytes.subarray(this.cut, this.end);
     return this.#payload;
   }
 
@@ -75,21 +79,13 @@ export class Frame {
   get header(): JsonObject {
     if (this.#header === undefined) {
       try {
-        this.#header = parseObject(this.headerBytes);
+        this.#header = parseObject(decodeUtf8(this.headerBytes));
       } catch (cause) {
         const message = `the header is not a JSON object: ${(cause as Error).message}`;
         throw new FrameError("invalid_header", message, this.index, this.offset, { cause });
       }
     }
     return this.#header;
-  }
-
-  /** @internal Whether the header begins with `prefix`: looked up in place, without a view. */
-  startsWith(prefix: Uint8Array): boolean {
-    if (this.#cut - this.#start < prefix.length) return false;
-    // From the end, where headers that are like one another at the beginning differ.
-    for (let at = prefix.length; at-- > 0;) if (this.#bytes[this.#start + at] !== prefix[at]) return false;
-    return true;
   }
 }
 
@@ -103,7 +99,7 @@ export function encodeFrame(header: object, payload: Bytes = EMPTY, layout = STA
   if (header instanceof Uint8Array) {
     headerBytes = header;
     try {
-      parseObject(header);
+      parseObject(decodeUtf8(header));
     } catch (cause) {
       throw new EncodeError(`the header is not a JSON object: ${(cause as Error).message}`, { cause });
     }

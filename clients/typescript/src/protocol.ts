@@ -24,7 +24,7 @@ import {
   StreamIncompleteError,
 } from "./errors.js";
 import { type Bytes, encodeFrame, type Frame, FrameDecoder, iterate, type Limits } from "./frames.js";
-import { isObject, type JsonObject, type JsonValue, parseObject, shown } from "./strict-json.js";
+import { decodeUtf8, isObject, type JsonObject, type JsonValue, parseObject, shown } from "./strict-json.js";
 
 type State = "start" | "streaming" | "ended";
 type Event = "open" | "data" | "ping" | "other" | "end";
@@ -40,7 +40,10 @@ const CONTROL = /* @__PURE__ */ new Uint8Array([0x7b, 0x22, 0x24, 0x73, 0x74, 0x
 
 /** Whether a frame is a control frame, which a relay must not pass on as data: its header begins `{"$stream":`. */
 export function isControlFrame(frame: Frame): boolean {
-  return frame.startsWith(CONTROL);
+  const { bytes, start, cut } = frame;
+  if (cut - start < CONTROL.length) return false;
+  for (let at = 0; at < CONTROL.length; at++) if (bytes[start + at] !== CONTROL[at]) return false;
+  return true;
 }
 
 /** Options of whatever reads a stream. */
@@ -138,7 +141,7 @@ export class StreamDecoder<H, P> {
         if (this.#finished) this.#complete();
         return undefined;
       }
-      if (!frame.startsWith(CONTROL)) return this.#data(frame);
+      if (!isControlFrame(frame)) return this.#data(frame);
       try {
         this.#control(frame);
       } catch (error) {
@@ -303,7 +306,7 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
     // "$", or a backslash that may hide one
     if (
       (headerBytes.includes(0x24) || headerBytes.includes(0x5c)) &&
-      Object.hasOwn(parseObject(headerBytes), "$stream")
+      Object.hasOwn(parseObject(decodeUtf8(headerBytes)), "$stream")
     ) {
       throw new EncodeError('the header member "$stream" belongs to control frames');
     }

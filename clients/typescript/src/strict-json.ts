@@ -25,12 +25,13 @@ const encoder = /* @__PURE__ */ new TextEncoder();
 // Its type says string; of undefined and of functions it makes nothing.
 const toText: (value: unknown) => string | undefined = JSON.stringify;
 
-/** Any JSON value. Throws `SyntaxError` or `TypeError` for what is none; the callers make it their documented error. */
-export function parseJson(bytes: Uint8Array): JsonValue {
-  return parseText(utf8.decode(bytes));
+/** UTF-8 as a text. Throws `TypeError` where it is none; a byte order mark stays, for `parse` to refuse. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
 }
 
-export function parseText(text: string): JsonValue {
+/** Any JSON value. Throws `SyntaxError`; the callers make it their documented error. */
+export function parse(text: string): JsonValue {
   if (text.length > SHALLOW) checkDepth(text);
   const value = JSON.parse(text) as JsonValue;
   checkSurrogates(text);
@@ -38,9 +39,9 @@ export function parseText(text: string): JsonValue {
 }
 
 /** A JSON object: what a header must be. */
-export function parseObject(bytes: Uint8Array): JsonObject {
-  const value = parseJson(bytes);
-  if (!isObject(value)) throw new SyntaxError(`it is ${Array.isArray(value) ? "an array" : JSON.stringify(value)}`);
+export function parseObject(text: string): JsonObject {
+  const value = parse(text);
+  if (!isObject(value)) throw new SyntaxError(`it is ${Array.isArray(value) ? "an array" : shown(value)}`);
   return value;
 }
 

@@ -138,6 +138,20 @@ describe("jsonCoder", () => {
     ]);
   });
 
+  it("judges the header first, whatever the payload is", () => {
+    const strict = jsonCoder({
+      header() {
+        throw new RangeError("never");
+      },
+    });
+    for (const payload of ["nope", "é", "1"]) {
+      const decoder = new StreamDecoder(strict);
+      expect(() => [...decoder.feed(encodeFrame({}, utf8.encode(payload)))]).toThrow(
+        expect.objectContaining({ code: "invalid_header" }),
+      );
+    }
+  });
+
   it("makes what a schema throws its own error, with the cause", () => {
     const decoder = new StreamDecoder(checked);
     expect(() => [...decoder.feed(json.encode({}, "x"))]).toThrow(
