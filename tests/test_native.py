@@ -438,8 +438,9 @@ class TestTheJsonCodersShortCuts:
             return frame and (native.decode_json(frame, HEADER, ANY) or ("looked at", frame.index))
 
         for chunk in chunks:
+            if isinstance(outcome(together.feed, chunk), tuple):  # the error of the chunk before, again
+                break
             one_by_one.feed(chunk)
-            together.feed(chunk)
             messages = native.messages(together, HEADER, ANY, look)
             while True:
                 expected = outcome(lambda: look(one_by_one.next_frame()))
