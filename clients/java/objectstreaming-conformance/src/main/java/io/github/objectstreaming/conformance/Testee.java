@@ -189,6 +189,7 @@ public final class Testee {
                 ObjectStreamClient.builder().limits(limitsOf(request)).build();
         List<String> frames = new ArrayList<>();
         ObjectStreamException failure = null;
+        boolean answered = true;
         MessageStream<H, P> messages = null;
         try {
             messages = client.send(builder.build(), coder);
@@ -196,8 +197,7 @@ public final class Testee {
         } catch (ObjectStreamException error) {
             failure = error;
         } catch (IOException error) {
-            answer.put("skipped", "no response: " + error);
-            return;
+            answered = false; // HttpClient's own, passed on as it is
         } catch (InterruptedException error) {
             throw new IllegalStateException(error);
         } finally {
@@ -209,6 +209,9 @@ public final class Testee {
                 messages == null ? null : messages.trailers().orElse(null);
         answer.put("frames", String.join(" ", frames));
         conclude(answer, failure, trailers != null, "");
+        if (!answered) {
+            answer.put("error", "no_response");
+        }
         answer.put("position", messages == null ? 0 : messages.position());
         answer.put("trailers", json(trailers == null ? Map.of() : trailers));
     }
