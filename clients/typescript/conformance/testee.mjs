@@ -149,7 +149,8 @@ async function fetchOp(request) {
       }
     }
   } catch (error) {
-    ended = verdict(error);
+    // What fetch rejects with where there was no response is passed on as it is.
+    ended = !messages && !(error instanceof ObjectStreamError) ? { error: "no_response" } : verdict(error);
   }
   return {
     frames: frames.join(" "),
