@@ -185,6 +185,8 @@ def fetch(request: Request) -> Answer:
                         words.append(f"!{refused.index}:{refused.offset}")
             finally:
                 position, trailers = messages.position, messages.trailers
+    except httpx.HTTPError:
+        error = "no_response"
     except ResponseError as failure:
         error = f"http_status:{failure.status}:{failure.code}"
     except StreamError as failure:

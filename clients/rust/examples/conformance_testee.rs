@@ -174,6 +174,7 @@ fn answer(
         Some(Error::Response(response)) => {
             error = format!("http_status:{}:{}", response.status().as_u16(), response.code());
         }
+        Some(Error::Transport(_)) => error.push_str("no_response"),
         Some(other) => error = format!("{} {} {}{fed}", other.code(), dash(other.index()), dash(other.offset())),
     }
     json!({

@@ -140,7 +140,8 @@ def _cut(at: int, parts: Sequence[bytes] = PARTS) -> Verdict:
 def _broken(at: int, parts: Sequence[bytes] = PARTS) -> tuple[Verdict, ...]:
     """What may have come of it where the connection broke: an HTTP library may lose what it had not handed on."""
     frames = _cut(at, parts)["frames"]
-    return tuple(_failed(code, *frames, beginning=True) for code in ("stream_incomplete", "truncated_frame"))
+    codes = ("stream_incomplete", "truncated_frame", "no_response")
+    return tuple(_failed(code, *frames[: None if code != "no_response" else 0], beginning=True) for code in codes)
 
 
 def _places(parts: Sequence[bytes] = PARTS) -> list[int]:
@@ -201,6 +202,15 @@ def _until_closed(body: bytes) -> Play:
     async def play(exchange: Exchange) -> None:
         await exchange.head(version="1.0")
         await exchange.send(body)
+
+    return play
+
+
+def _no_answer(beginning: bytes, *, in_good_order: bool = True) -> Play:
+    async def play(exchange: Exchange) -> None:
+        await exchange.send(beginning)
+        if not in_good_order:
+            exchange.reset()
 
     return play
 
@@ -335,6 +345,18 @@ def _cuts() -> Iterator[FetchCase]:
         tuple(
             Way(f"ends at {at}", verdicts, _answer(_GZIPPED[:at], Content_Encoding="gzip"))
             for at in range(1, len(_GZIPPED) - 8, 9)  # beyond it all is there but the checksum
+        ),
+    )
+    nothing = tuple(_failed(code) for code in ("no_response", "stream_incomplete"))
+    yield FetchCase(
+        "http-cut/no-answer",
+        "6.3",
+        _ONCE,
+        "must",
+        (
+            Way("closed", nothing, _no_answer(b"")),
+            Way("reset", nothing, _no_answer(b"", in_good_order=False)),
+            Way("inside the head", nothing, _no_answer(b"HTTP/1.1 200 OK\r\nContent-Type: appl")),
         ),
     )
     yield FetchCase(

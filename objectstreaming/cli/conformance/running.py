@@ -170,8 +170,8 @@ class _Fetching:
         except Broken as error:
             broken = str(error)
         for number, (way, reply) in enumerate(zip(case.ways, replies, strict=False)):
-            if "skipped" in reply:
-                return "skipped", str(reply["skipped"])
+            if "skipped" in reply:  # what it cannot do, its features say
+                return "failed", f"{way.name}: it says that it has fetch, and skipped this: {reply['skipped']!s:.100}"
             try:
                 compare_fetched(way.coder, way.verdicts, reply)
                 if way.play is not None:

@@ -227,6 +227,10 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 	}
 	if r.Op == "fetch" {
 		stream, err := fetch(r, coder)
+		if err != nil && objectstreaming.CodeOf(err) == "" {
+			told["error"] = "no_response" // net/http's own error, passed on as it is
+			return told
+		}
 		if err != nil {
 			take(objectstreaming.Message[H, P]{}, err, "")
 			return finish(0, false, nil)
