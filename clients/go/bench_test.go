@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
+	"time"
 )
 
 // Workload T: 10,000 messages of {"status","reason"} + {"answer","source"}.
@@ -113,42 +115,42 @@ func (p *pieces) Read(dst []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkT reads workload T: this package, and bufio + encoding/json behind a length prefix.
+// BenchmarkT reads workload T with this package and with bufio + encoding/json behind a length prefix, in turns, and reports
+// the medians and their ratio.
 func BenchmarkT(b *testing.B) {
-	b.Run("typed/ours", func(b *testing.B) { benchOurs[benchStatus, benchAnswer](b) })
-	b.Run("typed/bufio+encoding-json", func(b *testing.B) { benchPrefixed[benchStatus, benchAnswer](b) })
-	b.Run("maps/ours", func(b *testing.B) { benchOurs[map[string]any, any](b) })
-	b.Run("maps/bufio+encoding-json", func(b *testing.B) { benchPrefixed[map[string]any, any](b) })
+	b.Run("typed", benchT[benchStatus, benchAnswer])
+	b.Run("maps", benchT[map[string]any, any])
 }
 
-func benchOurs[H, P any](b *testing.B) {
-	wire := benchWire(b)
-	b.ReportAllocs()
+func benchT[H, P any](b *testing.B) {
+	ours, theirs := benchWire(b), prefixedWire(b)
+	var oursTook, theirsTook []time.Duration
 	for b.Loop() {
-		seen := 0
-		for _, err := range NewDecoder(&pieces{wire, readSize}, JSON[H, P]()).All() {
+		began, seen := time.Now(), 0
+		for _, err := range NewDecoder(&pieces{ours, readSize}, JSON[H, P]()).All() {
 			if err != nil {
 				b.Fatal(err)
 			}
 			seen++
 		}
-		if seen != benchFrames {
-			b.Fatal(seen, "messages")
-		}
-	}
-	perMessage(b)
-}
-
-func benchPrefixed[H, P any](b *testing.B) {
-	wire := prefixedWire(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		seen := 0
-		if err := readPrefixed(&pieces{wire, readSize}, func(H, P) { seen++ }); err != nil || seen != benchFrames {
+		oursTook = append(oursTook, time.Since(began))
+		began = time.Now()
+		err := readPrefixed(&pieces{theirs, readSize}, func(H, P) { seen++ })
+		theirsTook = append(theirsTook, time.Since(began))
+		if err != nil || seen != 2*benchFrames {
 			b.Fatal(seen, "messages,", err)
 		}
 	}
-	perMessage(b)
+	us, them := median(oursTook), median(theirsTook)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(us/benchFrames, "ours-ns/message")
+	b.ReportMetric(them/benchFrames, "encoding/json-ns/message")
+	b.ReportMetric(them/us, "times-ours")
+}
+
+func median(times []time.Duration) float64 {
+	slices.Sort(times)
+	return float64(times[len(times)/2])
 }
 
 func perMessage(b *testing.B) {
