@@ -1,2 +1,145 @@
-//! Nothing yet.
-fn main() {}
+//! Workload T: 10,000 frames of `{"status","reason"}` + `{"answer","source"}`, read into typed headers and payloads from
+//! chunks of 64 KiB, against the usual way in Rust: tokio's `LengthDelimitedCodec` around each part, and `serde_json`.
+//!
+//! Both read the same JSON texts. Rounds are interleaved, medians are printed. `cargo bench --all-features`
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use objectstreaming::{FrameCodec, FrameDecoder, JsonCoder, StreamDecoder, encode_frame};
+use serde::Deserialize;
+use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
+
+const FRAMES: usize = 10_000;
+const CHUNK: usize = 64 * 1024;
+const ROUNDS: usize = 31;
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    answer: String,
+    source: String,
+}
+
+fn main() {
+    let messages: Vec<(String, String)> = (0..FRAMES)
+        .map(|n| {
+            let header = r#"{"status":"success","reason":"none"}"#.to_owned();
+            (header, format!(r#"{{"answer":"This is sentence {n} of an answer.","source":"docs/page-{}.md"}}"#, n % 97))
+        })
+        .collect();
+    let ours: Vec<u8> = messages
+        .iter()
+        .flat_map(|(header, payload)| encode_frame(header.as_bytes(), payload.as_bytes()).unwrap())
+        .collect();
+    let mut theirs = BytesMut::new();
+    for part in messages.iter().flat_map(|(header, payload)| [header, payload]) {
+        LengthDelimitedCodec::new().encode(Bytes::copy_from_slice(part.as_bytes()), &mut theirs).unwrap();
+    }
+    let mut contenders: [(&str, Box<dyn Fn() -> usize>); 6] = [
+        ("LengthDelimitedCodec + serde_json", Box::new(|| length_delimited(&theirs))),
+        ("StreamDecoder, typed", Box::new(|| messages_of(&ours, CHUNK))),
+        ("LengthDelimitedCodec, bytes alone", Box::new(|| length_delimited_bare(&theirs))),
+        ("FrameDecoder, header unparsed", Box::new(|| frames_of(&ours, CHUNK))),
+        ("FrameCodec, header unparsed", Box::new(|| codec_frames_of(&ours))),
+        ("FrameDecoder, 1-byte chunks", Box::new(|| frames_of(&ours, 1))),
+    ];
+    let mut times = vec![Vec::new(); contenders.len()];
+    for _ in 0..ROUNDS {
+        for ((_, run), times) in contenders.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            black_box(run());
+            times.push(start.elapsed());
+        }
+    }
+    println!("{FRAMES} frames, {} bytes; medians of {ROUNDS} interleaved rounds", ours.len());
+    let medians: Vec<Duration> = times.iter_mut().map(|times| median(times)).collect();
+    for ((name, _), time) in contenders.iter().zip(&medians) {
+        println!("{name:<36} {:>6.0} ns a frame", time.as_secs_f64() * 1e9 / 10_000.0);
+    }
+    println!("typed: {:.2} of the time of LengthDelimitedCodec + serde_json", ratio(medians[1], medians[0]));
+    println!("bare:  {:.2} of the time of LengthDelimitedCodec alone", ratio(medians[3], medians[2]));
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn ratio(a: Duration, b: Duration) -> f64 {
+    a.as_secs_f64() / b.as_secs_f64()
+}
+
+fn length_delimited(wire: &[u8]) -> usize {
+    let mut codec = LengthDelimitedCodec::new();
+    let (mut buffer, mut header, mut size) = (BytesMut::new(), None, 0);
+    for chunk in wire.chunks(CHUNK) {
+        buffer.extend_from_slice(chunk);
+        while let Some(part) = codec.decode(&mut buffer).unwrap() {
+            match header.take() {
+                None => header = Some(serde_json::from_slice::<Status>(&part).unwrap()),
+                Some(status) => size += seen(&status, &serde_json::from_slice(&part).unwrap()),
+            }
+        }
+    }
+    size
+}
+
+fn length_delimited_bare(wire: &[u8]) -> usize {
+    let mut codec = LengthDelimitedCodec::new();
+    let (mut buffer, mut size) = (BytesMut::new(), 0);
+    for chunk in wire.chunks(CHUNK) {
+        buffer.extend_from_slice(chunk);
+        while let Some(part) = codec.decode(&mut buffer).unwrap() {
+            size += black_box(part).len();
+        }
+    }
+    size
+}
+
+fn messages_of(wire: &[u8], chunk: usize) -> usize {
+    let mut decoder = StreamDecoder::new(JsonCoder::<Status, Answer>::typed());
+    let mut size = 0;
+    for chunk in wire.chunks(chunk) {
+        for message in decoder.feed(chunk) {
+            let (status, answer) = message.unwrap();
+            size += seen(&status, &answer);
+        }
+    }
+    decoder.finish().unwrap();
+    size
+}
+
+fn frames_of(wire: &[u8], chunk: usize) -> usize {
+    let mut decoder = FrameDecoder::new();
+    let mut size = 0;
+    for chunk in wire.chunks(chunk) {
+        for frame in decoder.feed(chunk) {
+            size += black_box(frame.unwrap()).payload().len();
+        }
+    }
+    decoder.finish().unwrap();
+    size
+}
+
+fn codec_frames_of(wire: &[u8]) -> usize {
+    let mut codec = FrameCodec::new();
+    let (mut buffer, mut size) = (BytesMut::new(), 0);
+    for chunk in wire.chunks(CHUNK) {
+        buffer.extend_from_slice(chunk);
+        while let Some(frame) = codec.decode(&mut buffer).unwrap() {
+            size += black_box(frame).payload().len();
+        }
+    }
+    size
+}
+
+fn seen(status: &Status, answer: &Answer) -> usize {
+    black_box(status.status.len() + status.reason.len() + answer.answer.len() + answer.source.len())
+}

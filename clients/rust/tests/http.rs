@@ -1,1 +1,315 @@
-//! Nothing yet.
+//! The HTTP client on a real connection to a server that sends what a test says.
+
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use objectstreaming::http::{ACCEPT, Client, ReadOptions};
+use objectstreaming::{Code, End, Error, JsonCoder, Open, StreamEncoder, StreamError, encode_frame};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+const VERSION_1: &str = "application/vnd.objectstreaming;v=1";
+const PLAIN: &str = "application/octet-stream";
+
+/// What the server does after the request was read: sends these, one by one.
+#[derive(Clone)]
+enum Send {
+    Bytes(Vec<u8>),
+    Silence(Duration),
+    /// Keeps the connection until the client closes it.
+    UntilClosed,
+}
+
+/// Answers one request, and gives back what it was.
+async fn serve(script: Vec<Send>) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/objects?q=1", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut connection).await;
+        for step in script {
+            match step {
+                Send::Bytes(bytes) => connection.write_all(&bytes).await.unwrap(),
+                Send::Silence(time) => sleep(time).await,
+                Send::UntilClosed => while connection.read(&mut [0; 64]).await.is_ok_and(|size| size > 0) {},
+            }
+        }
+        request
+    });
+    (url, serving)
+}
+
+async fn read_request(connection: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return String::from_utf8(request).unwrap();
+            }
+        }
+        assert!(connection.read_buf(&mut request).await.unwrap() > 0, "the request was cut");
+    }
+}
+
+/// A head without a length: the body ends with the connection.
+fn head(status: &str, content_type: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+fn answer(content_type: &str, body: &[u8]) -> Vec<Send> {
+    vec![Send::Bytes([&head("200 OK", content_type), body].concat())]
+}
+
+fn whole_stream() -> Vec<u8> {
+    let mut encoder = StreamEncoder::new(JsonCoder::new());
+    let mut wire = encoder.open(Open::default()).unwrap();
+    wire.extend(encoder.data(&json!({}), "Yes.").unwrap());
+    wire.extend(encoder.data(&json!({}), "No.").unwrap());
+    wire.extend(encoder.end(End::trailers(json!({"tokens": 7}))).unwrap());
+    wire
+}
+
+/// All payloads, and the error that ended the reading.
+async fn ask(script: Vec<Send>, options: ReadOptions) -> (Vec<Value>, Option<Error>) {
+    let (url, _serving) = serve(script).await;
+    let mut payloads = Vec::new();
+    let mut stream = match Client::new().post(&url).options(options).send(JsonCoder::new()).await {
+        Ok(stream) => stream,
+        Err(error) => return (payloads, Some(error)),
+    };
+    let mut failed = None;
+    while let Some(message) = stream.next().await {
+        match message {
+            Ok((_, payload)) => payloads.push(payload),
+            Err(error) => failed = Some(error),
+        }
+    }
+    (payloads, failed)
+}
+
+#[tokio::test]
+async fn a_request_says_what_it_wants_and_the_answer_comes_with_its_trailers() {
+    let (url, serving) = serve(answer(VERSION_1, &whole_stream())).await;
+    let request = Client::new().post(&url).json(&json!({"question": "?"}));
+    let mut stream = request.send(JsonCoder::new()).await.unwrap();
+    let mut payloads = Vec::new();
+    while let Some(message) = stream.next().await {
+        payloads.push(message.unwrap().1);
+    }
+    assert_eq!(payloads, [json!("Yes."), json!("No.")]);
+    assert_eq!((stream.position(), &stream.trailers().unwrap()["tokens"]), (2, &json!(7)));
+    let request = serving.await.unwrap();
+    assert!(request.starts_with("POST /objects?q=1 HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("accept: {ACCEPT}\r\n")), "{request}");
+    assert!(request.contains("content-type: application/json\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\n{\"question\":\"?\"}"), "{request}");
+}
+
+#[tokio::test]
+async fn resuming_is_a_get_with_the_position() {
+    let (url, serving) = serve(answer(VERSION_1, &whole_stream())).await;
+    let stream = Client::new().get(&url).position(41).send(JsonCoder::new()).await.unwrap();
+    assert_eq!(stream.status(), 200);
+    let request = serving.await.unwrap();
+    assert!(request.starts_with("GET ") && request.contains("last-event-id: 41\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_cut_at_any_byte_is_an_error_after_the_messages_that_were_whole() {
+    let wire = whole_stream();
+    let mut ends = vec![0];
+    while let Some(size) = wire.get(*ends.last().unwrap()..).filter(|rest| !rest.is_empty()) {
+        let size = u32::from_le_bytes(size[..4].try_into().unwrap());
+        ends.push(ends.last().unwrap() + size as usize);
+    }
+    for cut in 0..wire.len() {
+        let (payloads, failed) = ask(answer(VERSION_1, &wire[..cut]), ReadOptions::default()).await;
+        let expected = if ends.contains(&cut) { "stream_incomplete" } else { "truncated_frame" };
+        assert_eq!(failed.map(|error| error.code()), Some(expected), "cut at {cut}");
+        let whole = usize::from(cut >= ends[2]) + usize::from(cut >= ends[3]);
+        assert_eq!(payloads.len(), whole, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_breaks_is_a_cut_in_a_plain_stream_too() {
+    let frame = encode_frame(b"{}", b"1").unwrap();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {PLAIN}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = [head.as_bytes(), format!("{:x}\r\n", frame.len()).as_bytes(), &frame, b"\r\n"].concat();
+    let (payloads, failed) = ask(vec![Send::Bytes(chunk.clone())], ReadOptions::default()).await;
+    assert_eq!((payloads.len(), failed.map(|error| error.code())), (1, Some("stream_incomplete")));
+    let ended = [&chunk[..], b"0\r\n\r\n"].concat();
+    let (payloads, failed) = ask(vec![Send::Bytes(ended)], ReadOptions::default()).await;
+    assert!(payloads.len() == 1 && failed.is_none(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_plain_stream_ends_with_its_body_unless_an_end_is_required() {
+    let wire = encode_frame(b"{}", b"1").unwrap();
+    let (payloads, failed) = ask(answer(PLAIN, &wire), ReadOptions::default()).await;
+    assert!(payloads == [json!(1)] && failed.is_none(), "{failed:?}");
+    let options = ReadOptions { require_end: Some(true), ..ReadOptions::default() };
+    let (_, failed) = ask(answer(PLAIN, &wire), options).await;
+    assert_eq!(failed.unwrap().code(), "stream_incomplete");
+}
+
+#[tokio::test]
+async fn the_peers_error_comes_last() {
+    let mut encoder = StreamEncoder::new(JsonCoder::new());
+    let mut wire = encoder.data(&json!({}), &1).unwrap();
+    let error = StreamError::new(Code::Unavailable, "the model went away").with_details(json!({"retry": 5}));
+    wire.extend(encoder.end(error.clone()).unwrap());
+    let (payloads, failed) = ask(answer(VERSION_1, &wire), ReadOptions::default()).await;
+    assert_eq!(payloads, [json!(1)]);
+    let Some(Error::Peer(found)) = failed else { panic!("{failed:?}") };
+    assert_eq!(found, error);
+}
+
+#[tokio::test]
+async fn after_a_payload_that_was_refused_the_next_message_can_be_read() {
+    let mut encoder = StreamEncoder::new(JsonCoder::new());
+    let mut wire = [encoder.data(&json!({}), &1).unwrap(), encode_frame(b"{}", b"nope").unwrap()].concat();
+    wire.extend(encode_frame(b"{}", b"3").unwrap());
+    let (payloads, failed) = ask(answer(PLAIN, &wire), ReadOptions::default()).await;
+    assert_eq!(payloads, [json!(1), json!(3)]);
+    let failed = failed.unwrap();
+    assert_eq!((failed.code(), failed.index(), failed.offset()), ("invalid_payload", Some(1), Some(11)));
+}
+
+#[tokio::test]
+async fn silence_for_three_heartbeats_is_an_idle_timeout_and_pings_break_it() {
+    let mut encoder = StreamEncoder::new(JsonCoder::new());
+    let open = encoder.open(Open { heartbeat: Some(0.1), ..Open::default() }).unwrap();
+    let mut script = answer(VERSION_1, &open);
+    for _ in 0..8 {
+        script.extend([Send::Silence(Duration::from_millis(60)), Send::Bytes(encoder.ping().unwrap())]);
+    }
+    script.extend([Send::Bytes(encoder.data(&json!({}), &1).unwrap()), Send::UntilClosed]);
+    let start = Instant::now();
+    let (payloads, failed) = ask(script, ReadOptions::default()).await;
+    assert_eq!((payloads.len(), failed.map(|error| error.code())), (1, Some("idle_timeout")));
+    let (spent, least) = (start.elapsed(), Duration::from_millis(8 * 60 + 300));
+    assert!(spent >= least && spent < 6 * least, "{spent:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_an_idle_timeout() {
+    let options = ReadOptions { idle_timeout: Some(Duration::from_millis(50)), ..ReadOptions::default() };
+    let (_, failed) = ask(vec![Send::UntilClosed], options).await;
+    assert_eq!(failed.unwrap().code(), "idle_timeout");
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_no_silence() {
+    let options = ReadOptions { idle_timeout: Some(Duration::from_millis(60)), ..ReadOptions::default() };
+    let (url, _serving) = serve(answer(VERSION_1, &whole_stream())).await;
+    let mut stream = Client::new().post(&url).options(options).send(JsonCoder::new()).await.unwrap();
+    let mut count = 0;
+    while let Some(message) = stream.next().await {
+        message.unwrap();
+        count += 1;
+        sleep(Duration::from_millis(120)).await;
+    }
+    assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn the_end_is_the_end_though_the_connection_stays() {
+    let mut script = answer(VERSION_1, &whole_stream());
+    script.push(Send::UntilClosed);
+    let (payloads, failed) = ask(script, ReadOptions::default()).await;
+    assert!(payloads.len() == 2 && failed.is_none(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_frame_after_the_end_is_an_error() {
+    let wire = [whole_stream(), encode_frame(b"{}", b"1").unwrap()].concat();
+    let (payloads, failed) = ask(answer(VERSION_1, &wire), ReadOptions::default()).await;
+    assert_eq!((payloads.len(), failed.map(|error| error.code())), (2, Some("frame_after_end")));
+}
+
+#[tokio::test]
+async fn a_status_that_is_no_success_brings_its_problem() {
+    let problems = [
+        (r#"{"code":"resource_exhausted","message":"slow down","details":{"seconds":5}}"#, "slow down"),
+        (r#"{"detail":{"code":"resource_exhausted","message":"slow down"}}"#, "slow down"),
+        (r#"{"title":"Too many"}"#, "Too many"),
+        ("<html>busy", "<html>busy"),
+        ("", "Too Many Requests"),
+    ];
+    for (body, message) in problems {
+        let script = vec![Send::Bytes([&head("429 Too Many Requests", "application/json"), body.as_bytes()].concat())];
+        let (_, failed) = ask(script, ReadOptions::default()).await;
+        let Some(Error::Response(error)) = failed else { panic!("{failed:?}") };
+        assert_eq!(error.status(), 429);
+        assert_eq!((error.code(), error.message()), (Code::ResourceExhausted, message));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_stream_is_refused_with_its_beginning() {
+    let refused = [
+        ("text/html", "the content type is \"text/html\""),
+        ("application/vnd.objectstreaming", "version None"),
+        ("application/vnd.objectstreaming; v=2", "version Some(\"2\")"),
+        ("application/vnd.objectstreaming; V=\"1\"; coder=\"tal\"", "the stream's coder is \"tal\""),
+        ("application/octet-stream\r\nContent-Encoding: gzip", "Content-Encoding is \"gzip\""),
+    ];
+    for (content_type, reason) in refused {
+        let (_, failed) = ask(answer(content_type, b"<html>\n  hello"), ReadOptions::default()).await;
+        let Some(Error::ContentType(error)) = failed else { panic!("{failed:?}") };
+        let text = error.to_string();
+        assert!(text.contains(reason) && text.contains("begins \"<html> hello\""), "{text}");
+        assert_eq!(error.code(), "unexpected_content_type");
+    }
+    let accepted = "Application/VND.objectstreaming ; charset=x; v=1; coder=json";
+    let (payloads, failed) = ask(answer(accepted, &whole_stream()), ReadOptions::default()).await;
+    assert!(payloads.len() == 2 && failed.is_none(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn no_response_is_an_error_with_its_cause() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // and closed again
+    let failed = Client::new().post(&format!("http://{address}/")).send(JsonCoder::new()).await.unwrap_err();
+    assert!(matches!(failed, Error::Transport(_)) && failed.to_string().contains("refused"), "{failed}");
+    let failed = Client::new().post("http://[").send(JsonCoder::new()).await.unwrap_err();
+    assert!(failed.to_string().contains("is no URL"), "{failed}");
+    let failed = Client::new().post("http://a/").json(&f64::NAN).send(JsonCoder::new()).await.unwrap_err();
+    assert_eq!(failed.code(), "encode_error");
+}
+
+#[tokio::test]
+async fn dropping_the_stream_closes_the_connection() {
+    let mut script = answer(VERSION_1, &whole_stream()[..100]);
+    script.push(Send::UntilClosed);
+    let (url, serving) = serve(script).await;
+    let mut stream = Client::new().post(&url).send(JsonCoder::new()).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    tokio::time::timeout(Duration::from_secs(5), serving).await.expect("the server saw it").unwrap();
+}
+
+#[tokio::test]
+async fn a_wait_that_is_cancelled_loses_no_message() {
+    let mut script = answer(VERSION_1, &[]);
+    for byte in whole_stream() {
+        script.extend([Send::Bytes(vec![byte]), Send::Silence(Duration::from_millis(1))]);
+    }
+    let (url, _serving) = serve(script).await;
+    let mut stream = Client::new().post(&url).send(JsonCoder::new()).await.unwrap();
+    let mut payloads = Vec::new();
+    loop {
+        let next = std::pin::pin!(stream.next());
+        match select(next, std::pin::pin!(sleep(Duration::from_millis(2)))).await {
+            Either::Left((Some(message), _)) => payloads.push(message.unwrap().1),
+            Either::Left((None, _)) => break,
+            Either::Right(_) => {} // and wait anew
+        }
+    }
+    assert_eq!(payloads, [json!("Yes."), json!("No.")]);
+}
