@@ -1,0 +1,270 @@
+package io.github.objectstreaming.http;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import io.github.objectstreaming.ContentTypeException;
+import io.github.objectstreaming.IdleTimeoutException;
+import io.github.objectstreaming.ObjectStreamException;
+import io.github.objectstreaming.ResponseException;
+import io.github.objectstreaming.StreamEncoder;
+import io.github.objectstreaming.StreamErrorCode;
+import io.github.objectstreaming.json.JsonCoder;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+@Timeout(30)
+class ObjectStreamClientTest {
+    private static final String V1 = "application/vnd.objectstreaming;v=1;coder=json";
+    private static final JsonCoder<ObjectNode, JsonNode> CODER = JsonCoder.ofTrees();
+    private static final ObjectStreamClient CLIENT = ObjectStreamClient.create();
+
+    private static byte[] wholeStream(Duration heartbeat) {
+        StreamEncoder<ObjectNode, JsonNode> encoder = new StreamEncoder<>(CODER);
+        ObjectNode header = JsonNodeFactory.instance.objectNode().put("status", "success");
+        ByteArrayOutputStream wire = new ByteArrayOutputStream();
+        wire.writeBytes(encoder.open(heartbeat, Map.of("id", "q7")));
+        wire.writeBytes(encoder.ping());
+        wire.writeBytes(encoder.data(header, TextNode.valueOf("\u00e9\u6f22\ud83d\ude00")));
+        wire.writeBytes(encoder.data(header, TextNode.valueOf("No.")));
+        wire.writeBytes(encoder.end(Map.of("tokens", 7)));
+        return wire.toByteArray();
+    }
+
+    private static Server serving(String status, String contentType, byte[] body) throws IOException {
+        return new Server((out, done) -> Server.respond(out, status, contentType, body.length, body));
+    }
+
+    /** Sends the beginning of a stream, and then nothing, until the test is over. */
+    private static Server stalling(byte[] body) throws IOException {
+        return new Server((out, done) -> {
+            Server.respond(out, "200 OK", V1, 1_000_000, body);
+            done.await();
+        });
+    }
+
+    private static HttpRequest post(Server server) {
+        return HttpRequest.newBuilder(server.uri())
+                .header("Content-Type", "application/json")
+                .POST(BodyPublishers.ofString("{\"question\":\"why?\"}"))
+                .build();
+    }
+
+    @Test
+    void messagesAndTrailers() throws Exception {
+        try (Server server = serving("200 OK", V1, wholeStream(Duration.ofSeconds(15)));
+                ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
+            List<String> answers = new ArrayList<>();
+            stream.forEach(message -> answers.add(message.payload().asText()));
+            assertEquals(List.of("\u00e9\u6f22\ud83d\ude00", "No."), answers);
+            assertEquals(200, stream.statusCode());
+            assertEquals(V1, stream.headers().firstValue("content-type").orElseThrow());
+            assertEquals(Map.of("id", "q7"), stream.metadata());
+            assertEquals(Map.of("tokens", 7L), stream.trailers().orElseThrow());
+            String request = server.requests.get(0);
+            assertTrue(request.startsWith("POST /objects HTTP/1.1\n"), request);
+            assertTrue(request.contains("Accept: " + ObjectStreamClient.ACCEPT + "\n"), request);
+            assertTrue(request.contains("Accept-Encoding: identity\n"), request);
+            assertFalse(request.contains("Upgrade"), request);
+            assertTrue(request.endsWith("{\"question\":\"why?\"}"), request);
+        }
+    }
+
+    @Test
+    void headersOfTheRequestsOwnStay() throws Exception {
+        try (Server server = serving("200 OK", "application/octet-stream", new byte[0])) {
+            HttpRequest request = HttpRequest.newBuilder(server.uri())
+                    .header("Accept", "application/octet-stream")
+                    .build();
+            try (ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(request, CODER)) {
+                assertNull(stream.read());
+                assertFalse(stream.trailers().isPresent());
+            }
+            assertTrue(server.requests.get(0).contains("Accept: application/octet-stream\n"));
+        }
+    }
+
+    @Test
+    void aCutAtAnyByteIsAnError() throws Exception {
+        byte[] wire = wholeStream(null);
+        for (boolean told : new boolean[] {true, false}) {
+            for (int size = 0; size < wire.length; size++) {
+                byte[] cut = Arrays.copyOf(wire, size);
+                try (Server server =
+                        new Server((out, done) -> Server.respond(out, "200 OK", V1, told ? wire.length : -1, cut))) {
+                    ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER);
+                    ObjectStreamException error =
+                            assertThrows(ObjectStreamException.class, () -> stream.forEach(message -> {}));
+                    assertTrue(List.of("truncated_frame", "stream_incomplete").contains(error.code()), error::toString);
+                }
+            }
+        }
+    }
+
+    @Test
+    void threeHeartbeatsOfSilence() throws Exception {
+        byte[] wire = wholeStream(Duration.ofMillis(50));
+        try (Server server = stalling(Arrays.copyOf(wire, wire.length - 1));
+                ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
+            List<Object> messages = new ArrayList<>();
+            IdleTimeoutException error = assertThrows(IdleTimeoutException.class, () -> stream.forEach(messages::add));
+            assertEquals(2, messages.size());
+            assertEquals(2, error.position());
+            assertTrue(server.gone.await(10, TimeUnit.SECONDS) || server.requests.size() == 1);
+        }
+    }
+
+    @Test
+    void anIdleTimeoutOfTheCallers() throws Exception {
+        ObjectStreamClient impatient = ObjectStreamClient.builder()
+                .idleTimeout(Duration.ofMillis(150))
+                .httpClient(HttpClient.newHttpClient())
+                .build();
+        try (Server server = stalling(new byte[0])) {
+            ResponseStream<ObjectNode, JsonNode> stream = impatient.send(post(server), CODER);
+            assertThrows(IdleTimeoutException.class, stream::read);
+        }
+        try (Server server = new Server((out, done) -> done.await())) {
+            assertThrows(IdleTimeoutException.class, () -> impatient.send(post(server), CODER));
+            HttpRequest own = HttpRequest.newBuilder(server.uri())
+                    .timeout(Duration.ofMillis(50))
+                    .build();
+            assertThrows(HttpTimeoutException.class, () -> CLIENT.send(own, CODER));
+        }
+    }
+
+    @Test
+    void afterItsEndAStreamIsWholeWhateverTheConnectionDoes() throws Exception {
+        try (Server server = stalling(wholeStream(null));
+                ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
+            assertEquals(2, stream.stream().count());
+            assertTrue(stream.trailers().isPresent());
+        }
+    }
+
+    @Test
+    void closingWakesTheReaderAndClosesTheConnection() throws Exception {
+        byte[] wire = wholeStream(Duration.ofSeconds(60));
+        // The client must go on its own: the answer ends when the connection does.
+        try (Server server = new Server((out, done) -> {
+            Server.respond(out, "200 OK", V1, 1_000_000_000, Arrays.copyOf(wire, wire.length - 1));
+            byte[] more = new byte[0];
+            while (done.getCount() > 0) {
+                Thread.sleep(1);
+                out.write(more);
+            }
+        })) {
+            ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER);
+            stream.read();
+            stream.read();
+            CountDownLatch reading = new CountDownLatch(1);
+            Thread closer = new Thread(() -> {
+                try {
+                    reading.await();
+                    stream.close();
+                } catch (InterruptedException error) {
+                    throw new IllegalStateException(error);
+                }
+            });
+            closer.start();
+            reading.countDown();
+            assertThrows(CancellationException.class, stream::read);
+            closer.join();
+        }
+    }
+
+    @Test
+    void anInterruptEndsTheWaitAndStaysSet() throws Exception {
+        try (Server server = stalling(new byte[0])) {
+            ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER);
+            Thread.currentThread().interrupt();
+            assertThrows(CancellationException.class, stream::read);
+            assertTrue(Thread.interrupted());
+            Thread.currentThread().interrupt();
+            assertThrows(InterruptedException.class, () -> CLIENT.send(post(server), CODER));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "429 Too Many Requests | {\"code\":\"resource_exhausted\",\"message\":\"slow down\",\"details\":{\"after\":3}}"
+                        + " | RESOURCE_EXHAUSTED | slow down",
+                "404 Not Found | {\"detail\":\"Not Found\"} | NOT_FOUND | Not Found",
+                "422 Unprocessable | {\"detail\":[{\"loc\":[\"body\",\"q\"],\"msg\":\"Field required\"}]}"
+                        + " | INVALID_ARGUMENT | body.q: Field required",
+                "409 Conflict | {\"detail\":{\"code\":\"already_exists\",\"message\":\"there\"}} | ALREADY_EXISTS | there",
+                "503 Unavailable | {\"title\":\"Overloaded\",\"code\":\"new_in_v2\"} | UNAVAILABLE | Overloaded",
+                "502 Bad Gateway | <html> bad   gateway | UNAVAILABLE | <html> bad gateway",
+                "500 Internal | [] | INTERNAL | ''",
+            })
+    void aProblemIsDecoded(String status, String body, StreamErrorCode code, String text) throws Exception {
+        try (Server server = serving(status, "application/json", body.getBytes(StandardCharsets.UTF_8))) {
+            ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.send(post(server), CODER));
+            assertEquals(code, error.error());
+            assertEquals(text, error.text());
+            assertEquals(Integer.parseInt(status.substring(0, 3)), error.status());
+            assertArrayEquals(body.getBytes(StandardCharsets.UTF_8), error.body());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "text/html; charset=utf-8 | the content type is 'text/html'",
+                "'' | no Content-Type",
+                "application/vnd.objectstreaming | of version 'null'",
+                "application/vnd.objectstreaming;v=2 | of version '2'",
+                "application/vnd.objectstreaming; v=1; coder=\"tal\" | coder is 'tal'",
+            })
+    void whatIsNoStreamOfOursIsRefusedWithItsBeginning(String contentType, String why) throws Exception {
+        try (Server server = serving("200 OK", contentType, "<html>\n  hello".getBytes(StandardCharsets.UTF_8))) {
+            ContentTypeException error =
+                    assertThrows(ContentTypeException.class, () -> CLIENT.send(post(server), CODER));
+            assertTrue(error.getMessage().contains(why), error.getMessage());
+            assertTrue(error.getMessage().endsWith("the body begins '<html> hello'"), error.getMessage());
+        }
+    }
+
+    @Test
+    void aMediaTypeMayBeWrittenInManyWays() {
+        MediaType type = MediaType.parse("Application/VND.objectstreaming ; V=\"1\";coder=\"j\\son\"; a=\"x;y\"; b");
+        assertEquals("application/vnd.objectstreaming", type.name());
+        assertEquals(Map.of("v", "1", "coder", "json", "a", "x;y"), type.parameters());
+    }
+
+    @Test
+    void whereNobodyListens() throws IOException {
+        Server server = serving("200 OK", V1, new byte[0]);
+        server.close();
+        assertThrows(ConnectException.class, () -> CLIENT.send(post(server), CODER));
+    }
+}

@@ -1,0 +1,103 @@
+package io.github.objectstreaming.http;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+
+/** A server on loopback that answers each connection as a test says, byte for byte. */
+final class Server implements AutoCloseable {
+    interface Answer {
+        void write(OutputStream out, CountDownLatch done) throws IOException, InterruptedException;
+    }
+
+    final List<String> requests = new CopyOnWriteArrayList<>();
+    /** Open when a client has closed a connection on which {@link #awaitGone} waited. */
+    final CountDownLatch gone = new CountDownLatch(1);
+
+    private final ServerSocket socket;
+    private final CountDownLatch done = new CountDownLatch(1);
+
+    Server(Answer answer) throws IOException {
+        socket = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+        Thread thread = new Thread(() -> accept(answer), "test server");
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    URI uri() {
+        return URI.create("http://127.0.0.1:" + socket.getLocalPort() + "/objects");
+    }
+
+    private void accept(Answer answer) {
+        while (true) {
+            try {
+                Socket connection = socket.accept();
+                Thread thread = new Thread(() -> serve(connection, answer), "test connection");
+                thread.setDaemon(true);
+                thread.start();
+            } catch (IOException error) {
+                return; // closed
+            }
+        }
+    }
+
+    private void serve(Socket connection, Answer answer) {
+        try (connection) {
+            BufferedReader in =
+                    new BufferedReader(new InputStreamReader(connection.getInputStream(), StandardCharsets.ISO_8859_1));
+            StringBuilder request = new StringBuilder();
+            int length = 0;
+            for (String line; (line = in.readLine()) != null && !line.isEmpty(); ) {
+                request.append(line).append('\n');
+                if (line.toLowerCase(java.util.Locale.ROOT).startsWith("content-length:")) {
+                    length = Integer.parseInt(line.substring(15).strip());
+                }
+            }
+            for (int n = 0; n < length; n++) {
+                request.append((char) in.read());
+            }
+            requests.add(request.toString());
+            answer.write(connection.getOutputStream(), done);
+            connection.shutdownOutput();
+            while (in.read() >= 0) {
+                // until the client closes, so that the last bytes are not lost to a reset
+            }
+            gone.countDown();
+        } catch (IOException error) {
+            gone.countDown(); // the client closed first
+        } catch (InterruptedException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    /** A response whose body ends with the connection, or before it does, if its length is told. */
+    static void respond(OutputStream out, String status, String contentType, long length, byte[] body) {
+        try {
+            String head = "HTTP/1.1 " + status + "\r\n"
+                    + (contentType.isEmpty() ? "" : "Content-Type: " + contentType + "\r\n")
+                    + (length < 0 ? "" : "Content-Length: " + length + "\r\n")
+                    + "Connection: close\r\n\r\n";
+            out.write(head.getBytes(StandardCharsets.ISO_8859_1));
+            out.write(body);
+            out.flush();
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        done.countDown();
+        socket.close();
+    }
+}
