@@ -202,6 +202,7 @@ class Connection {
   chunks<H, P>(response: ResponseLike, decoder: StreamDecoder<H, P>): Chunks {
     const reader = response.body?.getReader();
     return {
+      signal: this.#caller,
       read: async () => {
         if (reader === undefined) return undefined;
         this.#adjust(decoder);

@@ -18,9 +18,11 @@ export interface Chunks {
   read(): Promise<Bytes | undefined>;
   /** Nothing more is wanted. Never rejects. */
   close(reason?: unknown): Promise<void>;
+  /** Aborted, it ends the reading at once, with its reason, whatever was ready. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** @internal What `Messages` needs of a decoder. */
+/** @internal What `Items` needs of a decoder. */
 interface Decoder<T> {
   push(chunk: Bytes): void;
   next(): T | undefined;
@@ -78,6 +80,8 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
   #ready(): IteratorResult<T, undefined> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#over) return DONE;
+    const { signal } = this.#chunks;
+    if (signal?.aborted) throw this.#failed(signal.reason);
     try {
       const value = this.#decoder.next();
       return value === undefined ? undefined : { done: false, value };

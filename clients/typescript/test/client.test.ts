@@ -312,6 +312,34 @@ describe("leaving", () => {
     await server?.gone;
   });
 
+  it("by signal ends the reading at once, whatever was ready", async () => {
+    const controller = new AbortController();
+    const stream = await open((response) => response.writeHead(200, V1).end(wholeStream()), {
+      signal: controller.signal,
+    });
+    const seen: unknown[] = [];
+    const error = await rejection(
+      (async () => {
+        for await (const { payload } of stream) {
+          seen.push(payload);
+          controller.abort("enough");
+        }
+      })(),
+    );
+    expect(seen.length).toBe(1);
+    expect(error).toBe("enough");
+  });
+
+  it("by signal after the end changes nothing", async () => {
+    const controller = new AbortController();
+    const stream = await open((response) => response.writeHead(200, V1).end(wholeStream()), {
+      signal: controller.signal,
+    });
+    await collect(stream);
+    controller.abort();
+    expect((await stream.next()).done).toBe(true);
+  });
+
   it("by signal before the response, or before the request", async () => {
     const controller = new AbortController();
     const waiting = rejection(open(() => controller.abort(), { signal: controller.signal }));
