@@ -1,10 +1,10 @@
 package io.github.objectstreaming.http;
 
 import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -17,15 +17,15 @@ import java.util.concurrent.CountDownLatch;
 /** A server on loopback that answers each connection as a test says, byte for byte. */
 final class Server implements AutoCloseable {
     interface Answer {
-        void write(OutputStream out, CountDownLatch done) throws IOException, InterruptedException;
+        /** Whether the connection is cut now; else it stays open and silent, until the client closes it. */
+        boolean write(OutputStream out) throws IOException;
     }
 
     final List<String> requests = new CopyOnWriteArrayList<>();
-    /** Open when a client has closed a connection on which {@link #awaitGone} waited. */
+    /** Reaches 0 when a client has closed a connection. */
     final CountDownLatch gone = new CountDownLatch(1);
 
     private final ServerSocket socket;
-    private final CountDownLatch done = new CountDownLatch(1);
 
     Server(Answer answer) throws IOException {
         socket = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
@@ -67,37 +67,34 @@ final class Server implements AutoCloseable {
                 request.append((char) in.read());
             }
             requests.add(request.toString());
-            answer.write(connection.getOutputStream(), done);
-            connection.shutdownOutput();
+            if (answer.write(connection.getOutputStream())) {
+                connection.shutdownOutput();
+            }
             while (in.read() >= 0) {
                 // until the client closes, so that the last bytes are not lost to a reset
             }
             gone.countDown();
         } catch (IOException error) {
             gone.countDown(); // the client closed first
-        } catch (InterruptedException error) {
-            throw new IllegalStateException(error);
         }
     }
 
     /** A response whose body ends with the connection, or before it does, if its length is told. */
-    static void respond(OutputStream out, String status, String contentType, long length, byte[] body) {
-        try {
-            String head = "HTTP/1.1 " + status + "\r\n"
-                    + (contentType.isEmpty() ? "" : "Content-Type: " + contentType + "\r\n")
-                    + (length < 0 ? "" : "Content-Length: " + length + "\r\n")
-                    + "Connection: close\r\n\r\n";
-            out.write(head.getBytes(StandardCharsets.ISO_8859_1));
-            out.write(body);
-            out.flush();
-        } catch (IOException error) {
-            throw new UncheckedIOException(error);
-        }
+    static void respond(OutputStream out, String status, String contentType, long length, byte[] body)
+            throws IOException {
+        String head = "HTTP/1.1 " + status + "\r\n"
+                + (contentType.isEmpty() ? "" : "Content-Type: " + contentType + "\r\n")
+                + (length < 0 ? "" : "Content-Length: " + length + "\r\n")
+                + "Connection: close\r\n\r\n";
+        // In one piece, for a second one would wait for the first to be acknowledged.
+        ByteArrayOutputStream response = new ByteArrayOutputStream();
+        response.writeBytes(head.getBytes(StandardCharsets.ISO_8859_1));
+        response.writeBytes(body);
+        out.write(response.toByteArray());
     }
 
     @Override
     public void close() throws IOException {
-        done.countDown();
         socket.close();
     }
 }
