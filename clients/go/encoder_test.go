@@ -231,6 +231,39 @@ func TestARefusedPayloadDoesNotEndTheStream(t *testing.T) {
 	}
 }
 
+func TestMessagesOfChunks(t *testing.T) {
+	encoder := NewStreamEncoder(JSON[map[string]any, any]())
+	wire, _ := encoder.AppendOpen(nil, Open{})
+	for n := range 4 {
+		wire, _ = encoder.AppendData(wire, map[string]any{}, n)
+	}
+	wire = append(wire, "\x0a\x00\x00\x00\x02\x00\x00\x00[]"...)
+	for _, size := range []int{1, 7, len(wire)} {
+		decoder := NewStreamDecoder(JSON[map[string]any, int]())
+		var got []int
+		var last error
+		buffer := make([]byte, size)
+		for at := 0; at < len(wire) && last == nil; at += size {
+			n := copy(buffer, wire[at:])
+			for round := range 2 { // left once, and gone on with
+				for message, err := range decoder.Messages(buffer[:n]) {
+					if last = err; err == nil {
+						got = append(got, message.Payload)
+					}
+					if round == 0 {
+						break
+					}
+				}
+				clear(buffer)
+				n = 0
+			}
+		}
+		if !reflect.DeepEqual(got, []int{0, 1, 2, 3}) || !errors.Is(last, CodeInvalidHeader) {
+			t.Errorf("chunks of %d: %v, then %v", size, got, last)
+		}
+	}
+}
+
 func TestAReaderThatFailsIsNeverASuccess(t *testing.T) {
 	broken := errors.New("the cable is out")
 	var wire bytes.Buffer

@@ -1,11 +1,11 @@
 package objectstreaming
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // Code is what an error of this package is, as the specification spells it (sections 5.1 to 5.4). Codes are errors
@@ -152,14 +152,14 @@ func (e *IncompleteError) code() Code    { return e.Code }
 func (e *IncompleteError) Timeout() bool { return e.Code == CodeIdleTimeout }
 
 // Is reports whether target is the error's code. An end that never came is an [io.ErrUnexpectedEOF] too, an idle
-// timeout a [context.DeadlineExceeded].
+// timeout an [os.ErrDeadlineExceeded].
 func (e *IncompleteError) Is(target error) bool {
 	switch target {
 	case e.Code, CodeStreamIncomplete:
 		return true
 	case io.ErrUnexpectedEOF:
 		return e.Code == CodeStreamIncomplete
-	case context.DeadlineExceeded:
+	case os.ErrDeadlineExceeded:
 		return e.Code == CodeIdleTimeout
 	}
 	return false

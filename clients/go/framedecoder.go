@@ -58,6 +58,9 @@ func (d *FrameDecoder) Feed(chunk []byte) {
 		d.chunk, d.at, d.owned = chunk, 0, false
 	default:
 		d.own()
+		if d.at > len(d.chunk)/2 { // or a reader that never takes the last frame would make it grow for ever
+			d.chunk, d.at = append(d.chunk[:0], d.chunk[d.at:]...), 0
+		}
 		d.chunk = append(d.chunk, chunk...)
 	}
 }

@@ -93,6 +93,21 @@ func TestChunksMayBeFedBeforeTheFramesAreTaken(t *testing.T) {
 	}
 }
 
+func TestAReaderThatIsAlwaysAFrameBehindCostsNoMemory(t *testing.T) {
+	wire := frameOf(t, "{}", strings.Repeat("x", 1000))
+	decoder := NewFrameDecoder()
+	decoder.Feed(bytes.Clone(wire))
+	for range 1000 {
+		decoder.Feed(wire)
+		if _, ok, err := decoder.Next(); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if decoder.Buffered() != len(wire) || cap(decoder.chunk) > 8*len(wire) {
+		t.Errorf("%d bytes are held for %d", cap(decoder.chunk), decoder.Buffered())
+	}
+}
+
 func TestADeadDecoderSaysTheSameAgain(t *testing.T) {
 	decoder := NewFrameDecoder(WithMaxFrame(64))
 	decoder.Feed(append(frameOf(t, "{}", ""), 65, 0, 0, 0))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 	"time"
@@ -118,6 +119,22 @@ func (d *StreamDecoder[H, P]) Heartbeat() time.Duration { return d.heartbeat }
 // Feed takes a chunk. It is kept, not copied, so it must not change before Next has asked for more. After Finish it
 // panics.
 func (d *StreamDecoder[H, P]) Feed(chunk []byte) { d.frames.Feed(chunk) }
+
+// Messages feeds a chunk and ranges over the messages that are now whole. Errors are pairs of their own, with an empty message:
+// after a *PayloadError the loop may go on, any other is the last. The chunk may change once the loop has ended, however it
+// ended: what was not taken is kept, and comes first in the next.
+func (d *StreamDecoder[H, P]) Messages(chunk []byte) iter.Seq2[Message[H, P], error] {
+	return func(yield func(Message[H, P], error) bool) {
+		d.Feed(chunk)
+		defer d.frames.own()
+		for {
+			message, ok, err := d.Next()
+			if !ok && err == nil || !yield(message, err) || d.err != nil {
+				return
+			}
+		}
+	}
+}
 
 // Next returns the next message. ok is false if more bytes are needed, or if there is an error: a *PayloadError, after
 // which Next may be called again for the messages after it; or a *FrameError, *ProtocolError, *IncompleteError, or

@@ -78,10 +78,13 @@ func marshalJSON(value any) ([]byte, error) {
 	return data, nil
 }
 
-// validStrings reports whether all strings in a value, which has been marshaled, are UTF-8. What marshals itself is
-// not looked into.
+// validStrings reports whether all strings in a value, which has been marshaled, are UTF-8. What marshals itself, or is not
+// marshaled, is not looked into: it may hold itself.
 func validStrings(v reflect.Value) bool {
-	if !v.IsValid() || v.Type().Implements(marshalerType) || v.Type().Implements(textMarshalerType) {
+	if !v.IsValid() {
+		return true
+	}
+	if pointer := reflect.PointerTo(v.Type()); pointer.Implements(marshalerType) || pointer.Implements(textMarshalerType) {
 		return true
 	}
 	switch v.Kind() {
@@ -103,7 +106,8 @@ func validStrings(v reflect.Value) bool {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if !validStrings(v.Field(i)) {
+			f := v.Type().Field(i)
+			if (f.IsExported() || f.Anonymous) && f.Tag.Get("json") != "-" && !validStrings(v.Field(i)) {
 				return false
 			}
 		}

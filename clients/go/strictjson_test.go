@@ -234,6 +234,26 @@ func TestWhatIsSentIsWhatReceiversAccept(t *testing.T) {
 
 type inner2 struct{ S any }
 
+// hidden holds itself where encoding/json does not look.
+type hidden struct {
+	Text   string
+	Parent *hidden `json:"-"`
+	up     *hidden
+}
+
+func TestStringsAreLookedForWhereTheyAreSent(t *testing.T) {
+	cyclic := &hidden{Text: "\xff"}
+	cyclic.Parent, cyclic.up = cyclic, cyclic
+	if text, err := marshalJSON([]any{cyclic}); !errors.Is(err, CodeEncodeError) {
+		t.Errorf("%s, %v", text, err)
+	}
+	cyclic.Text = "\ufffd"
+	cyclic.up.Parent = &hidden{Text: "\xff"}
+	if text, err := marshalJSON([]any{cyclic, json.RawMessage(`"\ufffd"`)}); err != nil {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 func TestHasMember(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"$stream":1}`:                true,
