@@ -611,9 +611,9 @@ CODEC: Literal["native", "pure"] = "pure"
 if not TYPE_CHECKING:  # pragma: no branch
     try:
         from . import _native
-    except ImportError:  # pragma: no cover  which of the two it is, is the installation's matter
+    except ImportError:  # pragma: no cover  installed without a compiler
         pass
-    else:  # pragma: no cover
+    else:
         if _native.CHOSEN:
             CODEC = "native"
             Frame, FrameDecoder = _native.Frame, _native.FrameDecoder

@@ -36,7 +36,10 @@ from .errors import (
     StreamError,
     StreamIncomplete,
 )
-from .frames import BytesLike, Frame, FrameDecoder, Limits, encode_frame
+from .frames import CODEC, BytesLike, Frame, FrameDecoder, Limits, encode_frame
+
+if CODEC == "native":
+    from . import _native
 
 __all__ = [
     "CONTROL",
@@ -239,7 +242,11 @@ class StreamDecoder(Generic[H, P]):
         self._coder = coder
         self._decode = coder.decode
         self._check_order = coder.order_check()
-        self._frames = FrameDecoder(limits)
+        self._frames: Any = FrameDecoder(limits)
+        # The native codec makes messages of the plain frames of a stream that runs, and shows us the others.
+        self._plain = None
+        if CODEC == "native" and self._check_order is None:
+            self._plain = coder.plain_decoders()
         self._require_end = require_end
         self._state = State.START
         self._position = 0
@@ -256,17 +263,17 @@ class StreamDecoder(Generic[H, P]):
     @property
     def position(self) -> int:
         """How many data frames have been received: what to resume from."""
-        return self._position
+        return self._position if self._plain is None else self._position + int(self._frames._passed)
 
     @property
     def offset(self) -> int:
         """How many bytes the frames so far took."""
-        return self._frames.offset
+        return int(self._frames.offset)
 
     @property
     def buffered(self) -> int:
         """How many bytes are held that were not yet asked for, or are not yet a whole frame."""
-        return self._frames.buffered
+        return int(self._frames.buffered)
 
     @property
     def ended(self) -> bool:
@@ -277,12 +284,15 @@ class StreamDecoder(Generic[H, P]):
         """Take a chunk at once, and iterate lazily over the messages that are now whole."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        return self._messages(self._frames.feed(chunk))
+        frames = self._frames.feed(chunk)
+        return self._messages(frames) if self._plain is None else self._native_messages()
 
     def next_message(self) -> tuple[H, P] | None:
         """The next message, or `None` if more bytes are needed. Raises as iteration does."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
+        if self._plain is not None:
+            return next(self._native_messages(), None)
         return next(self._messages(iter(self._frames.next_frame, None)), None)
 
     def finish(self) -> None:
@@ -298,35 +308,50 @@ class StreamDecoder(Generic[H, P]):
             self._complete()
 
     def _messages(self, frames: Iterator[Frame]) -> Iterator[tuple[H, P]]:
-        decode, check_order = self._decode, self._check_order
         for frame in frames:
-            if frame.header_bytes[:11] == CONTROL:
-                self._control(frame)
-                continue
-            if self._state is not State.STREAMING:
-                self._step(Event.DATA, frame)
-            self._position += 1
-            try:
-                message = decode(frame)
-                if check_order is not None:
-                    check_order(message[0], frame.index)
-            except (FrameError, ProtocolError) as error:
-                self._failure = error
-                raise
-            except PayloadError:
-                # Its order was not seen: the next frame may have any, as in a resumed stream.
-                self._check_order = self._coder.order_check()
-                raise
-            yield message
+            message = self._message(frame)
+            if message is not None:
+                yield message
         if self._finished:
             self._complete()
+
+    def _native_messages(self) -> Iterator[tuple[H, P]]:
+        assert self._plain is not None
+        return _native.messages(self._frames, *self._plain, self._look)
+
+    def _look(self, frame: Frame | None) -> tuple[H, P] | None:
+        if frame is None:
+            self._complete()
+            return None
+        return self._message(frame)
+
+    def _message(self, frame: Frame) -> tuple[H, P] | None:
+        """The message in a data frame; `None` for a control frame, which has been seen to."""
+        if frame.header_bytes[:11] == CONTROL:
+            self._control(frame)
+            return None
+        if self._state is not State.STREAMING:
+            self._step(Event.DATA, frame)
+        self._position += 1
+        try:
+            message = self._decode(frame)
+            if self._check_order is not None:
+                self._check_order(message[0], frame.index)
+        except (FrameError, ProtocolError) as error:
+            self._failure = error
+            raise
+        except PayloadError:
+            # Its order was not seen: the next frame may have any, as in a resumed stream.
+            self._check_order = self._coder.order_check()
+            raise
+        return message
 
     def _complete(self) -> None:
         required = self._controlled if self._require_end is None else self._require_end
         if required and not self.ended:
             raise StreamIncomplete(
-                f"the stream stopped after {self._position} data frames without its end: was it cut?",
-                self._position,
+                f"the stream stopped after {self.position} data frames without its end: was it cut?",
+                self.position,
             )
 
     def _step(self, event: Event, frame: Frame) -> None:
@@ -336,6 +361,8 @@ class StreamDecoder(Generic[H, P]):
             if self._state is State.ENDED:
                 self._fail("frame_after_end", f"a {event.value} frame after the end of the stream", frame)
             self._fail("invalid_control", f"{event.value} in a stream that has begun already", frame)
+        if self._plain is not None:
+            self._frames._fast = self._state is State.STREAMING
 
     def _control(self, frame: Frame) -> None:
         self._controlled = True
@@ -372,8 +399,8 @@ class StreamDecoder(Generic[H, P]):
         frames, trailers = control.get("frames"), control.get("trailers", {})
         if type(frames) is not int or frames < 0:
             self._fail("invalid_control", f"frames is the number of data frames, not {frames!r}", frame)
-        if frames != self._position:
-            self._fail("count_mismatch", f"{frames} data frames were sent, {self._position} arrived", frame)
+        if frames != self.position:
+            self._fail("count_mismatch", f"{frames} data frames were sent, {self.position} arrived", frame)
         if not isinstance(trailers, dict):
             self._fail("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
         failure = self._peer_error(control["error"], frame) if "error" in control else None

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 # A room may import from rooms of a smaller number. DESIGN, section 1.
 FLOORS = {
     "objectstreaming.errors": 0,
-    "objectstreaming._native": 1,
-    "objectstreaming.strict_json": 2,
+    "objectstreaming.strict_json": 1,
+    "objectstreaming._native": 2,
     "objectstreaming.frames": 3,
     "objectstreaming.coders": 4,
     "objectstreaming.protocol": 5,

@@ -49,6 +49,14 @@ class Coder(ABC, Generic[H, P]):
     def decode(self, frame: Frame) -> tuple[H, P]:
         """The message in a data frame. Raises `InvalidHeader` or `PayloadError`, with the frame's index and offset."""
 
+    def plain_decoders(self) -> tuple[Callable[[bytes], H], Callable[[bytes], P]] | None:
+        """For the native codec: decoders of a header's and a payload's bytes that together do what `decode` does.
+
+        They are called for ASCII of less than `strict_json.TOO_SHORT_TO_BE_DEEP` bytes only, and where one of them
+        raises a `msgspec.MsgspecError`, `decode` is asked for the reason. `None`: there are none.
+        """
+        return None
+
     def order_check(self) -> OrderCheck[H] | None:
         """A fresh check of how the headers of one stream follow one another; `None` where any order will do."""
         return None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, Literal, NoReturn, TypeVar, overload
 
 import msgspec
 
 from .. import strict_json
 from ..errors import EncodeError, InvalidHeader, PayloadError, TruncatedFrame
-from ..frames import BytesLike, Frame, Layout, encode_frame, split_frame
+from ..frames import CODEC, BytesLike, Frame, Layout, encode_frame, split_frame
 from .coder import Coder
 
 __all__ = ["AnbJsonStreamCoder", "JsonCoder"]
 
 _encode: Final = msgspec.json.Encoder().encode
+_encode_json: Callable[[object, object], bytes | None] | None = None
+if CODEC == "native":
+    from .._native import encode_json as _encode_json
 _SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
 
 H = TypeVar("H")
@@ -67,6 +71,10 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
     # msgspec. Whatever is not, or fails, goes the long way, which checks everything and knows how to say what is wrong.
 
     def encode(self, header: H, payload: P) -> bytes:
+        if _encode_json is not None:
+            wire = _encode_json(header, payload)
+            if wire is not None:
+                return wire
         try:
             body = _encode(payload)
         except (TypeError, ValueError, OverflowError, RecursionError):
@@ -83,6 +91,9 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
             except msgspec.MsgspecError:
                 pass
         return self._decode_checked(frame)
+
+    def plain_decoders(self) -> tuple[Callable[[bytes], H], Callable[[bytes], P]]:
+        return self._decode_header, self._decode_payload
 
     def _decode_checked(self, frame: Frame) -> tuple[H, P]:
         try:
