@@ -3,19 +3,22 @@
     python spec/conformance/mutants.py NAME
 
 The decoding ones are a small decoder of their own with a switch for each mistake; `none` is that decoder unbroken, and
-must pass. The streaming and encoding ones are the Python testee with one thing changed.
+must pass. The streaming, encoding and fetching ones are the Python testee with one thing changed.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
+import httpx
 import testee
 from testee import Answer, Request, chunks_of, layout_of, limits_of
 
-from objectstreaming import InvalidHeader, StreamDecoder, encode_frame, strict_json
+from objectstreaming import InvalidHeader, StreamDecoder, client, encode_frame, strict_json
+from objectstreaming.errors import code_for_status
 
 # Each mistake, and the suite that is enough to catch it.
 DECODING = {
@@ -58,6 +61,25 @@ ENCODING = {
     "t-without-itself": "encode",  # leaves the length word out of T
     "extra-length-word": "encode",  # writes a word before the payload, as the original's JavaScript did
     "encodes-nan": "encode",  # writes headers without looking
+}
+FETCHING = {  # each with the case that is enough
+    "cut-is-success": "http-cut/every-byte-in-good-order",  # takes the end of the body for the end of the stream
+    "broken-is-success": "http-cut/every-byte-without-the-last-chunk",  # and a broken connection too
+    "plain-broken-is-success": "http-cut/plain-broken",  # but not of version 1
+    "loses-frames-before-a-cut": "http-cut/every-byte-in-good-order",  # raises before the frames that were whole
+    "posts-again-after-a-cut": "http-cut/short-of-its-length",  # asks twice, and answers rightly
+    "posts-again-unanswered": "http-cut/no-answer",  # takes no answer for not having been heard
+    "end-must-close": "http-cut/after-the-end",  # makes an error of a connection that breaks when all is there
+    "no-idle-timeout": "http-silence/stall-after-a-frame",  # waits for ever
+    "pings-do-not-count": "http-silence/pings-then-success",  # lets data frames alone reset the timer
+    "ignores-content-type": "http-types/wrong",  # decodes whatever comes
+    "ignores-parameters": "http-types/wrong",  # looks at the type, but not at v and coder
+    "type-by-spelling": "http-types/spelled-otherwise",  # compares the content type as a string
+    "ignores-status": "http-errors/a-stream-with-a-wrong-status",  # decodes whatever the status
+    "problem-unread": "http-errors/problem",  # knows the status, not what the body says
+    "ignores-end-error": "http-errors/after-the-first-frame",  # takes any end for success
+    "asks-for-plain": "http-bodies/whole",  # does not ask for version 1
+    "asks-the-app-for-plain": "http-app/objects",  # and nobody looks at the request
 }
 
 
@@ -243,6 +265,63 @@ def encode(request: Request, mistake: str) -> Answer:
     return {"wire": wire.hex(), "error": ""}
 
 
+class BrokenTransport(httpx.HTTPTransport):
+    """What a client would do that does not look at what it got, or looks in the wrong place."""
+
+    mistake = ""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.mistake in ("asks-for-plain", "asks-the-app-for-plain"):
+            request.headers["accept"] = "application/octet-stream"
+        response = super().handle_request(request)
+        kind = response.headers.get("content-type", "")
+        if self.mistake == "ignores-status":
+            response.status_code = 200
+        ignored = self.mistake == "ignores-content-type" or (
+            self.mistake == "ignores-parameters" and kind.startswith("application/vnd.objectstreaming")
+        )
+        if ignored:
+            response.headers["content-type"] = TYPE
+        if self.mistake == "type-by-spelling" and kind != TYPE:
+            response.headers["content-type"] = "text/plain"
+        return response
+
+
+TYPE = "application/vnd.objectstreaming;v=1;coder=json"
+
+
+def fetch(request: Request, mistake: str) -> Answer:
+    if testee.client is None:
+        BrokenTransport.mistake = mistake
+        testee.client = httpx.Client(transport=BrokenTransport(), trust_env=False)
+    if mistake == "no-idle-timeout":
+        vars(client)["HEARTBEATS"] = 1000
+    began = time.monotonic()
+    answer = testee.fetch(request)
+    code = answer["error"].partition(" ")[0]
+    cut = code in ("truncated_frame", "stream_incomplete")
+    if (mistake == "posts-again-after-a-cut" and cut) or (
+        mistake == "posts-again-unanswered" and code == "no_response"
+    ):
+        answer = testee.fetch(request)
+    elif mistake in ("cut-is-success", "broken-is-success") and cut:
+        answer |= {"end": "ok", "error": ""}
+    elif mistake == "plain-broken-is-success" and code == "stream_incomplete":
+        answer |= {"error": ""}
+    elif mistake == "loses-frames-before-a-cut" and cut:
+        answer |= {"frames": "", "position": 0}
+    elif mistake == "end-must-close" and time.monotonic() - began > 0.5:
+        answer |= {"error": "stream_incomplete"}
+    elif mistake == "pings-do-not-count" and time.monotonic() - began > 1.5:
+        answer |= {"end": "missing", "error": "idle_timeout"}
+    elif mistake == "problem-unread" and code.startswith("http_status:"):
+        status = code.split(":")[1]
+        answer |= {"error": f"http_status:{status}:{code_for_status(int(status))}"}
+    elif mistake == "ignores-end-error" and answer["end"].startswith("error:"):
+        answer |= {"end": "ok", "message": ""}
+    return answer
+
+
 MUTANTS = {name: suite for name, suite in (DECODING | STREAMING | ENCODING).items() if name != "none"}
 
 
@@ -258,8 +337,11 @@ def main(name: str) -> None:
     elif name in ENCODING:
         ops = {"encode": lambda request: encode(request, name)}
         features = "encode json tal layout"
+    elif name in FETCHING:
+        ops = {"fetch": lambda request: fetch(request, name)}
+        features = "fetch json tal"
     else:
-        sys.exit(f"no mutant {name!r}; there are: none {' '.join(MUTANTS)}")
+        sys.exit(f"no mutant {name!r}; there are: none {' '.join([*MUTANTS, *FETCHING])}")
     testee.serve({"hello": lambda request: {"name": f"mutant {name}", "features": features}, **ops})
 
 

@@ -132,8 +132,9 @@ class _Fetching:
         found: dict[str, tuple[Status, str]] = {}
         async with Door() as door:
             with contextlib.ExitStack() as stack:
-                with contextlib.suppress(ImportError):
-                    self._app = stack.enter_context(serve_reference())
+                if any(way.app for case in cases for way in case.ways):
+                    with contextlib.suppress(ImportError):
+                        self._app = stack.enter_context(serve_reference())
                 others = [stack.enter_context(tempfile.TemporaryFile("a+b")) for _ in cases[1:_FETCHING]]
                 testees = [first, *(Testee(self._command, self._cwd, self._silence, stderr) for stderr in others)]
                 try:
