@@ -9,7 +9,7 @@ CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/pro
 SOURCES := objectstreaming object_streaming wav_streaming tests spec examples benchmarks setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python native clients conformance format clean
+.PHONY: help demo test lint types python sanitize clients conformance format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -32,7 +32,7 @@ demo: $(VENV)/.demo
 	@command -v espeak-ng >/dev/null || command -v flite >/dev/null || tests/programs espeak-ng flite
 	$(BIN)/objectstreaming demo
 
-test: programs lint types python native clients conformance
+test: programs lint types python sanitize clients conformance
 	@echo "make test: all gates passed"
 
 .PHONY: programs
@@ -46,15 +46,19 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# The whole suite, doctests and README included, on the pure codec, with branch coverage of the codec's rooms.
+# The whole suite, doctests and README included, on the native codec and on the pure one; the codec's rooms are covered
+# to the last branch by the two together.
 python: $(VENV)/.dev
-	OBJECTSTREAMING_PURE=1 $(BIN)/python -m pytest --cov --cov-report= --durations=10
+	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
+	@rm -f .coverage.native .coverage.pure
+	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10
+	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(BIN)/python -m pytest --cov --cov-report= --durations=10
+	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.pure
 	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
 
-# And on the native one.
-native: $(VENV)/.dev
-	$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
-	$(BIN)/python -m pytest --durations=10
+# The native codec under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize: $(VENV)/.dev
+	PYTHON=$(BIN)/python tests/sanitize.sh
 
 clients:
 	clients/each build test
