@@ -1,0 +1,143 @@
+//! What frames do beyond the vectors: iterators that are left early, errors in words, bytes that trickle.
+
+use std::time::Instant;
+
+use objectstreaming::{
+    ByteOrder, Frame, FrameDecoder, FrameErrorKind, Layout, Limits, decode_frame, encode_frame, encode_frame_head,
+};
+
+fn wire_of(payloads: &[&[u8]]) -> Vec<u8> {
+    payloads.iter().flat_map(|payload| encode_frame(b"{}", payload).unwrap()).collect()
+}
+
+#[test]
+fn what_an_iterator_is_not_asked_for_stays() {
+    let wire = wire_of(&[b"one", b"two", b"three", b"four"]);
+    let mut decoder = FrameDecoder::new();
+    assert_eq!(decoder.feed(&wire[..30]).next().unwrap().unwrap().payload(), b"one");
+    assert_eq!((decoder.position(), decoder.offset(), decoder.buffered()), (1, 13, 17));
+    let second = decoder.feed(&wire[30..]).next().unwrap().unwrap();
+    assert_eq!((second.payload(), second.index(), second.offset()), (&b"two"[..], 1, 13));
+    decoder.finish().unwrap();
+    assert_eq!((decoder.position(), decoder.offset(), decoder.buffered()), (2, 26, wire.len() - 26));
+    assert_eq!(decoder.next_frame().unwrap().unwrap().payload(), b"three");
+    assert_eq!(decoder.next_frame().unwrap().unwrap().payload(), b"four");
+    assert_eq!(decoder.next_frame().unwrap(), None);
+    assert_eq!(decoder.buffered(), 0);
+}
+
+#[test]
+fn a_reader_that_takes_a_frame_a_chunk_gets_all_of_them_in_linear_memory() {
+    let wire = wire_of(&[&b"0123456789"[..]; 1000]);
+    let mut decoder = FrameDecoder::new();
+    let mut count = 0;
+    for chunk in wire.chunks(25) {
+        count += u64::from(decoder.feed(chunk).next().is_some());
+        assert_eq!(decoder.position(), count);
+    }
+    while decoder.next_frame().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!((count, decoder.offset()), (1000, wire.len() as u64));
+}
+
+#[test]
+fn the_truth_about_a_cut_comes_after_the_frames_that_were_left() {
+    let wire = wire_of(&[b"one", b"two"]);
+    let mut decoder = FrameDecoder::new();
+    drop(decoder.feed(&wire[..20]));
+    decoder.finish().unwrap();
+    assert_eq!(decoder.next_frame().unwrap().unwrap().payload(), b"one");
+    for _ in 0..2 {
+        let error = decoder.next_frame().unwrap_err();
+        assert_eq!((error.kind(), error.index(), error.offset()), (FrameErrorKind::TruncatedFrame, 1, 13));
+    }
+}
+
+#[test]
+fn a_dead_decoder_says_the_same_again_and_delivers_nothing() {
+    let mut decoder = FrameDecoder::new();
+    let bad = [&wire_of(&[b"one"])[..], &[0; 4], &wire_of(&[b"two"])].concat();
+    let read: Vec<_> = decoder.feed(&bad).collect();
+    assert_eq!(read.len(), 2);
+    let error = read[1].clone().unwrap_err();
+    assert_eq!((error.code(), error.index(), error.offset()), ("invalid_length", 1, 13));
+    assert_eq!(decoder.feed(&wire_of(&[b"three"])).collect::<Vec<_>>(), [Err(error.clone())]);
+    assert_eq!(decoder.finish(), Err(error));
+}
+
+#[test]
+#[should_panic(expected = "bytes after finish()")]
+fn bytes_after_the_end_are_a_mistake_of_the_program() {
+    let mut decoder = FrameDecoder::new();
+    decoder.finish().unwrap();
+    drop(decoder.feed(b"x"));
+}
+
+#[test]
+fn errors_teach() {
+    let words = |wire: &[u8]| FrameDecoder::new().feed(wire).next().unwrap().unwrap_err().to_string();
+    assert_eq!(
+        words(b"<html>"),
+        "a frame of 1836345404 bytes is beyond the limit of 16777216; the stream starts with \"<htm\": an error page? \
+         (frame_too_large, frame 0, byte 0)"
+    );
+    assert_eq!(words(&[0; 8]), "T is 0, and the smallest frame has 8 bytes (invalid_length, frame 0, byte 0)");
+}
+
+#[test]
+fn one_frame_is_one_frame() {
+    let wire = encode_frame(b"{\"a\":1}", b"xy").unwrap();
+    let frame = decode_frame(&wire).unwrap();
+    assert_eq!(frame, Frame::new(b"{\"a\":1}", b"xy").unwrap());
+    assert_eq!(frame.encode().unwrap(), wire);
+    assert_eq!([encode_frame_head(b"{\"a\":1}", 2).unwrap(), b"xy".to_vec()].concat(), wire);
+    assert_eq!(format!("{frame:?}"), "Frame 0 at byte 0: {\"a\":1} + 2 bytes");
+    assert_eq!(frame.into_payload(), b"xy");
+    assert_eq!(decode_frame(&wire[..16]).unwrap_err().kind(), FrameErrorKind::TruncatedFrame);
+    assert_eq!(decode_frame(&[wire, b"z".to_vec()].concat()).unwrap_err().kind(), FrameErrorKind::InvalidLength);
+}
+
+#[test]
+fn every_layout_goes_there_and_back() {
+    for byte_length in 1..=8 {
+        for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+            let layout = Layout::new(byte_length, byte_order);
+            let wire = layout.encode_frame(b"{\"a\":1}", b"payload").unwrap();
+            let mut decoder = FrameDecoder::with(Limits::default(), layout);
+            let frames: Vec<_> = wire
+                .chunks(3)
+                .flat_map(|chunk| decoder.feed(chunk).collect::<Vec<_>>())
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(frames, [Frame::new(b"{\"a\":1}", b"payload").unwrap()]);
+        }
+    }
+    assert!(Layout::new(1, ByteOrder::Little).encode_frame(b"{}", &[0; 252]).is_err());
+    assert!(Layout::new(1, ByteOrder::Little).encode_frame(b"{}", &[0; 251]).is_ok());
+}
+
+#[test]
+fn a_header_that_is_no_object_cannot_be_sent() {
+    for header in [&b""[..], b"[]", b"{", b"\xef\xbb\xbf{}", b"{\"a\":NaN}", b"{\"a\":\"\\ud800\"}", b"{} {}"] {
+        assert_eq!(encode_frame(header, b"").unwrap_err().code(), "encode_error");
+        assert!(Frame::new(header, b"").is_err() && encode_frame_head(header, 0).is_err());
+    }
+}
+
+#[test]
+fn bytes_that_trickle_cost_linear_time() {
+    let time = |size: usize| {
+        let wire = encode_frame(b"{}", &vec![0; size]).unwrap();
+        let start = Instant::now();
+        let mut decoder = FrameDecoder::new();
+        assert_eq!(wire.chunks(1).map(|byte| decoder.feed(byte).count()).sum::<usize>(), 1);
+        start.elapsed()
+    };
+    let (mut small, mut large) = (time(50_000), time(800_000));
+    for _ in 0..5 {
+        (small, large) = (small.min(time(50_000)), large.min(time(800_000)));
+    }
+    // Quadratic would be 256 times; half of it leaves room for a busy machine.
+    assert!(large < 128 * small, "16 times the bytes took {large:?}, not about 16 times {small:?}");
+}
