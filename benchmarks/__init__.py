@@ -6,8 +6,8 @@
 **What is done so that the figures can be believed.** Every contender goes through the same adapter (`contenders.py`),
 is first checked to give back the very messages that were put in, at this chunking, and only then timed. One round times
 every contender once, in turn, so that a noisy moment of the machine hits all; figures are medians over the rounds, with
-the quartiles beside them, and a ratio is the median of the rounds' own ratios. Codecs are timed in CPU time of their
-thread, which a busy neighbour disturbs least. The pure and the native codec run in two processes that take turns.
+the quartiles beside them, and a ratio is the median of the rounds' own ratios. Codecs are timed in CPU time, which
+a busy neighbour disturbs least. The pure and the native codec run in two processes that take turns.
 
     workloads.py     the messages (T, A, B and a mix), and how they are cut into chunks
     original.py      the straightforward codec that the budgets are ratios of

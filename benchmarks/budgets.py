@@ -94,7 +94,7 @@ def judge(codecs: Codecs, over_loopback: EndToEnd | None, growth: Growth | None)
                 for point in growth.length.get(f"ours, {column}, frames", [])
                 if point.memory is not None
             ]
-            worst = Value(max(parts), min(parts), max(parts)) if parts else None
+            worst = Value.of([max(parts)]) if parts else None
             promise = "memory, any length: part of 2 frames + 1 chunk (and 1 MiB for the allocator), the worst"
             judged.append(Judged(promise, column, worst, "<=", 1.0))
     return judged

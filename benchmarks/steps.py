@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
 
-from objectstreaming import Frame, FrameDecoder, JsonCoder, StreamDecoder
+from objectstreaming import Frame, FrameDecoder, JsonCoder, StreamDecoder, StreamEncoder
 from wav_streaming.tal import TALAudio, TALCoder
 
 from . import workloads
@@ -46,6 +48,75 @@ def runs(quick: bool) -> dict[str, tuple[Callable[[], Any], int]]:
             frames,
         )
     return found
+
+
+async def _discard(message: Any) -> None:
+    """What a server would send, sent nowhere."""
+
+
+async def _stay() -> Any:
+    """A client that asks for nothing and never leaves."""
+    await asyncio.Event().wait()
+
+
+def _http(coder: Any, messages: list[Any]) -> dict[str, Callable[[], Any]]:
+    """What our server and our client do with a frame, without a network, a server or a transport around it."""
+    try:
+        import httpx
+
+        from objectstreaming.client import aopen_stream, open_stream
+        from objectstreaming.server import FrameResponse
+    except ImportError:
+        return {}
+    accept = [(b"accept", b"application/vnd.objectstreaming;v=1")]
+    scope: Any = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": accept}
+    scope |= {"asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
+    encoder = StreamEncoder(coder)
+    body = [encoder.open(), *(encoder.data(*message) for message in messages), encoder.end()]
+    chunks = workloads.cut(body, "65536")
+
+    class Body(httpx.AsyncByteStream, httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(chunks)
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+    headers = {"Content-Type": f"application/vnd.objectstreaming;v=1;coder={coder.name}"}
+    mock = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=Body()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used, and 20 ms to make
+    client = httpx.Client(transport=mock, verify=context, trust_env=False)
+    aclient = httpx.AsyncClient(transport=mock, verify=context, trust_env=False)
+
+    async def source() -> AsyncIterator[Any]:
+        for message in messages:
+            yield message
+
+    async def read_source() -> None:
+        async for _ in source():
+            pass
+
+    async def respond(source: Any) -> None:
+        await FrameResponse(source, coder=coder)(scope, _stay, _discard)
+
+    async def aread() -> None:
+        async with aopen_stream(aclient, "GET", "http://localhost/", coder=coder) as stream:
+            async for _ in stream:
+                pass
+
+    def read() -> None:
+        with open_stream(client, "GET", "http://localhost/", coder=coder) as stream:
+            for _ in stream:
+                pass
+
+    return {
+        "an async source, read": lambda: asyncio.run(read_source()),
+        "FrameResponse, async source, nothing sent": lambda: asyncio.run(respond(source())),
+        "FrameResponse, sync source, nothing sent": lambda: asyncio.run(respond(iter(messages))),
+        "aopen_stream, 64 KiB chunks at hand": lambda: asyncio.run(aread()),
+        "open_stream, 64 KiB chunks at hand": read,
+    }
 
 
 def _feed(chunks: list[bytes]) -> None:
@@ -162,6 +233,16 @@ def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
         for header, payload in typed:
             encode(header, payload)
 
+    def encode_stream() -> None:
+        data = StreamEncoder(coder).data
+        for header, payload in typed:
+            data(header, payload)
+
+    def order() -> None:
+        check = coder.order_check()
+        for index, (header, _) in enumerate(typed):
+            check(header, index)
+
     def join() -> None:
         for header, payload in pairs:
             size = len(header)
@@ -178,8 +259,11 @@ def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
         "FrameDecoder.feed": framing,
         "coder.decode of frames that are there": coding,
         "FrameDecoder.feed + coder.decode": framing_and_coding,
+        **({"the order of TAL frames": order} if coder.order_check() else {}),
         "StreamDecoder.feed": whole,
         "msgspec: what is encoded": encode_json,
         "both length words and one join": join,
         "coder.encode": encode_whole,
+        "StreamEncoder.data": encode_stream,
+        **_http(coder, typed),
     }
