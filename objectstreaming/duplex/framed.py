@@ -1,0 +1,345 @@
+"""A `DuplexStream` over anything that carries messages of bytes: each direction a stream of version 1 (SPEC section 7).
+
+**Theory of operation.** Two tasks serve a connection, and live exactly as long as it does.
+
+    send -> outbox -> writer -> pipe -> peer        open first, pings in silences, end last
+    receive <- inbox <- reader <- pipe <- peer      frames in any pieces
+
+Both mailboxes are bounded. A peer that does not read fills the pipe, then the outbox, and then `send` waits; a program
+that does not call `receive` fills the inbox, the reader stops reading, and the peer waits. A symbol is encoded by
+`send`, so that what cannot be sent is told to its sender, and counted by the writer, so that it may still be dropped in
+between.
+
+A connection ends in one of three ways, and the reader sees which. The peer's `end` comes: the inbox ends, and our own
+`end` goes out. Bytes come that are no stream, or none come for three heartbeats, or none ever will: the inbox ends with
+that error, whatever is sent raises it, and the peer is told so in our `end` if it still listens. Or `disconnect` is
+called: the outbox is written out, then our `end`; what still arrives is read and dropped until the peer's `end`, for a
+side that closes with bytes unread may have its own last bytes thrown away (RFC 9293, 3.6.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Final
+
+from ..coders import Coder
+from ..errors import (
+    EncodeError,
+    FrameError,
+    FrameTooLarge,
+    IdleTimeout,
+    ObjectStreamError,
+    PayloadError,
+    ProtocolError,
+    StreamError,
+    StreamIncomplete,
+)
+from ..flow.closing import stop
+from ..frames import Frame, Limits
+from ..protocol import StreamDecoder, StreamEncoder
+from .coder import SymbolCoder
+from .mailbox import Mailbox
+from .stream import DuplexStream
+from .symbol import StreamEvent, StreamItem
+
+__all__ = ["SUBPROTOCOL", "FramedStream", "Pipe"]
+
+logger = logging.getLogger("objectstreaming.duplex")
+
+SUBPROTOCOL: Final = "objectstreaming.v1"
+"""The WebSocket subprotocol (SPEC section 6.4)."""
+
+_ITEMS: Final = 32
+_BYTES: Final = 1024 * 1024
+"""What each mailbox holds at the most; a larger symbol alone is held too."""
+
+
+_LONGEST_HEARTBEAT: Final = 300.0
+
+
+class Pipe(ABC):
+    """What carries the messages of one connection. `PipeClosed` is raised where the peer is not there any more."""
+
+    @abstractmethod
+    async def send(self, message: bytes) -> None:
+        """Send a message, waiting while the peer takes none."""
+
+    @abstractmethod
+    async def receive(self) -> bytes | None:
+        """The next message; `None` when the connection is closed, or broken. Cancelled, it has lost nothing."""
+
+    @abstractmethod
+    async def close(self, error: ObjectStreamError | None = None) -> None:
+        """Close, telling the peer why if the pipe can."""
+
+    def abort(self) -> None:  # noqa: B027 - not every pipe can
+        """Close without waiting for anything."""
+
+
+class PipeClosed(Exception):
+    """The peer is not there any more."""
+
+
+class _Encoded(Coder[bytes, None]):
+    """Frames of the symbol coder that are encoded already."""
+
+    name = SymbolCoder.name
+
+    def encode(self, header: bytes, payload: None) -> bytes:
+        return header
+
+    def decode(self, frame: Frame) -> tuple[bytes, None]:
+        raise NotImplementedError
+
+
+class FramedStream(DuplexStream):
+    """A duplex stream of frames. Backends say how the pipe is opened.
+
+    `heartbeat`: seconds of silence after which a ping goes out; `metadata`: what our `open` frame carries; `limits`:
+    the largest frame and header, in both directions; `patience`: seconds that `disconnect` waits for the peer.
+    """
+
+    def __init__(
+        self,
+        *,
+        heartbeat: float = 15.0,
+        metadata: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        patience: float = 5.0,
+    ) -> None:
+        if not heartbeat > 0 or not patience > 0:
+            raise ValueError(f"heartbeat and patience are seconds, more than 0, not {heartbeat} and {patience}")
+        self._heartbeat = heartbeat
+        self._metadata = dict(metadata) if metadata is not None else None
+        self._limits = limits if limits is not None else Limits()
+        self._patience = patience
+        self._coder = SymbolCoder()
+        self._pipe: Pipe | None = None
+        self._inbox: Mailbox[StreamItem | PayloadError] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._alive = False
+        self._connecting = asyncio.Lock()
+
+    @abstractmethod
+    async def _open(self) -> Pipe:
+        """Open the pipe of a new connection."""
+
+    # ---------------------------------------------------------------------------------------- the connection
+
+    async def connect(self) -> None:
+        async with self._connecting:
+            if self._pipe is not None:
+                return
+            encoder = StreamEncoder(_Encoded(), limits=self._limits)
+            opening = encoder.open(heartbeat=self._heartbeat, metadata=self._metadata)
+            self._pipe = await self._open()
+            self._inbox = Mailbox(items=_ITEMS, size=_BYTES)
+            self._outbox: Mailbox[tuple[bytes, bool]] = Mailbox(items=_ITEMS, size=_BYTES)
+            self._farewell: StreamError | None = None
+            self._failure: ObjectStreamError | None = None
+            self._told = False
+            self._flushed = False
+            self._alive = True
+            loop = asyncio.get_running_loop()
+            writer = loop.create_task(self._write(self._pipe, encoder, opening), name="objectstreaming duplex writer")
+            reader = loop.create_task(self._read(self._pipe, writer), name="objectstreaming duplex reader")
+            self._tasks = [writer, reader]
+
+    async def disconnect(self) -> None:
+        if self._pipe is None or not self._tasks:
+            return
+        assert self._inbox is not None
+        (writer, reader), self._tasks = self._tasks, []
+        pipe = self._pipe
+        self._alive = False
+        before, left = self._failure, self._outbox.over
+        self._inbox.discard()
+        self._outbox.end(write_error=EncodeError("this stream is disconnected"))
+        try:
+            await asyncio.wait([writer], timeout=self._patience)
+            if writer.done():
+                await asyncio.wait([reader], timeout=self._patience)
+        finally:
+            if not reader.done():
+                pipe.abort()
+            await stop([writer, reader])
+            self._inbox.end()
+            self._pipe = None
+        if before is not None and not self._told:
+            self._told = True
+            raise before
+        if not self._flushed and not left:
+            raise self._failure or IdleTimeout("the peer did not take what was left to send")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self.disconnect()
+            return
+        # What broke off our side is no success for the peer either: our end says so.
+        if self._pipe is not None and self._tasks:
+            self._farewell = self._farewell or _public(error)
+            self._outbox.drop(lambda entry: entry[1])
+        with contextlib.suppress(ObjectStreamError):  # the error that is on its way came first
+            await self.disconnect()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._alive
+
+    # ------------------------------------------------------------------------------------------------ sending
+
+    async def send(self, item: StreamItem) -> None:
+        wire = self._coder.encode(item)
+        size = int.from_bytes(wire[4:8], "little")
+        if len(wire) > self._limits.frame or size > self._limits.header:
+            raise EncodeError(
+                f"a frame of {len(wire)} bytes with a header of {size} is beyond {self._limits}: send it in pieces"
+            )
+        if self._pipe is None:
+            raise EncodeError("this stream is not connected")
+        outbox = self._outbox
+        try:
+            if isinstance(item, StreamEvent) and item.type == "interrupt":
+                outbox.drop(lambda entry: entry[1])
+                if len(outbox) < 2 * _ITEMS:  # else it waits too: a peer may make us send any number of them
+                    outbox.put_now((wire, False), len(wire))
+                    return
+            droppable = not isinstance(item, StreamEvent) or item.type == "stream_end"
+            await outbox.put((wire, droppable), len(wire))
+        except ObjectStreamError as error:
+            self._told = self._told or error is self._failure
+            raise
+
+    async def send_end(self) -> None:
+        await self.send(StreamEvent("stream_end"))
+
+    async def _write(self, pipe: Pipe, encoder: StreamEncoder[bytes, None], opening: bytes) -> None:
+        outbox = self._outbox
+        try:
+            await pipe.send(opening)
+            while True:
+                try:
+                    async with asyncio.timeout(None if len(outbox) else self._heartbeat):
+                        entry = await outbox.get()
+                except TimeoutError:
+                    await pipe.send(encoder.ping())
+                    continue
+                if entry is None:
+                    break
+                await pipe.send(encoder.data(entry[0], None))
+            await pipe.send(self._last(encoder))
+            self._flushed = True
+        except Exception as error:
+            if not isinstance(error, PipeClosed):
+                logger.exception("a duplex connection failed")
+            # Senders must not wait for what never comes. What the connection ended with, the reader knows better: the
+            # peer's own words may still be in the pipe.
+            self._alive = False
+            outbox.drop(lambda entry: True)
+            outbox.end(write_error=StreamIncomplete("the connection broke while sending"))
+
+    def _last(self, encoder: StreamEncoder[bytes, None]) -> bytes:
+        try:
+            return encoder.end(error=self._farewell)
+        except EncodeError:
+            assert self._farewell is not None
+            logger.exception("an error cannot be told: its message or details are not JSON")
+            return encoder.end(error=StreamError(self._farewell.code))
+
+    # ---------------------------------------------------------------------------------------------- receiving
+
+    async def receive(self) -> AsyncIterator[StreamItem]:
+        if self._inbox is None:
+            raise RuntimeError("this stream was never connected: there is nothing to receive")
+        inbox = self._inbox
+        while True:
+            try:
+                item = await inbox.get()
+            except ObjectStreamError:
+                self._told = True
+                raise
+            if item is None:
+                return
+            if isinstance(item, PayloadError):
+                raise item
+            yield item
+
+    async def _read(self, pipe: Pipe, writer: asyncio.Task[None]) -> None:
+        assert self._inbox is not None
+        failure: ObjectStreamError | None = None
+        try:
+            await self._read_messages(pipe, self._inbox)
+        except ObjectStreamError as error:
+            failure = error
+        except Exception:
+            logger.exception("a duplex connection failed")
+            failure = StreamError("internal", "internal error")
+        self._alive = False
+        self._outbox.drop(lambda entry: True)
+        if failure is None:
+            self._inbox.end()
+            self._outbox.end(write_error=EncodeError("the peer has left"))
+        else:
+            self._failure = failure
+            self._farewell = self._farewell or _public(failure)
+            self._inbox.end(read_error=failure)
+            self._outbox.end(write_error=failure)
+        await asyncio.wait([writer], timeout=self._patience)
+        await pipe.close(failure)
+
+    async def _read_messages(self, pipe: Pipe, inbox: Mailbox[StreamItem | PayloadError]) -> None:
+        decoder = StreamDecoder(self._coder, limits=self._limits, require_end=True)
+        unopened = decoder.metadata
+        opened = False
+        while not decoder.ended:
+            # A peer may not wish for a connection that is never given up.
+            silence = 3 * min(decoder.heartbeat or self._heartbeat, max(_LONGEST_HEARTBEAT, self._heartbeat))
+            try:
+                async with asyncio.timeout(silence):
+                    message = await pipe.receive()
+            except TimeoutError:
+                raise IdleTimeout(f"nothing came for {silence:g} s, not even a ping", decoder.position) from None
+            if message is None:
+                decoder.finish()
+                break
+            if len(message) > self._limits.frame:
+                raise FrameTooLarge(f"a message of {len(message)} bytes, {self._limits.frame} are allowed")
+            decoder.feed(message)
+            while True:
+                item: StreamItem | PayloadError | None = None
+                try:
+                    found = decoder.next_message()
+                    item = found[0] if found is not None else None
+                except PayloadError as error:
+                    item = error
+                if not opened and decoder.metadata is not unopened:
+                    opened = True
+                    await inbox.put(StreamEvent("connected", decoder.metadata), 0)
+                if not opened and (item is not None or decoder.ended):
+                    raise ProtocolError("invalid_control", "the stream does not begin with open", 0)
+                if item is None:
+                    break
+                await inbox.put(item, 0 if isinstance(item, StreamEvent | PayloadError) else len(item.data))
+        await inbox.put(StreamEvent("disconnected", decoder.trailers), 0)
+
+
+def _public(error: BaseException) -> StreamError:
+    """What the peer may know of it: about its own bytes all, of our own faults nothing."""
+    if isinstance(error, StreamError):
+        return error
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return StreamError("canceled", "the exchange was given up")
+    if isinstance(error, FrameError | PayloadError | ProtocolError):
+        return StreamError("invalid_argument", str(error))
+    if isinstance(error, IdleTimeout):
+        return StreamError("deadline_exceeded", str(error))
+    if isinstance(error, StreamIncomplete):
+        return StreamError("data_loss", str(error))
+    return StreamError("internal", "internal error")

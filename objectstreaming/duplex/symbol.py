@@ -1,0 +1,171 @@
+"""What flows through a session: `Symbol`, a piece of perception or expression, and `StreamEvent`, all that is not one.
+
+Both are checked when they are made, so that what is wrong is told to the program that made it and not to its peer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from ..errors import PayloadError
+
+__all__ = ["EventType", "Modality", "StreamEvent", "StreamItem", "Symbol"]
+
+
+class Modality(Enum):
+    """What sense a symbol is for."""
+
+    AUDIO = "audio"
+    VIDEO = "video"
+    TEXT = "text"
+    IMAGE = "image"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _aware(timestamp: datetime) -> None:
+    if not isinstance(timestamp, datetime):
+        raise TypeError(f"timestamp is a datetime, not {type(timestamp).__name__}")
+    if timestamp.utcoffset() is None:
+        raise ValueError("timestamp has no time zone: datetime.now(UTC), not datetime.now()")
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A piece of sound, video, text or an image: `data`, and what one must know to perceive it.
+
+    `timestamp` is time-zone aware, now by default; `metadata` is a JSON object. Raises `TypeError` for values of other
+    types, `ValueError` for a timestamp without a time zone.
+
+    >>> Symbol.text("Good morning.", language="en").text_value
+    'Good morning.'
+    >>> Symbol(Modality.IMAGE, b"...", "image/png").text_value is None
+    True
+    """
+
+    modality: Modality
+    data: bytes
+    mime_type: str
+    timestamp: datetime = field(default_factory=_now)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if type(self.modality) is not Modality:
+            raise TypeError(f"modality is a Modality, not {self.modality!r:.40}")
+        if type(self.data) is not bytes:
+            raise TypeError(f"data is bytes, not {type(self.data).__name__}")
+        if type(self.mime_type) is not str:
+            raise TypeError(f"mime_type is a str, not {type(self.mime_type).__name__}")
+        if not isinstance(self.metadata, dict):
+            raise TypeError(f"metadata is a dict, not {type(self.metadata).__name__}")
+        _aware(self.timestamp)
+
+    @classmethod
+    def audio(
+        cls,
+        data: bytes,
+        sample_rate: int = 16000,
+        channels: int = 1,
+        *,
+        bit_depth: Literal[16, 32] = 16,
+        **metadata: Any,
+    ) -> Symbol:
+        """PCM: signed, little-endian, interleaved, whole sample frames. `sample_rate` in Hz; else `ValueError`.
+
+        >>> Symbol.audio(bytes(640)).mime_type
+        'audio/pcm;rate=16000;channels=1;bits=16'
+        """
+        if sample_rate < 1 or channels < 1 or bit_depth not in (16, 32):
+            raise ValueError(f"no such PCM: {sample_rate} Hz, {channels} channels, {bit_depth} bits (16 or 32)")
+        step = bit_depth // 8 * channels
+        if len(data) % step:
+            raise ValueError(f"{len(data)} bytes are not whole sample frames of {step} bytes")
+        members = {"sample_rate": sample_rate, "channels": channels, "bit_depth": bit_depth, **metadata}
+        kind = f"audio/pcm;rate={sample_rate};channels={channels};bits={bit_depth}"
+        return cls(Modality.AUDIO, bytes(data), kind, metadata=members)
+
+    @classmethod
+    def text(cls, text: str, encoding: str = "utf-8", **metadata: Any) -> Symbol:
+        """Text. Raises `ValueError` for an encoding that peers need not know, or that has not every character of it."""
+        data = text.encode(_known(encoding))
+        return cls(Modality.TEXT, data, f"text/plain;charset={encoding}", metadata={"encoding": encoding, **metadata})
+
+    @property
+    def text_value(self) -> str | None:
+        """The text, if this is a text symbol, else `None`. Raises `PayloadError` where it is not in its encoding."""
+        if self.modality is not Modality.TEXT:
+            return None
+        try:
+            return self.data.decode(_known(self._encoding()))
+        except ValueError as error:
+            raise PayloadError(f"the text cannot be read: {error}") from None
+
+    def _encoding(self) -> str:
+        encoding = self.metadata.get("encoding")
+        if encoding is None:
+            charset = _CHARSET.search(self.mime_type)
+            return charset[1] if charset else "utf-8"
+        return encoding if isinstance(encoding, str) else repr(encoding)
+
+    def __repr__(self) -> str:
+        return f"<Symbol: {self.modality.value}, {self.mime_type:.60}, {len(self.data)} bytes>"
+
+
+_CHARSET: Final = re.compile(r';\s*charset="?([\w.:-]{1,40})', re.IGNORECASE)
+
+# Encodings of text and nothing else. Python's registry also holds codecs that decompress, or that take quadratic time.
+_UNICODE: Final = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+_WESTERN: Final = ("ascii", "us-ascii", "latin-1", "iso-8859-1", "iso-8859-15", "windows-1250", "windows-1252")
+_OTHERS: Final = ("windows-1251", "koi8-r", "shift-jis", "euc-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr")
+_ENCODINGS: Final = frozenset([*_UNICODE, *_WESTERN, *_OTHERS])
+
+
+def _known(encoding: str) -> str:
+    name = encoding.lower().replace("_", "-")
+    name = "utf-8" if name == "utf8" else name
+    if name not in _ENCODINGS:
+        raise ValueError(f"the encoding {encoding!r:.40} is not known here")
+    return name
+
+
+EventType: TypeAlias = Literal["connected", "disconnected", "stream_end", "interrupt", "error", "metadata"]
+EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """What happens on a stream beside symbols.
+
+    | type | | data |
+    |---|---|---|
+    | `connected` | the peer's stream has begun | its `open` frame's metadata |
+    | `disconnected` | the peer has left, having sent all it had to send | its `end` frame's trailers |
+    | `stream_end` | one question or answer is whole; the connection stays | - |
+    | `interrupt` | stop, or: I have stopped | `{"played_ms": ...}` where that is known |
+    | `error` | what was being sent cannot be finished | `{"code", "message"}` |
+    | `metadata` | the application's | any JSON |
+
+    `data` is any JSON value; `{}` says nothing, and is `None`. Raises `ValueError` for another type, or a timestamp
+    without a time zone.
+    """
+
+    type: EventType
+    data: Any = None
+    timestamp: datetime = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        if self.type not in EVENT_TYPES:
+            raise ValueError(f"an event is one of {', '.join(sorted(EVENT_TYPES))}, not {self.type!r:.40}")
+        if isinstance(self.data, dict) and not self.data:
+            object.__setattr__(self, "data", None)
+        _aware(self.timestamp)
+
+
+StreamItem: TypeAlias = Symbol | StreamEvent
+"""What a stream carries."""

@@ -1,0 +1,140 @@
+"""The client's end of a duplex stream over a WebSocket (SPEC section 6.4), with the library `websockets`.
+
+WebSocket's own pings are off: they are answered by a library that has stopped reading, when a slow program makes it, as
+little as by one that is gone. The stream's pings and heartbeats tell the two apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import strict_json
+from ..errors import (
+    HTTP_STATUS,
+    ContentTypeError,
+    FrameError,
+    FrameTooLarge,
+    HeaderTooLarge,
+    ObjectStreamError,
+    PayloadError,
+    ProtocolError,
+    ResponseError,
+    code_for_status,
+)
+from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+__all__ = ["WebSocketClientStream"]
+
+_MESSAGES: Final = 4
+"""Messages that `websockets` reads ahead: a message may be as large as a frame."""
+
+
+class WebSocketClientStream(FramedStream):
+    """A duplex stream to `url`, `ws://` or `wss://`.
+
+        async with WebSocketClientStream("wss://host/duplex") as stream:
+            session = DuplexSession(stream)
+
+    `options` are those of `FramedStream`; `connection` is passed on to `websockets.connect`, such as
+    `{"additional_headers": {...}, "ssl": context}`. `connect` raises `ResponseError` if the server refuses,
+    `ContentTypeError` if it does not speak the subprotocol, `ValueError` for a URL that is none, and `OSError`
+    (`TimeoutError` among them) if it cannot be reached.
+    """
+
+    def __init__(self, url: str, *, connection: dict[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._url = url
+        self._connection = connection or {}
+
+    async def _open(self) -> Pipe:
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+        from websockets.typing import Subprotocol
+
+        options: dict[str, Any] = {"open_timeout": 10, "close_timeout": self._patience, **self._connection}
+        try:
+            connection = await connect(
+                self._url,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                compression=None,
+                max_size=self._limits.frame,
+                max_queue=_MESSAGES,
+                ping_interval=None,
+                **options,
+            )
+        except InvalidURI as error:
+            raise ValueError(str(error)) from None
+        except InvalidStatus as error:
+            raise _refusal(error.response.status_code, bytes(error.response.body or b"")) from None
+        except InvalidHandshake as error:
+            raise ContentTypeError(f"{self._url} did not answer as a WebSocket: {error}") from None
+        if connection.subprotocol != SUBPROTOCOL:
+            await connection.close(1002, "the subprotocol is missing")
+            raise ContentTypeError(f"{self._url} is a WebSocket, but does not speak {SUBPROTOCOL}")
+        return _ClientPipe(connection)
+
+
+def _refusal(status: int, body: bytes) -> ResponseError:
+    try:
+        said = strict_json.loads_object(body)
+    except strict_json.InvalidJSON:
+        said = {}
+    code, message = said.get("code"), said.get("message")
+    known = code if isinstance(code, str) and code in HTTP_STATUS else code_for_status(status)
+    text = message if isinstance(message, str) else "the server refused the WebSocket"
+    return ResponseError(known, text, said.get("details"), status, body[:1024])
+
+
+class _ClientPipe(Pipe):
+    def __init__(self, connection: ClientConnection) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        self._connection = connection
+        self._closed = ConnectionClosed
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await self._connection.send(message)
+        except self._closed as error:
+            raise PipeClosed from error
+
+    async def receive(self) -> bytes | None:
+        try:
+            message = await self._connection.recv()
+        except self._closed as error:
+            if error.sent is not None and error.sent.code == _TOO_BIG and not error.rcvd_then_sent:
+                raise FrameTooLarge("a message that is larger than a frame may be") from None
+            return None
+        if isinstance(message, str):
+            raise ProtocolError("invalid_control", "a text message, where all are binary", 0)
+        return message
+
+    async def close(self, error: ObjectStreamError | None = None) -> None:
+        code, reason = close_code(error)
+        with contextlib.suppress(self._closed):
+            await self._connection.close(code, reason)
+
+    def abort(self) -> None:
+        self._connection.transport.abort()
+
+
+_TOO_BIG: Final = 1009
+
+
+def close_code(error: ObjectStreamError | None) -> tuple[int, str]:
+    """The WebSocket close code (RFC 6455, 7.4.1) and reason that go with what a connection ended with.
+
+    >>> close_code(None), close_code(ProtocolError("invalid_control", "a secret", 3))
+    ((1000, ''), (1002, 'invalid_control'))
+    """
+    if error is None:
+        return 1000, ""
+    if isinstance(error, FrameTooLarge | HeaderTooLarge):
+        return _TOO_BIG, error.code
+    if isinstance(error, FrameError | PayloadError | ProtocolError):
+        return 1002, error.code
+    return 1011, error.code

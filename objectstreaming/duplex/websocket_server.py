@@ -1,0 +1,93 @@
+"""The server's end of a duplex stream over a WebSocket of Starlette or FastAPI (SPEC section 6.4) [extra: server].
+
+Nothing of Starlette is imported before a stream connects. Run uvicorn with `ws_ping_interval=None` where clients may be
+slow to play: a library that has stopped reading answers no WebSocket ping, and the stream has its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import MutableMapping
+from typing import Any, Protocol
+
+from ..errors import ObjectStreamError, ProtocolError
+from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
+from .websocket_client import close_code
+
+__all__ = ["WebSocketServerStream"]
+
+
+class _WebSocket(Protocol):
+    """What is used of `starlette.websockets.WebSocket`."""
+
+    @property
+    def scope(self) -> MutableMapping[str, Any]: ...
+    async def accept(self, subprotocol: str | None = None) -> None: ...
+    async def receive(self) -> MutableMapping[str, Any]: ...
+    async def send_bytes(self, data: bytes) -> None: ...
+    async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
+
+
+class WebSocketServerStream(FramedStream):
+    """The duplex stream of a WebSocket that is not yet accepted: `connect` accepts it. It connects once.
+
+        @app.websocket("/duplex")
+        async def duplex(websocket: WebSocket):
+            async with WebSocketServerStream(websocket) as stream:
+                session = DuplexSession(stream)
+
+    A client that does not offer the subprotocol is refused, with HTTP 403, and `connect` raises `ProtocolError`. Whose
+    pages may connect (`Origin`) is for the endpoint to say: a browser sends cookies with a WebSocket from any page.
+    """
+
+    def __init__(self, websocket: _WebSocket, **options: Any) -> None:
+        super().__init__(**options)
+        self._websocket: _WebSocket | None = websocket
+
+    async def _open(self) -> Pipe:
+        websocket, self._websocket = self._websocket, None
+        if websocket is None:
+            raise ConnectionError("a WebSocket is accepted once")
+        if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
+            await websocket.close(1002)
+            raise ProtocolError("invalid_control", f"the client does not offer the subprotocol {SUBPROTOCOL}", 0)
+        await websocket.accept(SUBPROTOCOL)
+        return _ServerPipe(websocket)
+
+
+class _ServerPipe(Pipe):
+    def __init__(self, websocket: _WebSocket) -> None:
+        from starlette.websockets import WebSocketDisconnect
+
+        self._websocket = websocket
+        # Starlette raises RuntimeError for a send after the close, uvicorn an OSError that Starlette may turn over.
+        self._closed = (WebSocketDisconnect, RuntimeError, OSError)
+        self._gone = False
+
+    async def send(self, message: bytes) -> None:
+        if self._gone:
+            raise PipeClosed
+        try:
+            await self._websocket.send_bytes(message)
+        except self._closed as error:
+            raise PipeClosed from error
+
+    async def receive(self) -> bytes | None:
+        if self._gone:
+            return None
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            self._gone = True
+            return None
+        data: bytes | None = message.get("bytes")
+        if data is None:
+            raise ProtocolError("invalid_control", "a text message, where all are binary", 0)
+        return data
+
+    async def close(self, error: ObjectStreamError | None = None) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        code, reason = close_code(error)
+        with contextlib.suppress(*self._closed):
+            await self._websocket.close(code, reason)
