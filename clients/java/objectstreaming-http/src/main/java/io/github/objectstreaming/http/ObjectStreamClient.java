@@ -5,6 +5,7 @@ import io.github.objectstreaming.ContentTypeException;
 import io.github.objectstreaming.EndPolicy;
 import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Limits;
+import io.github.objectstreaming.Message;
 import io.github.objectstreaming.ObjectStreamException;
 import io.github.objectstreaming.StreamDecoder;
 import java.io.IOException;
@@ -17,6 +18,8 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
@@ -68,12 +71,14 @@ public final class ObjectStreamClient {
     private final Limits limits;
     private final EndPolicy endPolicy;
     private final Duration idleTimeout;
+    private final Executor executor;
 
     private ObjectStreamClient(Builder builder) {
         client = builder.client != null ? builder.client : HttpClient.newHttpClient();
         limits = builder.limits;
         endPolicy = builder.endPolicy;
         idleTimeout = builder.idleTimeout;
+        executor = builder.executor;
     }
 
     /**
@@ -119,6 +124,19 @@ public final class ObjectStreamClient {
             body.close();
             throw error;
         }
+    }
+
+    /**
+     * Sends a request once there is a subscriber, who gets the messages of the answer as they are asked for.
+     *
+     * @param <H> what the coder makes of headers
+     * @param <P> what the coder makes of payloads
+     * @param request as for {@link #send}
+     * @param coder what reads the messages
+     * @return for one subscriber; any exception ends it, and cancelling closes the connection
+     */
+    public <H, P> Flow.Publisher<Message<H, P>> publish(HttpRequest request, Coder<H, P> coder) {
+        return new MessagePublisher<>(() -> send(request, coder), executor);
     }
 
     private HttpResponse<ResponseBody> await(HttpRequest request) throws IOException, InterruptedException {
@@ -233,6 +251,7 @@ public final class ObjectStreamClient {
         private Limits limits = Limits.DEFAULT;
         private EndPolicy endPolicy = EndPolicy.AUTO;
         private Duration idleTimeout;
+        private Executor executor = Builder::newThread;
 
         private Builder() {}
 
@@ -281,6 +300,23 @@ public final class ObjectStreamClient {
             }
             idleTimeout = value;
             return this;
+        }
+
+        /**
+         * Where publishers read, each on a thread that waits while nothing comes: virtual ones do well.
+         *
+         * @param value a new daemon thread each, unless set
+         * @return this
+         */
+        public Builder executor(Executor value) {
+            executor = Objects.requireNonNull(value);
+            return this;
+        }
+
+        private static void newThread(Runnable reading) {
+            Thread thread = new Thread(reading, "objectstreaming");
+            thread.setDaemon(true);
+            thread.start();
         }
 
         /**

@@ -13,6 +13,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.github.objectstreaming.ContentTypeException;
 import io.github.objectstreaming.IdleTimeoutException;
+import io.github.objectstreaming.Message;
 import io.github.objectstreaming.ObjectStreamException;
 import io.github.objectstreaming.ResponseException;
 import io.github.objectstreaming.StreamEncoder;
@@ -31,7 +32,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.Flow;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -260,5 +264,102 @@ class ObjectStreamClientTest {
         Server server = serving("200 OK", V1, new byte[0]);
         server.close();
         assertThrows(ConnectException.class, () -> CLIENT.send(post(server), CODER));
+    }
+
+    /** Notes what it is told, and asks for what the test asks for. */
+    private static final class Notes implements Flow.Subscriber<Message<ObjectNode, JsonNode>> {
+        final BlockingQueue<String> events = new LinkedBlockingQueue<>();
+        Flow.Subscription subscription;
+
+        @Override
+        public void onSubscribe(Flow.Subscription subscription) {
+            this.subscription = subscription;
+        }
+
+        @Override
+        public void onNext(Message<ObjectNode, JsonNode> message) {
+            events.add(message.payload().asText());
+        }
+
+        @Override
+        public void onError(Throwable error) {
+            events.add(error.getClass().getSimpleName());
+        }
+
+        @Override
+        public void onComplete() {
+            events.add("complete");
+        }
+
+        String next() throws InterruptedException {
+            return events.poll(10, TimeUnit.SECONDS);
+        }
+    }
+
+    @Test
+    void aPublisherGivesWhatIsAskedForAndTellsTheEnd() throws Exception {
+        try (Server server = serving("200 OK", V1, wholeStream(null))) {
+            Notes notes = new Notes();
+            Flow.Publisher<Message<ObjectNode, JsonNode>> publisher = CLIENT.publish(post(server), CODER);
+            publisher.subscribe(notes);
+            notes.subscription.request(1);
+            assertEquals("\u00e9\u6f22\ud83d\ude00", notes.next());
+            assertNull(notes.events.poll(50, TimeUnit.MILLISECONDS));
+            notes.subscription.request(1);
+            assertEquals("No.", notes.next());
+            assertEquals("complete", notes.next());
+            Notes second = new Notes();
+            publisher.subscribe(second);
+            assertEquals("IllegalStateException", second.next());
+            assertEquals(1, server.requests.size());
+        }
+    }
+
+    @Test
+    void aPublisherTellsOfACutAfterTheMessagesThatWereWhole() throws Exception {
+        byte[] wire = wholeStream(null);
+        try (Server server = serving("200 OK", V1, Arrays.copyOf(wire, wire.length - 1))) {
+            Notes notes = new Notes();
+            CLIENT.publish(post(server), CODER).subscribe(notes);
+            notes.subscription.request(Long.MAX_VALUE);
+            notes.subscription.request(Long.MAX_VALUE);
+            notes.next();
+            assertEquals("No.", notes.next());
+            assertEquals("FrameException", notes.next());
+        }
+    }
+
+    @Test
+    void cancellingASubscriptionClosesTheConnection() throws Exception {
+        byte[] wire = wholeStream(Duration.ofSeconds(60));
+        try (Server server = stalling(Arrays.copyOf(wire, wire.length - 1))) {
+            Notes notes = new Notes();
+            CLIENT.publish(post(server), CODER).subscribe(notes);
+            notes.subscription.request(2);
+            notes.next();
+            notes.next();
+            notes.subscription.cancel();
+            assertTrue(server.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
+            assertTrue(notes.events.isEmpty());
+        }
+        try (Server silent = new Server(out -> false)) {
+            Notes notes = new Notes();
+            CLIENT.publish(post(silent), CODER).subscribe(notes);
+            while (silent.requests.isEmpty()) {
+                Thread.onSpinWait();
+            }
+            notes.subscription.cancel();
+            assertTrue(silent.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
+        }
+    }
+
+    @Test
+    void aRequestForNothingIsAnError() throws Exception {
+        try (Server server = stalling(wholeStream(Duration.ofSeconds(60)))) {
+            Notes notes = new Notes();
+            CLIENT.publish(post(server), CODER).subscribe(notes);
+            notes.subscription.request(0);
+            assertEquals("IllegalArgumentException", notes.next());
+        }
     }
 }

@@ -1,0 +1,147 @@
+package io.github.objectstreaming.http;
+
+import io.github.objectstreaming.Message;
+import io.github.objectstreaming.MessageStream;
+import java.io.IOException;
+import java.util.Objects;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Flow;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * The messages of one response as a publisher: a thread of the executor sends the request once there is a subscriber,
+ * reads, and waits where nothing is asked for. It is one message ahead, so that the end is told without a request for it.
+ */
+final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
+    /** Sends the request. */
+    interface Opening<H, P> {
+        MessageStream<H, P> open() throws IOException, InterruptedException;
+    }
+
+    private final Opening<H, P> opening;
+    private final Executor executor;
+    private final AtomicBoolean subscribed = new AtomicBoolean();
+
+    MessagePublisher(Opening<H, P> opening, Executor executor) {
+        this.opening = opening;
+        this.executor = executor;
+    }
+
+    @Override
+    public void subscribe(Flow.Subscriber<? super Message<H, P>> subscriber) {
+        Objects.requireNonNull(subscriber);
+        Reading reading = new Reading(subscriber);
+        subscriber.onSubscribe(reading);
+        if (subscribed.compareAndSet(false, true)) {
+            executor.execute(reading);
+        } else {
+            subscriber.onError(new IllegalStateException("one subscriber only: the request is not sent again"));
+        }
+    }
+
+    private final class Reading implements Flow.Subscription, Runnable {
+        private final Flow.Subscriber<? super Message<H, P>> subscriber;
+        private long demand;
+        private boolean cancelled;
+        private IllegalArgumentException misuse;
+        private Thread sending;
+        private MessageStream<H, P> stream;
+
+        Reading(Flow.Subscriber<? super Message<H, P>> subscriber) {
+            this.subscriber = subscriber;
+        }
+
+        @Override
+        public synchronized void request(long n) {
+            if (n > 0) {
+                demand = demand + n < 0 ? Long.MAX_VALUE : demand + n;
+                notifyAll();
+            } else if (misuse == null) {
+                misuse = new IllegalArgumentException("request(" + n + "): a positive number is wanted");
+                stop();
+            }
+        }
+
+        @Override
+        public synchronized void cancel() {
+            cancelled = true;
+            stop();
+        }
+
+        private void stop() {
+            notifyAll();
+            if (sending != null) {
+                sending.interrupt();
+            }
+            if (stream != null) {
+                stream.close();
+            }
+        }
+
+        @Override
+        public void run() {
+            Throwable failure = null;
+            try {
+                if (open()) {
+                    for (Message<H, P> message; (message = stream.read()) != null && asked(); ) {
+                        subscriber.onNext(message);
+                    }
+                }
+            } catch (IOException | InterruptedException | RuntimeException error) {
+                failure = error;
+            } finally {
+                if (stream != null) {
+                    stream.close();
+                }
+            }
+            synchronized (this) {
+                if (cancelled) {
+                    return;
+                }
+                failure = misuse != null ? misuse : failure;
+            }
+            if (failure == null) {
+                subscriber.onComplete();
+            } else {
+                subscriber.onError(failure);
+            }
+        }
+
+        /** Sends the request; false if it is no longer wanted. */
+        private boolean open() throws IOException, InterruptedException {
+            synchronized (this) {
+                if (stopped()) {
+                    return false;
+                }
+                sending = Thread.currentThread();
+            }
+            MessageStream<H, P> opened = null;
+            try {
+                opened = opening.open();
+            } finally {
+                synchronized (this) {
+                    sending = null;
+                    stream = opened;
+                    if (stopped()) {
+                        Thread.interrupted(); // which was meant for the sending alone
+                        opened = null; // closed by run()
+                    }
+                }
+            }
+            return opened != null;
+        }
+
+        /** Waits until a message is wanted; false if none is. */
+        private synchronized boolean asked() throws InterruptedException {
+            while (demand == 0 && !stopped()) {
+                wait();
+            }
+            demand = demand == Long.MAX_VALUE ? demand : demand - 1;
+            return !stopped();
+        }
+
+        private boolean stopped() {
+            return cancelled || misuse != null;
+        }
+    }
+}
