@@ -196,10 +196,6 @@ def conformance(
     registered = every or bool(testees)
     if command and registered:
         raise CommandError("either a command line, or --all or --testee")
-    if write is not None and not every:
-        raise CommandError("--write wants --all: the block is about all of them")
-    try:
-        status = run(command, all=every, testees=testees or (), only=only, verbose=verbose, write=write)
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    raise typer.Exit(status)
+    if write is not None and (not every or only):
+        raise CommandError("--write wants --all and no --only: the block is about all of it")
+    raise typer.Exit(run(command, all=every, testees=testees or (), only=only, verbose=verbose, write=write))

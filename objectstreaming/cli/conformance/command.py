@@ -13,7 +13,7 @@ from .matrix import Matrix, cross
 from .registry import Registered, load_testees
 from .report import Report
 from .running import check
-from .summary import Row, summary_table, write_matrix
+from .summary import Row, around_block, summary_table, write_matrix
 from .testee import SILENCE, CannotRun
 
 __all__ = ["run"]
@@ -61,6 +61,8 @@ def run(
                 out=out,
             )
         chosen = _chosen(load_testees(vectors), testees)
+        if write is not None:
+            around_block(write)  # said before the run, not after it
     except (CannotRun, OSError) as error:
         print(error, file=out)
         return 2

@@ -118,13 +118,12 @@ class Matrix:
         return "\n".join(lines)
 
 
-def cross(testees: Sequence[Registered]) -> Matrix:
-    """Have every testee read what every testee writes."""
-    return asyncio.run(_cross(testees))
+def cross(testees: Sequence[Registered], corpus: Sequence[Message] | None = None) -> Matrix:
+    """Have every testee read what every testee writes: the `messages`, or those of `corpus`."""
+    return asyncio.run(_cross(testees, list(messages()) if corpus is None else corpus))
 
 
-async def _cross(testees: Sequence[Registered]) -> Matrix:
-    corpus = list(messages())
+async def _cross(testees: Sequence[Registered], corpus: Sequence[Message]) -> Matrix:
     matrix = Matrix([testee.name for testee in testees])
     with contextlib.ExitStack() as stack:
         running = {

@@ -9,8 +9,9 @@ from typing import Final
 
 from .matrix import Matrix
 from .report import Report
+from .testee import CannotRun
 
-__all__ = ["Row", "summary_table", "write_matrix"]
+__all__ = ["Row", "around_block", "summary_table", "write_matrix"]
 
 BEGIN: Final = "<!-- conformance: written by `objectstreaming conformance --all --write` -->"
 END: Final = "<!-- conformance: end -->"
@@ -47,13 +48,18 @@ def summary_table(rows: Sequence[Row], matrix: Matrix | None) -> str:
     return "\n".join([text[0], "-" * max(map(len, text)), *text[1:]])
 
 
-def write_matrix(path: Path, rows: Sequence[Row], matrix: Matrix | None) -> None:
-    """Put the summary, and who reads whom, into the marked block of a Markdown file; `ValueError` if it has none."""
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
+def around_block(path: Path) -> tuple[str, str]:
+    """What a Markdown file has before its marked block, and after it. Raises `CannotRun` if it has none."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{path} has no block between {BEGIN} and {END}")
+        raise CannotRun(f"{path} has no block to write: it begins with {BEGIN} and ends with {END}")
+    return before, after
+
+
+def write_matrix(path: Path, rows: Sequence[Row], matrix: Matrix | None) -> None:
+    """Put the summary, and who reads whom, into the marked block of a Markdown file."""
+    before, after = around_block(path)
     blocks = [_markdown([_HEAD, *(_cells(row, matrix) for row in rows)])]
     if matrix is not None:
         lines: list[tuple[str, ...]] = [("writes \\ reads", *matrix.names)]
@@ -61,7 +67,7 @@ def write_matrix(path: Path, rows: Sequence[Row], matrix: Matrix | None) -> None
             scores = [matrix.score(writer, reader) for reader in matrix.names]
             lines.append((writer, *(f"{passed}/{tried}" if tried else "-" for passed, tried in scores)))
         blocks.append(_markdown(lines))
-    path.write_text(f"{before}{begin}\n\n" + "\n\n".join(blocks) + f"\n\n{end}{after}", encoding="utf-8")
+    path.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(blocks) + f"\n\n{END}{after}", encoding="utf-8")
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:
