@@ -111,19 +111,36 @@ class Floor(NamedTuple):
     times_original: float
 
 
-# the job, its case, and its parts: the empty loop is in each of them, and counted once
+# the job, its case, and its parts in each column: the empty loop is in each of them, and counted once
 FLOORS = (
-    ("decode typed, T", "decode/T/65536", ("FrameDecoder.feed", "msgspec: the typed header and payload")),
-    ("decode typed, A", "decode/A/65536", ("FrameDecoder.feed", "msgspec: the typed header")),
-    ("encode typed, T", "encode/T/-", ("msgspec: what is encoded", "both length words and one join")),
-    ("encode typed, A", "encode/A/-", ("msgspec: what is encoded", "both length words and one join")),
+    (
+        "decode typed, T",
+        "decode/T/65536",
+        dict.fromkeys(("pure", "native"), ("FrameDecoder.feed", "msgspec: the typed header and payload")),
+    ),
+    (
+        "decode typed, A",
+        "decode/A/65536",
+        dict.fromkeys(("pure", "native"), ("FrameDecoder.feed", "msgspec: the typed header")),
+    ),
+    *(
+        (
+            f"encode typed, {workload}",
+            f"encode/{workload}/-",
+            {
+                "pure": ("msgspec: what is encoded", "both length words and one join"),
+                "native": ("msgspec: what is encoded", "one join"),
+            },
+        )
+        for workload in "TA"
+    ),
 )
 
 
 def floors(codecs: Codecs) -> list[Floor]:
     found = []
-    for job, case, parts in FLOORS:
-        for column in ("pure", "native"):
+    for job, case, columns in FLOORS:
+        for column, parts in columns.items():
             step = f"step/{case.split('/')[1]}/-/"
             values = [codecs.value(column, step + part) for part in (*parts, "an empty loop")]
             ours = codecs.value(column, f"{case}/ours")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from objectstreaming import Frame, FrameDecoder, JsonCoder, StreamDecoder, StreamEncoder
+from objectstreaming import Frame, FrameDecoder, JsonCoder, StreamDecoder, StreamEncoder, encode_frame
 from wav_streaming.tal import TALAudio, TALCoder
 
 from . import workloads
@@ -34,6 +34,9 @@ def runs(quick: bool) -> dict[str, tuple[Callable[[], Any], int]]:
     found: dict[str, tuple[Callable[[], Any], int]] = {}
     for name, count in (("T", 2_000 if quick else 10_000), ("A", 600 if quick else 2_000)):
         for step, function in _steps(name, count).items():
+            found[f"step/{name}/-/{step}"] = (function, count)
+        count = 3_000 if quick else 10_000  # enough for a request to weigh little
+        for step, function in _http(*_typed(name, count)).items():
             found[f"step/{name}/-/{step}"] = (function, count)
     for size in (16, 64) if quick else (64, 256):
         bytewise = workloads.cut(_wire("B", 1), "1")[: size * 1024]  # within one frame, which never becomes whole
@@ -110,11 +113,12 @@ def _http(coder: Any, messages: list[Any]) -> dict[str, Callable[[], Any]]:
             for _ in stream:
                 pass
 
+    runner = asyncio.Runner()
     return {
-        "an async source, read": lambda: asyncio.run(read_source()),
-        "FrameResponse, async source, nothing sent": lambda: asyncio.run(respond(source())),
-        "FrameResponse, sync source, nothing sent": lambda: asyncio.run(respond(iter(messages))),
-        "aopen_stream, 64 KiB chunks at hand": lambda: asyncio.run(aread()),
+        "an async source, read": lambda: runner.run(read_source()),
+        "FrameResponse, async source, nothing sent": lambda: runner.run(respond(source())),
+        "FrameResponse, sync source, nothing sent": lambda: runner.run(respond(iter(messages))),
+        "aopen_stream, 64 KiB chunks at hand": lambda: runner.run(aread()),
         "open_stream, 64 KiB chunks at hand": read,
     }
 
@@ -143,25 +147,28 @@ def _copy(by_frame: list[list[bytes]]) -> None:
 
 
 def _wire(name: str, count: int) -> list[bytes]:
-    coder: Any = JsonCoder() if name == "T" else TALCoder()
+    coder, messages = _typed(name, count)
+    return [coder.encode(*message) for message in messages]
+
+
+def _typed(name: str, count: int) -> tuple[Any, list[Any]]:
     messages = workloads.make(name, count).messages
     if name == "T":
-        return [coder.encode(header, payload) for header, payload in messages]
-    return [coder.encode(TALAudio(**header), payload) for header, payload in messages]
+        return JsonCoder(Status, Answer), [(Status(**header), Answer(**payload)) for header, payload in messages]
+    return TALCoder(), [(TALAudio(**header), payload) for header, payload in messages]
 
 
 def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
-    pieces = _wire(name, count)
+    coder, typed = _typed(name, count)
+    pieces = [coder.encode(*message) for message in typed]
     chunks = workloads.cut(pieces, "65536")
     frames = [frame for chunk in pieces for frame in FrameDecoder().feed(chunk)]
     headers = [frame.header_bytes for frame in frames]
     payloads = [frame.payload for frame in frames]
     pairs = list(zip(headers, payloads, strict=True))
     wire = b"".join(pieces)
-    coder: Any = JsonCoder(Status, Answer) if name == "T" else TALCoder()
     decode_header: Any = msgspec.json.Decoder(Status if name == "T" else TALAudio).decode
     decode_payload: Any = msgspec.json.Decoder(Answer).decode if name == "T" else None
-    typed = [coder.decode(frame) for frame in frames]
 
     def loop() -> None:
         for _ in frames:
@@ -233,6 +240,10 @@ def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
         for header, payload in typed:
             encode(header, payload)
 
+    def encode_typed() -> None:
+        for header, payload in typed:
+            encode_frame(header, payload)
+
     def encode_stream() -> None:
         data = StreamEncoder(coder).data
         for header, payload in typed:
@@ -242,6 +253,11 @@ def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
         check = coder.order_check()
         for index, (header, _) in enumerate(typed):
             check(header, index)
+
+    def one_join() -> None:
+        join = b"".join
+        for pair in pairs:
+            join(pair)
 
     def join() -> None:
         for header, payload in pairs:
@@ -262,8 +278,9 @@ def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
         **({"the order of TAL frames": order} if coder.order_check() else {}),
         "StreamDecoder.feed": whole,
         "msgspec: what is encoded": encode_json,
+        "one join": one_join,
         "both length words and one join": join,
+        **({"encode_frame of the typed header": encode_typed} if decode_payload is None else {}),
         "coder.encode": encode_whole,
         "StreamEncoder.data": encode_stream,
-        **_http(coder, typed),
     }
