@@ -93,6 +93,58 @@ func TestChunksMayBeFedBeforeTheFramesAreTaken(t *testing.T) {
 	}
 }
 
+func TestWhatWasNotTakenBeforeFinishComesBeforeItsError(t *testing.T) {
+	wire := append(frameOf(t, "{}", "abc"), 12, 0)
+	decoder := NewFrameDecoder()
+	decoder.Feed(wire)
+	if err := decoder.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if frame, ok, err := decoder.Next(); !ok || err != nil || string(frame.Payload) != "abc" {
+		t.Fatal(ok, err)
+	}
+	if _, ok, err := decoder.Next(); ok || !errors.Is(err, CodeTruncatedFrame) {
+		t.Error(ok, err)
+	}
+
+	stream := NewStreamDecoder(Raw[map[string]any]())
+	stream.Feed(frameOf(t, `{"$stream":{"type":"ping"}}`, ""))
+	if err := stream.Finish(); err != nil || stream.Buffered() == 0 {
+		t.Fatal(err)
+	}
+	if _, ok, err := stream.Next(); ok || !errors.Is(err, CodeStreamIncomplete) {
+		t.Error(ok, err)
+	}
+}
+
+func TestALayoutThatIsNonePanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("length words of 9 bytes")
+		}
+	}()
+	WithLayout(Layout{ByteLength: 9})
+}
+
+func TestWhatErrorsSay(t *testing.T) {
+	for want, err := range map[string]error{
+		"objectstreaming: truncated_frame: cut (frame 1, byte 2): EOF":        &FrameError{CodeTruncatedFrame, 1, 2, "cut", io.EOF},
+		"objectstreaming: invalid_payload: no JSON (frame 1, byte 2)":         &PayloadError{1, 2, "no JSON", nil},
+		"objectstreaming: order_gap: order 3 after order 1 (frame 2)":         &ProtocolError{CodeOrderGap, 2, "order 3 after order 1"},
+		"objectstreaming: idle_timeout: silence":                              &IncompleteError{CodeIdleTimeout, 0, "silence", nil},
+		"objectstreaming: the peer failed: internal":                          &StreamError{Code: CodeInternal},
+		"objectstreaming: the peer failed: internal: oh":                      &StreamError{Code: CodeInternal, Message: "oh"},
+		"objectstreaming: HTTP 404, not_found: no":                            &ResponseError{StreamError{CodeNotFound, "no", nil}, 404, nil},
+		"objectstreaming: unexpected_content_type: text":                      &ContentTypeError{Message: "text"},
+		"objectstreaming: encode_error: the coder refuses it: unexpected EOF": &EncodeError{"the coder refuses it", io.ErrUnexpectedEOF},
+		"not_found": CodeNotFound,
+	} {
+		if err.Error() != want {
+			t.Errorf("%q, not %q", err, want)
+		}
+	}
+}
+
 func TestAReaderThatIsAlwaysAFrameBehindCostsNoMemory(t *testing.T) {
 	wire := frameOf(t, "{}", strings.Repeat("x", 1000))
 	decoder := NewFrameDecoder()

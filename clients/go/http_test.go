@@ -247,8 +247,11 @@ func TestASlowConsumerIsNoSilence(t *testing.T) {
 		w.Header().Set("Content-Type", vendorType)
 		encoder := NewEncoder(flushed{w}, Raw[object]())
 		_ = errors.Join(encoder.Open(Open{Heartbeat: 20 * time.Millisecond}), encoder.Encode(object{}, nil))
-		<-taken
-		_ = errors.Join(encoder.Encode(object{}, nil), encoder.End(nil))
+		for range 2 {
+			<-taken
+			_ = encoder.Encode(object{}, nil)
+		}
+		_ = encoder.End(nil)
 	})
 	stream, err := Post(t.Context(), url, nil, Raw[object]())
 	if err != nil {
@@ -259,10 +262,16 @@ func TestASlowConsumerIsNoSilence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stream.Position() == 1 {
+		switch stream.Position() {
+		case 1:
+			taken <- struct{}{} // the next read is the first that the heartbeat limits
+		case 2:
 			time.Sleep(100 * time.Millisecond) // more than three heartbeats
-			close(taken)
+			taken <- struct{}{}
 		}
+	}
+	if stream.Position() != 3 {
+		t.Error(stream.Position())
 	}
 }
 
@@ -323,6 +332,9 @@ func TestCloseLeavesTheServer(t *testing.T) {
 	}
 	if err := stream.Close(); err != nil {
 		t.Error(err)
+	}
+	if stream.body.ctx.Err() == nil {
+		t.Error("the request's context is kept")
 	}
 	select {
 	case <-left:
@@ -409,21 +421,21 @@ func TestABodyByteByByte(t *testing.T) {
 }
 
 func TestGzipThatNobodyAskedForIsUndone(t *testing.T) {
-	wire := wireOf(opening(0), message("one"), ending)
+	wire := wireOf(message("one"))
 	var zipped strings.Builder
 	writer := gzip.NewWriter(&zipped)
 	_, _ = writer.Write(wire)
 	_ = writer.Close()
 	size := zipped.Len()
 	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", vendorType)
+		w.Header().Set("Content-Type", PlainMediaType)
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = io.WriteString(w, zipped.String()[:size])
 	})
 	if payloads, _, err := fetch(t.Context(), url); err != nil || len(payloads) != 1 {
 		t.Error(payloads, err)
 	}
-	for size = range 40 {
+	for size = range zipped.Len() {
 		if _, _, err := fetch(t.Context(), url); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("cut after %d bytes: %v", size, err)
 		}

@@ -174,7 +174,7 @@ func TestUnmarshalDiffersFromEncodingJSONWhereTheSpecificationDoes(t *testing.T)
 		L      []inner        `json:"l"`
 	}
 	text := `{"STATUS":"shouted","status":"first","m":{"a":1},"in":{"X":1},"l":[{"X":1},{"X":2}],
-		"Status":"again","m":{"b":2},"in":{"Y":2},"l":[{"Y":3}],"status":"last","stat\u0075s":"escaped"}`
+		"Status":"again","m":{"b":2},"in":{"Y":2},"l":[{"Y":3}],"status":"last","stat\u0075s":"escaped","statuS":"no"}`
 	if err := unmarshal([]byte(text), &v); err != nil {
 		t.Fatal(err)
 	}
