@@ -14,12 +14,14 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
 
@@ -273,5 +275,60 @@ class StreamTest {
                 EncodeException.class,
                 () -> TalAudio.builder().extra(Map.of("sign", 1)).build());
         assertThrows(EncodeException.class, () -> TalAudio.of(Map.of("channels", 1L << 32 | 1)));
+    }
+
+    /** What a decoder makes of bytes, in words; anything but a documented exception fails the test. */
+    private static <H, P> String verdict(Coder<H, P> coder, byte[] wire, int chunk) {
+        StreamDecoder<H, P> decoder = new StreamDecoder<>(coder, new Limits(4096, 512), EndPolicy.AUTO);
+        StringBuilder verdict = new StringBuilder();
+        try {
+            for (int at = 0; at < wire.length; at += chunk) {
+                decoder.feed(ByteBuffer.wrap(wire, at, Math.min(chunk, wire.length - at)));
+                takeAll(decoder, verdict);
+                assertTrue(decoder.buffered() <= 4096 + chunk);
+            }
+            decoder.finish();
+        } catch (ObjectStreamException error) {
+            verdict.append(error);
+        }
+        return verdict.append(decoder.position()).append(decoder.trailers()).toString();
+    }
+
+    private static <H, P> void takeAll(StreamDecoder<H, P> decoder, StringBuilder messages) {
+        while (true) {
+            try {
+                Message<H, P> message = decoder.next();
+                if (message == null) {
+                    return;
+                }
+                messages.append(message.header());
+            } catch (PayloadException refused) {
+                messages.append(refused);
+            }
+        }
+    }
+
+    @Test
+    void brokenBytesGiveDocumentedExceptionsTheSameHoweverTheyAreCut() {
+        StreamEncoder<TalAudio, Pcm> encoder = new StreamEncoder<>(new TalCoder());
+        byte[] speech = join(
+                encoder.open(),
+                encoder.data(TalAudio.DEFAULT, Pcm.of((short) 1, (short) 2)),
+                encoder.data(
+                        TalAudio.builder().order(2).sign(TalAudio.Sign.MIDDLE).build(), Pcm.of((short) 3)),
+                encoder.end());
+        Random random = new Random(20261120);
+        for (int n = 0; n < 3000; n++) {
+            byte[] wire = (n % 2 == 0 ? speech : wholeStream()).clone();
+            for (int change = random.nextInt(4); change >= 0; change--) {
+                wire[random.nextInt(wire.length)] =
+                        (byte) (random.nextInt(5) == 0 ? random.nextInt(256) : '0' + random.nextInt(10));
+            }
+            for (Coder<?, ?> coder : List.of(RAW, new TalCoder())) {
+                String whole = verdict(coder, wire, wire.length);
+                assertEquals(whole, verdict(coder, wire, 1));
+                assertEquals(whole, verdict(coder, wire, 1 + random.nextInt(50)));
+            }
+        }
     }
 }

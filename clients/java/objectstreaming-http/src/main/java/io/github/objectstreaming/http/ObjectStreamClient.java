@@ -151,7 +151,7 @@ public final class ObjectStreamClient {
             throw new IdleTimeoutException("no response for " + longest.toMillis() / 1000.0 + " s", 0);
         } catch (ExecutionException error) {
             if (error.getCause() instanceof IOException failed) {
-                failed.addSuppressed(error); // where it was waited for
+                failed.addSuppressed(new Exception("waited for here")); // the other stack is the client's own
                 throw failed;
             }
             throw new IOException(error.getCause());

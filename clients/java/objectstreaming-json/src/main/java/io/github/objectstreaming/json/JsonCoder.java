@@ -168,7 +168,7 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     }
 
     private static byte[] write(ObjectWriter writer, Object value, String what) {
-        try (ByteArrayBuilder out = new ByteArrayBuilder(STRICT._getBufferRecycler())) {
+        try (ByteArrayBuilder out = new ByteArrayBuilder()) {
             byte[] text;
             try (JsonGenerator generator = new FiniteGenerator(STRICT.createGenerator(out))) {
                 writer.writeValue(generator, value);
