@@ -13,7 +13,8 @@ import pytest
 from objectstreaming.cli.conformance import Report, check
 from objectstreaming.cli.conformance.comparing import Mismatch, compare_fetched
 from objectstreaming.cli.conformance.door import Door, Exchange
-from objectstreaming.cli.conformance.fetching import CASES, PARTS, WHOLE, WIRE, Way, check_request
+from objectstreaming.cli.conformance.fetching import CASES, Way, check_request
+from objectstreaming.cli.conformance.plays import PARTS, WHOLE, WIRE
 from objectstreaming.cli.conformance.reference import reference_cases
 
 ROOT = Path(__file__).parents[1]

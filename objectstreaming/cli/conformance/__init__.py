@@ -10,14 +10,17 @@ anew for the next one.
 
 `check` tries one testee and gives a typed `Report`; `run` is the command, which prints it and gives an exit status.
 
-    cases       the vectors, and the chunkings of a wire            level 1
-    fetching    the cases of HTTP                                   level 2
-    door        the server that plays their parts
-    loopback    (in the room above) the reference app, the others
+    cases       the vectors, and the chunkings of a wire: level 1
+    fetching    the cases of HTTP: level 2
+    plays       their streams, and what a server does with them
+    door        the server that does it
+    reference   the reference app, which plays the other parts
     matrix      who reads whom
     comparing   an answer with what was expected
-    testee      the program under test; the registry of them: registry
-    report      results and tables
+    testee      the program under test
+    registry    those that testees.json names
+    report      results, and a table of them
+    summary     the table of all testees, and clients/README.md
     running     one testee through the levels
     command     `objectstreaming conformance`
 """

@@ -1,27 +1,52 @@
 """Level 2: the cases of a client over HTTP (SPEC sections 3.3, 3.4 and 6).
 
 A case is tried in one or several ways. A way is a play at the door, or a path of the reference app, and the verdicts
-that are right there: where HTTP leaves a client no way of knowing what befell a connection, there are two. The wires
-are spelled here byte by byte, so that no encoder of ours stands between the specification and the case.
+that are right there: where HTTP leaves a client no way of knowing what befell a connection, there are two.
 
 Beside the verdict, every way asks that the request was sent once, and that its Accept header named version 1.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from .comparing import Mismatch
 from .door import V1, Exchange, Play
+from .plays import (
+    END_FRAME,
+    ONE,
+    ONE_FRAME,
+    PARTS,
+    PING_FRAME,
+    PLAIN_WHOLE,
+    TWO,
+    TWO_FRAME,
+    WHOLE,
+    WIRE,
+    Verdict,
+    answering,
+    broken_at,
+    chunked,
+    control_frame,
+    cut_at,
+    cut_places,
+    echo,
+    endless_problem,
+    failed,
+    no_answer,
+    open_frame,
+    resetting,
+    short_of_its_length,
+    slowly,
+    until_closed,
+    wire_frame,
+)
 
 __all__ = ["CASES", "FetchCase", "Way", "check_request"]
-
-Verdict: TypeAlias = dict[str, Any]
 
 PLAIN: Final = "application/octet-stream"
 HEARTBEAT: Final = 0.5
@@ -77,169 +102,6 @@ def check_request(way: Way, seen: Sequence[Exchange]) -> None:
         raise Mismatch(f"the body that came is {exchange.body[:60]!r}, wanted {way.body[:60]!r}")
 
 
-# -------------------------------------------------------------------------------------------------------- the wires
-
-
-def _frame(header: bytes, payload: bytes = b"{}") -> bytes:
-    return (8 + len(header) + len(payload)).to_bytes(4, "little") + len(header).to_bytes(4, "little") + header + payload
-
-
-def _control(**members: Any) -> bytes:
-    return _frame(json.dumps({"$stream": members}, separators=(",", ":")).encode())
-
-
-def _open(heartbeat: float = 15) -> bytes:
-    return _control(type="open", v=1, coder="json", heartbeat=heartbeat)
-
-
-ONE: Final = {"header": {"n": 1}, "json": "one"}
-TWO: Final = {"header": {"n": 2}, "json": {"tw\u00f6": "\U0001f600"}}
-_ONE: Final = _frame(b'{"n":1}', b'"one"')
-_TWO: Final = _frame(b'{"n":2}', '{"tw\u00f6":"\U0001f600"}'.encode())
-_PING: Final = _control(type="ping")
-_END: Final = _control(type="end", frames=2, trailers={"tokens": 3})
-PARTS: Final = (_open(), _ONE, _PING, _TWO, _END)
-WIRE: Final = b"".join(PARTS)
-
-WHOLE: Final[Verdict] = {
-    "frames": [ONE, TWO],
-    "end": "ok",
-    "position": 2,
-    "trailers": {"tokens": 3},
-    "message": "",
-}
-PLAIN_WHOLE: Final[Verdict] = {"frames": [ONE, TWO], "end": "missing", "position": 2}
-
-
-def _failed(code: str, *frames: Any, **more: Any) -> Verdict:
-    return {
-        "frames": list(frames),
-        "end": "missing",
-        "position": len(frames),
-        "error": {"code": code},
-        **more,
-    }
-
-
-def _cut(at: int, parts: Sequence[bytes] = PARTS) -> Verdict:
-    """What has come of a stream whose bytes ended after `at`, and nothing else went wrong."""
-    frames: list[Any] = []
-    offset = 0
-    for index, part in enumerate(parts):
-        if offset == at:
-            break
-        if offset + len(part) > at:
-            verdict = _failed("truncated_frame", *frames)
-            verdict["error"] |= {"index": index, "offset": offset}
-            return verdict
-        offset += len(part)
-        frames += [ONE] * (part is _ONE) + [TWO] * (part is _TWO)
-    return _failed("stream_incomplete", *frames)
-
-
-def _broken(at: int, parts: Sequence[bytes] = PARTS) -> tuple[Verdict, ...]:
-    """What may have come of it where the connection broke: an HTTP library may lose what it had not handed on."""
-    frames = _cut(at, parts)["frames"]
-    codes = ("stream_incomplete", "truncated_frame", "no_response")
-    return tuple(_failed(code, *frames[: None if code != "no_response" else 0], beginning=True) for code in codes)
-
-
-def _places(parts: Sequence[bytes] = PARTS) -> list[int]:
-    """Before, after and inside each frame: where a cut is worth a connection of its own kind."""
-    places, offset = {0}, 0
-    for part in parts:
-        places |= {offset + 1, offset + 6, offset + len(part) // 2, offset + len(part) - 1, offset + len(part)}
-        offset += len(part)
-    return sorted(places - {offset})
-
-
-# -------------------------------------------------------------------------------------------------------- the plays
-
-
-def _answer(body: bytes, status: str = "200 OK", content_type: str = V1, **headers: str) -> Play:
-    async def play(exchange: Exchange) -> None:
-        await exchange.answer(body, status, content_type, **headers)
-
-    return play
-
-
-def _chunked(*chunks: bytes, content_type: str = V1, complete: bool = True) -> Play:
-    """Each chunk as it is, then the end of the body, or of the connection alone."""
-
-    async def play(exchange: Exchange) -> None:
-        # Where the response said that it is the last, Node's fetch takes a body that broke off for whole.
-        await exchange.head(content_type=content_type, last=complete, Transfer_Encoding="chunked")
-        for chunk in chunks:
-            if chunk:
-                await exchange.chunk(chunk)
-        if complete:
-            await exchange.chunk(b"")
-
-    return play
-
-
-def _short_of_its_length(body: bytes, missing: int) -> Play:
-    async def play(exchange: Exchange) -> None:
-        await exchange.head(Content_Length=str(len(body) + missing))
-        await exchange.send(body)
-
-    return play
-
-
-def _reset(body: bytes, missing: int) -> Play:
-    async def play(exchange: Exchange) -> None:
-        await exchange.head(Content_Length=str(len(body) + missing))
-        await exchange.send(body)
-        await asyncio.sleep(0.05)  # a reset overtakes what the client has not read yet
-        exchange.reset()
-
-    return play
-
-
-def _until_closed(body: bytes) -> Play:
-    """As HTTP/1.0 has it: the body is what comes until the connection ends."""
-
-    async def play(exchange: Exchange) -> None:
-        await exchange.head(version="1.0")
-        await exchange.send(body)
-
-    return play
-
-
-def _no_answer(beginning: bytes, *, in_good_order: bool = True) -> Play:
-    async def play(exchange: Exchange) -> None:
-        await exchange.send(beginning)
-        if not in_good_order:
-            exchange.reset()
-
-    return play
-
-
-def _slowly(*steps: bytes | float, stall: bool = False) -> Play:
-    """Chunks, and the seconds to wait between them; then the end, or nothing at all."""
-
-    async def play(exchange: Exchange) -> None:
-        await exchange.head(Transfer_Encoding="chunked")
-        for step in steps:
-            await (exchange.chunk(step) if isinstance(step, bytes) else asyncio.sleep(step))
-        await (exchange.stall() if stall else exchange.chunk(b""))
-
-    return play
-
-
-async def _endless(exchange: Exchange) -> None:
-    """A problem of up to 256 MiB, if anybody reads on."""
-    await exchange.head("500 Internal Server Error", "text/plain", Transfer_Encoding="chunked")
-    for _ in range(4096):
-        await exchange.chunk(b"x" * 65536)
-
-
-async def _echo(exchange: Exchange) -> None:
-    said = {"method": exchange.method, "body": exchange.body.decode(), "type": exchange.headers.get("content-type", "")}
-    wire = [_open(), _frame(b'{"n":1}', json.dumps(said).encode()), _control(type="end", frames=1)]
-    await exchange.answer(b"".join(wire))
-
-
 # -------------------------------------------------------------------------------------------------------- the cases
 
 _CUT: Final = (
@@ -271,7 +133,7 @@ _ONCE: Final = (
 _ASKS: Final = "A client that knows version 1 sends"
 _UNKNOWN: Final = "A `code` that is not one of the sixteen of section 5.4 is read as `unknown`."
 
-_PLAIN_PARTS: Final = (_ONE, _TWO)
+_PLAIN_PARTS: Final = (ONE_FRAME, TWO_FRAME)
 _GZIPPED: Final = gzip.compress(WIRE, mtime=0)
 
 
@@ -282,28 +144,28 @@ def _cuts() -> Iterator[FetchCase]:
         "3.4",
         _CUT,
         "must",
-        tuple(Way(f"ends at {at}", (_cut(at),), _answer(WIRE[:at])) for at in range(size)),
+        tuple(Way(f"ends at {at}", (cut_at(at),), answering(WIRE[:at])) for at in range(size)),
     )
     yield FetchCase(
         "http-cut/every-byte-without-the-last-chunk",
         "6.2",
         _BROKEN,
         "must",
-        tuple(Way(f"cut at {at}", _broken(at), _chunked(WIRE[:at], complete=False)) for at in range(size)),
+        tuple(Way(f"cut at {at}", broken_at(at), chunked(WIRE[:at], complete=False)) for at in range(size)),
     )
     yield FetchCase(
         "http-cut/short-of-its-length",
         "6.2",
         _BROKEN,
         "must",
-        tuple(Way(f"cut at {at}", _broken(at), _short_of_its_length(WIRE[:at], size - at)) for at in _places()),
+        tuple(Way(f"cut at {at}", broken_at(at), short_of_its_length(WIRE[:at], size - at)) for at in cut_places()),
     )
     yield FetchCase(
         "http-cut/reset",
         "6.2",
         _BROKEN,
         "must",
-        tuple(Way(f"reset at {at}", _broken(at), _reset(WIRE[:at], size - at)) for at in _places()),
+        tuple(Way(f"reset at {at}", broken_at(at), resetting(WIRE[:at], size - at)) for at in cut_places()),
         slow=True,
     )
     yield FetchCase(
@@ -311,7 +173,7 @@ def _cuts() -> Iterator[FetchCase]:
         "6.1",
         _V1,
         "must",
-        tuple(Way(f"ends at {at}", (_cut(at),), _until_closed(WIRE[:at])) for at in _places()),
+        tuple(Way(f"ends at {at}", (cut_at(at),), until_closed(WIRE[:at])) for at in cut_places()),
     )
     plain = b"".join(_PLAIN_PARTS)
     yield FetchCase(
@@ -320,7 +182,7 @@ def _cuts() -> Iterator[FetchCase]:
         _BROKEN,
         "must",
         tuple(
-            Way(f"cut at {at}", _broken(at, _PLAIN_PARTS), _chunked(plain[:at], content_type=PLAIN, complete=False))
+            Way(f"cut at {at}", broken_at(at, _PLAIN_PARTS), chunked(plain[:at], content_type=PLAIN, complete=False))
             for at in range(len(plain) + 1)
         ),
     )
@@ -330,33 +192,33 @@ def _cuts() -> Iterator[FetchCase]:
         "The end of the input inside a frame MUST be reported as truncated_frame at the frame's first byte.",
         "must",
         tuple(
-            Way(f"ends at {at}", (_cut(at, _PLAIN_PARTS),), _answer(plain[:at], content_type=PLAIN))
+            Way(f"ends at {at}", (cut_at(at, _PLAIN_PARTS),), answering(plain[:at], content_type=PLAIN))
             for at in range(1, len(plain))
-            if at != len(_ONE)
+            if at != len(ONE_FRAME)
         ),
     )
     codes = ("stream_incomplete", "truncated_frame", "unexpected_content_type")
-    verdicts = tuple(_failed(code, ONE, TWO, beginning=True) for code in codes)
+    verdicts = tuple(failed(code, ONE, TWO, beginning=True) for code in codes)
     yield FetchCase(
         "http-cut/compressed",
         "6.1",
         _V1,
         "must",
         tuple(
-            Way(f"ends at {at}", verdicts, _answer(_GZIPPED[:at], Content_Encoding="gzip"))
+            Way(f"ends at {at}", verdicts, answering(_GZIPPED[:at], Content_Encoding="gzip"))
             for at in range(1, len(_GZIPPED) - 8, 9)  # beyond it all is there but the checksum
         ),
     )
-    nothing = tuple(_failed(code) for code in ("no_response", "stream_incomplete"))
+    nothing = tuple(failed(code) for code in ("no_response", "stream_incomplete"))
     yield FetchCase(
         "http-cut/no-answer",
         "6.3",
         _ONCE,
         "must",
         (
-            Way("closed", nothing, _no_answer(b"")),
-            Way("reset", nothing, _no_answer(b"", in_good_order=False)),
-            Way("inside the head", nothing, _no_answer(b"HTTP/1.1 200 OK\r\nContent-Type: appl")),
+            Way("closed", nothing, no_answer(b"")),
+            Way("reset", nothing, no_answer(b"", in_good_order=False)),
+            Way("inside the head", nothing, no_answer(b"HTTP/1.1 200 OK\r\nContent-Type: appl")),
         ),
     )
     yield FetchCase(
@@ -365,34 +227,34 @@ def _cuts() -> Iterator[FetchCase]:
         _OVER,
         "should",
         (
-            Way("no last chunk", (WHOLE,), _chunked(WIRE, complete=False)),
-            Way("short of its length", (WHOLE,), _short_of_its_length(WIRE, 10)),
-            Way("reset", (WHOLE,), _reset(WIRE, 10)),
-            Way("stall", (WHOLE,), _slowly(WIRE, stall=True)),
+            Way("no last chunk", (WHOLE,), chunked(WIRE, complete=False)),
+            Way("short of its length", (WHOLE,), short_of_its_length(WIRE, 10)),
+            Way("reset", (WHOLE,), resetting(WIRE, 10)),
+            Way("stall", (WHOLE,), slowly(WIRE, stall=True)),
         ),
         slow=True,
     )
 
 
 def _silences() -> Iterator[FetchCase]:
-    beat, within = _open(HEARTBEAT), 0.8 * HEARTBEAT
+    beat, within = open_frame(HEARTBEAT), 0.8 * HEARTBEAT
     for name, steps, frames in (
         ("stall-after-open", (beat,), ()),
-        ("stall-after-a-frame", (beat + _ONE,), (ONE,)),
-        ("stall-inside-a-frame", (beat + _ONE + _TWO[:9],), (ONE,)),
-        ("ping-then-stall", (beat, within, _PING, within, _ONE + _PING), (ONE,)),
+        ("stall-after-a-frame", (beat + ONE_FRAME,), (ONE,)),
+        ("stall-inside-a-frame", (beat + ONE_FRAME + TWO_FRAME[:9],), (ONE,)),
+        ("ping-then-stall", (beat, within, PING_FRAME, within, ONE_FRAME + PING_FRAME), (ONE,)),
     ):
-        way = Way("", (_failed("idle_timeout", *frames),), _slowly(*steps, stall=True))
+        way = Way("", (failed("idle_timeout", *frames),), slowly(*steps, stall=True))
         yield FetchCase(f"http-silence/{name}", "6.2", _IDLE, "should", (way,), slow=True)
-    pings: list[bytes | float] = [beat + _ONE]
+    pings: list[bytes | float] = [beat + ONE_FRAME]
     for _ in range(5):
-        pings += [within, _PING]
+        pings += [within, PING_FRAME]
     yield FetchCase(
         "http-silence/pings-then-success",
         "3.3",
         _PING_RESETS,
         "must",
-        (Way("", (WHOLE,), _slowly(*pings, _TWO + _END)),),
+        (Way("", (WHOLE,), slowly(*pings, TWO_FRAME + END_FRAME)),),
         slow=True,
     )
 
@@ -417,8 +279,8 @@ _PROBLEMS: Final = (
 
 def _refused(name: str, status: str, body: bytes, *codes: str, kind: str = "application/json", **headers: str) -> Way:
     number = status.partition(" ")[0]
-    verdicts = tuple(_failed(f"http_status:{number}:{code}") for code in codes)
-    return Way(name, verdicts, _answer(body, status, kind, **headers))
+    verdicts = tuple(failed(f"http_status:{number}:{code}") for code in codes)
+    return Way(name, verdicts, answering(body, status, kind, **headers))
 
 
 def _problem(code: Any) -> bytes:
@@ -492,11 +354,11 @@ def _errors() -> Iterator[FetchCase]:
         "must",
         (
             _refused("v1", "500 Internal Server Error", WIRE, "internal", "unknown", kind=V1),
-            _refused("plain", "404 Not Found", _ONE + _TWO, "not_found", kind=PLAIN),
+            _refused("plain", "404 Not Found", ONE_FRAME + TWO_FRAME, "not_found", kind=PLAIN),
         ),
     )
-    endless = tuple(_failed(f"http_status:500:{code}") for code in ("internal", "unknown"))
-    yield FetchCase("http-errors/endless", "6.2", _REFUSE, "should", (Way("", endless, _endless),), slow=True)
+    endless = tuple(failed(f"http_status:500:{code}") for code in ("internal", "unknown"))
+    yield FetchCase("http-errors/endless", "6.2", _REFUSE, "should", (Way("", endless, endless_problem),), slow=True)
     ended = []
     for code in dict.fromkeys([code for _, code in _PROBLEMS] + ["unknown", "aborted", "internal", "teapot"]):
         told = {"code": code, "message": "no \U0001f600", "details": {"a": [1]}}
@@ -507,8 +369,8 @@ def _errors() -> Iterator[FetchCase]:
             "trailers": {"tokens": 3},
             "message": "no \U0001f600",
         }
-        wire = _open() + _ONE + _control(type="end", frames=1, trailers={"tokens": 3}, error=told)
-        ended.append(Way(code, (verdict,), _answer(wire)))
+        wire = open_frame() + ONE_FRAME + control_frame(type="end", frames=1, trailers={"tokens": 3}, error=told)
+        ended.append(Way(code, (verdict,), answering(wire)))
     yield FetchCase("http-errors/after-the-first-frame", "3.4", _UNKNOWN, "must", tuple(ended))
 
 
@@ -523,15 +385,15 @@ def _types() -> Iterator[FetchCase]:
         "another coder": "application/vnd.objectstreaming;v=1;coder=tal",
         "another coder, quoted": 'application/vnd.objectstreaming; v="1"; coder="raw"',
     }
-    refused = (_failed("unexpected_content_type"),)
+    refused = (failed("unexpected_content_type"),)
     yield FetchCase(
         "http-types/wrong",
         "6.2",
         _REFUSE,
         "must",
-        tuple(Way(name, refused, _answer(WIRE, content_type=kind)) for name, kind in wrong.items()),
+        tuple(Way(name, refused, answering(WIRE, content_type=kind)) for name, kind in wrong.items()),
     )
-    page = _answer(b"<!doctype html><title>Sign in</title>", content_type="text/html")
+    page = answering(b"<!doctype html><title>Sign in</title>", content_type="text/html")
     yield FetchCase("http-types/a-page", "6.2", _REFUSE, "must", (Way("", refused, page),))
     right = {
         "no coder": "application/vnd.objectstreaming;v=1",
@@ -544,7 +406,7 @@ def _types() -> Iterator[FetchCase]:
         "6.1",
         "The vendor type MAY carry `coder=`, the coder's name.",
         "must",
-        tuple(Way(name, (WHOLE,), _answer(WIRE, content_type=kind)) for name, kind in right.items()),
+        tuple(Way(name, (WHOLE,), answering(WIRE, content_type=kind)) for name, kind in right.items()),
     )
     nothing: Verdict = {"frames": [], "end": "missing", "position": 0}
     yield FetchCase(
@@ -555,9 +417,9 @@ def _types() -> Iterator[FetchCase]:
         "frame is an aborted connection.",
         "must",
         (
-            Way("two frames", (PLAIN_WHOLE,), _answer(_ONE + _TWO, content_type=PLAIN)),
-            Way("chunked", (PLAIN_WHOLE,), _chunked(_ONE, _TWO, content_type=PLAIN)),
-            Way("no frame", (nothing,), _answer(b"", content_type=PLAIN)),
+            Way("two frames", (PLAIN_WHOLE,), answering(ONE_FRAME + TWO_FRAME, content_type=PLAIN)),
+            Way("chunked", (PLAIN_WHOLE,), chunked(ONE_FRAME, TWO_FRAME, content_type=PLAIN)),
+            Way("no frame", (nothing,), answering(b"", content_type=PLAIN)),
         ),
     )
     yield FetchCase(
@@ -567,17 +429,17 @@ def _types() -> Iterator[FetchCase]:
         "(section 6).",
         "must",
         (
-            Way("whole", (WHOLE,), _answer(WIRE, content_type=PLAIN)),
-            Way("no end", (_failed("stream_incomplete", ONE),), _answer(_open() + _ONE, content_type=PLAIN)),
+            Way("whole", (WHOLE,), answering(WIRE, content_type=PLAIN)),
+            Way("no end", (failed("stream_incomplete", ONE),), answering(open_frame() + ONE_FRAME, content_type=PLAIN)),
         ),
     )
-    empty = (_failed("stream_incomplete"),)
+    empty = (failed("stream_incomplete"),)
     yield FetchCase(
         "http-types/empty-body",
         "6.1",
         _V1,
         "must",
-        (Way("of length 0", empty, _answer(b"")), Way("chunked", empty, _chunked())),
+        (Way("of length 0", empty, answering(b"")), Way("chunked", empty, chunked())),
     )
 
 
@@ -592,31 +454,31 @@ def _bodies() -> Iterator[FetchCase]:
         _V1,
         "must",
         (
-            Way("one piece", (WHOLE,), _answer(WIRE)),
-            Way("a chunk a frame", (WHOLE,), _chunked(*PARTS)),
-            Way("a chunk a byte", (WHOLE,), _chunked(*bytewise)),
-            Way("a byte at a time", (WHOLE,), _slowly(*slow)),
-            Way("until closed", (WHOLE,), _until_closed(WIRE)),
-            Way("by GET", (WHOLE,), _answer(WIRE), method="GET"),
+            Way("one piece", (WHOLE,), answering(WIRE)),
+            Way("a chunk a frame", (WHOLE,), chunked(*PARTS)),
+            Way("a chunk a byte", (WHOLE,), chunked(*bytewise)),
+            Way("a byte at a time", (WHOLE,), slowly(*slow)),
+            Way("until closed", (WHOLE,), until_closed(WIRE)),
+            Way("by GET", (WHOLE,), answering(WIRE), method="GET"),
         ),
     )
     size = 1024 * 1024
-    large = _open() + _frame(b"{}", b'"%b"' % (b"x" * size)) + _control(type="end", frames=1)
+    large = open_frame() + wire_frame(b"{}", b'"%b"' % (b"x" * size)) + control_frame(type="end", frames=1)
     verdict: Verdict = {"frames": [{"header": {}, "json": "x" * size}], "end": "ok", "position": 1}
-    yield FetchCase("http-bodies/a-mebibyte", "6.1", _V1, "must", (Way("", (verdict,), _answer(large)),))
-    refused = _failed("unexpected_content_type")
+    yield FetchCase("http-bodies/a-mebibyte", "6.1", _V1, "must", (Way("", (verdict,), answering(large)),))
+    refused = failed("unexpected_content_type")
     yield FetchCase(
         "http-bodies/compressed",
         "6.1",
         _V1,
         "should",
-        (Way("gzip", (WHOLE, refused), _answer(_GZIPPED, Content_Encoding="gzip")),),
+        (Way("gzip", (WHOLE, refused), answering(_GZIPPED, Content_Encoding="gzip")),),
     )
     # Each request is looked at in every case: this one says what of it matters.
     question = '{"question":"warum \U0001f600?"}'
     said = {"method": "POST", "body": question, "type": "application/json"}
     echoed: Verdict = {"frames": [{"header": {"n": 1}, "json": said}], "end": "ok", "position": 1}
-    yield FetchCase("http-bodies/echo", "6.1", _ASKS, "must", (Way("", (echoed,), _echo, body=question.encode()),))
+    yield FetchCase("http-bodies/echo", "6.1", _ASKS, "must", (Way("", (echoed,), echo, body=question.encode()),))
 
 
 CASES: Final[Sequence[FetchCase]] = (*_cuts(), *_silences(), *_errors(), *_types(), *_bodies())
