@@ -4,13 +4,14 @@
  *     | T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
  *
  * One header, nothing to link. Nothing is allocated unless you give an allocator; of the C library only memcpy, memcmp,
- * memset and strlen are used. There are four floors, each usable without those above it:
+ * memset and strlen are used. There are five floors, each usable without those above it:
  *
  *     the checks      objs_get_word, objs_check_total, objs_check_header     what a length word may be (SPEC 2.2)
  *     objs_decoder    chunks in, events out: whole frames where they lie in a chunk, pieces where they straddle; holds
  *                     16 bytes of the stream, so a microcontroller can read frames larger than its memory
  *     objs_reader     chunks in, whole frames out, kept in your buffer or by your allocator until they are whole
  *     objs_stream     whole frames in, messages out: control frames, end or truncation, position (SPEC 3)
+ *     objs_tal        frames of speech: what is said, where in an answer it stands, and its samples (SPEC 4.2)
  *
  * and beside them objs_put_lengths to encode, and objs_json_valid, the JSON of SPEC 2.3 judged without an allocation.
  *
@@ -69,6 +70,7 @@ typedef enum objs_code {
     OBJS_INVALID_CONTROL,
     OBJS_FRAME_AFTER_END,
     OBJS_COUNT_MISMATCH,
+    OBJS_ORDER_GAP,
     OBJS_STREAM_INCOMPLETE,
     /* the peer said that it failed: objs_stream.peer_code and what stands beside it */
     OBJS_STREAM_ERROR,
@@ -90,6 +92,7 @@ OBJS_API const char *objs_code_name(objs_code code) {
     case OBJS_INVALID_CONTROL: return "invalid_control";
     case OBJS_FRAME_AFTER_END: return "frame_after_end";
     case OBJS_COUNT_MISMATCH: return "count_mismatch";
+    case OBJS_ORDER_GAP: return "order_gap";
     case OBJS_STREAM_INCOMPLETE: return "stream_incomplete";
     case OBJS_STREAM_ERROR: return "stream_error";
     case OBJS_ENCODE_ERROR: return "encode_error";
@@ -616,8 +619,9 @@ OBJS_API int objs_word_(objs_text *text, const char *word, size_t size) {
     return 1;
 }
 
-/* Passes one JSON value, nested at most OBJS_MAX_DEPTH levels; 0 if it is none. One bit a level is all it remembers. */
-OBJS_API int objs_json_value_(objs_text *text) {
+/* Passes one JSON value, nested at most `levels`, which are not above OBJS_MAX_DEPTH; 0 if it is none. One bit a level is
+ * all it remembers. */
+OBJS_API int objs_json_nested_(objs_text *text, unsigned levels) {
     uint8_t objects[OBJS_MAX_DEPTH / 8 + 1];
     unsigned depth = 0;
     for (;;) {
@@ -629,7 +633,7 @@ OBJS_API int objs_json_value_(objs_text *text) {
         switch (*text->at) {
         case '{':
         case '[':
-            if (depth == OBJS_MAX_DEPTH) {
+            if (depth == levels) {
                 return 0;
             }
             if (*text->at == '{') {
@@ -693,6 +697,8 @@ OBJS_API int objs_json_value_(objs_text *text) {
         }
     }
 }
+
+OBJS_API int objs_json_value_(objs_text *text) { return objs_json_nested_(text, OBJS_MAX_DEPTH); }
 
 /* Whether the text is one JSON value as SPEC 2.3 means it, and nothing else: UTF-8 without byte order mark, no NaN, no
  * lone surrogate, at most 100 levels. */
@@ -806,6 +812,64 @@ OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacit
     }
     out[size] = '\0';
     return size;
+}
+
+OBJS_API objs_text objs_text_(const void *at, size_t size) {
+    objs_text text;
+    text.at = (const uint8_t *)at;
+    text.end = text.at + size;
+    return text;
+}
+
+/* Whether the text is one JSON string, quotes and all, and nothing else. */
+OBJS_API int objs_json_is_string_(objs_text text) {
+    if (text.at == NULL || text.at >= text.end || *text.at++ != '"') {
+        return 0;
+    }
+    return objs_json_string_(&text) && text.at == text.end;
+}
+
+/* Writes UTF-8 text as a JSON string to `out`, with its quotes and the escapes it needs: the counterpart of
+ * objs_json_copy_string. Text that is not valid UTF-8, or does not fit, gives an empty objs_text, which is no JSON string
+ * and is refused wherever one is wanted. `capacity` 6 * size + 2 is always enough. */
+OBJS_API objs_text objs_json_quote(char *out, size_t capacity, const char *utf8, size_t size) {
+    static const char hex[] = "0123456789abcdef";
+    objs_text text = objs_text_(size ? utf8 : "", size);
+    size_t used = 0;
+    if (capacity < 2) {
+        return objs_text_("", 0);
+    }
+    out[used++] = '"';
+    while (text.at < text.end) {
+        const uint8_t *from = text.at;
+        size_t bytes = 1;
+        char escape[6] = {'\\', 'u', '0', '0', 0, 0};
+        if (*from == '"' || *from == '\\') {
+            escape[1] = (char)*from;
+            bytes = 2;
+        } else if (*from < 0x20) {
+            escape[1] = "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu"[*from];
+            escape[4] = hex[*from >> 4];
+            escape[5] = hex[*from & 15];
+            bytes = escape[1] == 'u' ? 6 : 2;
+        } else if (objs_json_char_(&text) >= 0) {
+            bytes = (size_t)(text.at - from);
+        } else {
+            return objs_text_("", 0);
+        }
+        if (bytes > capacity - 1 - used) { /* 1: the closing quote */
+            return objs_text_("", 0);
+        }
+        if (text.at == from) { /* it was escaped */
+            memcpy(out + used, escape, bytes);
+            text.at++;
+        } else {
+            memcpy(out + used, from, bytes);
+        }
+        used += bytes;
+    }
+    out[used++] = '"';
+    return objs_text_(out, used);
 }
 
 OBJS_API int objs_json_is_integer_(objs_text value) {
@@ -947,7 +1011,8 @@ typedef enum objs_message {
     OBJS_MESSAGE_OPEN,      /* control frames; what they said is in the stream */
     OBJS_MESSAGE_PING,
     OBJS_MESSAGE_OTHER,
-    OBJS_MESSAGE_END
+    OBJS_MESSAGE_END,
+    OBJS_MESSAGE_REFUSED /* a data frame whose payload is not what the coder reads: it counts, and the stream goes on */
 } objs_message;
 
 typedef enum objs_end_rule {
@@ -965,6 +1030,7 @@ typedef struct objs_stream {
     objs_error error;
     uint64_t position;     /* data frames received: what to resume from */
     uint64_t heartbeat_ms; /* within which the peer promised to send something; 0: it did not say */
+    uint64_t tal_order;    /* see objs_tal_follow */
     int begun, controlled, ended;
     objs_text metadata;
     objs_text trailers;
@@ -1051,8 +1117,7 @@ OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, u
     return OBJS_MESSAGE_END;
 }
 
-/* Takes the next frame: which kind of message it is. Its payload is not looked at. */
-OBJS_API objs_message objs_stream_take(objs_stream *stream, const objs_frame *frame) {
+OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *frame, int judge_header) {
     objs_text header, control, type;
     int open;
     if (stream->error.code != OBJS_OK) {
@@ -1064,7 +1129,7 @@ OBJS_API objs_message objs_stream_take(objs_stream *stream, const objs_frame *fr
         }
         stream->begun = 1;
         stream->position++;
-        if (!stream->trust_headers && !objs_header_valid(frame->header, frame->header_size)) {
+        if (judge_header && !objs_header_valid(frame->header, frame->header_size)) {
             return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
         }
         return OBJS_MESSAGE_DATA;
@@ -1095,6 +1160,11 @@ OBJS_API objs_message objs_stream_take(objs_stream *stream, const objs_frame *fr
     return objs_json_is(type, "ping") ? OBJS_MESSAGE_PING : OBJS_MESSAGE_OTHER;
 }
 
+/* Takes the next frame: which kind of message it is. Its payload is not looked at. */
+OBJS_API objs_message objs_stream_take(objs_stream *stream, const objs_frame *frame) {
+    return objs_stream_take_(stream, frame, !stream->trust_headers);
+}
+
 /* The end of the input, after objs_reader_finish() found nothing: OBJS_STREAM_INCOMPLETE if the promised end is missing,
  * and then error.index is the position. */
 OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
@@ -1103,6 +1173,341 @@ OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
         objs_fail_(&stream->error, OBJS_STREAM_INCOMPLETE, stream->position, 0);
     }
     return stream->error.code;
+}
+
+/* ---------------------------------------------------------------------------------------- the coder tal, SPEC 4.2 */
+
+#define OBJS_TAL_MAX_RATE 768000u
+#define OBJS_TAL_MAX_CHANNELS 255u
+#define OBJS_TAL_MAX_ORDER (((uint64_t)1 << 53) - 1)
+
+/* What a frame of speech says of itself. The texts are JSON strings, quotes and escapes as they came, inside the header
+ * they were read from: objs_json_copy_string undoes the escapes, objs_json_quote makes them; at NULL stands for "". */
+typedef struct objs_tal {
+    unsigned bits;        /* of a sample, 16 or 32: audioType and bitDepth, which say the same */
+    uint32_t sample_rate; /* Hz, 1 to OBJS_TAL_MAX_RATE */
+    unsigned channels;    /* interleaved, 1 to OBJS_TAL_MAX_CHANNELS */
+    unsigned sign;        /* 1 start, 2 middle, 3 end of an answer */
+    uint64_t order;       /* of the frame in its answer, 1 to OBJS_TAL_MAX_ORDER */
+    objs_text question;
+    objs_text answer;
+    objs_text url;
+    objs_text extra; /* an object whose members beside the ten are written too, and the header once read; or at NULL */
+} objs_tal;
+
+/* The defaults: what a header without members means. */
+OBJS_API objs_tal objs_tal_default(void) {
+    objs_tal tal;
+    memset(&tal, 0, sizeof tal);
+    tal.bits = 16;
+    tal.sample_rate = 16000;
+    tal.channels = 1;
+    tal.sign = 1;
+    tal.order = 1;
+    tal.question = tal.answer = tal.url = objs_text_("\"\"", 2);
+    return tal;
+}
+
+/* Bytes of a sample frame, one sample of each channel: what the size of a payload is a multiple of. */
+OBJS_API size_t objs_tal_block(const objs_tal *tal) { return (size_t)(tal->bits / 8) * tal->channels; }
+
+/* Whether so many bytes of PCM are whole sample frames. None at all are. */
+OBJS_API int objs_tal_whole(const objs_tal *tal, size_t payload_size) { return payload_size % objs_tal_block(tal) == 0; }
+
+/* The names of the ten, in the order in which they are written. */
+OBJS_API const char *objs_tal_name_(unsigned n) {
+    static const char *const names[10] = {"audioType", "bitDepth", "sampleRate", "channels", "audioFormat",
+                                          "question",  "answer",   "url",        "sign",     "order"};
+    return names[n];
+}
+
+/* Which of the ten a member's name is, as it stands in JSON; 10 if none. */
+OBJS_API unsigned objs_tal_which_(objs_text key) {
+    unsigned n;
+    for (n = 0; n < 10 && !objs_json_is(key, objs_tal_name_(n)); n++) {
+    }
+    return n;
+}
+
+/* The next member of an object from behind its opening brace or the member before, judged as it is passed. 1: key and
+ * value are there. 0: the closing brace was passed. -1: it is no JSON. `*first` is 1 before the first one. */
+OBJS_API int objs_next_member_(objs_text *text, int *first, objs_text *key, objs_text *value) {
+    objs_json_space_(text);
+    if (text->at == text->end) {
+        return -1;
+    }
+    if (*text->at == '}') {
+        text->at++;
+        return 0;
+    }
+    if (!*first) {
+        if (*text->at++ != ',') {
+            return -1;
+        }
+        objs_json_space_(text);
+    }
+    *first = 0;
+    key->at = text->at;
+    if (text->at == text->end || *text->at++ != '"' || !objs_json_string_(text)) {
+        return -1;
+    }
+    key->end = text->at;
+    objs_json_space_(text);
+    if (text->at == text->end || *text->at++ != ':') {
+        return -1;
+    }
+    objs_json_space_(text);
+    value->at = text->at;
+    if (!objs_json_nested_(text, OBJS_MAX_DEPTH - 1)) {
+        return -1;
+    }
+    value->end = text->at;
+    return 1;
+}
+
+/* A member that is an integer from 1 to `most`; `*number` stays as it is if the member is absent. */
+OBJS_API int objs_tal_number_(objs_text value, uint64_t most, uint64_t *number) {
+    return value.at == NULL || (objs_json_count(value, number) && *number >= 1 && *number <= most);
+}
+
+OBJS_API int objs_tal_text_(objs_text value, objs_text *text) {
+    if (value.at == NULL) {
+        return 1;
+    }
+    *text = value;
+    return *value.at == '"';
+}
+
+/* Reads a header of any spelling, in one pass and without memory: judged as JSON and as SPEC 4.2 says, what is absent at
+ * its default. OBJS_INVALID_HEADER if it is not JSON or a value is outside the table. */
+OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t size) {
+    objs_text values[11], text, key, value; /* [10]: the members beside the ten, which are only passed */
+    uint64_t depth, rate = 16000, channels = 1, sign = 1, order = 1;
+    int first = 1, more;
+    *tal = objs_tal_default();
+    memset(values, 0, sizeof values);
+    if (size == 0) {
+        return OBJS_INVALID_HEADER;
+    }
+    text = objs_text_(header, size);
+    objs_json_space_(&text);
+    if (text.at == text.end || *text.at++ != '{') {
+        return OBJS_INVALID_HEADER;
+    }
+    while ((more = objs_next_member_(&text, &first, &key, &value)) > 0) {
+        values[objs_tal_which_(key)] = value; /* of the same name the last one counts, so they are judged at the end */
+    }
+    objs_json_space_(&text);
+    if (more < 0 || text.at != text.end) {
+        return OBJS_INVALID_HEADER;
+    }
+    if (values[0].at != NULL && objs_json_is(values[0], "int32")) {
+        tal->bits = 32;
+    } else if (values[0].at != NULL && !objs_json_is(values[0], "int16")) {
+        return OBJS_INVALID_HEADER;
+    }
+    depth = 16; /* if absent, with int32 too */
+    if (!objs_tal_number_(values[1], 32, &depth) || depth != tal->bits ||
+        !objs_tal_number_(values[2], OBJS_TAL_MAX_RATE, &rate) ||
+        !objs_tal_number_(values[3], OBJS_TAL_MAX_CHANNELS, &channels) ||
+        (values[4].at != NULL && !objs_json_is(values[4], "wav")) || !objs_tal_text_(values[5], &tal->question) ||
+        !objs_tal_text_(values[6], &tal->answer) || !objs_tal_text_(values[7], &tal->url) ||
+        !objs_tal_number_(values[8], 3, &sign) || !objs_tal_number_(values[9], OBJS_TAL_MAX_ORDER, &order)) {
+        return OBJS_INVALID_HEADER;
+    }
+    tal->sample_rate = (uint32_t)rate;
+    tal->channels = (unsigned)channels;
+    tal->sign = (unsigned)sign;
+    tal->order = order;
+    tal->extra = objs_text_(header, size);
+    return OBJS_OK;
+}
+
+/* Remembers that something did not fit, so that a writer asks once, at the end. */
+typedef struct objs_out_ {
+    uint8_t *at;
+    size_t capacity;
+    size_t used;
+    int full;
+} objs_out_;
+
+OBJS_API void objs_out_bytes_(objs_out_ *out, const void *bytes, size_t size) {
+    if (out->full || size > out->capacity - out->used) {
+        out->full = 1;
+        return;
+    }
+    memcpy(out->at + out->used, bytes, size);
+    out->used += size;
+}
+
+OBJS_API void objs_out_name_(objs_out_ *out, unsigned n) {
+    const char *name = objs_tal_name_(n);
+    objs_out_bytes_(out, n ? ",\"" : "{\"", 2);
+    objs_out_bytes_(out, name, strlen(name));
+    objs_out_bytes_(out, "\":", 2);
+}
+
+OBJS_API void objs_out_number_(objs_out_ *out, unsigned n, uint64_t value) {
+    char digits[20];
+    size_t first = sizeof digits;
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    objs_out_name_(out, n);
+    objs_out_bytes_(out, digits + first, sizeof digits - first);
+}
+
+OBJS_API int objs_out_text_(objs_out_ *out, unsigned n, objs_text text) {
+    if (text.at == NULL) {
+        text = objs_text_("\"\"", 2);
+    }
+    if (!objs_json_is_string_(text)) {
+        return 0;
+    }
+    objs_out_name_(out, n);
+    objs_out_bytes_(out, text.at, (size_t)(text.end - text.at));
+    return 1;
+}
+
+/* Writes the header to `out` and its size to `*written`: the ten members in their order, then those of `extra` beside the
+ * ten as they stand there. OBJS_ENCODE_ERROR if a value is outside the table of SPEC 4.2, a text is no JSON string, or
+ * `extra` no object or one with the member $stream; OBJS_NO_MEMORY if it is longer than `capacity`. */
+OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs_tal *tal, size_t *written) {
+    objs_text extra = tal->extra, key, value;
+    objs_out_ to;
+    int first = 1;
+    if ((tal->bits != 16 && tal->bits != 32) || tal->sample_rate < 1 || tal->sample_rate > OBJS_TAL_MAX_RATE ||
+        tal->channels < 1 || tal->channels > OBJS_TAL_MAX_CHANNELS || tal->sign < 1 || tal->sign > 3 ||
+        tal->order < 1 || tal->order > OBJS_TAL_MAX_ORDER ||
+        (extra.at != NULL && !objs_data_header_valid(extra.at, (size_t)(extra.end - extra.at)))) {
+        return OBJS_ENCODE_ERROR;
+    }
+    to.at = out;
+    to.capacity = capacity;
+    to.used = 0;
+    to.full = 0;
+    objs_out_name_(&to, 0);
+    objs_out_bytes_(&to, tal->bits == 16 ? "\"int16\"" : "\"int32\"", 7);
+    objs_out_number_(&to, 1, tal->bits);
+    objs_out_number_(&to, 2, tal->sample_rate);
+    objs_out_number_(&to, 3, tal->channels);
+    objs_out_name_(&to, 4);
+    objs_out_bytes_(&to, "\"wav\"", 5);
+    if (!objs_out_text_(&to, 5, tal->question) || !objs_out_text_(&to, 6, tal->answer) ||
+        !objs_out_text_(&to, 7, tal->url)) {
+        return OBJS_ENCODE_ERROR;
+    }
+    objs_out_number_(&to, 8, tal->sign);
+    objs_out_number_(&to, 9, tal->order);
+    if (extra.at != NULL) {
+        objs_json_space_(&extra);
+        extra.at++;
+        while (objs_next_member_(&extra, &first, &key, &value) > 0) {
+            if (objs_tal_which_(key) == 10) {
+                objs_out_bytes_(&to, ",", 1);
+                objs_out_bytes_(&to, key.at, (size_t)(key.end - key.at));
+                objs_out_bytes_(&to, ":", 1);
+                objs_out_bytes_(&to, value.at, (size_t)(value.end - value.at));
+            }
+        }
+    }
+    objs_out_bytes_(&to, "}", 1);
+    if (to.full) {
+        return OBJS_NO_MEMORY;
+    }
+    *written = to.used;
+    return OBJS_OK;
+}
+
+/* Writes a whole frame to `out` and its size to `*written`. `pcm`: little-endian, as objs_put_int16 writes it. Errors as
+ * objs_tal_put_header and objs_put_frame; OBJS_ENCODE_ERROR also for PCM that is not whole sample frames. */
+OBJS_API objs_code objs_tal_put_frame(const objs_config *config, uint8_t *out, size_t capacity, const objs_tal *tal,
+                                      const uint8_t *pcm, size_t pcm_size, size_t *written) {
+    size_t prefix = 2 * (size_t)(config == NULL ? 4 : config->byte_length), header = 0;
+    objs_code code;
+    if (capacity < prefix) {
+        return OBJS_NO_MEMORY;
+    }
+    code = objs_tal_put_header(out + prefix, capacity - prefix, tal, &header);
+    if (code != OBJS_OK) {
+        return code;
+    }
+    if (!objs_tal_whole(tal, pcm_size)) {
+        return OBJS_ENCODE_ERROR;
+    }
+    if (pcm_size > capacity - prefix - header) {
+        return OBJS_NO_MEMORY;
+    }
+    code = objs_put_lengths(config, out, header, pcm_size);
+    if (code != OBJS_OK) {
+        return code;
+    }
+    if (pcm_size) {
+        memcpy(out + prefix + header, pcm, pcm_size);
+    }
+    *written = prefix + header + pcm_size;
+    return OBJS_OK;
+}
+
+/* Samples, number `n` of the payload, channels interleaved. A payload lies at any address, and is little-endian on every
+ * machine: never cast it to int16_t *. Compilers make one load of it where that is right. */
+OBJS_API int16_t objs_get_int16(const uint8_t *pcm, size_t n) {
+    uint16_t bits = (uint16_t)(pcm[2 * n] | (unsigned)pcm[2 * n + 1] << 8);
+    int16_t sample;
+    memcpy(&sample, &bits, sizeof sample); /* intN_t is two's complement; a cast would leave it to the compiler */
+    return sample;
+}
+
+OBJS_API int32_t objs_get_int32(const uint8_t *pcm, size_t n) {
+    const uint8_t *at = pcm + 4 * n;
+    uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    int32_t sample;
+    memcpy(&sample, &bits, sizeof sample);
+    return sample;
+}
+
+OBJS_API void objs_put_int16(uint8_t *pcm, size_t n, int16_t sample) {
+    pcm[2 * n] = (uint8_t)((uint16_t)sample & 0xff);
+    pcm[2 * n + 1] = (uint8_t)((uint16_t)sample >> 8);
+}
+
+OBJS_API void objs_put_int32(uint8_t *pcm, size_t n, int32_t sample) {
+    unsigned byte;
+    for (byte = 0; byte < 4; byte++) {
+        pcm[4 * n + byte] = (uint8_t)((uint32_t)sample >> (8 * byte));
+    }
+}
+
+/* How the frames of a stream follow one another: OBJS_ORDER_GAP, or OBJS_OK and `*state` is ready for the next. Sign 1
+ * starts an answer, at any time, with order 1; signs 2 and 3 go on with the order before plus one; after sign 3 comes sign
+ * 1. `*state` begins as 0: any order will do, for the stream may be a resumed one; set it to 0 again where a frame was not
+ * seen, its payload refused. */
+OBJS_API objs_code objs_tal_follow(uint64_t *state, const objs_tal *tal) {
+    if (tal->sign == 1 ? tal->order != 1 : *state != 0 && tal->order != *state) {
+        return OBJS_ORDER_GAP;
+    }
+    *state = tal->sign == 3 ? UINT64_MAX : tal->order + 1; /* UINT64_MAX is no order: only sign 1 goes on from it */
+    return OBJS_OK;
+}
+
+/* objs_stream_take for a stream of the coder tal: `tal` is filled in for OBJS_MESSAGE_DATA, whose payload is whole sample
+ * frames in order, and for OBJS_MESSAGE_REFUSED, whose payload is not whole. Its texts are good as long as the frame is. */
+OBJS_API objs_message objs_stream_take_tal(objs_stream *stream, const objs_frame *frame, objs_tal *tal) {
+    objs_message kind = objs_stream_take_(stream, frame, 0);
+    objs_code code;
+    if (kind != OBJS_MESSAGE_DATA) {
+        return kind;
+    }
+    code = objs_tal_read(tal, frame->header, frame->header_size);
+    if (code == OBJS_OK && !objs_tal_whole(tal, frame->payload_size)) {
+        stream->tal_order = 0;
+        return OBJS_MESSAGE_REFUSED;
+    }
+    if (code == OBJS_OK) {
+        code = objs_tal_follow(&stream->tal_order, tal);
+    }
+    return code == OBJS_OK ? kind : objs_stream_fail_(stream, code, frame->index, frame->offset);
 }
 
 #ifdef __cplusplus

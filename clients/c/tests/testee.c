@@ -146,6 +146,19 @@ static void say_frame(string *out, int *first, const objs_frame *frame) {
     say_hex(out, frame->payload, frame->payload_size);
 }
 
+/* As a tal stream delivers it: the header with all ten members, and the others. */
+static void say_tal(string *out, int *first, const objs_frame *frame, const objs_tal *tal) {
+    objs_frame full = *frame;
+    size_t room = frame->header_size + 256;
+    uint8_t *header = (uint8_t *)must(malloc(room));
+    full.header = header;
+    if (objs_tal_put_header(header, room, tal, &full.header_size) != OBJS_OK) {
+        full = *frame; /* it has the member $stream, which may come in a later place but not be sent */
+    }
+    say_frame(out, first, &full);
+    free(header);
+}
+
 static void decode(const char *line, string *out) {
     objs_config config = config_of(line);
     const char *at = find(line, "chunks");
@@ -190,7 +203,7 @@ static void encode(const char *line, string *out) {
     size_t header_size, payload_size, written = 0, capacity;
     uint8_t *header, *payload, *wire;
     int with_coder = find(line, "coder") != NULL, fine;
-    if (with_coder && !is_word(line, "coder", "json") && !is_word(line, "coder", "raw")) {
+    if (with_coder && !is_word(line, "coder", "json") && !is_word(line, "coder", "raw") && !is_word(line, "coder", "tal")) {
         say(out, "\"skipped\":\"coder\"");
         return;
     }
@@ -198,11 +211,18 @@ static void encode(const char *line, string *out) {
     header = unhex(&at, &header_size);
     at = find(line, "payload") + 1;
     payload = unhex(&at, &payload_size);
-    capacity = header_size + payload_size + 16;
+    capacity = header_size + payload_size + 256 + 16; /* 256: the ten members of tal at their defaults */
     wire = (uint8_t *)must(malloc(capacity));
     fine = with_coder ? objs_data_header_valid(header, header_size) : objs_header_valid(header, header_size);
     fine = fine && (!is_word(line, "coder", "json") || objs_json_valid(payload, payload_size));
-    fine = fine && objs_put_frame(&config, wire, capacity, header, header_size, payload, payload_size, &written) == OBJS_OK;
+    if (is_word(line, "coder", "tal")) {
+        objs_tal tal;
+        fine = fine && objs_tal_read(&tal, header, header_size) == OBJS_OK &&
+               objs_tal_put_frame(&config, wire, capacity, &tal, payload, payload_size, &written) == OBJS_OK;
+    } else {
+        fine = fine &&
+               objs_put_frame(&config, wire, capacity, header, header_size, payload, payload_size, &written) == OBJS_OK;
+    }
     say(out, "\"wire\":\"");
     say_hex(out, wire, fine ? written : 0);
     say(out, fine ? "\",\"error\":\"\"" : "\",\"error\":\"encode_error\"");
@@ -221,7 +241,7 @@ static void say_stream_error(string *out, const objs_error *error, uint64_t fed)
         say_number(out, error->index);
         say(out, " ");
         if (error->code == OBJS_INVALID_CONTROL || error->code == OBJS_FRAME_AFTER_END ||
-            error->code == OBJS_COUNT_MISMATCH) {
+            error->code == OBJS_COUNT_MISMATCH || error->code == OBJS_ORDER_GAP) {
             say(out, "-");
         } else {
             say_number(out, error->offset);
@@ -234,20 +254,21 @@ static void say_stream_error(string *out, const objs_error *error, uint64_t fed)
 static void stream(const char *line, string *out) {
     objs_config config = config_of(line);
     const char *at = find(line, "chunks");
-    int json = is_word(line, "coder", "json"), first = 1;
+    int json = is_word(line, "coder", "json"), speech = is_word(line, "coder", "tal"), first = 1;
     objs_reader reader;
     objs_stream state;
     objs_frame frame;
+    objs_tal tal;
     string trailers = {NULL, 0, 0}, message = {NULL, 0, 0};
     uint64_t fed = 0;
     uint8_t *chunk;
     size_t size;
-    if (!json && !is_word(line, "coder", "raw")) {
+    if (!json && !speech && !is_word(line, "coder", "raw")) {
         say(out, "\"skipped\":\"coder\"");
         return;
     }
     objs_reader_init_growing(&reader, &config, grow, NULL);
-    objs_stream_init(&state, json ? "json" : "raw");
+    objs_stream_init(&state, json ? "json" : speech ? "tal" : "raw");
     state.end_rule = is_word(line, "require_end", "yes")  ? OBJS_END_REQUIRED
                      : is_word(line, "require_end", "no") ? OBJS_END_NOT_REQUIRED
                                                           : OBJS_END_IF_CONTROLLED;
@@ -258,17 +279,20 @@ static void stream(const char *line, string *out) {
         const uint8_t *data = chunk;
         fed += size;
         while (state.error.code == OBJS_OK && objs_reader_next(&reader, &data, &size, &frame)) {
-            objs_message kind = objs_stream_take(&state, &frame);
-            if (kind == OBJS_MESSAGE_DATA) {
-                if (json && !objs_json_valid(frame.payload, frame.payload_size)) {
-                    say(out, first ? "!" : " !");
-                    first = 0;
-                    say_number(out, frame.index);
-                    say(out, ":");
-                    say_number(out, frame.offset);
-                } else {
-                    say_frame(out, &first, &frame);
-                }
+            objs_message kind = speech ? objs_stream_take_tal(&state, &frame, &tal) : objs_stream_take(&state, &frame);
+            if (kind == OBJS_MESSAGE_DATA && json && !objs_json_valid(frame.payload, frame.payload_size)) {
+                kind = OBJS_MESSAGE_REFUSED;
+            }
+            if (kind == OBJS_MESSAGE_REFUSED) {
+                say(out, first ? "!" : " !");
+                first = 0;
+                say_number(out, frame.index);
+                say(out, ":");
+                say_number(out, frame.offset);
+            } else if (kind == OBJS_MESSAGE_DATA && speech) {
+                say_tal(out, &first, &frame, &tal);
+            } else if (kind == OBJS_MESSAGE_DATA) {
+                say_frame(out, &first, &frame);
             } else if (state.ended && state.trailers.at != NULL && trailers.size == 0) {
                 say_hex(&trailers, state.trailers.at, (size_t)(state.trailers.end - state.trailers.at));
             }
@@ -316,7 +340,7 @@ int main(void) {
         say_number(&out, number(line.text, "id", 0));
         say(&out, ",");
         if (is_word(line.text, "op", "hello")) {
-            say(&out, "\"name\":\"c " OBJS_VERSION "\",\"features\":\"decode encode stream limits layout json bigint\"");
+            say(&out, "\"name\":\"c " OBJS_VERSION "\",\"features\":\"decode encode stream limits layout json bigint tal\"");
         } else if (is_word(line.text, "op", "decode")) {
             decode(line.text, &out);
         } else if (is_word(line.text, "op", "encode")) {
