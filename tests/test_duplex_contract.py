@@ -203,7 +203,8 @@ class Link:
         return streams
 
     async def raw(self, **near: Any) -> tuple[FramedStream, Raw]:
-        stream, raw = await self._backend.raw(near)
+        # Its peer does not answer our end, unless the test does.
+        stream, raw = await self._backend.raw({"patience": 0.3} | near)
         self._streams.append(stream)
         return stream, raw
 
@@ -415,7 +416,7 @@ class TestContract:
         assert texts(await take(far, 1)) == ["fits"]
 
     async def test_an_interrupt_overtakes_what_is_not_yet_sent(self, link: Link) -> None:
-        near, raw = await link.raw()
+        near, raw = await link.raw(patience=WAIT)
         size = 1 << 16
         sent = 0
         with contextlib.suppress(TimeoutError):
@@ -434,7 +435,7 @@ class TestContract:
         assert headers[-1]["$stream"]["frames"] == len(headers) - 2
 
     async def test_a_stalled_peer_makes_send_wait_and_nothing_is_lost(self, link: Link) -> None:
-        near, raw = await link.raw()
+        near, raw = await link.raw(patience=WAIT)
         size = 1 << 16
         sent = 0
         sending: asyncio.Task[None]
@@ -574,8 +575,11 @@ class TestContract:
         await raw.send(opened()[1])
         with contextlib.suppress(Exception):
             await raw.send(bytes(2_000))
+        reading = asyncio.create_task(raw.until_end())  # a WebSocket library tells it once the peer has closed
         with pytest.raises(FrameTooLarge):
             await take(near, 1)
+        reading.cancel()
+        await asyncio.wait([reading])
 
     async def test_a_text_message_is_a_protocol_error(self, link: Link) -> None:
         near, raw = await link.raw()

@@ -203,19 +203,23 @@ class _Exchange:
 
     async def _receive(self) -> None:
         session = self._session
-        while session._early:
+        while session._early and not self.whole:
             await self._take(session._early.popleft())
-            if session.interrupted:
-                await self._loop.create_future()
+            await self._pause()
         async with aclosing(self._stream.receive()) as items:  # type: ignore[type-var]
             async for item in items:
                 await self._take(item)
-                if session.interrupted:
-                    await self._loop.create_future()  # what follows is for the next exchange
+                await self._pause()
         if not self.sent or not self.whole:
             if self._begun:
                 raise StreamIncomplete("the peer left in the middle of an exchange")
             self.stop()
+
+    async def _pause(self) -> None:
+        """Where all that follows is for the next exchange, wait until this one is over, and this task is cancelled."""
+        session = self._session
+        if session.interrupted or (self.whole and len(session._early) >= EARLY):
+            await self._loop.create_future()
 
     async def _take(self, item: StreamItem) -> None:
         session = self._session
@@ -228,8 +232,6 @@ class _Exchange:
             await self._interrupted_by_peer(item)
         elif self.whole:
             session._early.append(item)
-            if len(session._early) >= EARLY:
-                await self._loop.create_future()  # until the exchange is over, and this task is cancelled
         else:
             self._begun = True
             await self._give(item)
