@@ -214,12 +214,12 @@ func intoInteger[T int | int64](p *parser, name string, number *T) error {
 	if c := p.peek(); c != '-' && (c < '0' || c > '9') {
 		return p.wrongMember(name, "an integer")
 	}
-	text, integer, err := p.number()
+	text, _, err := p.number()
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(string(text), 10, 64)
-	if !integer || err != nil || int64(T(n)) != n {
+	n, err := strconv.ParseInt(string(text), 10, 64) // which takes neither a fraction nor an exponent
+	if err != nil || int64(T(n)) != n {
 		return fmt.Errorf("%s is an integer in range, not %.40s", name, text)
 	}
 	*number = T(n)
