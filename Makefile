@@ -1,5 +1,7 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
+# make bench   benchmarks/results.md and its plots
+# make fuzz    a minute of libFuzzer on the C codec
 # make format  what the formatters would have it be
 
 PYTHON ?= python3
@@ -9,7 +11,7 @@ CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/pro
 SOURCES := objectstreaming object_streaming wav_streaming tests spec examples benchmarks setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python sanitize clients conformance format clean
+.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz clients conformance format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -51,10 +53,15 @@ types: $(VENV)/.dev
 python: $(VENV)/.dev
 	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
 	@rm -f .coverage.native .coverage.pure
-	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10
-	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(BIN)/python -m pytest --cov --cov-report= --durations=10
+	@$(MAKE) --no-print-directory -j2 --output-sync=target python-native python-pure
 	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.pure
 	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
+
+python-native:
+	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10
+
+python-pure:
+	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(BIN)/python -m pytest --cov --cov-report= --durations=10
 
 # The native codec under AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize: $(VENV)/.dev
@@ -65,6 +72,16 @@ clients:
 
 conformance: $(VENV)/.dev
 	$(BIN)/objectstreaming conformance --all
+
+# Writes benchmarks/results.md and the plots, in about seven minutes.
+bench: $(VENV)/.dev
+	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	PYTHONPATH=. .venv-bench/bin/python -m benchmarks
+
+# A minute of libFuzzer on the C codec; more with FUZZ_SECONDS=...
+fuzz: programs
+	$(MAKE) -C clients/c fuzz
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)
