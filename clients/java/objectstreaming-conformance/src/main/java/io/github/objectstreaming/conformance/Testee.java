@@ -31,9 +31,11 @@ import io.github.objectstreaming.TalCoder;
 import io.github.objectstreaming.http.ObjectStreamClient;
 import io.github.objectstreaming.json.JsonCoder;
 import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.io.PrintStream;
+import java.io.OutputStream;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublisher;
@@ -41,6 +43,7 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -68,10 +71,13 @@ public final class Testee {
      * @throws IOException if the runner has gone
      */
     public static void main(String[] arguments) throws IOException {
-        PrintStream out = new PrintStream(System.out, true, StandardCharsets.US_ASCII);
-        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8), 1 << 16);
+        OutputStream out = new FileOutputStream(FileDescriptor.out);
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.ISO_8859_1), 1 << 16);
         for (String line; (line = in.readLine()) != null; ) {
-            out.println(MAPPER.writeValueAsString(answer(MAPPER.readTree(line))));
+            byte[] answer = MAPPER.writeValueAsBytes(answer(MAPPER.readTree(line)));
+            byte[] written = Arrays.copyOf(answer, answer.length + 1);
+            written[answer.length] = '\n';
+            out.write(written);
         }
     }
 
