@@ -57,6 +57,7 @@ pub const ACCEPT: &str = "application/vnd.objectstreaming;v=1, application/octet
 
 const HEARTBEATS: f64 = 3.0; // one lost to a slow hop, one to a busy server
 const FIRST_READ: Duration = Duration::from_secs(60); // a model that thinks outlasts most timeouts
+const FOREVER: Duration = Duration::from_secs(1 << 30); // what `Duration::MAX` of a caller comes to
 const LONGEST_SILENCE: f64 = 3600.0; // seconds; a peer may promise to be heard once a year
 const AFTER_END: Duration = Duration::from_secs(1); // only the end of the body is missing, no message depends on it
 
@@ -397,7 +398,8 @@ where
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(limit)));
         if !self.waiting {
             self.waiting = true;
-            silence.as_mut().reset(Instant::now() + limit);
+            let now = Instant::now();
+            silence.as_mut().reset(now.checked_add(limit).unwrap_or(now + FOREVER));
         }
         ready!(silence.as_mut().poll(context));
         Poll::Ready(Read::Silence(limit.as_secs_f64()))

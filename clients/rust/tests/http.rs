@@ -205,6 +205,15 @@ async fn a_server_that_never_answers_is_an_idle_timeout() {
 }
 
 #[tokio::test]
+async fn a_caller_may_wait_for_ever() {
+    let mut script = answer(VERSION_1, &[]);
+    script.extend([Send::Silence(Duration::from_millis(20)), Send::Bytes(whole_stream())]);
+    let options = ReadOptions { idle_timeout: Some(Duration::MAX), ..ReadOptions::default() };
+    let (payloads, failed) = ask(script, options).await;
+    assert!(payloads.len() == 2 && failed.is_none(), "{failed:?}");
+}
+
+#[tokio::test]
 async fn a_slow_reader_is_no_silence() {
     let options = ReadOptions { idle_timeout: Some(Duration::from_millis(60)), ..ReadOptions::default() };
     let (url, _serving) = serve(answer(VERSION_1, &whole_stream())).await;
