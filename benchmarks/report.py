@@ -316,7 +316,8 @@ def write(
         "(`benchmarks/original.py`).\n",
         budget_table(judged),
         "## Beside the best peer\n",
-        "Typed header and payload, 64 KiB chunks; the pure codec is held against peers whose framing is Python.\n",
+        "Typed header and payload, 64 KiB chunks. The pure codec is held against peers whose framing is Python; of "
+        "SSE, only the reading is: to write an event is one call of msgspec's and eight bytes.\n",
         lead_table(leads(codecs)),
         "## Where the time goes\n",
         "What a job would take if nothing stood around its parts, beside what it takes: no ratio to the original can "
