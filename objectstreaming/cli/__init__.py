@@ -1,4 +1,4 @@
-"""The `objectstreaming` command: `serve`, `demo`, `ask`, `inspect`, `conformance`.
+"""The `objectstreaming` command: `serve`, `demo`, `ask`, `talk`, `inspect`, `conformance`.
 
 `main` is what the console script and `python -m objectstreaming` call. Whatever goes wrong is told in one line on
 stderr, with a status that is not 0; a traceback is for faults of this program alone.
@@ -23,6 +23,7 @@ EXTRAS: Final = {
     "starlette": "server",
     "typer": "cli",
     "uvicorn": "server",
+    "websockets": "server",
 }
 """The extra that brings each module which may be missing."""
 

@@ -150,6 +150,18 @@ def ask(
 
 
 @app.command()
+def talk(
+    url: Annotated[str, typer.Argument(help="The server, as in http://127.0.0.1:8000.")],
+    wav: Annotated[Path | None, typer.Option(help="A WAV file that asks, in place of lines from stdin.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Save the sound of the answers here as WAV.")] = None,
+) -> None:
+    """Talk with a server: a line asks, and stops the answer before it. Answers go to stdout, the rest to stderr."""
+    from .talking import talk as run
+
+    run(url=url, lines=sys.stdin, interactive=sys.stdin.isatty(), wav=wav, out=out, say=_out, note=_note)
+
+
+@app.command()
 def inspect(
     file: Annotated[str, typer.Argument(help="A captured stream; - reads stdin.")],
 ) -> None:

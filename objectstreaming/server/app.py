@@ -2,6 +2,7 @@
 
     POST /objects   {"question": "..."}           -> json frames: {"status", "reason"} + {"answer", "source"}
     POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence, and its sound, in each
+    WS   /duplex    symbols of text and sound     -> symbols of text and sound, interrupted at will
     GET  /health    what runs here, as JSON
     GET  /          a page that asks and plays
 
@@ -30,6 +31,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from wav_streaming import TALCoder
 from wav_streaming.recognizers import Recognizer
@@ -39,6 +41,7 @@ from .. import __version__
 from ..coders import Coder, JsonCoder
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, WAV
+from .duplex import Conversations
 from .engines import find_recognizer, find_synthesizer
 from .gate import AppLimits, Gate
 from .problems import install_error_handlers, problem_response, public_error
@@ -117,6 +120,19 @@ def create_app(
         question = await read_question(request, limits)
         voice.check(question)
         return stream(voice.answer(question), TALCoder())
+
+    converse = Conversations(
+        answerer,
+        voice,
+        limits,
+        speaks=synthesizer is not None,
+        heartbeat=settings.heartbeat,
+        origins=settings.origins,
+    )
+
+    @app.websocket("/duplex")
+    async def duplex(websocket: WebSocket) -> None:
+        await converse(websocket)
 
     @app.get("/health", summary="What runs here")
     async def health() -> Health:

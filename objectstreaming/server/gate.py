@@ -89,7 +89,9 @@ class RateLimiter:
 
 
 class Gate:
-    """ASGI middleware that keeps `limits`. Every POST is taken for a stream. `hosts`: the names served; none: all.
+    """ASGI middleware that keeps `limits`. Every POST and every WebSocket is taken for a stream.
+
+    `hosts`: the names served; none: all.
 
     >>> from starlette.applications import Starlette
     >>> app = Gate(Starlette(), AppLimits(streams=8), hosts={"localhost", "127.0.0.1"})
@@ -103,18 +105,21 @@ class Gate:
         self._streams = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         try:
             self._admit(scope)
         except _RefusedError as refused:
+            if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+                await send({"type": "websocket.close", "code": 1008, "reason": refused.error.code})
+                return
             response = problem_response(refused.error)
             if refused.wait:
                 response.headers["Retry-After"] = str(math.ceil(refused.wait))
             await response(scope, receive, send)
             return
-        if scope["method"] != "POST":
+        if not _is_stream(scope):
             await self._app(scope, receive, send)
             return
         self._streams += 1
@@ -126,7 +131,7 @@ class Gate:
     def _admit(self, scope: Scope) -> None:
         if self._hosts and _host(Headers(scope=scope).get("host", "")) not in self._hosts:
             raise _RefusedError(StreamError("permission_denied", "this server is not known by that name"))
-        if scope["method"] != "POST":
+        if not _is_stream(scope):
             return
         client = scope.get("client")
         wait = self._rate.wait(client[0] if client else "")
@@ -145,6 +150,10 @@ class _RefusedError(Exception):
         super().__init__(error)
         self.error = error
         self.wait = wait
+
+
+def _is_stream(scope: Scope) -> bool:
+    return bool(scope["type"] == "websocket" or scope["method"] == "POST")
 
 
 def _host(value: str) -> str:

@@ -26,7 +26,7 @@ from .gate import AppLimits
 from .negotiation import parse_media_type
 from .problems import RequestError
 
-__all__ = ["WAV_TYPES", "Question", "read_json_question", "read_question"]
+__all__ = ["WAV_TYPES", "GatheredSound", "Question", "checked_text", "read_json_question", "read_question"]
 
 WAV_TYPES: Final = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 _FRAME_TYPES: Final = (MEDIA_TYPE, PLAIN_MEDIA_TYPE)
@@ -56,7 +56,7 @@ async def read_json_question(request: Request, limits: AppLimits) -> Question:
     question = value.get("question") if isinstance(value, dict) else None
     if not isinstance(question, str):
         raise StreamError("invalid_argument", 'the body is {"question": "..."}, a string in an object')
-    return Question(_checked(question, limits))
+    return Question(checked_text(question, limits))
 
 
 async def read_question(request: Request, limits: AppLimits) -> Question:
@@ -84,12 +84,12 @@ async def _in_time(limits: AppLimits) -> AsyncIterator[None]:
 
 async def _read_wav(request: Request, limits: AppLimits) -> Question:
     decoder = WavDecoder()
-    gathered: _Gathered | None = None
+    gathered: GatheredSound | None = None
     try:
         async for chunk in RequestBody(request, max_body=limits.body):
             pcm = decoder.feed(chunk)
             if gathered is None and decoder.ready:
-                gathered = _Gathered(decoder.sample_rate, decoder.channels, decoder.bit_depth, limits)
+                gathered = GatheredSound(decoder.sample_rate, decoder.channels, decoder.bit_depth, limits)
             if gathered is not None:
                 gathered.add(pcm)
         decoder.finish()
@@ -101,25 +101,25 @@ async def _read_wav(request: Request, limits: AppLimits) -> Question:
 async def _read_frames(request: Request, limits: AppLimits) -> Question:
     """All frames are read, also after one that asks by text: a body that goes on wrong is wrong."""
     text = ""
-    gathered: _Gathered | None = None
+    gathered: GatheredSound | None = None
     # A frame is no larger than the body may be, and what is gathered is judged after each.
     messages = read_messages(request, TALCoder(), limits=Limits(frame=4 * MiB), max_body=limits.body)
     async with aclosing(messages):  # type: ignore[type-var]
         async for tal, pcm in messages:
             text = text or tal.question.strip()
             if gathered is None:
-                gathered = _Gathered(tal.sampleRate, tal.channels, tal.bitDepth, limits)
+                gathered = GatheredSound(tal.sampleRate, tal.channels, tal.bitDepth, limits)
             elif gathered.kind != (tal.sampleRate, tal.channels, tal.bitDepth):
                 raise StreamError(
                     "invalid_argument", "the frames of one question have one sample rate, channels, depth"
                 )
             gathered.add(pcm)
     if text:
-        return Question(_checked(text, limits))
+        return Question(checked_text(text, limits))
     return Question("", gathered.sound() if gathered is not None else _no_sound())
 
 
-class _Gathered:
+class GatheredSound:
     """The PCM of a question as it arrives, no more of it than is listened to."""
 
     def __init__(self, sample_rate: int, channels: int, bit_depth: Literal[16, 32], limits: AppLimits) -> None:
@@ -144,7 +144,8 @@ def _no_sound() -> NoReturn:
     raise StreamError("invalid_argument", "the question has no sound, and no text")
 
 
-def _checked(question: str, limits: AppLimits) -> str:
+def checked_text(question: str, limits: AppLimits) -> str:
+    """The question, stripped. Raises `StreamError` if it is empty, or longer than the limits allow."""
     question = question.strip()
     if not question:
         raise StreamError("invalid_argument", "the question is empty")

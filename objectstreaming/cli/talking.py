@@ -1,0 +1,162 @@
+"""`objectstreaming talk`: a conversation over `WS /duplex`. Lines or a sound go in, text and a sound come out.
+
+Each line is a question. On a terminal a line that is typed while an answer comes stops the answer, and an empty one
+does nothing else; from a file or a pipe each question waits for the answer before it, and the end of the lines is the
+end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from wav_streaming import TALAudio, WavDecoder
+
+from ..duplex import DuplexSession, Modality, StreamEvent, StreamItem, Symbol, WebSocketClientStream
+from ..errors import StreamError
+from . import CommandError
+from .asking import SavedSound, endpoint, sentence
+from .terminal import printable
+
+__all__ = ["talk"]
+
+_CHUNK: Final = 32 * 1024
+_LONGEST_LINE: Final = 64 * 1024
+_LINES: Final = 16
+
+
+def talk(
+    *,
+    url: str,
+    lines: TextIO,
+    interactive: bool,
+    wav: Path | None,
+    out: Path | None,
+    say: Callable[[str], object],
+    note: Callable[[str], object],
+) -> None:
+    """Talk until the lines, or the WAV file, are at an end and answered. Raises `CommandError`, `ObjectStreamError`."""
+    address = endpoint(url.replace("ws", "http", 1) if url.startswith(("ws://", "wss://")) else url, "duplex")
+    with SavedSound(out) as saved:
+        talker = _Talker("ws" + address.removeprefix("http"), saved, say, note)
+        asyncio.run(talker.ask_sound(wav) if wav is not None else talker.ask_lines(lines, interactive))
+    if out is not None:
+        note(f"{out}: {saved.seconds:.1f} s of sound")
+
+
+class _Talker:
+    def __init__(
+        self, url: str, saved: SavedSound, say: Callable[[str], object], note: Callable[[str], object]
+    ) -> None:
+        self._url = url
+        self._saved = saved
+        self._say = say
+        self._note = note
+        self._stream = WebSocketClientStream(url)
+        self._session = DuplexSession(self._stream)
+
+    async def ask_sound(self, path: Path) -> None:
+        await self._connect()
+        async with self._stream:
+            await self._session.run_duplex(lambda: _pieces(path), self._hear)
+
+    async def ask_lines(self, lines: TextIO, interactive: bool) -> None:
+        await self._connect()
+        async with self._stream:
+            answering: asyncio.Task[None] | None = None
+            try:
+                async for line in _read(lines):
+                    if interactive and answering is not None and not answering.done():
+                        await self._session.interrupt()
+                        self._note("(stopped)")
+                    if answering is not None:
+                        await answering
+                        self._session.reset()
+                    answering = None
+                    if line.strip():
+                        answering = asyncio.create_task(self._ask(line.strip(), interactive))
+                        if not interactive:
+                            await answering
+                if answering is not None:
+                    await answering
+            finally:
+                if answering is not None:
+                    answering.cancel()
+                    await asyncio.wait([answering])
+
+    async def _ask(self, question: str, interactive: bool) -> None:
+        try:
+            await self._session.run_duplex(lambda: _symbols(Symbol.text(question)), self._hear)
+        except StreamError as error:
+            if not interactive or not self._stream.is_connected:
+                raise
+            self._note(printable(str(error)))
+
+    async def _connect(self) -> None:
+        try:
+            await self._stream.connect()
+        except OSError as error:
+            raise CommandError(f"{self._url} cannot be reached: {error.strerror or error}") from None
+
+    def _hear(self, item: StreamItem) -> None:
+        if isinstance(item, StreamEvent):
+            if item.type == "metadata" and isinstance(item.data, dict) and "question" in item.data:
+                self._note(f"heard: {printable(str(item.data['question']))}")
+        elif item.modality is Modality.TEXT:
+            self._say(sentence({"answer": item.text_value, "source": item.metadata.get("source")}))
+        elif item.modality is Modality.AUDIO:
+            self._saved.add(_kind(item), item.data)
+
+
+def _kind(symbol: Symbol) -> TALAudio:
+    """What a sound symbol says of its sound. Raises `CommandError` if that is no PCM we can save."""
+    told: Any = symbol.metadata.get
+    rate, channels, depth = told("sample_rate"), told("channels", 1), told("bit_depth", 16)
+    right = all(type(number) is int and number > 0 for number in (rate, channels, depth)) and depth in (16, 32)
+    if not right or len(symbol.data) % (depth // 8 * channels):
+        raise CommandError("the server sends a sound that is no PCM of 16 or 32 bits")
+    return TALAudio(sampleRate=rate, channels=channels, bitDepth=depth, audioType="int16" if depth == 16 else "int32")
+
+
+async def _symbols(*symbols: Symbol) -> AsyncIterator[Symbol]:
+    for symbol in symbols:
+        yield symbol
+
+
+async def _pieces(path: Path) -> AsyncIterator[Symbol]:
+    """The sound of a WAV file, in symbols of about a second."""
+    for rate, channels, depth, pcm in _decoded(path):
+        yield Symbol.audio(pcm, rate, channels, bit_depth=depth)
+
+
+def _decoded(path: Path) -> Iterator[tuple[int, int, Any, bytes]]:
+    decoder = WavDecoder()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            pcm = decoder.feed(chunk)
+            if pcm:
+                yield decoder.sample_rate, decoder.channels, decoder.bit_depth, pcm
+        decoder.finish()
+
+
+async def _read(lines: TextIO) -> AsyncIterator[str]:
+    """The lines as they come, read on a thread that does not keep the program from ending."""
+    loop = asyncio.get_running_loop()
+    come: asyncio.Queue[str | None] = asyncio.Queue()
+    room = threading.Semaphore(_LINES)
+
+    def read() -> None:
+        with suppress(RuntimeError, ValueError):  # the loop, or the file, is closed: nobody listens any more
+            while line := lines.readline(_LONGEST_LINE):
+                room.acquire()
+                loop.call_soon_threadsafe(come.put_nowait, line)
+            loop.call_soon_threadsafe(come.put_nowait, None)
+
+    threading.Thread(target=read, name="lines", daemon=True).start()
+    while (line := await come.get()) is not None:
+        room.release()
+        yield line
