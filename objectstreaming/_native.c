@@ -1690,6 +1690,16 @@ static PyObject *Messages_next(Messages *self) {
     message = messages_step(self, decoder);
     if (message == NULL) {
         Py_CLEAR(self->decoder);
+        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            /* As of a generator (PEP 479): raised by what decodes, it would pass for the end of the messages. */
+            PyObject *cause = take_error();
+            PyErr_SetString(PyExc_RuntimeError, "a decoder raised StopIteration");
+            if (cause != NULL) {
+                PyObject *error = take_error();
+                PyException_SetCause(error, cause);
+                give_error(error);
+            }
+        }
     }
     Py_DECREF(decoder);
     return message;

@@ -460,6 +460,8 @@ class FrameDecoder:
                 self._chunk = b""
                 self._at = 0
                 break
+        if self._error is not None:  # it was another iterator that met it
+            raise self._error.with_traceback(None)
         if self._finished and self._head:
             self._truncated()
 

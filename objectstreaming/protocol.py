@@ -140,6 +140,8 @@ class StreamEncoder(Generic[H, P]):
         """The open frame, first of all. `heartbeat`: the seconds within which the reader will hear something."""
         members: dict[str, Any] = {"v": VERSION, "coder": self._coder.name}
         if heartbeat is not None:
+            if isinstance(heartbeat, bool) or not isinstance(heartbeat, int | float) or not heartbeat > 0:
+                raise EncodeError(f"heartbeat is a positive number of seconds, not {heartbeat!r}")
             members["heartbeat"] = heartbeat
         if metadata is not None:
             members["metadata"] = dict(metadata)
@@ -185,21 +187,25 @@ class StreamEncoder(Generic[H, P]):
             raise EncodeError(f"{event.value} is not allowed: the stream has {_PAST[self._state]}") from None
 
     def _write_data(self, wire: bytes, header_size: int) -> bytes:
+        self._check_size(wire, header_size)
+        self._state = State.STREAMING
+        self._position += 1
+        return wire
+
+    def _check_size(self, wire: bytes, header_size: int) -> None:
         if len(wire) > self._max_frame or header_size > self._max_header:
             limits = Limits(self._max_frame, self._max_header)
             raise EncodeError(
                 f"a frame of {len(wire)} bytes with a header of {header_size} is beyond {limits}, which "
                 "receivers keep to by default; send it in pieces, or raise the limits on both sides"
             )
-        self._state = State.STREAMING
-        self._position += 1
-        return wire
 
     def _control(self, event: Event, members: Mapping[str, Any]) -> bytes:
         if self._plain:
             raise EncodeError(f"a plain stream has no control frames, {event.value} cannot be sent in it")
         after = self._after(event)
         wire = encode_frame({"$stream": {"type": event.value, **members}}, self._coder.neutral)
+        self._check_size(wire, *_header_size(wire, 4))
         self._state = after
         return wire
 
@@ -338,8 +344,7 @@ class StreamDecoder(Generic[H, P]):
             if self._check_order is not None:
                 self._check_order(message[0], frame.index)
         except (FrameError, ProtocolError) as error:
-            self._failure = error
-            raise
+            self._die(error)
         except PayloadError:
             # Its order was not seen: the next frame may have any, as in a resumed stream.
             self._check_order = self._coder.order_check()
@@ -347,6 +352,8 @@ class StreamDecoder(Generic[H, P]):
         return message
 
     def _complete(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
         required = self._controlled if self._require_end is None else self._require_end
         if required and not self.ended:
             raise StreamIncomplete(
@@ -355,6 +362,8 @@ class StreamDecoder(Generic[H, P]):
             )
 
     def _step(self, event: Event, frame: Frame) -> None:
+        if self._failure is not None:  # of an iterator beside the one that met it
+            raise self._failure.with_traceback(None)
         try:
             self._state = TRANSITIONS[self._state][event]
         except KeyError:
@@ -369,8 +378,7 @@ class StreamDecoder(Generic[H, P]):
         try:
             control = frame.header["$stream"]
         except FrameError as error:
-            self._failure = error
-            raise
+            self._die(error)
         kind = control.get("type") if isinstance(control, dict) else None
         if not isinstance(kind, str):
             self._fail("invalid_control", "$stream is an object with the member type, a string", frame)
@@ -406,8 +414,7 @@ class StreamDecoder(Generic[H, P]):
         failure = self._peer_error(control["error"], frame) if "error" in control else None
         self.trailers = trailers
         if failure is not None:
-            self._failure = failure
-            raise failure
+            self._die(failure)
 
     def _peer_error(self, error: Any, frame: Frame) -> StreamError:
         code = error.get("code") if isinstance(error, dict) else None
@@ -418,7 +425,13 @@ class StreamDecoder(Generic[H, P]):
         return StreamError(code if code in HTTP_STATUS else "unknown", message, error.get("details"))
 
     def _fail(self, code: str, message: str, frame: Frame) -> NoReturn:
-        self._failure = ProtocolError(code, message, frame.index)
+        self._die(ProtocolError(code, message, frame.index))
+
+    def _die(self, failure: ObjectStreamError) -> NoReturn:
+        self._failure = self._failure or failure
+        self._state = State.ENDED  # so that whatever comes next goes through _step
+        if self._plain is not None:
+            self._frames._fast = False
         raise self._failure
 
 

@@ -315,6 +315,17 @@ class TestADeadDecoder:
                 ask()
             assert again.value is first.value
 
+    def test_raises_it_from_an_iterator_that_was_under_way_too(self) -> None:
+        decoder = FrameDecoder()
+        one, other = decoder.feed(GOLDEN * 3 + bytes(8)), decoder.feed(b"")
+        next(one)
+        next(other)
+        with pytest.raises(InvalidLength) as first:
+            list(one)
+        with pytest.raises(InvalidLength) as again:
+            list(other)
+        assert again.value is first.value
+
     def test_holds_nothing(self) -> None:
         decoder = FrameDecoder()
         with pytest.raises(InvalidLength):

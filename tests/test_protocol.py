@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -171,6 +172,21 @@ class TestStreamEncoder:
         assert encoder.position == 0
         assert encoder.data({}, bytes(20))
 
+    def test_control_frames_keep_to_the_limits_too(self) -> None:
+        encoder = StreamEncoder(JsonCoder())
+        with pytest.raises(EncodeError, match="beyond Limits"):
+            encoder.open(metadata={"notes": "x" * 70_000})
+        assert encoder.open()
+        with pytest.raises(EncodeError, match="beyond Limits"):
+            encoder.end(trailers={"notes": "x" * 70_000})
+        assert not encoder.ended
+        assert encoder.end()
+
+    @pytest.mark.parametrize("heartbeat", [0, -1, float("nan"), float("inf"), True, "15"])
+    def test_a_heartbeat_that_no_reader_takes_is_refused(self, heartbeat: Any) -> None:
+        with pytest.raises(EncodeError):
+            StreamEncoder(JsonCoder()).open(heartbeat=heartbeat)
+
     def test_a_plain_stream_has_no_control_frames(self) -> None:
         encoder = StreamEncoder(JsonCoder(), v=None)
         for write in (encoder.open, encoder.ping, encoder.end):
@@ -282,6 +298,63 @@ class TestStreamDecoder:
             with pytest.raises(type(first.value)) as again:
                 ask()
             assert again.value is first.value
+
+    @pytest.mark.parametrize("after", [data(2), control("ping"), control("end", frames=3)])
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_an_iterator_beside_the_one_that_met_the_error_raises_it_too(self, after: bytes, begun: bool) -> None:
+        decoder = StreamDecoder(JsonCoder())
+        one = decoder.feed(data(1) + data(2) + encode_frame(b"{}", b"1").replace(b"{}", b"[]") + after)
+        other = decoder.feed(data(3))
+        next(one)
+        if begun:
+            next(other)
+        with pytest.raises(InvalidHeader) as first:
+            list(one)
+        with pytest.raises(InvalidHeader) as again:
+            list(other)
+        assert again.value is first.value
+
+    def test_an_iterator_beside_the_one_that_met_the_error_does_not_end_well_after_finish(self) -> None:
+        decoder = StreamDecoder(JsonCoder())
+        one = decoder.feed(data(1) + data(2) + encode_frame(b"{}", b"1").replace(b"{}", b"[]"))
+        other = decoder.feed(b"")
+        next(one)
+        next(other)
+        decoder.finish()
+        with pytest.raises(InvalidHeader):
+            list(one)
+        with pytest.raises(InvalidHeader):
+            list(other)
+
+    def test_what_a_subclass_adds_to_decode_is_done_to_every_frame(self) -> None:
+        class Shouting(JsonCoder[Any, Any]):
+            def decode(self, frame: Frame) -> tuple[Any, Any]:
+                header, payload = super().decode(frame)
+                return header, payload.upper()
+
+        wire = b"".join(encode_frame({}, b'"a"') for _ in range(3))
+        assert [payload for _, payload in StreamDecoder(Shouting()).feed(wire)] == ["A"] * 3
+
+        wrapped: JsonCoder[Any, Any] = JsonCoder()
+        wrapped.decode = lambda frame: ({}, frame.index)  # type: ignore[method-assign]
+        assert [payload for _, payload in StreamDecoder(wrapped).feed(wire)] == [0, 1, 2]
+
+    def test_a_type_that_raises_stop_iteration_does_not_end_the_messages(self) -> None:
+        class Odd(msgspec.Struct):
+            n: int
+
+            def __post_init__(self) -> None:
+                if self.n == 2:
+                    raise StopIteration
+
+        wire = b"".join(encode_frame({}, b'{"n":%d}' % n) for n in (1, 2, 3))
+        decoder = StreamDecoder(JsonCoder(payload=Odd))
+        messages = decoder.feed(wire)
+        assert next(messages)[1].n == 1
+        with pytest.raises(RuntimeError, match="StopIteration") as caught:
+            next(messages)
+        assert isinstance(caught.value.__cause__, StopIteration)
+        assert [payload.n for _, payload in decoder.feed(b"")] == [3]
 
     def test_after_a_payload_error_it_goes_on_and_the_frame_counts(self) -> None:
         decoder = StreamDecoder(JsonCoder())

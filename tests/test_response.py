@@ -310,6 +310,12 @@ def test_what_is_no_source_is_refused_at_once(source: Any) -> None:
         FrameResponse(source, coder=CODER)
 
 
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_is_a_positive_number_of_bytes(batch: int) -> None:
+    with pytest.raises(ValueError, match="batch"):
+        FrameResponse([], coder=CODER, batch=batch)
+
+
 @pytest.mark.parametrize("heartbeat", [0, -1, float("nan"), float("inf")])
 def test_a_heartbeat_is_a_positive_number_of_seconds(heartbeat: float) -> None:
     with pytest.raises(ValueError, match="heartbeat"):
@@ -405,7 +411,7 @@ async def test_what_cannot_be_sent_is_internal_before_and_after_the_first_item(k
 
 
 async def test_a_frame_beyond_the_limits_is_an_error_of_the_source() -> None:
-    call = await Call(FrameResponse([({}, "x" * 100)], coder=CODER, limits=Limits(frame=64))).run()
+    call = await Call(FrameResponse([({}, "x" * 300)], coder=CODER, limits=Limits(frame=200))).run()
     assert call.status == 500
 
 

@@ -92,7 +92,9 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
                 pass
         return self._decode_checked(frame)
 
-    def plain_decoders(self) -> tuple[Callable[[bytes], H], Callable[[bytes], P]]:
+    def plain_decoders(self) -> tuple[Callable[[bytes], H], Callable[[bytes], P]] | None:
+        if getattr(self.decode, "__func__", None) is not JsonCoder.decode:
+            return None  # a subclass, or whoever wrapped this one's decode, has more to do
         return self._decode_header, self._decode_payload
 
     def _decode_checked(self, frame: Frame) -> tuple[H, P]:

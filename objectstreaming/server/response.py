@@ -116,6 +116,8 @@ class FrameResponse(Response):
         for name, seconds in (("heartbeat", heartbeat), ("max_duration", max_duration)):
             if seconds is not None and not 0 < seconds < math.inf:
                 raise ValueError(f"{name} is a positive number of seconds, or None, not {seconds!r}")
+        if batch < 1:  # an outbox of no bytes is always full
+            raise ValueError(f"batch is a positive number of bytes, not {batch!r}")
         self.source = source
         self.coder: Coder[Any, Any] = coder
         self.heartbeat = heartbeat
@@ -299,7 +301,7 @@ class _Exchange:
         try:
             return self._encoder.end(error=error)
         except EncodeError:
-            logger.exception("an error cannot be told: its message or details are not JSON")
+            logger.exception("an error cannot be told: its message or details are not JSON, or too large")
             return self._encoder.end(error=StreamError(error.code))
 
     async def _abort(self, error: StreamError) -> NoReturn:
