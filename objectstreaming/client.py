@@ -327,6 +327,9 @@ class MessageStream(_Stream[H, P]):
             yield left
         self._adjust()
         try:
+            if inflate is not None:
+                for piece in inflate.feed(b""):  # left by it too
+                    yield from decoder.feed(piece)
             for chunk in self._chunks:
                 if inflate is None:
                     yield from decoder.feed(chunk)
@@ -367,6 +370,10 @@ class AsyncMessageStream(_Stream[H, P]):
             yield left
         self._adjust()
         try:
+            if inflate is not None:
+                for piece in inflate.feed(b""):  # left by it too
+                    for message in decoder.feed(piece):
+                        yield message
             while True:
                 if timed_by_httpx:
                     chunk = await read()
@@ -583,18 +590,21 @@ class _Inflate:
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either of the two, told by its first bytes
         self._begun = False
+        self._left = b""
+        self._full = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        full = False
-        while chunk or full:
+        """What is in the chunk; what this iterator is not asked for comes from that of the next `feed`."""
+        self._left += chunk
+        while self._left or self._full:
             if self._zlib.eof:
-                if not chunk:
+                if not self._left:
                     break
                 self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # RFC 1952: members may follow one another
             self._begun = True
-            piece = self._zlib.decompress(chunk, _INFLATED_SIZE)
-            chunk = self._zlib.unconsumed_tail or self._zlib.unused_data
-            full = len(piece) == _INFLATED_SIZE  # and there may be more, though all input is taken
+            piece = self._zlib.decompress(self._left, _INFLATED_SIZE)
+            self._left = self._zlib.unconsumed_tail or self._zlib.unused_data
+            self._full = len(piece) == _INFLATED_SIZE  # and there may be more, though all input is taken
             if piece:
                 yield piece
 

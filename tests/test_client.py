@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import threading
@@ -155,6 +156,38 @@ class TestAWholeStream:
         body = gzip.compress(wire) if encoding == "gzip" else zlib.compress(wire)
         reading = read(answers(body, content_encoding=encoding))
         assert (reading.payloads, reading.error) == (["a" * 200_000, "b"], None)
+
+    def test_goes_on_within_a_compressed_chunk_where_an_iteration_stopped(self) -> None:
+        encoder = StreamEncoder(JsonCoder())
+        wire = encoder.open() + b"".join(encoder.data({"n": n}, "x" * 50_000) for n in range(8)) + encoder.end()
+        body = gzip.compress(wire.replace(b'{"n":3}"x', b'{"n":3}xx'))
+        assert len(body) < 4096  # a read of httpx
+        with RawServer(answers(body, content_encoding="gzip")) as server:
+            assert asyncio.run(self.read_with_stops(server.url)) == [0, 1, 2, "invalid_payload", 4, 5, 6, 7]
+            with httpx.Client(trust_env=False) as client:
+                numbers: list[Any] = []
+                with open_stream(client, "GET", server.url, coder=JsonCoder()) as stream:
+                    numbers.append(next(stream)[0]["n"])
+                    while stream.trailers is None:
+                        try:
+                            numbers.extend(header["n"] for header, _ in stream)
+                        except PayloadError as error:
+                            numbers.append(error.code)
+                assert numbers == [0, 1, 2, "invalid_payload", 4, 5, 6, 7]
+
+    @staticmethod
+    async def read_with_stops(url: str) -> list[Any]:
+        numbers: list[Any] = []
+        client = httpx.AsyncClient(trust_env=False)
+        async with client, aopen_stream(client, "GET", url, coder=JsonCoder()) as stream:
+            numbers.append((await anext(stream))[0]["n"])
+            while stream.trailers is None:
+                try:
+                    async for header, _ in stream:
+                        numbers.append(header["n"])
+                except PayloadError as error:
+                    numbers.append(error.code)
+        return numbers
 
     def test_may_be_of_several_gzip_members(self, read: Any) -> None:
         wire = whole("a", "b")
