@@ -169,6 +169,22 @@ class Closing:
             raise OSError("cannot close")
 
 
+class Leaving(BaseException):
+    """As a test runner's Exit is, or a scheduler's own."""
+
+
+async def test_a_source_that_fails_with_no_mere_exception_has_failed_all_the_same() -> None:
+    async def source() -> AsyncIterator[Any]:
+        yield {}, b"1"
+        raise Leaving
+
+    bench = Bench(source())
+    await bench.drain()
+    assert isinstance(bench.pump.error, Leaving)
+    with pytest.raises(Leaving):
+        await bench.pump._task  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("failing", [False, True])
 async def test_whatever_can_be_closed_is_closed_and_its_failure_is_logged(
     failing: bool, caplog: pytest.LogCaptureFixture

@@ -224,6 +224,9 @@ class AsyncPump(Pump):
             await self._drain()
         except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  kept, for the sender to tell
             error = caught
+        except BaseException as caught:  # SystemExit and its like: a failure too, and not only ours to know
+            error = caught
+            raise
         finally:
             self._over(error)
 
