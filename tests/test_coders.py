@@ -357,6 +357,12 @@ class TestNdarrayCoder:
         with pytest.raises(PayloadError, match=f"takes {math.prod(shape) * 4} bytes, the payload has 4"):
             NdarrayCoder().decode(Frame(header, b"1234"))
 
+    def test_a_shape_whose_size_cannot_even_be_spelled_out_is_a_payload_error_too(self) -> None:
+        size = "1" + "0" * 4_000
+        header = f'{{"dtype":"<i4","shape":[{size},{size}]}}'.encode()
+        with pytest.raises(PayloadError, match=r"takes 2\^1024 or more bytes, the payload has 4"):
+            NdarrayCoder().decode(Frame(header, bytes(4)))
+
 
 class TestRawCoder:
     @given(headers, st.binary())

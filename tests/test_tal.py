@@ -331,6 +331,16 @@ def test_pcm_that_is_not_what_the_header_says_is_refused(payload: Any, message: 
             encode(stereo(), payload)
 
 
+def test_a_coder_that_knows_a_format_still_checks_what_may_change() -> None:
+    coder, tal = TALCoder(), TALAudio()
+    coder.encode(tal, b"")
+    for name in ("question", "answer", "url"):
+        changed = TALAudio()
+        setattr(changed, name, b"abc")  # msgspec would write it as a string, in base64
+        with pytest.raises(EncodeError, match=f"{name} is a string, not bytes"):
+            coder.encode(changed, b"")
+
+
 def test_a_coder_that_changes_its_format_checks_by_the_new_one() -> None:
     coder = TALCoder()
     coder.encode(TALAudio(), bytes(2))

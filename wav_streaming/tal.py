@@ -389,6 +389,7 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
             # known again by their JSON, which is quicker than looking at each.
             if not (
                 header_bytes[:known_size] == known
+                and type(header.question) is str
                 and type(header.answer) is str
                 and type(header.url) is str
                 and type(header.sign) is int

@@ -72,8 +72,10 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
         # In Python's own integers, which do not overflow, and before anything is built.
         wanted = math.prod(shape) * numpy.dtype(dtype).itemsize
         if wanted != len(frame.payload):
+            # Python refuses to spell out integers of more than 4,300 digits, and a shape can ask for such.
+            size = wanted if wanted < 1 << 1024 else "2^1024 or more"
             raise PayloadError(
-                f"shape {shape} of {dtype} takes {wanted} bytes, the payload has {len(frame.payload)}",
+                f"shape {shape!r:.80} of {dtype} takes {size} bytes, the payload has {len(frame.payload)}",
                 frame.index,
                 frame.offset,
             )
