@@ -1,4 +1,5 @@
-//! Memory: a long stream is read in little more than a frame and a chunk, and a claimed length reserves nothing.
+//! Memory: a long stream is read in little more than a frame and a chunk, a claimed length reserves nothing, and bytes
+//! that trickle are not moved again and again: what is allocated in all, every move included, is linear in the bytes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +11,13 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
+static IN_ALL: AtomicUsize = AtomicUsize::new(0);
 
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         MOST.fetch_max(held, Ordering::Relaxed);
+        IN_ALL.fetch_add(layout.size(), Ordering::Relaxed);
         unsafe { System.alloc(layout) }
     }
 
@@ -60,4 +63,10 @@ fn memory_stays_flat() {
         }
     });
     assert!(claimed < 100 * 1024, "claims of 1.6 GB took {claimed} bytes");
+
+    let before = IN_ALL.load(Ordering::Relaxed);
+    let mut decoder = FrameDecoder::new();
+    assert_eq!(wire.chunks(1).map(|byte| decoder.feed(byte).count()).sum::<usize>(), 1);
+    let trickled = IN_ALL.load(Ordering::Relaxed) - before;
+    assert!(trickled < 5 * MIB, "1 MiB in single bytes took {trickled} bytes in all");
 }
