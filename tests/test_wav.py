@@ -144,6 +144,8 @@ def test_an_empty_file_of_sound_is_one() -> None:
         (riff(fmt(bits=8)), "PCM of 8 bits"),
         (riff(fmt(channels=0)), "cannot be: 0 channels"),
         (riff(fmt(rate=0)), "cannot be: 1 channels, 0 Hz"),
+        (riff(fmt(rate=768_001)), "cannot be: 1 channels, 768001 Hz"),
+        (riff(fmt(rate=0xFFFFFFFF)), "cannot be: 1 channels, 4294967295 Hz"),
         (riff(chunk(b"fmt ", b"short")), "the format chunk has 5 bytes"),
         (riff(b"fmt \xff\xff\xff\xff"), "the format chunk has 4294967295 bytes"),
         (riff(chunk(b"data", PCM), fmt()), "before the format chunk"),

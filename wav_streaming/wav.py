@@ -19,6 +19,7 @@ from objectstreaming.errors import ObjectStreamError
 from objectstreaming.frames import BytesLike
 
 from .sound import Sound
+from .tal import MAX_SAMPLE_RATE
 
 __all__ = ["WavDecoder", "WavError", "pcm_to_wav", "read_wav", "strip_wav"]
 
@@ -250,7 +251,8 @@ class WavDecoder:
             self._fail(f"the file is {kind}, not PCM: convert it, for example with `ffmpeg -c:a pcm_s16le`")
         if bits not in (16, 32):
             self._fail(f"PCM of {bits} bits; 16 and 32 are read: convert it with `ffmpeg -c:a pcm_s16le`")
-        if not channels or not rate or step != channels * bits // 8:
+        # A few bytes at four billion Hz would make a resampler's filter of gigabytes.
+        if not channels or not 0 < rate <= MAX_SAMPLE_RATE or step != channels * bits // 8:
             self._fail(f"a format that cannot be: {channels} channels, {rate} Hz, {bits} bits, {step} bytes a frame")
         self.sample_rate, self.channels, self.bit_depth = rate, channels, bits
         self.ready = True
