@@ -565,12 +565,29 @@ OBJS_API int32_t objs_json_char_(objs_text *text) {
     return (int32_t)point;
 }
 
+/* Passes what in a string stands for itself and is ASCII: nearly all of it, so eight bytes at a time, in any byte order.
+ * A byte of `(v - ones * n) & ~v` has its highest bit if some byte of v, n at most 128, is below n. */
+OBJS_API void objs_json_plain_(objs_text *text) {
+    const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80;
+    while (text->end - text->at >= 8) {
+        uint64_t word, quote, backslash;
+        memcpy(&word, text->at, 8);
+        quote = word ^ ones * '"';
+        backslash = word ^ ones * '\\';
+        if ((word | (word - ones * 0x20) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & high) {
+            break;
+        }
+        text->at += 8;
+    }
+    while (text->at < text->end && *text->at >= 0x20 && *text->at < 0x80 && *text->at != '"' && *text->at != '\\') {
+        text->at++;
+    }
+}
+
 OBJS_API int objs_json_string_(objs_text *text) {
     int32_t c;
     do {
-        while (text->at < text->end && *text->at >= 0x20 && *text->at < 0x80 && *text->at != '"' && *text->at != '\\') {
-            text->at++; /* plain ASCII, nearly all of it */
-        }
+        objs_json_plain_(text);
         c = objs_json_char_(text);
     } while (c >= 0);
     return c == -1;
@@ -728,49 +745,6 @@ OBJS_API int objs_header_valid(const uint8_t *data, size_t size) {
     return text.at < text.end && *text.at == '{' && objs_json_valid(data, size);
 }
 
-/* The value of the member `name` (ASCII) of a valid object, the last one if there are several. text.at is NULL if there
- * is none, or if the text is no object. Looks at the object's own members only. */
-OBJS_API objs_text objs_json_member(objs_text object, const char *name) {
-    objs_text found, key;
-    found.at = found.end = NULL;
-    objs_json_space_(&object);
-    if (object.at == NULL || object.at >= object.end || *object.at != '{') {
-        return found;
-    }
-    object.at++;
-    for (;;) {
-        const char *expected = name;
-        int same = 1;
-        int32_t c;
-        objs_json_space_(&object);
-        if (object.at >= object.end || *object.at++ != '"') {
-            return found; /* the closing brace */
-        }
-        while ((c = objs_json_char_(&object)) >= 0) {
-            same = same && *expected != '\0' && c == (int32_t)(unsigned char)*expected;
-            expected += same;
-        }
-        same = same && *expected == '\0';
-        objs_json_space_(&object);
-        if (c != -1 || object.at >= object.end || *object.at++ != ':') {
-            return found;
-        }
-        objs_json_space_(&object);
-        key.at = object.at;
-        if (!objs_json_value_(&object)) {
-            return found;
-        }
-        key.end = object.at;
-        if (same) {
-            found = key;
-        }
-        objs_json_space_(&object);
-        if (object.at >= object.end || *object.at++ != ',') {
-            return found;
-        }
-    }
-}
-
 /* Whether a valid JSON value is the string `expected` (ASCII). */
 OBJS_API int objs_json_is(objs_text value, const char *expected) {
     int32_t c;
@@ -778,6 +752,11 @@ OBJS_API int objs_json_is(objs_text value, const char *expected) {
         return 0;
     }
     value.at++;
+    while (*expected != '\0' && *expected != '\\' && *expected != '"' && value.at < value.end &&
+           *value.at == (unsigned char)*expected) {
+        value.at++; /* as it is mostly spelled */
+        expected++;
+    }
     while ((c = objs_json_char_(&value)) >= 0) {
         if (*expected == '\0' || c != (int32_t)(unsigned char)*expected) {
             return 0;
@@ -785,6 +764,43 @@ OBJS_API int objs_json_is(objs_text value, const char *expected) {
         expected++;
     }
     return c == -1 && *expected == '\0';
+}
+
+/* The value of the member `name` (ASCII) of a valid object, the last one if there are several. text.at is NULL if there
+ * is none, or if the text is no object. Looks at the object's own members only. */
+OBJS_API objs_text objs_json_member(objs_text object, const char *name) {
+    objs_text found, key, value;
+    found.at = found.end = NULL;
+    objs_json_space_(&object);
+    if (object.at == NULL || object.at >= object.end || *object.at != '{') {
+        return found;
+    }
+    object.at++;
+    for (;;) {
+        objs_json_space_(&object);
+        key.at = object.at;
+        if (object.at >= object.end || *object.at++ != '"' || !objs_json_string_(&object)) {
+            return found; /* the closing brace */
+        }
+        key.end = object.at;
+        objs_json_space_(&object);
+        if (object.at >= object.end || *object.at++ != ':') {
+            return found;
+        }
+        objs_json_space_(&object);
+        value.at = object.at;
+        if (!objs_json_value_(&object)) {
+            return found;
+        }
+        value.end = object.at;
+        if (objs_json_is(key, name)) {
+            found = value;
+        }
+        objs_json_space_(&object);
+        if (object.at >= object.end || *object.at++ != ',') {
+            return found;
+        }
+    }
 }
 
 /* Copies the text of a JSON string to `out`, escapes undone, as UTF-8, cut at a character if `capacity` is short, ended
@@ -797,10 +813,25 @@ OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacit
     }
     if (value.at != NULL && value.at < value.end && *value.at == '"') {
         value.at++;
-        while ((c = objs_json_char_(&value)) >= 0) {
-            uint32_t point = (uint32_t)c;
-            size_t more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3, n;
+        for (;;) {
+            const uint8_t *plain = value.at;
+            size_t run, more, n;
+            uint32_t point;
             static const uint8_t first[4] = {0, 0xc0, 0xe0, 0xf0};
+            objs_json_plain_(&value);
+            run = (size_t)(value.at - plain);
+            if (run > capacity - 1 - size) {
+                run = capacity - 1 - size;
+                value.end = value.at; /* it is cut here */
+            }
+            memcpy(out + size, plain, run);
+            size += run;
+            c = objs_json_char_(&value);
+            if (c < 0) {
+                break;
+            }
+            point = (uint32_t)c;
+            more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
             if (more + 1 > capacity - 1 - size) {
                 break;
             }

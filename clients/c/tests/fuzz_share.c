@@ -9,10 +9,15 @@
 static const char *const seeds[] = {
     "{\"$stream\":{\"type\":\"open\",\"v\":1,\"coder\":\"json\",\"heartbeat\":0.5,\"metadata\":{}}}",
     "{\"$stream\":{\"type\":\"ping\"}}",
-    "{\"$stream\":{\"type\":\"end\",\"frames\":2,\"trailers\":{\"a\":[1]},\"error\":{\"code\":\"internal\","
-    "\"message\":\"\\u00e9\"}}}",
+    ("{\"$stream\":{\"type\":\"end\",\"frames\":2,\"trailers\":{\"a\":[1]},\"error\":{\"code\":\"internal\","
+     "\"message\":\"\\u00e9\"}}}"),
     "{\"a\":[1,-2.5e3,true,null,\"\\ud83d\\ude00\xc3\xa9\"]}",
     "{}",
+    ("{\"audioType\":\"int32\",\"bitDepth\":32,\"sampleRate\":8000,\"channels\":1,\"audioFormat\":\"wav\",\"question\":\"\","
+     "\"answer\":\"\\ud83d\\ude00\\n\xc3\xa9\",\"url\":\"x\",\"sign\":1,\"order\":1,\"speaker\":\"Ann\"}"),
+    "{\"sign\":1,\"order\":1}",
+    "{\"sign\":2,\"order\":2}",
+    "{\"sign\":3,\"order\":3}",
 };
 
 static uint32_t state = 1;

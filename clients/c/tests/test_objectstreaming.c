@@ -277,6 +277,27 @@ static void test_json_is_strict(void) {
     CHECK(!objs_json_valid((const uint8_t *)"\"\0\"", 3));
 }
 
+/* The scanner takes eight bytes at a time where it can; what it must stop at is found at every place of the eight. */
+static void test_json_strings_are_judged_wherever_a_byte_stands(void) {
+    char text[40], copy[40];
+    unsigned byte, place;
+    for (place = 1; place < 38; place++) {
+        for (byte = 0; byte < 256; byte++) {
+            uint8_t *exact = (uint8_t *)malloc(sizeof text);
+            objs_text value;
+            memset(text, 'a', sizeof text);
+            text[0] = text[39] = '"';
+            text[place] = (char)byte;
+            memcpy(exact, text, sizeof text);
+            CHECK(objs_json_valid(exact, sizeof text) == (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\'));
+            value.at = exact;
+            value.end = exact + sizeof text;
+            CHECK(objs_json_copy_string(value, copy, place) == place - 1);
+            free(exact);
+        }
+    }
+}
+
 static objs_text text_of(const char *text) {
     objs_text result;
     result.at = (const uint8_t *)text;
@@ -385,6 +406,7 @@ int main(void) {
     test_memory_grows_with_what_has_come_and_not_with_a_claim();
     test_no_memory_is_an_error_and_no_short_success();
     test_json_is_strict();
+    test_json_strings_are_judged_wherever_a_byte_stands();
     test_members_are_found_by_name_the_last_one_counts();
     test_numbers_are_read_without_floating_point();
     test_a_stream_that_is_whole();
