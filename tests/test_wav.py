@@ -40,7 +40,7 @@ def chunk(name: bytes, body: bytes, size: int | None = None) -> bytes:
 
 def fmt(tag: int = 1, channels: int = 1, rate: int = 16000, bits: int = 16, tail: bytes = b"") -> bytes:
     step = channels * bits // 8
-    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * step, step, bits) + tail)
+    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * step % 2**32, step, bits) + tail)
 
 
 def riff(*chunks: bytes, size: int | None = None) -> bytes:
