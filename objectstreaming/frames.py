@@ -294,7 +294,8 @@ def _to_bytes(chunk: BytesLike) -> bytes:
     return bytes(memoryview(chunk))
 
 
-_NOTHING: Final[Iterator[Frame]] = iter(())
+NOTHING: Iterator[Frame] = iter(())
+"""What `feed` gives where a chunk completed no frame: one and the same object, for 1-byte chunks are many."""
 
 # Chunks below _SMALL are gathered in a bytearray of up to _GATHERED instead of being listed one by one: a list entry
 # costs 40 bytes and more, which for 1-byte chunks would be many times the frame.
@@ -402,7 +403,7 @@ class FrameDecoder:
             else:
                 self._head += chunk
                 self._missing -= len(chunk)
-            return _NOTHING
+            return NOTHING
         else:
             self._chunk = chunk
             self._at = 0
@@ -620,3 +621,4 @@ if not TYPE_CHECKING:  # pragma: no branch
             CODEC = "native"
             Frame, FrameDecoder = _native.Frame, _native.FrameDecoder
             encode_frame, encode_frame_parts = _native.encode_frame, _native.encode_frame_parts
+            NOTHING = FrameDecoder().feed(b"")

@@ -36,7 +36,7 @@ from .errors import (
     StreamError,
     StreamIncomplete,
 )
-from .frames import CODEC, BytesLike, Frame, FrameDecoder, Limits, encode_frame
+from .frames import CODEC, NOTHING, BytesLike, Frame, FrameDecoder, Limits, encode_frame
 
 if CODEC == "native":
     from . import _native
@@ -153,7 +153,11 @@ class StreamEncoder(Generic[H, P]):
             self._after(Event.DATA)
         wire = self._encode(header, payload)
         (size,) = _header_size(wire, 4)
-        if wire.find(b"$stream", 8, 8 + size) >= 0:
+        if isinstance(header, dict):
+            suspect = "$stream" in header  # quicker asked than its JSON
+        else:
+            suspect = wire.find(b"$stream", 8, 8 + size) >= 0
+        if suspect:
             self._refuse_member(wire[8 : 8 + size])
         return self._write_data(wire, size)
 
@@ -216,6 +220,9 @@ class StreamEncoder(Generic[H, P]):
 
 
 _PAST: Final = {State.START: "not begun", State.STREAMING: "begun already", State.ENDED: "ended"}
+
+
+_NO_MESSAGES: Final[Iterator[Any]] = iter(())
 
 
 class StreamDecoder(Generic[H, P]):
@@ -291,6 +298,8 @@ class StreamDecoder(Generic[H, P]):
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         frames = self._frames.feed(chunk)
+        if frames is NOTHING:
+            return _NO_MESSAGES
         return self._messages(frames) if self._plain is None else self._native_messages()
 
     def next_message(self) -> tuple[H, P] | None:
