@@ -42,7 +42,7 @@ def talk(
     """Talk until the lines, or the WAV file, are at an end and answered. Raises `CommandError`, `ObjectStreamError`."""
     address = endpoint(url.replace("ws", "http", 1) if url.startswith(("ws://", "wss://")) else url, "duplex")
     with SavedSound(out) as saved:
-        talker = _Talker("ws" + address.removeprefix("http"), saved, say, note)
+        talker = _Talker(address, saved, say, note)
         asyncio.run(talker.ask_sound(wav) if wav is not None else talker.ask_lines(lines, interactive))
     if out is not None:
         note(f"{out}: {saved.seconds:.1f} s of sound")

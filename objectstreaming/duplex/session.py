@@ -37,7 +37,7 @@ EARLY: Final = 32
 
 
 class DuplexSession:
-    """Exchanges on `stream`, which is connected and disconnected by whoever made it.
+    """Exchanges on `stream`, which is connected and disconnected by whoever made it: one session a connection.
 
     >>> from objectstreaming.duplex import DuplexSession, Symbol, memory_pair
     >>> async def main():

@@ -34,7 +34,7 @@ _MESSAGES: Final = 4
 
 
 class WebSocketClientStream(FramedStream):
-    """A duplex stream to `url`, `ws://` or `wss://`.
+    """A duplex stream to `url`: `ws://` or `wss://`, or, as browsers have it, `http://` or `https://`.
 
         async with WebSocketClientStream("wss://host/duplex") as stream:
             session = DuplexSession(stream)
@@ -47,7 +47,7 @@ class WebSocketClientStream(FramedStream):
 
     def __init__(self, url: str, *, connection: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._url = url
+        self._url = "ws" + url[4:] if url.startswith(("http://", "https://")) else url
         self._connection = connection or {}
 
     async def _open(self) -> Pipe:
