@@ -153,9 +153,8 @@ class StreamEncoder(Generic[H, P]):
             self._after(Event.DATA)
         wire = self._encode(header, payload)
         (size,) = _header_size(wire, 4)
-        # A dict is quicker asked than its JSON.
-        suspect = "$stream" in header if isinstance(header, dict) else wire.find(b"$stream", 8, 8 + size) >= 0
-        if suspect:
+        # What goes out is asked, not the header: a name may be an Enum, and a coder may add members of its own.
+        if wire.find(b"$stream", 8, 8 + size) >= 0:
             self._refuse_member(wire[8 : 8 + size])
         return self._write_data(wire, size)
 

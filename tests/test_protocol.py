@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -148,6 +149,24 @@ class TestStreamEncoder:
         with pytest.raises(EncodeError, match="belongs to control frames"):
             encoder.frame(Frame(b'{ "$stream":{"type":"ping"}}', b"{}"))
         assert encoder.position == 0
+
+    def test_refuses_it_whoever_wrote_it(self) -> None:
+        class Name(enum.Enum):
+            RESERVED = "$stream"
+
+        class Adding(JsonCoder[Any, Any]):
+            def encode(self, header: Any, payload: Any) -> bytes:
+                return super().encode({"$stream": {"type": "end", "frames": 0}, **header}, payload)
+
+        encoders: list[tuple[StreamEncoder[Any, Any], Any]] = [
+            (StreamEncoder(JsonCoder()), {Name.RESERVED: {"type": "end", "frames": 0}}),
+            (StreamEncoder(JsonCoder()), {"a": 1, Name.RESERVED: 2}),
+            (StreamEncoder(Adding()), {}),
+        ]
+        for encoder, header in encoders:
+            with pytest.raises(EncodeError, match="belongs to control frames"):
+                encoder.data(header, None)
+            assert encoder.position == 0
 
     def test_the_reserved_name_elsewhere_is_data(self) -> None:
         encoder = StreamEncoder(JsonCoder())
