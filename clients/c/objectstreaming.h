@@ -541,7 +541,7 @@ OBJS_API int32_t objs_json_char_(objs_text *text) {
             return -2;
         }
         text->at += 6;
-        return (int32_t)(0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00));
+        return (int32_t)(0x10000 + ((uint32_t)(c - 0xd800) << 10) + (low - 0xdc00)); /* unsigned may have 16 bits */
     }
     if (c < 0x80) {
         return (int32_t)c;

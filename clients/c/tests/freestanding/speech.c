@@ -1,5 +1,5 @@
 /* The header as a microcontroller compiles it: no hosted library, every warning. What it needs of one is looked at by `make`. */
-#include "../objectstreaming.h"
+#include "../../objectstreaming.h"
 
 objs_message read_speech(objs_reader *reader, objs_stream *stream, const uint8_t **data, size_t *size, objs_tal *tal);
 
