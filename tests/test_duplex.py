@@ -5,26 +5,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import websockets
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 import objectstreaming.duplex
 from objectstreaming import (
+    ContentTypeError,
     EncodeError,
     FrameError,
+    IdleTimeout,
     InvalidHeader,
     PayloadError,
     ProtocolError,
+    ResponseError,
     StreamDecoder,
     StreamEncoder,
+    StreamIncomplete,
     decode_frame,
     encode_frame,
 )
+from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.duplex import (
+    SUBPROTOCOL,
+    DuplexSession,
     DuplexStream,
     MemoryStream,
     Modality,
@@ -32,6 +45,8 @@ from objectstreaming.duplex import (
     StreamFactory,
     Symbol,
     SymbolCoder,
+    WebSocketClientStream,
+    WebSocketServerStream,
     memory_pair,
 )
 from objectstreaming.duplex.mailbox import Mailbox
@@ -189,6 +204,126 @@ class TestCoder:
     def test_nothing_else_travels(self, item: Any) -> None:
         with pytest.raises(EncodeError):
             SymbolCoder().encode(item)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    async def plain(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    async def strict(websocket: WebSocket) -> None:
+        stream = WebSocketServerStream(websocket)
+        with pytest.raises(ProtocolError, match="does not offer the subprotocol"):
+            await stream.connect()
+        with pytest.raises(ConnectionError, match="accepted once"):
+            await stream.connect()
+
+    async def page(request: Any) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    routes = [WebSocketRoute("/plain", plain), WebSocketRoute("/strict", strict), Route("/page", page)]
+    with LoopbackServer(Starlette(routes=routes)) as server:
+        yield server.url
+
+
+class TestRefusals:
+    """What a client is told of a server that is none, and a server of a client."""
+
+    async def test_a_websocket_of_another_kind(self, url: str) -> None:
+        with pytest.raises(ContentTypeError, match="does not speak objectstreaming"):
+            await WebSocketClientStream(f"{url}/plain").connect()
+
+    @pytest.mark.parametrize("path", ["page", "nothing"])
+    async def test_no_websocket(self, url: str, path: str) -> None:
+        with pytest.raises(ResponseError, match="HTTP "):
+            await WebSocketClientStream(f"{url}/{path}").connect()
+
+    async def test_no_url(self) -> None:
+        with pytest.raises(ValueError, match="isn't a valid URI"):
+            await WebSocketClientStream("gopher://host").connect()
+
+    async def test_nobody_there(self) -> None:
+        with pytest.raises(OSError, match=r"refused|Connect call failed"):
+            await WebSocketClientStream("ws://127.0.0.1:9/").connect()
+
+    async def test_a_client_without_the_subprotocol(self, url: str) -> None:
+        with pytest.raises(websockets.InvalidStatus, match="403"):
+            await websockets.connect(f"ws{url[4:]}/strict")
+
+    async def test_a_client_that_leaves_during_the_handshake(self) -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.disconnect", "code": 1006}
+
+        async def send(message: Any) -> None:
+            raise OSError("the client is gone")
+
+        websocket = WebSocket({"type": "websocket", "subprotocols": [SUBPROTOCOL]}, receive, send)
+        with pytest.raises(StreamIncomplete, match="during the handshake"):
+            await WebSocketServerStream(websocket).connect()
+
+    async def test_a_pair_connects_once(self) -> None:
+        ours, theirs = memory_pair()
+        async with ours, theirs:
+            await ours.connect()  # it is there: nothing happens
+        with pytest.raises(ConnectionError, match="make another pair"):
+            await ours.connect()
+
+    async def test_a_client_may_connect_again(self) -> None:
+        with LoopbackServer(Starlette(routes=[WebSocketRoute("/", _greet)])) as server:
+            stream = WebSocketClientStream(server.url)
+            for _ in range(2):
+                async with stream:
+                    items = [item async for item in stream.receive()]
+                assert [type(item) for item in items] == [StreamEvent, Symbol, StreamEvent]
+
+
+async def _greet(websocket: WebSocket) -> None:
+    async with WebSocketServerStream(websocket) as stream:
+        await stream.send(Symbol.text("hello"))
+
+
+class TestBounds:
+    async def test_large_events_are_bounded_as_symbols_are(self) -> None:
+        ours, theirs = memory_pair()
+        async with ours, theirs:
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    await asyncio.wait_for(ours.send(StreamEvent("metadata", "x" * 500_000)), 0.3)
+                    sent += 1
+            assert sent < 12
+
+    async def test_a_peer_that_interrupts_without_end_is_made_to_wait(self) -> None:
+        """The interrupts that answer it pile up where it does not read them; so its own are not read either."""
+        ours, theirs = memory_pair(patience=0.2)
+        await ours.connect()
+        await theirs.connect()
+
+        async def answer() -> None:
+            session = DuplexSession(theirs)
+            while True:
+                await session.run_duplex(_nothing, lambda item: None)
+                session.reset()
+
+        answering = asyncio.create_task(answer())
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                await asyncio.wait_for(ours.send(StreamEvent("interrupt")), 0.3)
+                sent += 1
+                await asyncio.sleep(0)
+        assert sent < 1_000
+        answering.cancel()
+        await asyncio.wait([answering])
+        for stream in (ours, theirs):
+            with contextlib.suppress(IdleTimeout, StreamIncomplete):
+                await stream.disconnect()
+
+
+async def _nothing() -> AsyncIterator[Symbol]:
+    await asyncio.Event().wait()
+    yield Symbol.text("never")
 
 
 class TestMailbox:

@@ -13,6 +13,7 @@ import uvicorn
 from wav_streaming.recognizers import OpenAIRecognizer
 from wav_streaming.synthesizers import OpenAISynthesizer
 
+from ..frames import MiB
 from ..server import end_streams
 from ..server.app import Settings, create_app
 from ..server.gate import AppLimits
@@ -65,7 +66,15 @@ def serve(
     say(f"objectstreaming serves http://{name}:{taken}, Ctrl-C ends it")
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         say("it can be reached from the network, and asks nobody who they are")
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    # Duplex streams have their own pings: a client that is slow to play answers none of WebSocket's.
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+        server_header=False,
+        ws_ping_interval=None,
+        ws_max_size=MiB,
+    )
     with listener:
         _Server(config).run([listener])
 

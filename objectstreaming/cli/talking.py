@@ -63,6 +63,7 @@ class _Talker:
         await self._connect()
         async with self._stream:
             await self._session.run_duplex(lambda: _pieces(path), self._hear)
+            self._check_whole()
 
     async def ask_lines(self, lines: TextIO, interactive: bool) -> None:
         await self._connect()
@@ -91,10 +92,17 @@ class _Talker:
     async def _ask(self, question: str, interactive: bool) -> None:
         try:
             await self._session.run_duplex(lambda: _symbols(Symbol.text(question)), self._hear)
+            if not interactive:
+                self._check_whole()
         except StreamError as error:
             if not interactive or not self._stream.is_connected:
                 raise
             self._note(printable(str(error)))
+
+    def _check_whole(self) -> None:
+        """Raise `CommandError` if the answer was stopped: we have not done it."""
+        if self._session.interrupted:
+            raise CommandError("the server stopped its answer")
 
     async def _connect(self) -> None:
         try:

@@ -314,6 +314,7 @@ class FramedStream(DuplexStream):
             decoder.feed(message)
             while True:
                 item: StreamItem | PayloadError | None = None
+                before = decoder.offset
                 try:
                     found = decoder.next_message()
                     item = found[0] if found is not None else None
@@ -326,7 +327,7 @@ class FramedStream(DuplexStream):
                     raise ProtocolError("invalid_control", "the stream does not begin with open", 0)
                 if item is None:
                     break
-                await inbox.put(item, 0 if isinstance(item, StreamEvent | PayloadError) else len(item.data))
+                await inbox.put(item, decoder.offset - before)
         await inbox.put(StreamEvent("disconnected", decoder.trailers), 0)
 
 

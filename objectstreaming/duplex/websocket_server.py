@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
-from ..errors import ObjectStreamError, ProtocolError
+from ..errors import ObjectStreamError, ProtocolError, StreamIncomplete
 from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
 from .websocket_client import close_code
 
@@ -36,8 +36,9 @@ class WebSocketServerStream(FramedStream):
             async with WebSocketServerStream(websocket) as stream:
                 session = DuplexSession(stream)
 
-    A client that does not offer the subprotocol is refused, with HTTP 403, and `connect` raises `ProtocolError`. Whose
-    pages may connect (`Origin`) is for the endpoint to say: a browser sends cookies with a WebSocket from any page.
+    A client that does not offer the subprotocol is refused, with HTTP 403, and `connect` raises `ProtocolError`; where
+    it has left meanwhile, `StreamIncomplete`. Whose pages may connect (`Origin`) is for the endpoint to say: a browser
+    sends cookies with a WebSocket from any page.
     """
 
     def __init__(self, websocket: _WebSocket, **options: Any) -> None:
@@ -48,11 +49,15 @@ class WebSocketServerStream(FramedStream):
         websocket, self._websocket = self._websocket, None
         if websocket is None:
             raise ConnectionError("a WebSocket is accepted once")
-        if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
-            await websocket.close(1002)
-            raise ProtocolError("invalid_control", f"the client does not offer the subprotocol {SUBPROTOCOL}", 0)
-        await websocket.accept(SUBPROTOCOL)
-        return _ServerPipe(websocket)
+        pipe = _ServerPipe(websocket)
+        try:
+            if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
+                await websocket.close(1002)
+                raise ProtocolError("invalid_control", f"the client does not offer the subprotocol {SUBPROTOCOL}", 0)
+            await websocket.accept(SUBPROTOCOL)
+        except pipe.closed as error:
+            raise StreamIncomplete("the client left during the handshake") from error
+        return pipe
 
 
 class _ServerPipe(Pipe):
@@ -61,7 +66,7 @@ class _ServerPipe(Pipe):
 
         self._websocket = websocket
         # Starlette raises RuntimeError for a send after the close, uvicorn an OSError that Starlette may turn over.
-        self._closed = (WebSocketDisconnect, RuntimeError, OSError)
+        self.closed = (WebSocketDisconnect, RuntimeError, OSError)
         self._gone = False
 
     async def send(self, message: bytes) -> None:
@@ -69,7 +74,7 @@ class _ServerPipe(Pipe):
             raise PipeClosed
         try:
             await self._websocket.send_bytes(message)
-        except self._closed as error:
+        except self.closed as error:
             raise PipeClosed from error
 
     async def receive(self) -> bytes | None:
@@ -89,5 +94,5 @@ class _ServerPipe(Pipe):
             return
         self._gone = True
         code, reason = close_code(error)
-        with contextlib.suppress(*self._closed):
+        with contextlib.suppress(*self.closed):
             await self._websocket.close(code, reason)
