@@ -139,6 +139,15 @@ static int take_body(uint64_t size) {
     return 1;
 }
 
+/* A length of the body, of decimal or hexadecimal digits. What is none must not be read as 0, which is the end. */
+static uint64_t length_of(const char *text, int base) {
+    text += strspn(text, " \t");
+    if (strspn(text, base == 16 ? "0123456789abcdefABCDEF" : "0123456789") == 0) {
+        die("no length", text);
+    }
+    return strtoull(text, NULL, base);
+}
+
 int main(int count, char **arguments) {
     static char line[4096], head[4096];
     struct timeval idle = {45, 0}; /* three heartbeats of 15 s */
@@ -166,7 +175,7 @@ int main(int count, char **arguments) {
         if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
             chunked = strstr(line, "chunked") != NULL;
         } else if (strncasecmp(line, "content-length:", 15) == 0) {
-            length = strtoull(line + 15, NULL, 10);
+            length = length_of(line + 15, 10);
         } else if (strncasecmp(line, "content-type:", 13) == 0) {
             streams = strstr(line, VENDOR_TYPE) != NULL || strstr(line, PLAIN_TYPE) != NULL;
             stream.end_rule = strstr(line, VENDOR_TYPE) != NULL ? OBJS_END_REQUIRED : OBJS_END_IF_CONTROLLED;
@@ -181,7 +190,7 @@ int main(int count, char **arguments) {
     if (chunked) {
         do {
             whole = read_line(line, sizeof line);
-            part = whole ? strtoull(line, NULL, 16) : 0;
+            part = whole ? length_of(line, 16) : 0;
             whole = whole && take_body(part) && (part == 0 || read_line(line, sizeof line));
         } while (whole && part > 0);
     } else {
