@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pty
 import re
@@ -27,7 +28,8 @@ from objectstreaming.cli import main
 from objectstreaming.cli.asking import endpoint
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.terminal import FrameLines, brief, printable
-from wav_streaming import TALAudio, pcm_to_wav
+from objectstreaming.testing import RawServer, response_head
+from wav_streaming import TALAudio, TALCoder, pcm_to_wav
 
 
 def run(*arguments: object) -> int:
@@ -158,6 +160,28 @@ class TestAsk:
     def test_a_file_that_is_not_there_is_one_line(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("ask", url, "--wav", "/nowhere/question.wav") == 1
         assert "/nowhere/question.wav" in only_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize("out", ["nowhere/answer.wav", "."])
+    def test_where_nothing_can_be_saved_nothing_is_asked(
+        self, out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        asked: list[object] = []
+        with RawServer(asked.append) as server:
+            assert run("ask", server.url, "why?", "--out", tmp_path / out) == 1
+        assert "cannot be written" in only_line(capsys.readouterr().err)
+        assert asked == []
+
+    def test_a_file_that_cannot_be_opened_is_one_clear_line(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "answer.wav.part").mkdir()  # as unwritable as a file of somebody else's
+        encoder = StreamEncoder(TALCoder())
+        wire = encoder.open() + encoder.data(TALAudio(answer="Yes."), bytes(200)) + encoder.end()
+        head = response_head(content_type="application/vnd.objectstreaming;v=1;coder=tal")
+        with RawServer(lambda connection: connection.send(head + wire)) as server:
+            assert run("ask", server.url, "why?", "-q", "--out", tmp_path / "answer.wav") == 1
+        gc.collect()
+        assert "answer.wav.part" in only_line(capsys.readouterr().err)
 
     def test_an_answer_without_sound_saves_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with LoopbackServer(make_app(voice=Tone(unspeakable=" "))) as server:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 import numpy
@@ -118,12 +117,16 @@ class SavedSound:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._part = None if path is None else path.with_name(path.name + ".part")
+        self._bytes: BinaryIO | None = None
         self._file: wave.Wave_write | None = None
         self._format: tuple[int, int, int] | None = None
         self._samples = 0
         self._squares = 0.0
 
     def __enter__(self) -> SavedSound:
+        # Said before anything is asked: the answer would be lost.
+        if self._path is not None and (self._path.is_dir() or not self._path.parent.is_dir()):
+            raise CommandError(f"{self._path} cannot be written: it is a folder, or is in none")
         return self
 
     def add(self, tal: TALAudio, pcm: bytes) -> None:
@@ -134,7 +137,8 @@ class SavedSound:
         if self._format is None:
             self._format = kind
             if self._part is not None:
-                self._file = wave.open(os.fspath(self._part), "wb")  # noqa: SIM115 - open as long as this object is
+                self._bytes = self._part.open("wb")  # not by wave, which stumbles over what it cannot open
+                self._file = wave.open(self._bytes, "wb")  # noqa: SIM115 - open as long as this object is
                 self._file.setnchannels(kind[0])
                 self._file.setsampwidth(kind[1])
                 self._file.setframerate(kind[2])
@@ -163,7 +167,9 @@ class SavedSound:
             if kind is None:
                 raise CommandError("the answer has no sound")
             return
-        self._file.close()
+        assert self._bytes is not None
+        with self._bytes:
+            self._file.close()
         if kind is None:
             self._part.replace(self._path)
         else:
