@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -385,6 +387,11 @@ class TestHouse:
         for name in objectstreaming.duplex.__all__:
             exported = getattr(objectstreaming.duplex, name)
             assert not isinstance(exported, type) or exported.__doc__, f"{name} has no docstring"
+
+    def test_importing_it_brings_no_library_for_websockets_along(self) -> None:
+        code = "import sys, objectstreaming.duplex; print(*sys.modules)"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert not set(ran.stdout.split()) & {"websockets", "starlette", "fastapi", "uvicorn", "httpx", "numpy"}
 
     def test_a_backend_plugs_in_as_a_factory(self) -> None:
         def realtime(**options: Any) -> DuplexStream:

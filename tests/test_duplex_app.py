@@ -11,11 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 from test_app import Ear, Fox, Slow, Tone, make_app, sound
 
 from objectstreaming import ResponseError, StreamError
 from objectstreaming.cli.loopback import LoopbackServer
-from objectstreaming.duplex import DuplexSession, Modality, StreamEvent, StreamItem, Symbol, WebSocketClientStream
+from objectstreaming.duplex import (
+    DuplexSession,
+    Modality,
+    StreamEvent,
+    StreamItem,
+    Symbol,
+    WebSocketClientStream,
+    WebSocketServerStream,
+)
 from objectstreaming.server.answers import Sentence
 from objectstreaming.server.app import Settings, create_app
 from objectstreaming.server.duplex import is_allowed_origin
@@ -309,6 +320,41 @@ class TestTalk:
         ran = talk(url, stdin="x" * 5_000 + "\n")
         assert ran.returncode == 1
         assert "resource_exhausted" in ran.stderr
+
+    def test_an_answer_that_the_server_stops_is_no_success(self) -> None:
+        async def rude(websocket: WebSocket) -> None:
+            async with WebSocketServerStream(websocket) as stream:
+                session = DuplexSession(stream)
+
+                async def hear(item: StreamItem) -> None:
+                    if isinstance(item, Symbol):
+                        await session.interrupt()
+
+                async def answer() -> AsyncIterator[Symbol]:
+                    yield Symbol.text("Well,")
+                    await asyncio.Event().wait()
+
+                await session.run_duplex(answer, hear)
+                async for _ in stream.receive():
+                    pass
+
+        with LoopbackServer(Starlette(routes=[WebSocketRoute("/duplex", rude)])) as server:
+            ran = talk(server.url, stdin="why?\n")
+        assert ran.returncode == 1
+        assert ran.stderr == "objectstreaming: the server stopped its answer\n"
+
+    def test_a_server_that_sends_no_pcm_is_not_saved(self, tmp_path: Path) -> None:
+        async def odd(websocket: WebSocket) -> None:
+            async with WebSocketServerStream(websocket) as stream:
+                await stream.send(Symbol(Modality.AUDIO, b"abc", "audio/pcm", metadata={"sample_rate": 8_000}))
+                async for _ in stream.receive():
+                    pass
+
+        with LoopbackServer(Starlette(routes=[WebSocketRoute("/duplex", odd)])) as server:
+            ran = talk(server.url, "--out", tmp_path / "out.wav", stdin="why?\n")
+        assert ran.returncode == 1
+        assert "no PCM" in ran.stderr
+        assert not list(tmp_path.iterdir())
 
     def test_a_line_typed_on_a_terminal_stops_the_answer_before_it(self) -> None:
         import io
