@@ -193,6 +193,7 @@ class BrokenStreamDecoder(StreamDecoder[Any, Any]):
         if self.mistake == "end-not-required":
             options["require_end"] = False
         super().__init__(coder, **options)
+        self._plain = None  # no short cut past the mistakes on the native codec
         if self.mistake == "no-order-check":
             self._check_order = None
 
