@@ -62,8 +62,8 @@ MiB: Final = 1024 * 1024
 class Limits(msgspec.Struct, frozen=True):
     """What a decoder accepts, in bytes: `frame` bounds T, `header` bounds H. Either raises its own error.
 
-    The defaults, 16 MiB and 64 KiB, hold 43 s of 48 kHz stereo int32 PCM in one frame, and eight times the header
-    that nginx and h11 accept of a request. A receiver of small answers does well to set less.
+    The defaults, 16 MiB and 64 KiB, hold 43 s of 48 kHz stereo int32 PCM in one frame, and four times the head that
+    h11 accepts of a request. A receiver of small answers does well to set less.
 
     >>> Limits(frame=1024).header
     65536
