@@ -8,8 +8,7 @@ import signal
 
 import pytest
 
-
-# A shell that runs the suite in the background lets it ignore SIGINT, and every program that a test starts would inherit
+# A shell that runs the suite in the background lets it ignore SIGINT; every program that a test starts would inherit
 # that, and never be interrupted. A handler of ours is not inherited: they begin with the default.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
