@@ -1,4 +1,4 @@
-"""The optional C extension; all else is in pyproject.toml.
+"""The optional C extensions; all else is in pyproject.toml.
 
 Where there is no compiler the package installs without it and runs on the pure codec: same behaviour, slower.
 """
@@ -8,10 +8,11 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "objectstreaming._native",
-            sources=["objectstreaming/_native.c"],
+            f"{package}._native",
+            sources=[f"{package}/_native.c"],
             depends=["clients/c/objectstreaming.h"],
             optional=True,
         )
+        for package in ("objectstreaming", "wav_streaming")
     ]
 )

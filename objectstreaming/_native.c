@@ -25,6 +25,9 @@ typedef struct {
     PyTypeObject *decoder;
     PyTypeObject *frames;
     PyTypeObject *messages;
+    PyTypeObject *reader;
+    PyTypeObject *plain_json;
+    PyTypeObject *encode_json;
     PyObject *nothing; /* the shared empty iterator */
     PyObject *invalid_length;
     PyObject *frame_too_large;
@@ -46,6 +49,7 @@ typedef struct {
     PyObject *name_cast;
     PyObject *name_tobytes;
     PyObject *name_b;
+    PyObject *name_look;
 } State;
 
 #define REFERENCES (sizeof(State) / sizeof(PyObject *)) /* nothing else is in it */
@@ -380,11 +384,10 @@ static int read_layout(State *state, PyObject *layout, objs_config *config) {
 
 static int contains_null(const char *text, Py_ssize_t size) {
     const char *end = text + size;
-    while (end - text >= 4 && (text = memchr(text, 'n', (size_t)(end - text) - 3)) != NULL) {
-        if (memcmp(text, "null", 4) == 0) {
+    while (end - text >= 4 && (text = memchr(text + 1, 'u', (size_t)(end - text) - 3)) != NULL) { /* n is more frequent */
+        if (memcmp(text - 1, "null", 4) == 0) {
             return 1;
         }
-        text++;
     }
     return 0;
 }
@@ -718,15 +721,24 @@ static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_
 
 /* ---------------------------------------------------------------------------------------------- the json coder's way */
 
-/* Bytes for which msgspec is as strict as strict_json: ASCII, since it does not look at the UTF-8 of what it skips, and
- * not enough brackets to be too deep. */
+/* Whether msgspec is as strict as strict_json for these bytes: they are UTF-8, at which it does not look in what it passes
+ * over, and have not enough brackets to be too deep. */
 static int is_plain(const char *text, Py_ssize_t size) {
+    PyObject *string;
     Py_ssize_t n;
     unsigned char all = 0;
     for (n = 0; n < size; n++) {
         all |= (unsigned char)text[n];
     }
-    return all < 0x80 && !may_be_deep(text, size);
+    if (all >= 0x80) {
+        string = PyUnicode_DecodeUTF8(text, size, NULL);
+        if (string == NULL) {
+            PyErr_Clear(); /* strict_json will say what is wrong, or meet the end of memory in its turn */
+            return 0;
+        }
+        Py_DECREF(string);
+    }
+    return !may_be_deep(text, size);
 }
 
 /* (header, payload) of a frame that needs no more than msgspec; NULL without an error for one that does. */
@@ -751,56 +763,120 @@ static PyObject *decode_plain(State *state, PyObject *header_bytes, PyObject *pa
     }
     Py_XDECREF(header);
     Py_XDECREF(payload);
-    if (PyErr_ExceptionMatches(state->msgspec_error)) {
+    if (PyErr_ExceptionMatches(state->msgspec_error) || PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         PyErr_Clear(); /* strict_json will say it better */
     }
     return NULL;
 }
 
-PyDoc_STRVAR(decode_json_doc,
-             "decode_json($module, frame, decode_header, decode_payload, /)\n"
-             "--\n"
-             "\n"
-             "`(decode_header(frame.header_bytes), decode_payload(frame.payload))`, or `None` where that is not all there is\n"
-             "to it: where msgspec is not as strict as strict_json, or refuses. Both are `decode` of a `msgspec.json.Decoder`.\n");
+typedef struct {
+    PyObject_HEAD
+    PyObject *decode_header;
+    PyObject *decode_payload;
+    vectorcallfunc call;
+} PlainJson;
 
-static PyObject *decode_json(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    State *state = (State *)PyModule_GetState(module);
-    PyObject *message;
-    Frame *frame;
-    if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "decode_json() takes 3 positional arguments but %zd were given", count);
+static PyObject *PlainJson_vectorcall(PyObject *callable, PyObject *const *args, size_t flags, PyObject *keywords) {
+    PlainJson *self = (PlainJson *)callable;
+    State *state = state_of(Py_TYPE(callable));
+    PyObject *message = NULL;
+    if (state == NULL) {
         return NULL;
     }
-    frame = (Frame *)args[0];
-    message = Py_IS_TYPE(args[0], state->frame) && PyBytes_CheckExact(frame->header_bytes) &&
-                      PyBytes_CheckExact(frame->payload)
-                  ? decode_plain(state, frame->header_bytes, frame->payload, args[1], args[2])
-                  : NULL;
+    if (PyVectorcall_NARGS(flags) != 2 || (keywords != NULL && PyTuple_GET_SIZE(keywords) > 0)) {
+        PyErr_SetString(PyExc_TypeError, "the bytes of a header and of a payload are expected");
+        return NULL;
+    }
+    if (PyBytes_CheckExact(args[0]) && PyBytes_CheckExact(args[1])) {
+        message = decode_plain(state, args[0], args[1], self->decode_header, self->decode_payload);
+    }
     if (message == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
     }
     return message;
 }
 
-PyDoc_STRVAR(encode_json_doc,
-             "encode_json($module, header, payload, /)\n"
-             "--\n"
-             "\n"
-             "A frame of two JSON values, or `None` where strict_json has to look at them, or to say what is wrong.\n");
-
-static PyObject *encode_json(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    State *state = (State *)PyModule_GetState(module);
-    objs_config standard = objs_default_config();
-    PyObject *header, *payload = NULL, *wire = NULL;
-    uint8_t words[8];
-    if (count != 2) {
-        PyErr_Format(PyExc_TypeError, "encode_json() takes 2 positional arguments but %zd were given", count);
+static PyObject *PlainJson_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *decode_header, *decode_payload;
+    PlainJson *self;
+    (void)kwargs;
+    if (!PyArg_ParseTuple(args, "OO:PlainJson", &decode_header, &decode_payload)) {
         return NULL;
     }
-    header = encode_plain(state, args[0]);
-    if (header != NULL && PyBytes_AS_STRING(header)[0] == '{') {
-        payload = encode_plain(state, args[1]);
+    self = (PlainJson *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->decode_header = Py_NewRef(decode_header);
+        self->decode_payload = Py_NewRef(decode_payload);
+        self->call = PlainJson_vectorcall;
+    }
+    return (PyObject *)self;
+}
+
+static int PlainJson_traverse(PlainJson *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->decode_header);
+    Py_VISIT(self->decode_payload);
+    return 0;
+}
+
+static int PlainJson_clear(PlainJson *self) {
+    Py_CLEAR(self->decode_header);
+    Py_CLEAR(self->decode_payload);
+    return 0;
+}
+
+static void PlainJson_dealloc(PlainJson *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    PlainJson_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef PlainJson_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(PlainJson, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(PlainJson_doc,
+             "PlainJson(decode_header, decode_payload)\n"
+             "--\n"
+             "\n"
+             "Called with the bytes of a header and of a payload: `(decode_header(...), decode_payload(...))`, or `None` where\n"
+             "that is not all there is to it: where msgspec is not as strict as strict_json, or refuses. Both are `decode` of a\n"
+             "`msgspec.json.Decoder`.\n");
+
+static PyType_Slot PlainJson_slots[] = {
+    {Py_tp_doc, (void *)PlainJson_doc},
+    {Py_tp_new, PlainJson_new},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_dealloc, PlainJson_dealloc},
+    {Py_tp_traverse, PlainJson_traverse},
+    {Py_tp_clear, PlainJson_clear},
+    {Py_tp_members, PlainJson_members},
+    {0, NULL},
+};
+
+static PyType_Spec PlainJson_spec = {
+    .name = "objectstreaming._native.PlainJson",
+    .basicsize = sizeof(PlainJson),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = PlainJson_slots,
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *checked;
+    vectorcallfunc call;
+} EncodeJson;
+
+/* A frame of two JSON values; NULL without an error where strict_json has to look at them, or to say what is wrong. */
+static PyObject *encode_json(State *state, PyObject *header_value, PyObject *payload_value) {
+    const objs_config standard = objs_default_config();
+    PyObject *header = encode_plain(state, header_value), *payload = NULL, *wire = NULL;
+    uint8_t words[8];
+    if (header != NULL && PyBytes_GET_SIZE(header) > 0 && PyBytes_AS_STRING(header)[0] == '{') {
+        payload = encode_plain(state, payload_value);
     }
     if (payload != NULL) {
         Py_ssize_t size = PyBytes_GET_SIZE(header), more = PyBytes_GET_SIZE(payload);
@@ -816,10 +892,125 @@ static PyObject *encode_json(PyObject *module, PyObject *const *args, Py_ssize_t
     }
     Py_XDECREF(header);
     Py_XDECREF(payload);
-    if (wire == NULL && !PyErr_Occurred()) {
-        Py_RETURN_NONE;
-    }
     return wire;
+}
+
+static PyObject *EncodeJson_vectorcall(PyObject *callable, PyObject *const *args, size_t flags, PyObject *keywords) {
+    EncodeJson *self = (EncodeJson *)callable;
+    PyObject *wire = NULL;
+    if (PyVectorcall_NARGS(flags) == 2 && keywords == NULL) {
+        State *state = state_of(Py_TYPE(callable));
+        if (state == NULL) {
+            return NULL;
+        }
+        wire = encode_json(state, args[0], args[1]);
+    }
+    return wire != NULL || PyErr_Occurred() ? wire : PyObject_Vectorcall(self->checked, args, flags, keywords);
+}
+
+static PyObject *EncodeJson_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *checked;
+    EncodeJson *self;
+    (void)kwargs;
+    if (!PyArg_ParseTuple(args, "O:EncodeJson", &checked)) {
+        return NULL;
+    }
+    self = (EncodeJson *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->checked = Py_NewRef(checked);
+        self->call = EncodeJson_vectorcall;
+    }
+    return (PyObject *)self;
+}
+
+static int EncodeJson_traverse(EncodeJson *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->checked);
+    return 0;
+}
+
+static int EncodeJson_clear(EncodeJson *self) {
+    Py_CLEAR(self->checked);
+    return 0;
+}
+
+static void EncodeJson_dealloc(EncodeJson *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    EncodeJson_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef EncodeJson_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(EncodeJson, call), READONLY, NULL},
+    {"__wrapped__", T_OBJECT, offsetof(EncodeJson, checked), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(EncodeJson_doc,
+             "EncodeJson(checked)\n"
+             "--\n"
+             "\n"
+             "Called with a header and a payload: a frame of both as JSON. Where strict_json has to look at them, or to say what\n"
+             "is wrong, `checked` is asked, a function that does the same with all due care.\n");
+
+static PyType_Slot EncodeJson_slots[] = {
+    {Py_tp_doc, (void *)EncodeJson_doc},
+    {Py_tp_new, EncodeJson_new},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_dealloc, EncodeJson_dealloc},
+    {Py_tp_traverse, EncodeJson_traverse},
+    {Py_tp_clear, EncodeJson_clear},
+    {Py_tp_members, EncodeJson_members},
+    {0, NULL},
+};
+
+static PyType_Spec EncodeJson_spec = {
+    .name = "objectstreaming._native.EncodeJson",
+    .basicsize = sizeof(EncodeJson),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = EncodeJson_slots,
+};
+
+PyDoc_STRVAR(is_ordinary_doc,
+             "is_ordinary($module, wire, max_frame, max_header, /)\n"
+             "--\n"
+             "\n"
+             "Whether a frame's bytes are within the limits and `$stream` stands nowhere in its header.\n");
+
+static PyObject *is_ordinary(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    const objs_config standard = objs_default_config();
+    const char *text, *end;
+    Py_ssize_t size, header, limits[2];
+    int n;
+    (void)module;
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError, "is_ordinary() takes 3 positional arguments but %zd were given", count);
+        return NULL;
+    }
+    for (n = 0; n < 2; n++) {
+        limits[n] = PyNumber_AsSsize_t(args[n + 1], NULL); /* one beyond what memory can hold is as good as none */
+        if (limits[n] == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    if (!PyBytes_CheckExact(args[0]) || PyBytes_GET_SIZE(args[0]) < 8) {
+        Py_RETURN_FALSE;
+    }
+    size = PyBytes_GET_SIZE(args[0]);
+    text = PyBytes_AS_STRING(args[0]);
+    header = (Py_ssize_t)objs_get_word(&standard, (const uint8_t *)text + 4);
+    if (size > limits[0] || header > limits[1] || header > size - 8) {
+        Py_RETURN_FALSE;
+    }
+    end = text + 8 + header;
+    for (text += 8; end - text >= 7 && (text = memchr(text, '$', (size_t)(end - text) - 6)) != NULL; text++) {
+        if (memcmp(text, "$stream", 7) == 0) {
+            Py_RETURN_FALSE;
+        }
+    }
+    Py_RETURN_TRUE;
 }
 
 /* ----------------------------------------------------------------------------------------------------- FrameDecoder */
@@ -888,8 +1079,6 @@ typedef struct {
     Frame *peeked;
     PyObject *error;
     int finished;
-    char fast;                 /* for messages(): whether it may pass frames on by itself, */
-    unsigned long long passed; /* and how many it has */
 } FrameDecoder;
 
 static void decoder_let_go(FrameDecoder *self) {
@@ -922,8 +1111,9 @@ static Py_ssize_t straddler_bytes(const FrameDecoder *self) {
     return (Py_ssize_t)self->have + self->header.have + self->payload.have;
 }
 
-static PyObject *raise_again(FrameDecoder *self) {
-    PyObject *error = Py_NewRef(self->error);
+/* Raises what has been raised before, and gives NULL. */
+static PyObject *raise_again(PyObject *known) {
+    PyObject *error = Py_NewRef(known);
     PyException_SetTraceback(error, Py_None);
     PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_DECREF(error);
@@ -1212,7 +1402,7 @@ static int decoder_cut(FrameDecoder *self, PyObject **header, PyObject **payload
 /* The next frame; NULL without an error if more bytes are needed. */
 static PyObject *decoder_next(FrameDecoder *self) {
     if (self->error != NULL) {
-        return raise_again(self);
+        return raise_again(self->error);
     }
     if (self->peeked != NULL) {
         PyObject *frame = (PyObject *)self->peeked;
@@ -1316,32 +1506,40 @@ PyDoc_STRVAR(feed_doc,
              "What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a\n"
              "`FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.\n");
 
-static PyObject *FrameDecoder_feed(FrameDecoder *self, PyObject *chunk) {
-    Frames *frames;
+/* Takes a chunk: 1 if frames may now be whole, 0 if none is, -1 with an error set. */
+static int decoder_take(FrameDecoder *self, PyObject *chunk) {
+    int absorbed;
     if (self->finished) {
         PyErr_SetString(PyExc_RuntimeError, "feed() after finish(): the stream was said to have ended");
-        return NULL;
+        return -1;
     }
     chunk = PyBytes_CheckExact(chunk) ? Py_NewRef(chunk) : chunk_to_bytes(chunk);
     if (chunk == NULL) {
-        return NULL;
+        return -1;
     }
     if (self->error != NULL) {
         Py_DECREF(chunk);
-        return raise_again(self);
+        raise_again(self->error);
+        return -1;
     }
     if (chunk_left(self) > 0 || self->count > 0) {
-        if (decoder_queue(self, chunk) < 0) {
-            return NULL;
-        }
-    } else {
-        int absorbed = straddler_absorb(self, (const uint8_t *)PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk));
-        if (absorbed) {
-            Py_DECREF(chunk);
-            return absorbed < 0 ? NULL : Py_NewRef(self->state->nothing);
-        }
-        Py_XSETREF(self->chunk, chunk);
-        self->at = 0;
+        return decoder_queue(self, chunk) < 0 ? -1 : 1;
+    }
+    absorbed = straddler_absorb(self, (const uint8_t *)PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk));
+    if (absorbed) {
+        Py_DECREF(chunk);
+        return absorbed < 0 ? -1 : 0;
+    }
+    Py_XSETREF(self->chunk, chunk);
+    self->at = 0;
+    return 1;
+}
+
+static PyObject *FrameDecoder_feed(FrameDecoder *self, PyObject *chunk) {
+    Frames *frames;
+    int more = decoder_take(self, chunk);
+    if (more <= 0) {
+        return more < 0 ? NULL : Py_NewRef(self->state->nothing);
     }
     frames = PyObject_GC_New(Frames, self->state->frames);
     if (frames == NULL) {
@@ -1457,8 +1655,8 @@ static int FrameDecoder_init(FrameDecoder *self, PyObject *args, PyObject *kwarg
     Py_CLEAR(self->peeked);
     Py_CLEAR(self->error);
     self->config = config;
-    self->index = self->offset = self->passed = 0;
-    self->finished = self->fast = 0;
+    self->index = self->offset = 0;
+    self->finished = 0;
     return 0;
 }
 
@@ -1508,12 +1706,6 @@ static PyGetSetDef FrameDecoder_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyMemberDef FrameDecoder_members[] = {
-    {"_fast", T_BOOL, offsetof(FrameDecoder, fast), 0, NULL},
-    {"_passed", T_ULONGLONG, offsetof(FrameDecoder, passed), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static PyMethodDef FrameDecoder_methods[] = {
     {"feed", (PyCFunction)FrameDecoder_feed, METH_O, feed_doc},
     {"next_frame", (PyCFunction)FrameDecoder_next_frame, METH_NOARGS, next_frame_doc},
@@ -1529,7 +1721,6 @@ static PyType_Slot FrameDecoder_slots[] = {
     {Py_tp_traverse, FrameDecoder_traverse},
     {Py_tp_clear, FrameDecoder_clear},
     {Py_tp_getset, FrameDecoder_getset},
-    {Py_tp_members, FrameDecoder_members},
     {Py_tp_methods, FrameDecoder_methods},
     {0, NULL},
 };
@@ -1593,81 +1784,130 @@ static PyType_Spec Frames_spec = {
     .slots = Frames_slots,
 };
 
-/* ------------------------------------------------------------------------------------------------ messages of the json coder */
+/* ----------------------------------------------------------------------------------- what StreamDecoder is built upon */
 
 typedef struct {
     PyObject_HEAD
-    FrameDecoder *decoder; /* NULL once it has ended */
-    PyObject *decode_header;
-    PyObject *decode_payload;
-    PyObject *look;
+    FrameDecoder *frames;
+    PyObject *plain;   /* NULL or None: every frame needs a look */
+    PyObject *failure; /* NULL or None: it lives */
+} Reader;
+
+typedef struct {
+    PyObject_HEAD
+    Reader *reader; /* NULL once it has ended */
 } Messages;
 
-PyDoc_STRVAR(messages_doc,
-             "messages($module, decoder, decode_header, decode_payload, look, /)\n"
-             "--\n"
-             "\n"
-             "An iterator over the messages of a FrameDecoder, as decode_json gives them. A frame that needs a look, a control\n"
-             "frame or one where decode_json would give None, goes to `look(frame)`, which returns a message, or None to pass\n"
-             "it over; so do all frames unless `decoder._fast` is true. `decoder._passed` counts those that did not go there.\n"
-             "`look(None)` is called at the end of the frames once the decoder's `finish` was called.\n");
-
-static PyObject *messages(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    State *state = (State *)PyModule_GetState(module);
-    Messages *self;
-    if (count != 4) {
-        PyErr_Format(PyExc_TypeError, "messages() takes 4 positional arguments but %zd were given", count);
+static PyObject *new_messages(Reader *self) {
+    Messages *messages = PyObject_GC_New(Messages, self->frames->state->messages);
+    if (messages == NULL) {
         return NULL;
     }
-    if (!PyObject_TypeCheck(args[0], state->decoder)) {
-        PyErr_Format(PyExc_TypeError, "messages() reads a FrameDecoder of this module, not %R", args[0]);
-        return NULL;
-    }
-    self = PyObject_GC_New(Messages, state->messages);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->decoder = (FrameDecoder *)Py_NewRef(args[0]);
-    self->decode_header = Py_NewRef(args[1]);
-    self->decode_payload = Py_NewRef(args[2]);
-    self->look = Py_NewRef(args[3]);
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
+    messages->reader = (Reader *)Py_NewRef(self);
+    PyObject_GC_Track(messages);
+    return (PyObject *)messages;
 }
 
-/* The next message, with `decoder` held by the caller; NULL without an error at the end. */
-static PyObject *messages_step(Messages *self, FrameDecoder *decoder) {
+static int reader_ready(Reader *self) {
+    if (self->failure != NULL && self->failure != Py_None) {
+        raise_again(self->failure);
+        return 0;
+    }
+    if (self->frames == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a reader's __init__ was not called");
+        return 0;
+    }
+    return 1;
+}
+
+PyDoc_STRVAR(Reader_feed_doc,
+             "feed($self, chunk, /)\n"
+             "--\n"
+             "\n"
+             "Take a chunk at once, and iterate lazily over the messages that are now whole.\n");
+
+static PyObject *Reader_feed(Reader *self, PyObject *chunk) {
+    PyObject *messages;
+    int more;
+    if (!reader_ready(self)) {
+        return NULL;
+    }
+    more = decoder_take(self->frames, chunk);
+    if (more <= 0) {
+        return more < 0 ? NULL : Py_NewRef(self->frames->state->nothing);
+    }
+    messages = new_messages(self);
+    if (messages == NULL) {
+        decoder_die(self->frames); /* the chunk is in: fed again, its bytes would come twice */
+    }
+    return messages;
+}
+
+PyDoc_STRVAR(Reader_next_message_doc,
+             "next_message($self, /)\n"
+             "--\n"
+             "\n"
+             "The next message, or `None` if more bytes are needed. Raises as iteration does.\n");
+
+/* The message that `plain` makes of a data frame; NULL without an error if it makes none. */
+static PyObject *reader_try_plain(Reader *self, PyObject *header, PyObject *payload) {
+    State *state = self->frames->state;
+    PyObject *plain = self->plain, *message;
+    if (plain == NULL || plain == Py_None ||
+        objs_is_control((const uint8_t *)PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header))) {
+        return NULL;
+    }
+    Py_INCREF(plain); /* what it calls may put another in its place */
+    if (Py_IS_TYPE(plain, state->plain_json)) {
+        message = decode_plain(state, header, payload, ((PlainJson *)plain)->decode_header,
+                               ((PlainJson *)plain)->decode_payload);
+    } else {
+        PyObject *both[] = {header, payload};
+        message = PyObject_Vectorcall(plain, both, 2, NULL);
+        if (message == Py_None) {
+            Py_CLEAR(message);
+        }
+    }
+    Py_DECREF(plain);
+    return message;
+}
+
+/* The next message, with the reader held by the caller; NULL without an error at the end. */
+static PyObject *reader_step(Reader *self) {
+    FrameDecoder *decoder = self->frames;
     for (;;) {
-        PyObject *frame = NULL, *header, *payload, *message;
         const uint64_t index = decoder->index, offset = decoder->offset;
-        int done = 0;
-        if (decoder->fast && decoder->peeked == NULL && decoder->error == NULL) {
-            done = decoder_cut(decoder, &header, &payload);
-            if (done < 0) {
-                return NULL;
+        PyObject *header, *payload, *message;
+        Frame *frame = NULL;
+        int cut = decoder->peeked == NULL && decoder->error == NULL ? decoder_cut(decoder, &header, &payload) : 0;
+        if (cut == 0) {
+            frame = (Frame *)decoder_next(decoder);
+            if (frame != NULL) {
+                header = Py_NewRef(frame->header_bytes);
+                payload = Py_NewRef(frame->payload);
             }
         }
-        if (done) {
-            if (!objs_is_control((const uint8_t *)PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header))) {
-                message = decode_plain(decoder->state, header, payload, self->decode_header, self->decode_payload);
-                if (message != NULL || PyErr_Occurred()) {
-                    Py_DECREF(header);
-                    Py_DECREF(payload);
-                    decoder->passed++;
-                    return message;
+        if (cut > 0 || frame != NULL) {
+            message = reader_try_plain(self, header, payload);
+            if (message == NULL && !PyErr_Occurred() && frame == NULL) {
+                frame = new_frame(decoder->state->frame, Py_NewRef(header), Py_NewRef(payload), index, offset);
+                if (frame == NULL) {
+                    decoder_die(decoder); /* its bytes are gone: going on would be a short success */
                 }
             }
-            frame = (PyObject *)new_frame(decoder->state->frame, header, payload, index, offset);
-            if (frame == NULL) {
-                decoder_die(decoder);
+            Py_DECREF(header);
+            Py_DECREF(payload);
+            if (message != NULL) {
+                Py_XDECREF(frame);
+                return message;
             }
-        } else {
-            frame = decoder_next(decoder);
         }
-        if (frame == NULL && (PyErr_Occurred() || !decoder->finished)) {
+        if (PyErr_Occurred() || (frame == NULL && !decoder->finished)) {
+            Py_XDECREF(frame);
             return NULL;
         }
-        message = PyObject_CallOneArg(self->look, frame != NULL ? frame : Py_None);
+        message = PyObject_CallMethodOneArg((PyObject *)self, decoder->state->name_look,
+                                            frame != NULL ? (PyObject *)frame : Py_None);
         if (frame == NULL) {
             Py_XDECREF(message);
             return NULL;
@@ -1680,58 +1920,69 @@ static PyObject *messages_step(Messages *self, FrameDecoder *decoder) {
     }
 }
 
-static PyObject *Messages_next(Messages *self) {
-    FrameDecoder *decoder = self->decoder;
+/* As of a generator (PEP 479): a StopIteration by what decodes would pass for the end of the messages. */
+static void refuse_stop_iteration(void) {
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        PyObject *cause = take_error(), *error;
+        PyErr_SetString(PyExc_RuntimeError, "a decoder raised StopIteration");
+        error = take_error();
+        PyException_SetCause(error, cause);
+        give_error(error);
+    }
+}
+
+static PyObject *Reader_next_message(Reader *self, PyObject *Py_UNUSED(ignored)) {
     PyObject *message;
-    if (decoder == NULL) {
+    if (!reader_ready(self)) {
         return NULL;
     }
-    Py_INCREF(decoder); /* whoever looks may end this iteration */
-    message = messages_step(self, decoder);
+    message = reader_step(self);
     if (message == NULL) {
-        Py_CLEAR(self->decoder);
-        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-            /* As of a generator (PEP 479): raised by what decodes, it would pass for the end of the messages. */
-            PyObject *cause = take_error();
-            PyErr_SetString(PyExc_RuntimeError, "a decoder raised StopIteration");
-            if (cause != NULL) {
-                PyObject *error = take_error();
-                PyException_SetCause(error, cause);
-                give_error(error);
-            }
+        if (!PyErr_Occurred()) {
+            Py_RETURN_NONE;
         }
+        refuse_stop_iteration();
     }
-    Py_DECREF(decoder);
+    return message;
+}
+
+static PyObject *Messages_next(Messages *self) {
+    Reader *reader = self->reader;
+    PyObject *message;
+    if (reader == NULL) {
+        return NULL;
+    }
+    Py_INCREF(reader); /* whoever decodes or looks may end this iteration */
+    message = reader_step(reader);
+    if (message == NULL) {
+        Py_CLEAR(self->reader);
+        refuse_stop_iteration();
+    }
+    Py_DECREF(reader);
     return message;
 }
 
 static int Messages_traverse(Messages *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->decoder);
-    Py_VISIT(self->decode_header);
-    Py_VISIT(self->decode_payload);
-    Py_VISIT(self->look);
+    Py_VISIT(self->reader);
     return 0;
 }
 
 static int Messages_clear(Messages *self) {
-    Py_CLEAR(self->decoder);
+    Py_CLEAR(self->reader);
     return 0;
 }
 
 static void Messages_dealloc(Messages *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_CLEAR(self->decoder);
-    Py_CLEAR(self->decode_header);
-    Py_CLEAR(self->decode_payload);
-    Py_CLEAR(self->look);
+    Py_CLEAR(self->reader);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 
 static PyType_Slot Messages_slots[] = {
-    {Py_tp_doc, (void *)"Made by messages()."},
+    {Py_tp_doc, (void *)"The messages that are whole, one by one; made by feed() of a Reader."},
     {Py_tp_dealloc, Messages_dealloc},
     {Py_tp_traverse, Messages_traverse},
     {Py_tp_clear, Messages_clear},
@@ -1745,6 +1996,86 @@ static PyType_Spec Messages_spec = {
     .basicsize = sizeof(Messages),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = Messages_slots,
+};
+
+static int Reader_init(Reader *self, PyObject *args, PyObject *kwargs) {
+    State *state;
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(self), &module_definition), *frames;
+    (void)kwargs;
+    if (module == NULL) {
+        return -1;
+    }
+    state = (State *)PyModule_GetState(module);
+    if (!PyArg_ParseTuple(args, "O!:Reader", state->decoder, &frames)) {
+        return -1;
+    }
+    if (self->frames != NULL) { /* someone may be reading from them */
+        PyErr_SetString(PyExc_RuntimeError, "a reader is made once");
+        return -1;
+    }
+    self->frames = (FrameDecoder *)Py_NewRef(frames);
+    return 0;
+}
+
+static int Reader_traverse(Reader *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->frames);
+    Py_VISIT(self->plain);
+    Py_VISIT(self->failure);
+    return 0;
+}
+
+static int Reader_clear(Reader *self) {
+    Py_CLEAR(self->plain);
+    Py_CLEAR(self->failure);
+    return 0;
+}
+
+static void Reader_dealloc(Reader *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Reader_clear(self);
+    Py_CLEAR(self->frames);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(Reader_doc,
+             "Reader(frames)\n"
+             "--\n"
+             "\n"
+             "The twin of protocol.Reader, and documented there.\n");
+
+static PyMemberDef Reader_members[] = {
+    {"_frames", T_OBJECT, offsetof(Reader, frames), READONLY, NULL},
+    {"_plain", T_OBJECT, offsetof(Reader, plain), 0, NULL},
+    {"_failure", T_OBJECT, offsetof(Reader, failure), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef Reader_methods[] = {
+    {"feed", (PyCFunction)Reader_feed, METH_O, Reader_feed_doc},
+    {"next_message", (PyCFunction)Reader_next_message, METH_NOARGS, Reader_next_message_doc},
+    {"__class_getitem__", (PyCFunction)Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Reader_slots[] = {
+    {Py_tp_doc, (void *)Reader_doc},
+    {Py_tp_init, Reader_init},
+    {Py_tp_dealloc, Reader_dealloc},
+    {Py_tp_traverse, Reader_traverse},
+    {Py_tp_clear, Reader_clear},
+    {Py_tp_members, Reader_members},
+    {Py_tp_methods, Reader_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Reader_spec = {
+    .name = "objectstreaming._native.Reader",
+    .basicsize = sizeof(Reader),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = Reader_slots,
 };
 
 /* ----------------------------------------------------------------------------------------------------------- module */
@@ -1787,7 +2118,7 @@ static int module_exec(PyObject *module) {
         {&state->name_frame, "frame"},           {&state->name_header, "header"},
         {&state->name_byte_length, "byte_length"}, {&state->name_byte_order, "byte_order"},
         {&state->name_cast, "cast"},             {&state->name_tobytes, "tobytes"},
-        {&state->name_b, "B"},
+        {&state->name_b, "B"},                   {&state->name_look, "_look"},
     };
     size_t n;
     for (n = 0; n < sizeof names / sizeof *names; n++) {
@@ -1812,8 +2143,13 @@ static int module_exec(PyObject *module) {
     state->decoder = (PyTypeObject *)PyType_FromModuleAndSpec(module, &FrameDecoder_spec, NULL);
     state->frames = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Frames_spec, NULL);
     state->messages = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Messages_spec, NULL);
+    state->reader = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Reader_spec, NULL);
+    state->plain_json = (PyTypeObject *)PyType_FromModuleAndSpec(module, &PlainJson_spec, NULL);
+    state->encode_json = (PyTypeObject *)PyType_FromModuleAndSpec(module, &EncodeJson_spec, NULL);
     if (state->encode == NULL || state->frame == NULL || state->decoder == NULL || state->frames == NULL ||
-        state->messages == NULL || !PyType_Check(state->structure)) {
+        state->messages == NULL || state->reader == NULL || state->plain_json == NULL ||
+        state->encode_json == NULL ||
+        !PyType_Check(state->structure)) {
         return -1;
     }
     state->nothing = (PyObject *)PyObject_GC_New(Frames, state->frames);
@@ -1831,6 +2167,9 @@ static int module_exec(PyObject *module) {
     pure = getenv("OBJECTSTREAMING_PURE");
     if (PyModule_AddObjectRef(module, "Frame", (PyObject *)state->frame) < 0 ||
         PyModule_AddObjectRef(module, "FrameDecoder", (PyObject *)state->decoder) < 0 ||
+        PyModule_AddObjectRef(module, "Reader", (PyObject *)state->reader) < 0 ||
+        PyModule_AddObjectRef(module, "PlainJson", (PyObject *)state->plain_json) < 0 ||
+        PyModule_AddObjectRef(module, "EncodeJson", (PyObject *)state->encode_json) < 0 ||
         PyModule_AddObjectRef(module, "CHOSEN", pure != NULL && *pure != '\0' && strcmp(pure, "0") != 0 ? Py_False : Py_True) <
             0) {
         return -1;
@@ -1862,9 +2201,7 @@ static PyMethodDef module_methods[] = {
     {"encode_frame", (PyCFunction)(void (*)(void))encode_frame, METH_FASTCALL | METH_KEYWORDS, encode_frame_doc},
     {"encode_frame_parts", (PyCFunction)(void (*)(void))encode_frame_parts, METH_FASTCALL | METH_KEYWORDS,
      encode_frame_parts_doc},
-    {"decode_json", (PyCFunction)(void (*)(void))decode_json, METH_FASTCALL, decode_json_doc},
-    {"messages", (PyCFunction)(void (*)(void))messages, METH_FASTCALL, messages_doc},
-    {"encode_json", (PyCFunction)(void (*)(void))encode_json, METH_FASTCALL, encode_json_doc},
+    {"is_ordinary", (PyCFunction)(void (*)(void))is_ordinary, METH_FASTCALL, is_ordinary_doc},
     {NULL, NULL, 0, NULL},
 };
 

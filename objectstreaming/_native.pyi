@@ -1,12 +1,14 @@
 """The C twin of frames.py's hot path; import these from `objectstreaming.frames`, which picks the twin.
 
-The last three have no twin: they are short cuts of the json coder's for frames that need no more than msgspec, and give
-up, without a word, on any that does.
+`Reader` and `is_ordinary` are twins of what protocol.py defines under these names. `PlainJson` and `EncodeJson` are
+those of two functions of coders/json.py.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
+from .errors import ObjectStreamError
+from .frames import BytesLike as BytesLike
 from .frames import Frame as Frame
 from .frames import FrameDecoder as FrameDecoder
 from .frames import encode_frame as encode_frame
@@ -18,14 +20,20 @@ P = TypeVar("P")
 CHOSEN: bool
 """Whether `frames` is to use it: not if OBJECTSTREAMING_PURE was set when it was imported."""
 
-def decode_json(
-    frame: Frame, decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P], /
-) -> tuple[H, P] | None: ...
-def encode_json(header: object, payload: object, /) -> bytes | None: ...
-def messages(
-    decoder: FrameDecoder,
-    decode_header: Callable[[bytes], H],
-    decode_payload: Callable[[bytes], P],
-    look: Callable[[Frame | None], tuple[H, P] | None],
-    /,
-) -> Iterator[tuple[H, P]]: ...
+class Reader:
+    _frames: FrameDecoder
+    _plain: Callable[[bytes, bytes], Any] | None
+    _failure: ObjectStreamError | None
+    def __init__(self, frames: FrameDecoder, /) -> None: ...
+    def feed(self, chunk: BytesLike, /) -> Iterator[Any]: ...
+    def next_message(self) -> Any: ...
+
+class PlainJson(Generic[H, P]):
+    def __init__(self, decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P], /) -> None: ...
+    def __call__(self, header: bytes, payload: bytes, /) -> tuple[H, P] | None: ...
+
+class EncodeJson:
+    def __init__(self, checked: Callable[[Any, Any], bytes], /) -> None: ...
+    def __call__(self, header: Any, payload: Any) -> bytes: ...
+
+def is_ordinary(wire: object, max_frame: int, max_header: int, /) -> bool: ...

@@ -8,10 +8,11 @@ stream's coder says. A stream is frames end to end. This room turns bytes into f
 output, and it knows neither coders nor control frames.
 
 **The decoder.** `FrameDecoder` is given chunks as a transport cuts them, and gives frames. It cuts them straight out of
-the chunk. Only a frame that straddles chunks is put together: its first bytes gather in `_head` until both length words
-and the header are there, then the chunks of its payload are listed in `_parts` and joined once. Every step advances a
-position and none re-reads, so the cost is linear in the bytes whatever the chunking, and what is held is what has
-arrived: a length word is a claim, compared with the limits, never a reason to allocate.
+the chunk. What is left of a small frame waits in `_rest`, and if the next chunk completes it, is joined to that. Any
+other frame that straddles chunks is put together: its first bytes gather in `_head` until both length words and the
+header are there, then the chunks of its payload are listed in `_parts` and joined once. No byte is joined more than
+once, so the cost is linear in the bytes whatever the chunking, and what is held is what has arrived: a length word is a
+claim, compared with the limits, never a reason to allocate.
 
 Both length words are judged as soon as they are there, in field order. What is wrong with a *header* is found when
 `Frame.header` is first asked for: a relay never pays for parsing it.
@@ -197,7 +198,7 @@ def encode_frame(header: object, payload: BytesLike = b"", *, layout: Layout = L
             head = b""  # the long way knows why
         size = len(head)
         total = 8 + size + len(payload)
-        if head[:1] == b"{" and size < _SHORT and b"null" not in head and total <= _LARGEST:
+        if head[:1] == b"{" and size < _SHORT and head.find(b"null") < 0 and total <= _LARGEST:
             return _pack(total, size) + head + payload
     return b"".join(encode_frame_parts(header, payload, layout=layout))
 
@@ -297,6 +298,8 @@ def _to_bytes(chunk: BytesLike) -> bytes:
 NOTHING: Iterator[Frame] = iter(())
 """What `feed` gives where a chunk completed no frame: one and the same object, for 1-byte chunks are many."""
 
+# A frame of up to _JOINED bytes is joined to the next chunk, if that has no more: to copy both is quickest.
+_JOINED: Final = 16 * KiB
 # Chunks below _SMALL are gathered in a bytearray of up to _GATHERED instead of being listed one by one: a list entry
 # costs 40 bytes and more, which for 1-byte chunks would be many times the frame.
 _SMALL: Final = 512
@@ -320,22 +323,25 @@ class FrameDecoder:
 
     __slots__ = (
         "_at",
+        "_base",
+        "_began",
         "_chunk",
         "_error",
         "_finished",
         "_gather",
         "_head",
         "_header_size",
+        "_idle",
         "_in_payload",
         "_index",
         "_layout",
         "_max_frame",
         "_max_header",
         "_missing",
-        "_offset",
         "_parts",
         "_peeked",
         "_prefix",
+        "_rest",
         "_total",
         "_waiting",
         "_words",
@@ -351,10 +357,12 @@ class FrameDecoder:
         self._words = _unpack if layout is LAYOUT else _words_of(layout)
         self._chunk = b""  # the chunk being cut, and where in it the next frame begins
         self._at = 0
+        self._base = 0  # where in the stream _chunk begins
         self._waiting: deque[bytes] = deque()  # chunks fed before the reader was done with _chunk
         self._index = 0
-        self._offset = 0  # of the next frame, from the beginning of the stream
+        self._rest = b""  # what the last chunk had of a small frame with sound length words
         # A frame that straddles chunks. _total is 0 until its length words are both known and sound.
+        self._began = 0  # its offset
         self._head = bytearray()
         self._total = 0
         self._header_size = 0
@@ -365,6 +373,7 @@ class FrameDecoder:
         self._peeked: Frame | None = None
         self._finished = False
         self._error: FrameError | None = None
+        self._idle = True  # nothing is held and nothing is wrong: a chunk can be begun without a look at all these
 
     @property
     def position(self) -> int:
@@ -374,14 +383,22 @@ class FrameDecoder:
     @property
     def offset(self) -> int:
         """How many bytes the delivered frames took: where the next one begins."""
-        return self._offset if self._peeked is None else self._peeked.offset
+        if self._peeked is not None:
+            return self._peeked.offset
+        return self._began if self._head or self._error is not None else self._next_offset
 
     @property
     def buffered(self) -> int:
         """How many bytes have been fed beyond `offset`."""
         assembling = self._total - self._missing if self._in_payload else len(self._head)
-        peeked = 0 if self._peeked is None else self._offset - self._peeked.offset
-        return peeked + assembling + len(self._chunk) - self._at + sum(map(len, self._waiting))
+        held = assembling + len(self._rest) + len(self._chunk) - self._at + sum(map(len, self._waiting))
+        if self._peeked is not None:
+            held += self._prefix + len(self._peeked.header_bytes) + len(self._peeked.payload)
+        return held
+
+    @property
+    def _next_offset(self) -> int:
+        return self._base + self._at - len(self._rest)
 
     def feed(self, chunk: BytesLike) -> Iterator[Frame]:
         """Take a chunk, and iterate over the frames that are now whole.
@@ -389,6 +406,18 @@ class FrameDecoder:
         What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a
         `FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.
         """
+        if self._idle and type(chunk) is bytes:
+            self._chunk = chunk
+            self._idle = False
+            return self._frames()
+        if self._in_payload and type(chunk) is bytes and _SMALL <= len(chunk) < self._missing and not self._waiting:
+            self._keep(chunk)  # what most chunks of a large frame are
+            self._base += len(chunk)
+            return NOTHING
+        return self._frames() if self._take(chunk) else NOTHING
+
+    def _take(self, chunk: BytesLike) -> bool:
+        """Take a chunk; whether frames may now be whole."""
         if self._finished:
             raise RuntimeError("feed() after finish(): the stream was said to have ended")
         if type(chunk) is not bytes:
@@ -397,17 +426,44 @@ class FrameDecoder:
             raise self._error.with_traceback(None)
         if self._at < len(self._chunk) or self._waiting:
             self._waiting.append(chunk)
-        elif 0 < len(chunk) < self._missing:
-            if self._in_payload:
-                self._keep(chunk)
+            return True
+        if 0 < len(chunk) < self._missing:
+            if self._rest:
+                self._pour()
+            if len(chunk) < self._missing:
+                if self._in_payload:
+                    self._keep(chunk)
+                else:
+                    self._head += chunk
+                    self._missing -= len(chunk)
+                self._base += len(chunk)
+                return False
+        self._begin(chunk)
+        return True
+
+    def _begin(self, chunk: bytes) -> None:
+        """Begin to cut a chunk, the one before it being used up."""
+        self._base += self._at
+        if self._rest:
+            if self._missing <= len(chunk) <= _JOINED:
+                self._base -= len(self._rest)
+                chunk = self._rest + chunk
+                self._rest = b""
+                self._missing = 0
             else:
-                self._head += chunk
-                self._missing -= len(chunk)
-            return NOTHING
-        else:
-            self._chunk = chunk
-            self._at = 0
-        return self._frames()
+                self._at = 0
+                self._pour()
+                self._base += self._at
+        self._chunk = chunk
+        self._at = 0
+        self._idle = False
+
+    def _pour(self) -> None:
+        """The rest is of a frame that is to be put together after all."""
+        self._base = self._next_offset
+        self._chunk, self._rest = self._rest, b""
+        self._at = 0
+        self._assemble()
 
     def next_frame(self) -> Frame | None:
         """The next frame, or `None` if more bytes are needed. Raises as `feed` does."""
@@ -419,57 +475,87 @@ class FrameDecoder:
         Whole frames not yet asked for can still be read with `next_frame`, which then raises in its turn.
         """
         self._finished = True
+        self._idle = False
         if self._peeked is None:
             self._peeked = self.next_frame()
+            self._base += self._at
             self._chunk = self._chunk[self._at :]  # another object: an iterator halfway through the chunk notices
             self._at = 0
 
     def _frames(self) -> Iterator[Frame]:
-        if self._error is not None:
-            raise self._error.with_traceback(None)
-        prefix, words, max_frame, max_header = self._prefix, self._words, self._max_frame, self._max_header
+        prefix, words = self._prefix, self._words
+        max_frame, max_header = self._max_frame, self._max_header
         while True:
-            while self._peeked is not None:
-                frame, self._peeked = self._peeked, None
-                yield frame
             chunk, at = self._chunk, self._at
-            size = len(chunk)
-            if not self._head:
+            if not self._head and self._peeked is None:
+                size, base = len(chunk), self._base
                 while size - at >= prefix:
                     total, header_size = words(chunk, at)
                     end = at + total
-                    cut = at + prefix + header_size
+                    begin = at + prefix
+                    cut = begin + header_size
                     if not (cut <= end <= size and total <= max_frame and header_size <= max_header):
                         break
-                    frame = Frame(chunk[at + prefix : cut], chunk[cut:end], self._index, self._offset)
-                    self._index += 1
-                    self._offset += total
+                    index = self._index
+                    frame = Frame(chunk[begin:cut], chunk[cut:end], index, base + at)
+                    self._index = index + 1
                     self._at = at = end
                     yield frame
                     if self._at != at or self._chunk is not chunk:
                         break
                 if self._at != at or self._chunk is not chunk:  # the reader has fed or read elsewhere in between
                     continue
-            if at < size:
-                straddler = self._assemble()
-                if straddler is not None:
-                    yield straddler
-            elif self._waiting:
-                self._chunk = self._waiting.popleft()
-                self._at = 0
-            else:
-                self._chunk = b""
-                self._at = 0
-                break
+                if at == size and size and not self._rest and not self._waiting and not self._finished:
+                    self._base += at
+                    self._chunk = b""
+                    self._at = 0
+                    self._idle = True
+                    return
+            other = self._advance()
+            if other is False:
+                return
+            if other is not None:
+                yield other
+
+    def _advance(self) -> Frame | Literal[False] | None:
+        """A step beyond the frames that lie whole in the chunk: the frame that it brought, `False` at the end."""
+        if self._peeked is not None:
+            frame, self._peeked = self._peeked, None
+            return frame
+        chunk, at = self._chunk, self._at
+        left = len(chunk) - at
+        if left:
+            if left >= self._prefix and not self._head:
+                total, header_size = self._words(chunk, at)
+                small = left < total <= _JOINED and total <= self._max_frame
+                if small and header_size <= total - self._prefix and header_size <= self._max_header:
+                    self._rest = chunk[at:]
+                    self._at = len(chunk)
+                    self._missing = total - left
+                    return None
+            return self._assemble()
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+            return None
+        self._base += at
+        self._chunk = b""
+        self._at = 0
         if self._error is not None:  # it was another iterator that met it
             raise self._error.with_traceback(None)
-        if self._finished and self._head:
-            self._truncated()
+        if self._finished:
+            if self._rest:
+                self._pour()
+            if self._head:
+                self._truncated()
+        self._idle = not (self._rest or self._head or self._finished)
+        return False
 
     def _assemble(self) -> Frame | None:
         """Move bytes of `_chunk` to the frame that straddles chunks; that frame, if they complete it."""
         if not self._in_payload:
             size, prefix = self._layout.byte_length, self._prefix
+            if not self._head:
+                self._began = self._next_offset
             if not self._total:
                 # In field order, each as soon as its bytes are there. T is judged on its own bytes alone.
                 if len(self._head) < size:
@@ -490,9 +576,8 @@ class FrameDecoder:
             return None
         self._at = at + self._missing
         self._parts.append(chunk if at == 0 and self._at == len(chunk) else memoryview(chunk)[at : self._at])
-        frame = Frame(bytes(self._head[self._prefix :]), b"".join(self._parts), self._index, self._offset)
+        frame = Frame(bytes(self._head[self._prefix :]), b"".join(self._parts), self._index, self._began)
         self._index += 1
-        self._offset += self._total
         self._let_go()
         return frame
 
@@ -532,13 +617,13 @@ class FrameDecoder:
             error: FrameError = InvalidLength(
                 f"T is {total}, but a frame has at least {self._prefix} bytes{_cause(self._head, self._index)}",
                 self._index,
-                self._offset,
+                self._began,
             )
         elif total > self._max_frame:
             error = FrameTooLarge(
                 f"T is {total}, above the limit of {self._max_frame} bytes{_cause(self._head, self._index)}",
                 self._index,
-                self._offset,
+                self._began,
             )
         else:
             return
@@ -546,7 +631,7 @@ class FrameDecoder:
 
     def _judge_header_size(self) -> None:
         total, header_size = self._words(self._head, 0)
-        offset = self._offset + self._layout.byte_length
+        offset = self._began + self._layout.byte_length
         left = total - self._prefix
         if header_size > left:
             self._fail(
@@ -567,14 +652,16 @@ class FrameDecoder:
         of = f" of {self._total}" if self._total else ""
         cause = "" if self._index else _cause(self._head, 0)
         self._fail(
-            TruncatedFrame(f"the stream ended inside a frame, after {held}{of} bytes{cause}", self._index, self._offset)
+            TruncatedFrame(f"the stream ended inside a frame, after {held}{of} bytes{cause}", self._index, self._began)
         )
 
     def _fail(self, error: FrameError) -> NoReturn:
         """Die: let go of what is held, so that a dead decoder costs nothing."""
         self._error = error
+        self._idle = False
         self._chunk = b""
         self._at = 0
+        self._rest = b""
         self._waiting.clear()
         self._let_go()
         raise error

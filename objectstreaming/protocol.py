@@ -22,10 +22,10 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from . import strict_json
-from .coders import Coder
+from .coders import Coder, PlainDecoder
 from .errors import (
     HTTP_STATUS,
     EncodeError,
@@ -36,10 +36,7 @@ from .errors import (
     StreamError,
     StreamIncomplete,
 )
-from .frames import CODEC, NOTHING, BytesLike, Frame, FrameDecoder, Limits, encode_frame
-
-if CODEC == "native":
-    from . import _native
+from .frames import CODEC, BytesLike, Frame, FrameDecoder, Limits, encode_frame
 
 __all__ = [
     "CONTROL",
@@ -101,6 +98,15 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
 }
 
 
+_STREAMING: Final = State.STREAMING  # asked for with every frame, and a member of an Enum is slow to look up
+
+
+def is_ordinary(wire: bytes, max_frame: int, max_header: int) -> bool:
+    """Whether a frame's bytes are within the limits and `$stream` stands nowhere in its header."""
+    (size,) = _header_size(wire, 4)
+    return len(wire) <= max_frame and size <= max_header and wire.find(b"$stream", 8, 8 + size) < 0
+
+
 class StreamEncoder(Generic[H, P]):
     """Writes one stream: each method gives the bytes of one frame, and raises `EncodeError` before anything changes.
 
@@ -149,22 +155,26 @@ class StreamEncoder(Generic[H, P]):
 
     def data(self, header: H, payload: P) -> bytes:
         """A data frame with the coder's message in it."""
-        if self._state is not State.STREAMING:
+        if self._state is not _STREAMING:
             self._after(Event.DATA)
         wire = self._encode(header, payload)
-        (size,) = _header_size(wire, 4)
         # What goes out is asked, not the header: a name may be an Enum, and a coder may add members of its own.
-        if wire.find(b"$stream", 8, 8 + size) >= 0:
-            self._refuse_member(wire[8 : 8 + size])
-        return self._write_data(wire, size)
+        if not is_ordinary(wire, self._max_frame, self._max_header):
+            self._judge(wire)
+        self._state = _STREAMING
+        self._position += 1
+        return wire
 
     def frame(self, frame: Frame) -> bytes:
         """A data frame that is encoded already, from another stream or an archive: its header goes out untouched."""
-        if self._state is not State.STREAMING:
+        if self._state is not _STREAMING:
             self._after(Event.DATA)
-        if b"$stream" in frame.header_bytes:
-            self._refuse_member(frame.header_bytes)
-        return self._write_data(bytes(frame), len(frame.header_bytes))
+        wire = bytes(frame)
+        if not is_ordinary(wire, self._max_frame, self._max_header):
+            self._judge(wire)
+        self._state = _STREAMING
+        self._position += 1
+        return wire
 
     def ping(self) -> bytes:
         """A ping: it tells the reader, and every proxy between, that the stream is alive."""
@@ -187,11 +197,15 @@ class StreamEncoder(Generic[H, P]):
         except KeyError:
             raise EncodeError(f"{event.value} is not allowed: the stream has {_PAST[self._state]}") from None
 
-    def _write_data(self, wire: bytes, header_size: int) -> bytes:
-        self._check_size(wire, header_size)
-        self._state = State.STREAMING
-        self._position += 1
-        return wire
+    def _judge(self, wire: bytes) -> None:
+        (size,) = _header_size(wire, 4)
+        self._check_size(wire, size)
+        try:
+            header = strict_json.loads_object(wire[8 : 8 + size])
+        except strict_json.InvalidJSON as error:
+            raise EncodeError(f"the header is not a JSON object: {error}") from None
+        if "$stream" in header:
+            raise EncodeError('the header member "$stream" belongs to control frames')
 
     def _check_size(self, wire: bytes, header_size: int) -> None:
         if len(wire) > self._max_frame or header_size > self._max_header:
@@ -210,19 +224,102 @@ class StreamEncoder(Generic[H, P]):
         self._state = after
         return wire
 
-    @staticmethod
-    def _refuse_member(header: bytes) -> None:
-        if "$stream" in strict_json.loads_object(header):
-            raise EncodeError('the header member "$stream" belongs to control frames')
-
 
 _PAST: Final = {State.START: "not begun", State.STREAMING: "begun already", State.ENDED: "ended"}
 
 
+class Reader(Generic[H, P]):
+    """Chunks in, messages out: what a `StreamDecoder` does with every frame, and `_native.Reader` does in C.
+
+    A data frame is the message that `_plain` makes of it, if that is set and makes one. All others are shown to
+    `_look(frame)`, which gives the message, or `None` where there is none. `_look(None)` is called once the stream is
+    said to be finished and its frames have ended. `_failure`, once set, is what every call raises.
+    """
+
+    def __init__(self, frames: FrameDecoder) -> None:
+        self._frames = frames
+        self._plain: PlainDecoder[H, P] | None = None
+        self._failure: ObjectStreamError | None = None
+
+    def feed(self, chunk: BytesLike) -> Iterator[tuple[H, P]]:
+        """Take a chunk at once, and iterate lazily over the messages that are now whole."""
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        frames = self._frames
+        if frames._idle and type(chunk) is bytes:
+            frames._chunk = chunk
+            frames._idle = False
+            return self._messages()
+        return self._messages() if frames._take(chunk) else _NO_MESSAGES
+
+    def next_message(self) -> tuple[H, P] | None:
+        """The next message, or `None` if more bytes are needed. Raises as iteration does."""
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        return next(self._messages(), None)
+
+    def _look(self, frame: Frame | None) -> tuple[H, P] | None:
+        raise NotImplementedError
+
+    def _messages(self) -> Iterator[tuple[H, P]]:
+        frames = self._frames
+        max_frame, max_header = frames._max_frame, frames._max_header
+        while True:
+            plain = self._plain
+            chunk, at = frames._chunk, frames._at
+            if not frames._head and frames._peeked is None:  # as FrameDecoder._frames does, and no Frame between
+                size, base = len(chunk), frames._base
+                while size - at >= 8:
+                    total, header_size = _lengths(chunk, at)
+                    end = at + total
+                    begin = at + 8
+                    cut = begin + header_size
+                    if not (cut <= end <= size and total <= max_frame and header_size <= max_header):
+                        break
+                    header, payload, index = chunk[begin:cut], chunk[cut:end], frames._index
+                    frames._index = index + 1
+                    frames._at = end
+                    message = None
+                    if plain is not None and not header.startswith(CONTROL):
+                        message = plain(header, payload)
+                    if message is None:
+                        message = self._look(Frame(header, payload, index, base + at))
+                    at = end
+                    if message is not None:
+                        yield message
+                    if frames._at != at or frames._chunk is not chunk or self._plain is not plain:
+                        break
+                if frames._at != at or frames._chunk is not chunk or self._plain is not plain:
+                    continue
+                if at == size and size and not frames._rest and not frames._waiting and not frames._finished:
+                    frames._base = base + at
+                    frames._chunk = b""
+                    frames._at = 0
+                    frames._idle = True
+                    return
+            frame = frames._advance()
+            if frame is False:
+                break
+            if frame is not None:
+                message = None
+                if plain is not None and not frame.header_bytes.startswith(CONTROL):
+                    message = plain(frame.header_bytes, frame.payload)
+                if message is None:
+                    message = self._look(frame)
+                if message is not None:
+                    yield message
+        if frames._finished:
+            self._look(None)
+
+
 _NO_MESSAGES: Final[Iterator[Any]] = iter(())
+_lengths: Final = struct.Struct("<II").unpack_from
+
+if not TYPE_CHECKING and CODEC == "native":
+    from ._native import Reader, is_ordinary
 
 
-class StreamDecoder(Generic[H, P]):
+class StreamDecoder(Reader[H, P], Generic[H, P]):
     """Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
 
     `require_end`: whether a stream without an `end` frame is broken. `None` decides by the stream itself: an end is
@@ -249,20 +346,14 @@ class StreamDecoder(Generic[H, P]):
     """
 
     def __init__(self, coder: Coder[H, P], *, limits: Limits | None = None, require_end: bool | None = None) -> None:
+        super().__init__(FrameDecoder(limits))
         self._coder = coder
         self._decode = coder.decode
         self._check_order = coder.order_check()
-        self._frames: Any = FrameDecoder(limits)
-        # The native codec makes messages of the plain frames of a stream that runs, and shows us the others.
-        self._plain = None
-        if CODEC == "native" and self._check_order is None:
-            self._plain = coder.plain_decoders()
         self._require_end = require_end
         self._state = State.START
-        self._position = 0
+        self._others = 0  # frames that were no messages
         self._controlled = False
-        self._finished = False
-        self._failure: ObjectStreamError | None = None
         self.trailers: dict[str, Any] | None = None
         """What the `end` frame carried, once it has come; `{}` if it carried none."""
         self.heartbeat: float | None = None
@@ -273,39 +364,22 @@ class StreamDecoder(Generic[H, P]):
     @property
     def position(self) -> int:
         """How many data frames have been received: what to resume from."""
-        return self._position if self._plain is None else self._position + int(self._frames._passed)
+        return self._frames.position - self._others
 
     @property
     def offset(self) -> int:
         """How many bytes the frames so far took."""
-        return int(self._frames.offset)
+        return self._frames.offset
 
     @property
     def buffered(self) -> int:
         """How many bytes are held that were not yet asked for, or are not yet a whole frame."""
-        return int(self._frames.buffered)
+        return self._frames.buffered
 
     @property
     def ended(self) -> bool:
         """Whether the `end` frame has come, and was a right one."""
         return self.trailers is not None
-
-    def feed(self, chunk: BytesLike) -> Iterator[tuple[H, P]]:
-        """Take a chunk at once, and iterate lazily over the messages that are now whole."""
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
-        frames = self._frames.feed(chunk)
-        if frames is NOTHING:
-            return _NO_MESSAGES
-        return self._messages(frames) if self._plain is None else self._native_messages()
-
-    def next_message(self) -> tuple[H, P] | None:
-        """The next message, or `None` if more bytes are needed. Raises as iteration does."""
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
-        if self._plain is not None:
-            return next(self._native_messages(), None)
-        return next(self._messages(iter(self._frames.next_frame, None)), None)
 
     def finish(self) -> None:
         """Say that no more bytes will come. Raises `TruncatedFrame`, or `StreamIncomplete` if the end is missing.
@@ -314,37 +388,21 @@ class StreamDecoder(Generic[H, P]):
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        self._finished = True
         self._frames.finish()
         if not self._frames.buffered:
             self._complete()
 
-    def _messages(self, frames: Iterator[Frame]) -> Iterator[tuple[H, P]]:
-        for frame in frames:
-            message = self._message(frame)
-            if message is not None:
-                yield message
-        if self._finished:
-            self._complete()
-
-    def _native_messages(self) -> Iterator[tuple[H, P]]:
-        assert self._plain is not None
-        return _native.messages(self._frames, *self._plain, self._look)
-
     def _look(self, frame: Frame | None) -> tuple[H, P] | None:
+        """The message in a data frame; `None` for a control frame, which has been seen to, and at the end of all."""
         if frame is None:
             self._complete()
             return None
-        return self._message(frame)
-
-    def _message(self, frame: Frame) -> tuple[H, P] | None:
-        """The message in a data frame; `None` for a control frame, which has been seen to."""
         if frame.header_bytes[:11] == CONTROL:
+            self._others += 1
             self._control(frame)
             return None
-        if self._state is not State.STREAMING:
+        if self._state is not _STREAMING:
             self._step(Event.DATA, frame)
-        self._position += 1
         try:
             message = self._decode(frame)
             if self._check_order is not None:
@@ -354,6 +412,7 @@ class StreamDecoder(Generic[H, P]):
         except PayloadError:
             # Its order was not seen: the next frame may have any, as in a resumed stream.
             self._check_order = self._coder.order_check()
+            self._plain = self._coder.plain_decoder(self._check_order)
             raise
         return message
 
@@ -368,16 +427,20 @@ class StreamDecoder(Generic[H, P]):
             )
 
     def _step(self, event: Event, frame: Frame) -> None:
-        if self._failure is not None:  # of an iterator beside the one that met it
-            raise self._failure.with_traceback(None)
         try:
             self._state = TRANSITIONS[self._state][event]
         except KeyError:
+            if event is Event.DATA:
+                self._others += 1
+            if self._failure is not None:  # of an iterator beside the one that met it
+                raise self._failure.with_traceback(None) from None
             if self._state is State.ENDED:
                 self._fail("frame_after_end", f"a {event.value} frame after the end of the stream", frame)
             self._fail("invalid_control", f"{event.value} in a stream that has begun already", frame)
-        if self._plain is not None:
-            self._frames._fast = self._state is State.STREAMING
+        if self._state is State.ENDED:
+            self._plain = None
+        elif self._plain is None:
+            self._plain = self._coder.plain_decoder(self._check_order)
 
     def _control(self, frame: Frame) -> None:
         self._controlled = True
@@ -436,8 +499,7 @@ class StreamDecoder(Generic[H, P]):
     def _die(self, failure: ObjectStreamError) -> NoReturn:
         self._failure = self._failure or failure
         self._state = State.ENDED  # so that whatever comes next goes through _step
-        if self._plain is not None:
-            self._frames._fast = False
+        self._plain = None
         raise self._failure
 
 

@@ -136,7 +136,7 @@ def dumps(value: Any) -> bytes:
     except (TypeError, ValueError, OverflowError) as error:
         raise EncodeError(f"not JSON: {error}") from None
     # msgspec writes NaN and Infinity as null: where a null went out, look whether it was one.
-    if b"null" in data:
+    if data.find(b"null") >= 0:
         _refuse_non_finite(msgspec.to_builtins(value))
     if len(data) > TOO_SHORT_TO_BE_DEEP:
         try:

@@ -184,6 +184,7 @@ class TestFrame:
         assert Frame(b"{}", b"x", 1, 10) == Frame(b"{}", b"x")
         assert Frame(b"{}", b"x") != Frame(b"{}", b"y")
         assert Frame(b"{}", b"x") != b"x"
+        assert (Frame(b"{}", b"x") == b"x") is False
         assert len({Frame(b"{}", b"x", 1, 10), Frame(b"{}", b"x")}) == 1
 
     def test_gives_its_bytes_its_repr_and_a_line_for_logs(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import array
 import copy
 import gc
-import importlib.util
 import inspect
 import mmap
 import os
@@ -21,7 +20,6 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
 import msgspec
@@ -29,37 +27,17 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import load_pure, needs_native
 
 from objectstreaming import errors, frames, strict_json
 
-if importlib.util.find_spec("objectstreaming._native") is None:
-    if os.environ.get("CI") == "true":
-        pytest.fail("the native codec was not built: pip install -e . with a compiler", pytrace=False)
-    pytest.skip("MISSING: the native codec; build it with pip install -e .", allow_module_level=True)
+needs_native()
 
-from objectstreaming import _native as native
+from objectstreaming import _native as native  # noqa: E402
 
-
-def load_pure() -> ModuleType:
-    """frames.py once more, as it is where the extension was not built."""
-    spec = importlib.util.spec_from_file_location("objectstreaming._pure_frames", frames.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # for msgspec, which looks its types up there
-    # None there makes the import of the twin fail, as if it had not been built.
-    package, built = sys.modules["objectstreaming"], sys.modules["objectstreaming._native"]
-    delattr(package, "_native")
-    sys.modules["objectstreaming._native"] = None  # type: ignore[assignment]
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.modules["objectstreaming._native"] = built
-        package._native = built  # type: ignore[attr-defined]
-    return module
-
-
-pure = load_pure()
+pure = load_pure("objectstreaming.frames")
+pure_protocol = load_pure("objectstreaming.protocol")
+pure_json = load_pure("objectstreaming.coders.json")
 GOLDEN = bytes.fromhex("18000000 08000000 7b2261223a20317d 7b2262223a20327d")
 
 
@@ -368,21 +346,60 @@ HEADER, ANY = msgspec.json.Decoder(Header).decode, msgspec.json.Decoder().decode
 
 
 class TestTheJsonCodersShortCuts:
-    """What they give is what strict_json gives; where they cannot know, they give nothing."""
+    """What they give is what strict_json gives; where they cannot know, they give nothing, or ask."""
+
+    HEADERS = st.sampled_from(
+        [
+            b"{}",
+            b'{"a":1}',
+            b'{"a":"x"}',
+            b"[]",
+            b"",
+            b'{"b":"\xff"}',
+            b'{"b":"\xc3\xa9"}',
+            b"{",
+            b'{"b":"\xed\xa0\x80"}',
+        ]
+    )
+    PAYLOADS = st.one_of(
+        st.binary(max_size=10),
+        st.sampled_from(
+            [b"1", b"null", b'"\xc3\xa9"', b'{"a":"\xff"}', b"[" * 150 + b"]" * 150, b'"' + b"[" * 150 + b'"']
+        ),
+    )
 
     @settings(deadline=None)
-    @given(
-        st.sampled_from([b"{}", b'{"a":1}', b'{"a":"x"}', b"[]", b"", b'{"b":"\xff"}', b'{"b":"\xc3\xa9"}', b"{"]),
-        st.one_of(st.binary(max_size=10), st.sampled_from([b"1", b"null", b'"\xc3\xa9"', b"[" * 150 + b"]" * 150])),
-    )
+    @given(HEADERS, PAYLOADS)
     def test_decode_what_strict_json_decodes_and_nothing_else(self, header: bytes, payload: bytes) -> None:
-        short = native.decode_json(native.Frame(header, payload), HEADER, ANY)
+        plains = native.PlainJson(HEADER, ANY), pure_json._plain_decoder(HEADER, ANY)
+        assert outcome(plains[0], header, payload) == outcome(plains[1], header, payload)
+        short = plains[0](header, payload)
         if short is not None:
             assert short == (strict_json.Decoder(Header).decode(header), strict_json.loads(payload))
 
-    def test_decode_an_ordinary_frame(self) -> None:
-        assert native.decode_json(native.Frame(b'{"a":1}', b'"x"'), HEADER, ANY) == (Header(1), "x")
-        assert native.decode_json(native.Frame(b"{}", b'"' + b"x" * 5000 + b'"'), HEADER, ANY) is not None
+    @pytest.mark.parametrize(
+        "payload", [b'"x"', '"é"'.encode(), b'"' + b"x" * 5000 + b'"', b"[1," * 40 + b"0" + b"]" * 40]
+    )
+    def test_decode_an_ordinary_frame(self, payload: bytes) -> None:
+        for plain_json in (native.PlainJson(HEADER, ANY), pure_json._plain_decoder(HEADER, ANY)):
+            assert plain_json(b'{"a":1}', payload) == (Header(1), strict_json.loads(payload))
+
+    def test_decoding_passes_on_what_is_not_about_json(self) -> None:
+        def fail(data: bytes) -> None:
+            raise KeyError(data)
+
+        for plain_json in (native.PlainJson(HEADER, fail), pure_json._plain_decoder(HEADER, fail)):
+            with pytest.raises(KeyError):
+                plain_json(b"{}", b"1")
+
+    def test_decoding_takes_two_arguments(self) -> None:
+        plain_json = native.PlainJson(HEADER, ANY)
+        assert plain_json(bytearray(b"{}"), b"1") is None  # type: ignore[arg-type]
+        for wrong in ((b"{}",), (b"{}", b"1", b"2")):
+            with pytest.raises(TypeError):
+                plain_json(*wrong)
+        with pytest.raises(TypeError):
+            plain_json(b"{}", b"1", wrong=1)  # type: ignore[call-arg]
 
     @settings(deadline=None)
     @given(
@@ -393,76 +410,202 @@ class TestTheJsonCodersShortCuts:
         ),
     )
     def test_encode_what_strict_json_encodes_and_nothing_else(self, header: Any, payload: Any) -> None:
-        wire = native.encode_json(header, payload)
-        if wire is not None:
+        asked: list[object] = []
+
+        def checked(header: Any, payload: Any) -> bytes:
+            asked.append(header)
+            return b""
+
+        wire = native.EncodeJson(checked)(header, payload)
+        assert bool(wire) is not bool(asked)
+        if wire:
             assert wire == pure.encode_frame(strict_json.dumps(header), strict_json.dumps(payload))
+        encode = native.EncodeJson(pure_json._encode_checked)
+        assert outcome(encode, header, payload) == outcome(pure_json._encode_message, header, payload)
 
-    def test_encode_an_ordinary_frame(self) -> None:
-        assert native.encode_json(Header(1), ["x"] * 500) is not None
-        assert native.encode_json([1], 1) is None
-        assert native.encode_json({}, float("nan")) is None
+    def test_encode_an_ordinary_frame_without_a_look(self) -> None:
+        encode = native.EncodeJson(lambda header, payload: b"looked at")
+        for payload in (["x"] * 500, "null and void"[1:], "nul", "unnullable"[3:], "u", "n", "ull", 0, "é"):
+            assert encode(Header(1), payload) == frames.encode_frame({"a": 1}, strict_json.dumps(payload))
+        for header, payload in (([1], 1), ({}, float("nan")), ({}, [[]] * 101), ({}, "null"), (msgspec.Raw(b""), 1)):
+            assert encode(header, payload) == b"looked at"
+        assert encode(header={}, payload=1) == b"looked at"
 
-    def test_messages_go_past_a_look_only_where_they_may_and_can(self) -> None:
-        decoder = native.FrameDecoder()
+
+class TestOrdinary:
+    @given(
+        st.one_of(
+            st.tuples(
+                st.sampled_from([b"{}", b'{"$stream":1}', b'{"a":"$stream"}', b'{"$strea":"m$"}', b'{"a":"$$stream"}']),
+                st.sampled_from([b"", b"$stream", b"x" * 40]),
+            ).map(lambda both: pure.encode_frame(*both)),
+            st.binary(min_size=8, max_size=40),
+        ),
+        st.sampled_from([0, 8, 20, 1 << 20, 1 << 70]),
+        st.sampled_from([0, 2, 20, 1 << 70]),
+    )
+    def test_is_what_the_pure_twin_says_it_is(self, wire: bytes, max_frame: int, max_header: int) -> None:
+        (size,) = pure_protocol._header_size(wire, 4)
+        expected = pure_protocol.is_ordinary(wire, max_frame, max_header) and size <= len(wire) - 8
+        assert native.is_ordinary(wire, max_frame, max_header) is expected
+
+    def test_what_is_no_frame_is_not(self) -> None:
+        assert native.is_ordinary(b"short", 100, 100) is False
+        assert native.is_ordinary(bytearray(8), 100, 100) is False
+        for wrong in ((b"",), (bytes(8), "1", 2), (bytes(8), 1, None)):
+            with pytest.raises(TypeError):
+                native.is_ordinary(*wrong)  # type: ignore[arg-type]
+
+
+class NativeReader(native.Reader):
+    look: Callable[[Any, Any], Any]
+
+    def _look(self, frame: Any) -> Any:
+        return self.look(self, frame)
+
+
+class PureReader(pure_protocol.Reader[Any, Any]):  # type: ignore[name-defined, misc]
+    look: Callable[[Any, Any], Any]
+    _look = NativeReader._look
+
+
+def readers(look: Callable[[Any, Any], Any], plains: Any = (None, None)) -> tuple[Any, Any]:
+    """A reader of either kind, whose frames `look(reader, frame)` is shown."""
+    made = NativeReader(native.FrameDecoder()), PureReader(pure.FrameDecoder())
+    for reader, plain_decoder in zip(made, plains, strict=True):
+        reader.look = look
+        reader._plain = plain_decoder
+    return made
+
+
+def plain_json_twins() -> tuple[Any, Any]:
+    return native.PlainJson(HEADER, ANY), pure_json._plain_decoder(HEADER, ANY)
+
+
+class TestTheReaders:
+    def test_look_only_at_what_is_not_plain(self) -> None:
         looked_at: list[bytes | None] = []
 
-        def look(frame: Any) -> Any:
+        def look(self: Any, frame: Any) -> Any:
             looked_at.append(frame and frame.header_bytes)
-            decoder._fast = True
             return None if frame is None or b"$stream" in frame.header_bytes else ("looked at", frame.index)
 
         ordinary = native.encode_frame({"a": 1}, b"2")
-        others = [b'{"$stream":{"type":"ping"}}', b'{"a":"x"}', '{"b":"é"}'.encode()]
-        wire = ordinary * 3 + b"".join(native.encode_frame(other, b"3") + ordinary for other in others)
-        decoder.feed(wire[:40])
-        read = list(native.messages(decoder, HEADER, ANY, look))
-        decoder.feed(wire[40:])
-        read += native.messages(decoder, HEADER, ANY, look)
-        assert looked_at == [b'{"a":1}', b'{"a":1}', *others]  # the first, the one that straddles, and those
+        others = [b'{"$stream":{"type":"ping"}}', b'{"a":"x"}', b""]
+        wire = ordinary * 3 + b"".join(bytes(native.Frame(other, b"3")) + ordinary for other in others)
         message = (Header(1), 2)
-        first, second = ("looked at", 0), ("looked at", 2)
-        assert read == [first, message, second, message, ("looked at", 5), message, ("looked at", 7), message]
-        assert decoder._passed + len(looked_at) == decoder.position == 9
-        decoder.finish()
-        assert list(native.messages(decoder, HEADER, ANY, look)) == []
-        assert looked_at[-1] is None
+        for reader in readers(look, plain_json_twins()):
+            looked_at.clear()
+            read = [*reader.feed(wire[:40]), *reader.feed(wire[40:])]
+            assert looked_at == others
+            assert read == [message] * 4 + [("looked at", 5), message, ("looked at", 7), message]
+            reader._frames.finish()
+            assert reader.next_message() is None
+            assert looked_at[-1] is None
 
-    @given(wires(), st.integers(1, 60))
+    @given(wires(), st.integers(1, 60), st.booleans(), st.data())
     @settings(deadline=None)
-    def test_messages_are_those_of_the_frames_one_by_one(self, wire: bytes, size: int) -> None:
-        chunks = [wire[at : at + size] for at in range(0, len(wire), size)]
-        one_by_one, together = native.FrameDecoder(), native.FrameDecoder()
-        together._fast = True
+    def test_agree_at_every_step(self, wire: bytes, size: int, plainly: bool, data: st.DataObject) -> None:
+        def look(self: Any, frame: Any) -> Any:
+            if frame is None:
+                return None
+            if frame.index % 5 == 4:
+                raise errors.PayloadError("refused", frame.index)
+            self._plain = kept[self] if plainly and frame.index % 3 else None
+            return None if frame.index % 4 == 2 else ("looked at", frame.header_bytes, frame.index, frame.offset)
 
-        def look(frame: Any) -> Any:
-            return frame and (native.decode_json(frame, HEADER, ANY) or ("looked at", frame.index))
-
-        for chunk in chunks:
-            if isinstance(outcome(together.feed, chunk), tuple):  # the error of the chunk before, again
-                break
-            one_by_one.feed(chunk)
-            messages = native.messages(together, HEADER, ANY, look)
-            while True:
-                expected = outcome(lambda: look(one_by_one.next_frame()))
-                assert outcome(next, messages, None) == expected
-                assert states(together) == states(one_by_one)
-                if expected is None or (isinstance(expected, tuple) and isinstance(expected[0], type)):
+        twins = readers(look, plain_json_twins() if plainly else (None, None))
+        kept = dict(zip(twins, plain_json_twins(), strict=True))
+        finished = False
+        for at in range(0, len(wire) + size, size):
+            chunk = wire[at : at + size]
+            if not chunk:
+                seen = [outcome(twin._frames.finish) for twin in twins]
+                assert seen[0] == seen[1]
+                finished = True
+            iterators = [None if finished else outcome(twin.feed, chunk) for twin in twins]
+            lost = finished or isinstance(iterators[0], tuple)  # an error
+            if isinstance(iterators[0], tuple):
+                assert iterators[0] == iterators[1]
+            for _ in range(data.draw(st.sampled_from([0, 1, 100]))):
+                if lost:
+                    seen = [outcome(twin.next_message) for twin in twins]
+                else:
+                    seen = [outcome(next, iterator, "ended") for iterator in iterators]
+                assert seen[0] == seen[1]
+                assert states(twins[0]._frames) == states(twins[1]._frames)
+                if seen[0] in (None, "ended"):
                     break
 
-    def test_messages_pass_on_what_the_frames_and_the_look_raise(self) -> None:
-        def look(frame: Any) -> Any:
+    def test_a_failure_is_raised_by_every_call(self) -> None:
+        for reader in readers(lambda self, frame: None):
+            reader._failure = errors.StreamIncomplete("cut", 3)
+            for ask in (lambda reader=reader: reader.feed(b""), reader.next_message):
+                with pytest.raises(errors.StreamIncomplete, match="cut"):
+                    ask()
+
+    def test_what_is_raised_within_ends_the_iteration_and_loses_one_frame_only(self) -> None:
+        def look(self: Any, frame: Any) -> Any:
             raise errors.PayloadError("refused", frame.index)
 
-        decoder = native.FrameDecoder()
-        decoder._fast = True
-        decoder.feed(native.encode_frame({}, b"1") + native.encode_frame({}, b"no") + bytes(4))
-        messages = native.messages(decoder, HEADER, ANY, look)
-        assert next(messages) == (Header(), 1)
-        with pytest.raises(errors.PayloadError):
-            next(messages)
-        assert next(messages, None) is None
-        with pytest.raises(errors.InvalidLength):
-            next(native.messages(decoder, HEADER, ANY, look))
+        for reader in readers(look, plain_json_twins()):
+            wire = native.encode_frame({}, b"1") + native.encode_frame({}, b"no") + native.encode_frame({}, b"3")
+            messages = reader.feed(wire + bytes(4))
+            assert next(messages) == (Header(), 1)
+            with pytest.raises(errors.PayloadError):
+                next(messages)
+            assert next(messages, None) is None
+            assert reader.next_message() == (Header(), 3)
+            with pytest.raises(errors.InvalidLength):
+                reader.next_message()
+
+    def test_a_plain_decoder_of_any_kind_will_do(self) -> None:
+        def plain_decoder(header: bytes, payload: bytes) -> Any:
+            if payload == b"stop":
+                raise StopIteration
+            return (header, payload) if payload else None
+
+        for reader in readers(lambda self, frame: "looked at", (plain_decoder, plain_decoder)):
+            wire = b"".join(native.encode_frame({}, payload) for payload in (b"x", b"", b"stop", b"y"))
+            assert list(reader.feed(wire[:20])) == [(b"{}", b"x")]
+            assert next(reader.feed(wire[20:])) == "looked at"
+            with pytest.raises(RuntimeError):
+                reader.next_message()
+            assert reader.next_message() == (b"{}", b"y")
+
+    def test_what_decodes_may_feed_the_reader_and_change_it(self) -> None:
+        def plain_decoder(header: bytes, payload: bytes) -> Any:
+            reader._plain = None
+            reader.feed(native.encode_frame({}, payload + b"'"))
+            return payload
+
+        for reader in readers(lambda self, frame: frame.payload + b"!", (plain_decoder, plain_decoder)):
+            assert list(reader.feed(GOLDEN[:8] + b'{"a": 1}' + b"payload1" + GOLDEN)) == [
+                b"payload1",
+                b'{"b": 2}!',
+                b"payload1'!",
+            ]
+
+    def test_the_native_one_is_made_once_and_of_native_frames(self) -> None:
+        with pytest.raises(TypeError):
+            native.Reader(pure.FrameDecoder())
+        reader = native.Reader(native.FrameDecoder())
+        with pytest.raises(RuntimeError, match="once"):
+            reader.__init__(native.FrameDecoder())  # type: ignore[misc]
+        bare = native.Reader.__new__(native.Reader)
+        for ask in (lambda: bare.feed(b""), bare.next_message):
+            with pytest.raises(RuntimeError, match="__init__"):
+                ask()
+
+    def test_the_pure_one_is_to_be_built_upon(self) -> None:
+        with pytest.raises(NotImplementedError):
+            pure_protocol.Reader(pure.FrameDecoder())._look(None)
+
+    def test_their_docstrings_are_the_same(self) -> None:
+        for name in ("feed", "next_message"):
+            ours, twin = getattr(native.Reader, name), getattr(pure_protocol.Reader, name)
+            assert inspect.getdoc(ours) == inspect.getdoc(twin)
+        assert inspect.getdoc(native.is_ordinary) == inspect.getdoc(pure_protocol.is_ordinary)
 
 
 class TestReEntry:
@@ -623,11 +766,16 @@ class TestReferences:
         "a bad header": lambda: outcome(getattr, native.Frame(b"[1]"), "header"),
         "str and repr and bytes": lambda: (str(FRAME), repr(FRAME), bytes(FRAME), hash(FRAME), FRAME == FRAME),
         "a pickle": lambda: FRAME.__reduce__(),
-        "messages": lambda: list(native.messages(native_with_waiting(fast=True), HEADER, ANY, plain)),
-        "messages looked at": lambda: list(native.messages(native_with_waiting(), HEADER, ANY, plain)),
-        "a look that raises": lambda: outcome(list, native.messages(native_with_waiting(), HEADER, ANY, lambda: None)),
-        "a message refused": lambda: native.decode_json(native.Frame(b"{}", b"nope"), HEADER, ANY),
-        "encoding JSON": lambda: (native.encode_json({}, 1), native.encode_json([], 1), native.encode_json({}, {1j})),
+        "messages": lambda: list(readers(look_in_vain, plain_json_twins())[0].feed(GOLDEN * 50)),
+        "messages of any kind": lambda: list(readers(look_in_vain, (lambda *both: both, None))[0].feed(GOLDEN * 50)),
+        "messages looked at": lambda: list(readers(lambda self, frame: frame)[0].feed(GOLDEN * 50)),
+        "messages unread": lambda: readers(look_in_vain)[0].feed(GOLDEN * 50),
+        "a look that raises": lambda: outcome(list, readers(lambda self: None)[0].feed(GOLDEN)),
+        "a decoder that raises": lambda: outcome(list, readers(look_in_vain, (lambda: None, None))[0].feed(GOLDEN)),
+        "a reader that failed": lambda: outcome(failed_reader().next_message),
+        "a message refused": lambda: native.PlainJson(HEADER, ANY)(b"{}", b"nope"),
+        "encoding JSON": lambda: [outcome(encode_json, {}, value) for value in (1, None, {1j}, "\ud800")],
+        "ordinary frames": lambda: (native.is_ordinary(GOLDEN, 100, 100), outcome(native.is_ordinary, GOLDEN, "", 1)),
         "encoding a dict": lambda: native.encode_frame({"a": 1}, b"x"),
         "encoding bytes": lambda: native.encode_frame(b'{"a":1}', bytearray(b"x")),
         "encoding in parts": lambda: native.encode_frame_parts({"a": None}, numpy.zeros(3)),
@@ -678,9 +826,21 @@ class TestReferences:
 FRAME = native.Frame(b'{"a":1}', b"xy")
 
 
-def native_with_waiting(*, fast: bool = False) -> Any:
+def look_in_vain(reader: Any, frame: Any) -> None:
+    """No message."""
+
+
+encode_json = native.EncodeJson(pure_json._encode_checked)
+
+
+def failed_reader() -> Any:
+    reader = native.Reader(native.FrameDecoder())
+    reader._failure = errors.StreamIncomplete("cut", 3)
+    return reader
+
+
+def native_with_waiting() -> Any:
     decoder = native.FrameDecoder()
-    decoder._fast = fast
     for _ in range(12):
         decoder.feed(GOLDEN)
     return decoder

@@ -148,6 +148,8 @@ class TestStreamEncoder:
                 encoder.data(header, 0)
         with pytest.raises(EncodeError, match="belongs to control frames"):
             encoder.frame(Frame(b'{ "$stream":{"type":"ping"}}', b"{}"))
+        with pytest.raises(EncodeError, match="not a JSON object"):
+            encoder.frame(Frame(b'{ "$stream":', b"{}"))
         assert encoder.position == 0
 
     def test_refuses_it_whoever_wrote_it(self) -> None:

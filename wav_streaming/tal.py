@@ -15,20 +15,21 @@ below; only one that it refuses, or that has members this version does not know,
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast, overload
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from objectstreaming import strict_json
-from objectstreaming.coders import Coder, OrderCheck
+from objectstreaming.coders import Coder, OrderCheck, PlainDecoder
 from objectstreaming.errors import EncodeError, InvalidHeader, PayloadError, ProtocolError
-from objectstreaming.frames import BytesLike, Frame, Layout, encode_frame, split_frame
+from objectstreaming.frames import CODEC, BytesLike, Frame, Layout, encode_frame, split_frame
 
 if TYPE_CHECKING:
     import numpy
@@ -347,7 +348,114 @@ def _check_samples(tal: TALAudio, view: memoryview) -> None:
         raise EncodeError(f"an array has the shape (samples,) or (samples, {tal.channels}), not {view.shape}")
 
 
+# ------------------------------------------------------------------------------------------------ short cuts
+
+# Both ways, what nearly every frame is goes a short way, which gives None for any other, having changed nothing. In C
+# there is a twin of each (_native.c). The long way, in TALCoder, checks everything and knows how to say what is wrong.
+
+_PlainEncoder: TypeAlias = Callable[[TALAudio, Any], bytes | None]
+
+
+def _plain_encoder() -> _PlainEncoder:
+    # In a stream most members stay what they are. Those of the last frame that was judged are known again: the first
+    # five, which stand at its beginning, by their JSON, others by being the same object; either is quicker than a look.
+    known: tuple[bytes, int, object, object, object] = b"nothing yet", 1, None, None, None
+
+    def encode(tal: TALAudio, pcm: Any) -> bytes | None:
+        nonlocal known
+        beginning, block_align, question, url, sign = known  # in one go: threads may share a coder
+        try:
+            header = _encode(tal)
+            order = tal.order
+            if not (
+                tal.sign is sign
+                and type(order) is int
+                and 0 < order <= MAX_ORDER
+                and type(tal.answer) is str
+                and tal.question is question
+                and tal.url is url
+                and tal._extra is UNSET
+                and header.startswith(beginning)
+            ):
+                if _complaint(tal) or tal._extra is not UNSET:
+                    return None
+                beginning = header[: header.index(_QUESTION) + len(_QUESTION)]
+                block_align = tal.block_align
+                known = beginning, block_align, tal.question, tal.url, tal.sign
+            if type(pcm) is bytes and not len(pcm) % block_align:
+                size = len(header)
+                return _pack(8 + size + len(pcm), size) + header + pcm
+        except (AttributeError, TypeError, ValueError, RecursionError, struct.error):
+            pass
+        return None
+
+    return encode
+
+
+class Order:
+    """Where in an answer a stream is: the order of the last frame; 0 after an answer's end, -1 before any frame."""
+
+    __slots__ = ("previous",)
+
+    def __init__(self) -> None:
+        self.previous = -1
+
+
+def _plain_decoder(order: Order | None) -> PlainDecoder[TALAudio, bytes]:
+    def decode(header: bytes, payload: bytes) -> tuple[TALAudio, bytes] | None:
+        try:
+            tal = _decode(header)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+        depth = tal.bitDepth
+        if depth != (16 if tal.audioType == "int16" else 32) or tal._extra is not UNSET:
+            return None
+        if len(payload) % (depth // 8 * tal.channels):
+            return None
+        if order is not None:
+            number, sign, previous = tal.order, tal.sign, order.previous
+            if (number != 1) if sign == 1 else (previous == 0 or (previous > 0 and number != previous + 1)):
+                return None
+            order.previous = 0 if sign == 3 else number
+        return tal, payload
+
+    return decode
+
+
+if not TYPE_CHECKING and CODEC == "native":
+    try:
+        from ._native import Codec, Order, Plain
+
+        _codec = Codec(TALAudio, _encode, _decode, UNSET)
+    except (ImportError, TypeError, AttributeError):  # pragma: no cover
+        pass  # not built, or msgspec has come to keep members elsewhere
+    else:
+        _plain_decoder = functools.partial(Plain, _codec)
+
+        def _plain_encoder() -> _PlainEncoder:
+            return _codec.encode
+
+
+_pack: Final = struct.Struct("<II").pack
+_QUESTION: Final = b',"question":"'  # a quote within a string is \\", so nothing before the member looks like this
+
+
 # ------------------------------------------------------------------------------------------------ the coder
+
+
+class _OrderCheck(Order):
+    __slots__ = ()
+
+    def __call__(self, tal: TALAudio, index: int) -> None:
+        order, sign, previous = tal.order, tal.sign, self.previous
+        if sign == 1:
+            if order != 1:
+                raise ProtocolError("order_gap", f"sign 1 starts an answer with order 1, not {order}", index)
+        elif previous == 0:
+            raise ProtocolError("order_gap", f"sign {sign} after sign 3: an answer starts with sign 1", index)
+        elif previous > 0 and order != previous + 1:
+            raise ProtocolError("order_gap", f"order {order} after order {previous}: was a frame lost?", index)
+        self.previous = 0 if sign == 3 else order
 
 
 class TALCoder(Coder[TALAudio, P], Generic[P]):
@@ -379,58 +487,41 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
     def __init__(self: TALCoder[Samples], *, samples: Literal[True]) -> None: ...
     def __init__(self, *, samples: bool = False) -> None:
         self._samples = samples
-        self._known = (b"nothing yet", 11, 0)
+        self._encode_plain = _plain_encoder()
+        self._decode_plain = _plain_decoder(None)
 
     def encode(self, header: TALAudio, payload: P | BytesLike) -> bytes:
-        known, known_size, block_align = self._known
-        try:
-            header_bytes = _encode(header)
-            # The five members that are the same in a whole stream stand first: once they have been judged, they are
-            # known again by their JSON, which is quicker than looking at each.
-            if not (
-                header_bytes[:known_size] == known
-                and type(header.question) is str
-                and type(header.answer) is str
-                and type(header.url) is str
-                and type(header.sign) is int
-                and 0 < header.sign <= 3
-                and type(header.order) is int
-                and 0 < header.order <= MAX_ORDER
-                and header._extra is UNSET
-            ):
-                header_bytes = self._judge(header, header_bytes)
-                block_align = header.block_align
-        except (TypeError, ValueError, RecursionError) as error:
-            raise EncodeError(_complaint(header) or _reason(error)) from None
-        if type(payload) is bytes and len(payload) < _LARGE and not len(payload) % block_align:
-            size = len(header_bytes)
-            return _pack(8 + size + len(payload), size) + header_bytes + payload
-        return encode_frame(header_bytes, _to_pcm(header, payload))
+        wire = self._encode_plain(header, payload)
+        return self._encode_checked(header, payload) if wire is None else wire
 
-    def _judge(self, header: TALAudio, header_bytes: bytes) -> bytes:
-        complaint = _complaint(header)
+    def _encode_checked(self, tal: TALAudio, payload: BytesLike) -> bytes:
+        if not isinstance(tal, TALAudio):
+            raise EncodeError(f"the header is a TALAudio, not {_shown(tal)}: TALAudio.from_dict makes one of a mapping")
+        complaint = _complaint(tal)
         if complaint:
             raise EncodeError(complaint)
-        known = header_bytes[: header_bytes.index(_QUESTION) + len(_QUESTION)]
-        self._known = known, len(known), header.block_align  # in one go: threads may share a coder
-        return header_bytes if header._extra is UNSET else strict_json.dumps(header.to_dict())
+        try:
+            header = _encode(tal) if tal._extra is UNSET else strict_json.dumps(tal.to_dict())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EncodeError(_reason(error)) from None
+        return encode_frame(header, _to_pcm(tal, payload))
 
     def decode(self, frame: Frame) -> tuple[TALAudio, P]:
-        try:
-            tal = _decode(frame.header_bytes)
-            sound = tal.bitDepth == (16 if tal.audioType == "int16" else 32) and tal._extra is UNSET
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            sound = False
-        if not sound:
-            tal = _read_members(frame)
-        payload: Any = frame.payload
-        if len(payload) % (tal.bitDepth // 8 * tal.channels):
-            _refuse_payload(frame, tal)
-        if self._samples:
-            import numpy
+        tal, payload = self._decode_plain(frame.header_bytes, frame.payload) or self._decode_checked(frame)
+        return tal, self._to_payload(tal, payload)
 
-            payload = numpy.frombuffer(payload, "<i2" if tal.bitDepth == 16 else "<i4").reshape(-1, tal.channels)
-        return tal, payload
+    def _decode_checked(self, frame: Frame) -> tuple[TALAudio, bytes]:
+        tal = _read_members(frame)
+        if len(frame.payload) % tal.block_align:
+            _refuse_payload(frame, tal)
+        return tal, frame.payload
+
+    def _to_payload(self, tal: TALAudio, pcm: bytes) -> P:
+        if not self._samples:
+            return cast(P, pcm)
+        import numpy
+
+        return cast(P, numpy.frombuffer(pcm, "<i2" if tal.bitDepth == 16 else "<i4").reshape(-1, tal.channels))
 
     def order_check(self) -> OrderCheck[TALAudio]:
         """How the frames of a stream follow one another; raises `ProtocolError("order_gap", ...)`.
@@ -444,26 +535,20 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
         Traceback (most recent call last):
         objectstreaming.errors.ProtocolError: order 9 after order 7: was a frame lost? (order_gap, frame 1)
         """
-        previous = -1  # -1: nothing yet; 0: an answer has ended
+        return _OrderCheck()
 
-        def check(tal: TALAudio, index: int) -> None:
-            nonlocal previous
-            order, sign = tal.order, tal.sign
-            if sign == 1:
-                if order != 1:
-                    raise ProtocolError("order_gap", f"sign 1 starts an answer with order 1, not {order}", index)
-            elif previous == 0:
-                raise ProtocolError("order_gap", f"sign {sign} after sign 3: an answer starts with sign 1", index)
-            elif previous > 0 and order != previous + 1:
-                raise ProtocolError("order_gap", f"order {order} after order {previous}: was a frame lost?", index)
-            previous = 0 if sign == 3 else order
+    def plain_decoder(self, check: OrderCheck[TALAudio] | None) -> PlainDecoder[TALAudio, P] | None:
+        if type(check) is not _OrderCheck or getattr(self.decode, "__func__", None) is not TALCoder.decode:
+            return None  # a subclass, or whoever wrapped this one's decode, has more to do
+        plain: Any = _plain_decoder(check)
+        if not self._samples:
+            return cast("PlainDecoder[TALAudio, P]", plain)
 
-        return check
+        def decode(header: bytes, payload: bytes) -> tuple[TALAudio, P] | None:
+            message = plain(header, payload)
+            return None if message is None else (message[0], self._to_payload(*message))
 
-
-_pack: Final = struct.Struct("<II").pack
-_LARGE: Final = 1 << 31  # beyond it T may not fit its word: encode_frame judges
-_QUESTION: Final = b',"question":"'  # a quote within a string is \\", so nothing before the member looks like this
+        return decode
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,18 @@
 """Payload coders: what headers and payloads mean. `tal`, the coder of speech, lives in `wav_streaming`."""
 
-from .coder import Coder, OrderCheck
+from .coder import Coder, OrderCheck, PlainDecoder
 from .json import AnbJsonStreamCoder, JsonCoder
 from .msgpack import MsgpackCoder
 from .ndarray import NdarrayCoder
 from .raw import RawCoder
 
-__all__ = ["AnbJsonStreamCoder", "Coder", "JsonCoder", "MsgpackCoder", "NdarrayCoder", "OrderCheck", "RawCoder"]
+__all__ = [
+    "AnbJsonStreamCoder",
+    "Coder",
+    "JsonCoder",
+    "MsgpackCoder",
+    "NdarrayCoder",
+    "OrderCheck",
+    "PlainDecoder",
+    "RawCoder",
+]

@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from ..frames import Frame
 
-__all__ = ["Coder", "OrderCheck"]
+__all__ = ["Coder", "OrderCheck", "PlainDecoder"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -16,6 +16,9 @@ P = TypeVar("P")
 OrderCheck: TypeAlias = Callable[[H, int], None]
 """Called with each header of one stream and its frame's index; raises `ProtocolError` where the headers do not follow
 one another."""
+
+PlainDecoder: TypeAlias = Callable[[bytes, bytes], tuple[H, P] | None]
+"""See `Coder.plain_decoder`."""
 
 
 class Coder(ABC, Generic[H, P]):
@@ -49,14 +52,14 @@ class Coder(ABC, Generic[H, P]):
     def decode(self, frame: Frame) -> tuple[H, P]:
         """The message in a data frame. Raises `InvalidHeader` or `PayloadError`, with the frame's index and offset."""
 
-    def plain_decoders(self) -> tuple[Callable[[bytes], H], Callable[[bytes], P]] | None:
-        """For the native codec: decoders of a header's and a payload's bytes that together do what `decode` does.
-
-        They are called for ASCII of less than `strict_json.TOO_SHORT_TO_BE_DEEP` bytes only, and where one of them
-        raises a `msgspec.MsgspecError`, `decode` is asked for the reason. `None`: there are none.
-        """
-        return None
-
     def order_check(self) -> OrderCheck[H] | None:
         """A fresh check of how the headers of one stream follow one another; `None` where any order will do."""
+        return None
+
+    def plain_decoder(self, check: OrderCheck[H] | None) -> PlainDecoder[H, P] | None:
+        """A short cut through `decode` and `check`, for one stream; `None`: there is none.
+
+        It is called with the bytes of a data frame's header and payload, and gives the message; or `None`, having
+        changed nothing, where there is more to say of the frame: then `decode` and `check` are asked.
+        """
         return None

@@ -3,26 +3,82 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, Literal, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NoReturn, TypeVar, overload
 
 import msgspec
 
 from .. import strict_json
 from ..errors import EncodeError, InvalidHeader, PayloadError, TruncatedFrame
 from ..frames import CODEC, BytesLike, Frame, Layout, encode_frame, split_frame
-from .coder import Coder
+from .coder import Coder, OrderCheck, PlainDecoder
 
 __all__ = ["AnbJsonStreamCoder", "JsonCoder"]
 
 _encode: Final = msgspec.json.Encoder().encode
-_encode_json: Callable[[object, object], bytes | None] | None = None
-if CODEC == "native":
-    from .._native import encode_json as _encode_json
+_pack: Final = struct.Struct("<II").pack
 _SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
 
 H = TypeVar("H")
 P = TypeVar("P")
+
+
+# Both ways have a short cut for what most frames are, small and ordinary, where strict_json has nothing to add to
+# msgspec. Whatever is not, or fails, goes the long way, which checks everything and knows how to say what is wrong.
+
+
+def _encode_message(header: Any, payload: Any) -> bytes:
+    try:
+        head = _encode(header)
+        body = _encode(payload)
+        size = len(head)
+        wire = _pack(8 + size + len(body), size) + head + body
+        if (
+            head[0] == _BRACE
+            and wire.find(b"null") < 0  # `in` would try whether b"null" is a number first, and take twice as long
+            and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
+        ):
+            return wire
+    except (TypeError, ValueError, OverflowError, RecursionError, IndexError, struct.error):
+        pass
+    return _encode_checked(header, payload)
+
+
+def _encode_checked(header: Any, payload: Any) -> bytes:
+    return encode_frame(header, strict_json.dumps(payload))
+
+
+def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P]) -> PlainDecoder[H, P]:
+    """Both are msgspec's own, which for UTF-8 that is not deep are as strict as strict_json."""
+
+    def decode(header: bytes, payload: bytes) -> tuple[H, P] | None:
+        if len(header) + len(payload) > _SHORT and (_may_be_deep(header) or _may_be_deep(payload)):
+            return None
+        try:
+            if not (
+                header.isascii() and payload.isascii()
+            ):  # msgspec does not look at the UTF-8 of what it passes over
+                header.decode()
+                payload.decode()
+            return decode_header(header), decode_payload(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    return decode
+
+
+def _may_be_deep(data: bytes) -> bool:
+    return data.count(b"[") + data.count(b"{") > strict_json.MAX_DEPTH
+
+
+_BRACE: Final = ord("{")
+
+if not TYPE_CHECKING and CODEC == "native":
+    from .._native import EncodeJson, PlainJson
+
+    _encode_message = EncodeJson(_encode_checked)
+    _plain_decoder = PlainJson
 
 
 class JsonCoder(Coder[H, P], Generic[H, P]):
@@ -64,38 +120,18 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
     def __init__(self, header: Any = dict, payload: Any = Any) -> None:
         self._header: strict_json.Decoder[H] = strict_json.Decoder(header)
         self._payload: strict_json.Decoder[P] = strict_json.Decoder(payload)
-        self._decode_header = self._header.unchecked
-        self._decode_payload = self._payload.unchecked
+        self._decode_plain = _plain_decoder(self._header.unchecked, self._payload.unchecked)
 
-    # Both ways have a short cut for what most frames are, small and ordinary, where strict_json has nothing to add to
-    # msgspec. Whatever is not, or fails, goes the long way, which checks everything and knows how to say what is wrong.
-
-    def encode(self, header: H, payload: P) -> bytes:
-        if _encode_json is not None:
-            wire = _encode_json(header, payload)
-            if wire is not None:
-                return wire
-        try:
-            body = _encode(payload)
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            body = strict_json.dumps(payload)
-        if len(body) > _SHORT or b"null" in body:
-            body = strict_json.dumps(payload)
-        return encode_frame(header, body)
+    encode = staticmethod(_encode_message)
 
     def decode(self, frame: Frame) -> tuple[H, P]:
-        head, body = frame.header_bytes, frame.payload
-        if len(head) < _SHORT and len(body) < _SHORT and head.isascii() and body.isascii():
-            try:
-                return self._decode_header(head), self._decode_payload(body)
-            except msgspec.MsgspecError:
-                pass
-        return self._decode_checked(frame)
+        message = self._decode_plain(frame.header_bytes, frame.payload)
+        return self._decode_checked(frame) if message is None else message
 
-    def plain_decoders(self) -> tuple[Callable[[bytes], H], Callable[[bytes], P]] | None:
-        if getattr(self.decode, "__func__", None) is not JsonCoder.decode:
+    def plain_decoder(self, check: OrderCheck[H] | None) -> PlainDecoder[H, P] | None:
+        if check is not None or getattr(self.decode, "__func__", None) is not JsonCoder.decode:
             return None  # a subclass, or whoever wrapped this one's decode, has more to do
-        return self._decode_header, self._decode_payload
+        return self._decode_plain
 
     def _decode_checked(self, frame: Frame) -> tuple[H, P]:
         try:
