@@ -37,6 +37,7 @@ typedef struct {
     PyObject *encode_error;
     PyObject *invalid_json;
     PyObject *loads_object;
+    PyObject *decode_object; /* msgspec's own, of any object: it reads every string, so it is as strict of UTF-8 */
     PyObject *dumps;
     PyObject *encode; /* msgspec's own: what it writes that is short and holds no null needs no further look */
     PyObject *mapping;
@@ -116,6 +117,34 @@ static PyObject *new_frame_error(PyObject *type, PyObject *message, long long in
     error = PyObject_CallFunction(type, "OLL", message, index, offset);
     Py_DECREF(message);
     return error;
+}
+
+static int may_be_deep(const char *text, Py_ssize_t size) {
+    Py_ssize_t n, brackets = 0;
+    if (size <= 2 * OBJS_MAX_DEPTH) {
+        return 0;
+    }
+    for (n = 0; n < size; n++) {
+        brackets += (text[n] | 0x20) == '{'; /* '[' is 0x5b, '{' 0x7b */
+    }
+    return brackets > OBJS_MAX_DEPTH;
+}
+
+/* Whether the error that is set is one of msgspec's own refusals, of which strict_json knows more to say. */
+static int is_refusal(State *state) {
+    return PyErr_ExceptionMatches(state->msgspec_error) || PyErr_ExceptionMatches(PyExc_UnicodeDecodeError);
+}
+
+/* strict_json.loads_object, with a short cut for what msgspec reads as strictly. */
+static PyObject *loads_object(State *state, PyObject *data) {
+    if (PyBytes_CheckExact(data) && !may_be_deep(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))) {
+        PyObject *object = PyObject_CallOneArg(state->decode_object, data);
+        if (object != NULL || !is_refusal(state)) {
+            return object;
+        }
+        PyErr_Clear();
+    }
+    return PyObject_CallOneArg(state->loads_object, data);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Frame */
@@ -200,7 +229,7 @@ static PyObject *Frame_get_header(Frame *self, void *closure) {
     if (state == NULL) {
         return NULL;
     }
-    header = PyObject_CallOneArg(state->loads_object, self->header_bytes);
+    header = loads_object(state, self->header_bytes);
     if (header != NULL) {
         Py_XSETREF(self->header, header);
         return Py_NewRef(header);
@@ -390,17 +419,6 @@ static int contains_null(const char *text, Py_ssize_t size) {
         }
     }
     return 0;
-}
-
-static int may_be_deep(const char *text, Py_ssize_t size) {
-    Py_ssize_t n, brackets = 0;
-    if (size <= 2 * OBJS_MAX_DEPTH) {
-        return 0;
-    }
-    for (n = 0; n < size; n++) {
-        brackets += (text[n] | 0x20) == '{'; /* '[' is 0x5b, '{' 0x7b */
-    }
-    return brackets > OBJS_MAX_DEPTH;
 }
 
 /* msgspec's JSON of a value, if that is strict_json.dumps's too; else NULL, with an error only if it is to be raised. */
@@ -763,8 +781,8 @@ static PyObject *decode_plain(State *state, PyObject *header_bytes, PyObject *pa
     }
     Py_XDECREF(header);
     Py_XDECREF(payload);
-    if (PyErr_ExceptionMatches(state->msgspec_error) || PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-        PyErr_Clear(); /* strict_json will say it better */
+    if (is_refusal(state)) {
+        PyErr_Clear();
     }
     return NULL;
 }
@@ -2093,7 +2111,7 @@ static PyObject *import_from(const char *module_name, const char *name) {
 
 static int module_exec(PyObject *module) {
     State *state = (State *)PyModule_GetState(module);
-    PyObject *encoder, *match;
+    PyObject *decoder, *encoder, *match;
     const char *pure;
     const struct {
         PyObject **place;
@@ -2133,6 +2151,15 @@ static int module_exec(PyObject *module) {
         if (*wanted[n].place == NULL) {
             return -1;
         }
+    }
+    decoder = import_from("msgspec.json", "Decoder");
+    if (decoder != NULL) {
+        Py_SETREF(decoder, PyObject_CallOneArg(decoder, (PyObject *)&PyDict_Type));
+    }
+    state->decode_object = decoder == NULL ? NULL : PyObject_GetAttrString(decoder, "decode");
+    Py_XDECREF(decoder);
+    if (state->decode_object == NULL) {
+        return -1;
     }
     encoder = import_from("msgspec.json", "Encoder");
     if (encoder != NULL) {
