@@ -28,6 +28,8 @@ typedef struct {
     PyTypeObject *reader;
     PyTypeObject *plain_json;
     PyTypeObject *encode_json;
+    PyTypeObject *window_type;
+    PyObject *window; /* one that is not in use; or NULL */
     PyObject *nothing; /* the shared empty iterator */
     PyObject *invalid_length;
     PyObject *frame_too_large;
@@ -739,16 +741,29 @@ static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_
 
 /* ---------------------------------------------------------------------------------------------- the json coder's way */
 
+static int is_ascii(const char *text, Py_ssize_t size) {
+    uint64_t all = 0, word;
+    Py_ssize_t n;
+    for (n = 0; n + 8 <= size; n += 8) {
+        memcpy(&word, text + n, 8);
+        all |= word;
+    }
+    if (size >= 8) { /* the last ones, some of them again */
+        memcpy(&word, text + size - 8, 8);
+        all |= word;
+    } else {
+        for (; n < size; n++) {
+            all |= (unsigned char)text[n];
+        }
+    }
+    return (all & 0x8080808080808080u) == 0;
+}
+
 /* Whether msgspec is as strict as strict_json for these bytes: they are UTF-8, at which it does not look in what it passes
  * over, and have not enough brackets to be too deep. */
 static int is_plain(const char *text, Py_ssize_t size) {
     PyObject *string;
-    Py_ssize_t n;
-    unsigned char all = 0;
-    for (n = 0; n < size; n++) {
-        all |= (unsigned char)text[n];
-    }
-    if (all >= 0x80) {
+    if (!is_ascii(text, size)) {
         string = PyUnicode_DecodeUTF8(text, size, NULL);
         if (string == NULL) {
             PyErr_Clear(); /* strict_json will say what is wrong, or meet the end of memory in its turn */
@@ -759,17 +774,120 @@ static int is_plain(const char *text, Py_ssize_t size) {
     return !may_be_deep(text, size);
 }
 
-/* (header, payload) of a frame that needs no more than msgspec; NULL without an error for one that does. */
-static PyObject *decode_plain(State *state, PyObject *header_bytes, PyObject *payload_bytes, PyObject *decode_header,
-                              PyObject *decode_payload) {
-    PyObject *header, *payload = NULL, *both = NULL;
-    if (!is_plain(PyBytes_AS_STRING(header_bytes), PyBytes_GET_SIZE(header_bytes)) ||
-        !is_plain(PyBytes_AS_STRING(payload_bytes), PyBytes_GET_SIZE(payload_bytes))) {
+/* Bytes within a bytes object. */
+typedef struct {
+    PyObject *owner;
+    const char *text;
+    Py_ssize_t size;
+} Span;
+
+static Span span_of(PyObject *bytes) {
+    Span span = {bytes, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)};
+    return span;
+}
+
+static PyObject *bytes_of(const Span *span) {
+    return span->size == PyBytes_GET_SIZE(span->owner) ? Py_NewRef(span->owner)
+                                                       : PyBytes_FromStringAndSize(span->text, span->size);
+}
+
+/* What msgspec is shown of a chunk, in place of bytes objects that would be made for it alone. One is kept and used again. */
+typedef struct {
+    PyObject_HEAD
+    Span span; /* owner NULL: shut */
+} Window;
+
+static int Window_getbuffer(Window *self, Py_buffer *view, int flags) {
+    if (self->span.owner == NULL) {
+        PyErr_SetString(PyExc_BufferError, "this window is shut");
+        view->obj = NULL;
+        return -1;
+    }
+    return PyBuffer_FillInfo(view, (PyObject *)self, (void *)self->span.text, self->span.size, 1, flags);
+}
+
+static void Window_dealloc(Window *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    Py_CLEAR(self->span.owner);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot Window_slots[] = {
+    {Py_tp_doc, (void *)"Bytes of a chunk, while they are decoded."},
+    {Py_tp_dealloc, Window_dealloc},
+    {Py_bf_getbuffer, Window_getbuffer},
+    {0, NULL},
+};
+
+static PyType_Spec Window_spec = {
+    .name = "objectstreaming._native.Window",
+    .basicsize = sizeof(Window),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Window_slots,
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *decode_header;
+    PyObject *decode_payload;
+    vectorcallfunc call;
+    int keeps; /* what is decoded has been seen to hold on to what it was decoded from, as msgspec.Raw does */
+} PlainJson;
+
+static PyObject *decode_copy(PyObject *decode, const Span *span) {
+    PyObject *bytes = PyBytes_FromStringAndSize(span->text, span->size), *value;
+    if (bytes == NULL) {
         return NULL;
     }
-    header = PyObject_CallOneArg(decode_header, header_bytes);
+    value = PyObject_CallOneArg(decode, bytes);
+    Py_DECREF(bytes);
+    return value;
+}
+
+static PyObject *decode_span(State *state, PlainJson *plain, PyObject *decode, const Span *span) {
+    Window *window;
+    PyObject *value;
+    if (span->size == PyBytes_GET_SIZE(span->owner)) {
+        return PyObject_CallOneArg(decode, span->owner);
+    }
+    if (plain->keeps) {
+        return decode_copy(decode, span);
+    }
+    window = (Window *)state->window; /* taken out: what decodes may come here again */
+    state->window = NULL;
+    if (window == NULL) {
+        window = PyObject_New(Window, state->window_type);
+        if (window == NULL) {
+            return NULL;
+        }
+    }
+    window->span = *span;
+    Py_INCREF(span->owner);
+    value = PyObject_CallOneArg(decode, (PyObject *)window);
+    if (Py_REFCNT(window) == 1) {
+        Py_CLEAR(window->span.owner);
+        if (state->window == NULL) {
+            state->window = (PyObject *)window;
+            return value;
+        }
+    } else if (value != NULL) { /* a small value is not to hold a large chunk */
+        plain->keeps = 1;
+        Py_SETREF(value, decode_copy(decode, span));
+    }
+    Py_DECREF(window);
+    return value;
+}
+
+/* (header, payload) of a frame that needs no more than msgspec; NULL without an error for one that does. */
+static PyObject *decode_plain(State *state, PlainJson *plain, const Span *header_span, const Span *payload_span) {
+    PyObject *header, *payload = NULL, *both = NULL;
+    if (!is_plain(header_span->text, header_span->size) || !is_plain(payload_span->text, payload_span->size)) {
+        return NULL;
+    }
+    header = decode_span(state, plain, plain->decode_header, header_span);
     if (header != NULL) {
-        payload = PyObject_CallOneArg(decode_payload, payload_bytes);
+        payload = decode_span(state, plain, plain->decode_payload, payload_span);
     }
     if (payload != NULL) {
         both = PyTuple_New(2);
@@ -787,15 +905,7 @@ static PyObject *decode_plain(State *state, PyObject *header_bytes, PyObject *pa
     return NULL;
 }
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *decode_header;
-    PyObject *decode_payload;
-    vectorcallfunc call;
-} PlainJson;
-
 static PyObject *PlainJson_vectorcall(PyObject *callable, PyObject *const *args, size_t flags, PyObject *keywords) {
-    PlainJson *self = (PlainJson *)callable;
     State *state = state_of(Py_TYPE(callable));
     PyObject *message = NULL;
     if (state == NULL) {
@@ -806,7 +916,8 @@ static PyObject *PlainJson_vectorcall(PyObject *callable, PyObject *const *args,
         return NULL;
     }
     if (PyBytes_CheckExact(args[0]) && PyBytes_CheckExact(args[1])) {
-        message = decode_plain(state, args[0], args[1], self->decode_header, self->decode_payload);
+        const Span header = span_of(args[0]), payload = span_of(args[1]);
+        message = decode_plain(state, (PlainJson *)callable, &header, &payload);
     }
     if (message == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
@@ -1386,9 +1497,8 @@ static PyObject *straddler_frame(FrameDecoder *self) {
     return (PyObject *)frame;
 }
 
-/* Cuts the next frame out of the chunk, if it lies whole in it and is sound: 1, and two new references. Else 0, and nothing
- * has changed; or -1 with an error set, and nothing has changed. */
-static int decoder_cut(FrameDecoder *self, PyObject **header, PyObject **payload) {
+/* Whether the next frame lies whole in the chunk and is sound; if so, where its header and its payload are. */
+static int decoder_find(const FrameDecoder *self, Span *header, Span *payload) {
     const Py_ssize_t prefix = 2 * (Py_ssize_t)self->config.byte_length, left = chunk_left(self);
     const uint8_t *data;
     uint64_t total, size;
@@ -1402,20 +1512,34 @@ static int decoder_cut(FrameDecoder *self, PyObject **header, PyObject **payload
         objs_check_header(&self->config, total, size) != OBJS_OK) {
         return 0;
     }
-    *header = PyBytes_FromStringAndSize((const char *)data + prefix, (Py_ssize_t)size);
-    if (*header == NULL) {
-        return -1;
-    }
-    *payload = PyBytes_FromStringAndSize((const char *)data + prefix + size,
-                                         (Py_ssize_t)total - prefix - (Py_ssize_t)size);
-    if (*payload == NULL) {
-        Py_CLEAR(*header);
-        return -1;
-    }
-    self->at += (Py_ssize_t)total;
-    self->index++;
-    self->offset += total;
+    header->owner = payload->owner = self->chunk;
+    header->text = (const char *)data + prefix;
+    header->size = (Py_ssize_t)size;
+    payload->text = header->text + size;
+    payload->size = (Py_ssize_t)total - prefix - (Py_ssize_t)size;
     return 1;
+}
+
+/* Goes past the frame that was found. */
+static void decoder_pass(FrameDecoder *self, const Span *header, const Span *payload) {
+    const Py_ssize_t total = 2 * (Py_ssize_t)self->config.byte_length + header->size + payload->size;
+    self->at += total;
+    self->index++;
+    self->offset += (uint64_t)total;
+}
+
+/* Its bytes: two new references, or -1 with an error set. */
+static int copy_spans(const Span *header, const Span *payload, PyObject **header_bytes, PyObject **payload_bytes) {
+    *header_bytes = bytes_of(header);
+    if (*header_bytes == NULL) {
+        return -1;
+    }
+    *payload_bytes = bytes_of(payload);
+    if (*payload_bytes == NULL) {
+        Py_CLEAR(*header_bytes);
+        return -1;
+    }
+    return 0;
 }
 
 /* The next frame; NULL without an error if more bytes are needed. */
@@ -1429,21 +1553,20 @@ static PyObject *decoder_next(FrameDecoder *self) {
         return frame;
     }
     for (;;) {
-        PyObject *header, *payload;
-        const uint64_t index = self->index, offset = self->offset;
-        int done = decoder_cut(self, &header, &payload);
-        if (done > 0) {
-            Frame *frame = new_frame(self->state->frame, header, payload, index, offset);
-            if (frame == NULL) {
-                decoder_die(self); /* its bytes are gone: going on would be a short success */
+        Span header, payload;
+        if (decoder_find(self, &header, &payload)) {
+            PyObject *header_bytes, *payload_bytes;
+            Frame *frame = NULL;
+            if (copy_spans(&header, &payload, &header_bytes, &payload_bytes) == 0) {
+                frame = new_frame(self->state->frame, header_bytes, payload_bytes, self->index, self->offset);
+            }
+            if (frame != NULL) {
+                decoder_pass(self, &header, &payload);
             }
             return (PyObject *)frame;
         }
-        if (done < 0) {
-            return NULL;
-        }
         if (chunk_left(self) > 0) {
-            done = straddler_advance(self);
+            int done = straddler_advance(self);
             if (done < 0) {
                 return NULL;
             }
@@ -1868,20 +1991,20 @@ PyDoc_STRVAR(Reader_next_message_doc,
              "\n"
              "The next message, or `None` if more bytes are needed. Raises as iteration does.\n");
 
-/* The message that `plain` makes of a data frame; NULL without an error if it makes none. */
-static PyObject *reader_try_plain(Reader *self, PyObject *header, PyObject *payload) {
+/* The message that `plain` makes of a data frame; NULL without an error if it makes none. Bytes objects that were made for
+ * it are the caller's, to use and to let go. */
+static PyObject *reader_try_plain(Reader *self, const Span *header, const Span *payload, PyObject **header_bytes,
+                                  PyObject **payload_bytes) {
     State *state = self->frames->state;
-    PyObject *plain = self->plain, *message;
-    if (plain == NULL || plain == Py_None ||
-        objs_is_control((const uint8_t *)PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header))) {
+    PyObject *plain = self->plain, *message = NULL;
+    if (plain == NULL || plain == Py_None || objs_is_control((const uint8_t *)header->text, (size_t)header->size)) {
         return NULL;
     }
     Py_INCREF(plain); /* what it calls may put another in its place */
     if (Py_IS_TYPE(plain, state->plain_json)) {
-        message = decode_plain(state, header, payload, ((PlainJson *)plain)->decode_header,
-                               ((PlainJson *)plain)->decode_payload);
-    } else {
-        PyObject *both[] = {header, payload};
+        message = decode_plain(state, (PlainJson *)plain, header, payload);
+    } else if (copy_spans(header, payload, header_bytes, payload_bytes) == 0) {
+        PyObject *both[] = {*header_bytes, *payload_bytes};
         message = PyObject_Vectorcall(plain, both, 2, NULL);
         if (message == Py_None) {
             Py_CLEAR(message);
@@ -1895,35 +2018,37 @@ static PyObject *reader_try_plain(Reader *self, PyObject *header, PyObject *payl
 static PyObject *reader_step(Reader *self) {
     FrameDecoder *decoder = self->frames;
     for (;;) {
-        const uint64_t index = decoder->index, offset = decoder->offset;
-        PyObject *header, *payload, *message;
+        PyObject *header_bytes = NULL, *payload_bytes = NULL, *message = NULL;
         Frame *frame = NULL;
-        int cut = decoder->peeked == NULL && decoder->error == NULL ? decoder_cut(decoder, &header, &payload) : 0;
-        if (cut == 0) {
-            frame = (Frame *)decoder_next(decoder);
-            if (frame != NULL) {
-                header = Py_NewRef(frame->header_bytes);
-                payload = Py_NewRef(frame->payload);
-            }
-        }
-        if (cut > 0 || frame != NULL) {
-            message = reader_try_plain(self, header, payload);
-            if (message == NULL && !PyErr_Occurred() && frame == NULL) {
-                frame = new_frame(decoder->state->frame, Py_NewRef(header), Py_NewRef(payload), index, offset);
+        Span header, payload;
+        if (decoder->peeked == NULL && decoder->error == NULL && decoder_find(decoder, &header, &payload)) {
+            const uint64_t index = decoder->index, offset = decoder->offset;
+            PyObject *chunk = Py_NewRef(header.owner); /* what decodes may feed the decoder another */
+            decoder_pass(decoder, &header, &payload);
+            message = reader_try_plain(self, &header, &payload, &header_bytes, &payload_bytes);
+            if (message == NULL && !PyErr_Occurred()) {
+                if (payload_bytes != NULL || copy_spans(&header, &payload, &header_bytes, &payload_bytes) == 0) {
+                    frame = new_frame(decoder->state->frame, Py_NewRef(header_bytes), Py_NewRef(payload_bytes), index,
+                                      offset);
+                }
                 if (frame == NULL) {
                     decoder_die(decoder); /* its bytes are gone: going on would be a short success */
                 }
             }
-            Py_DECREF(header);
-            Py_DECREF(payload);
-            if (message != NULL) {
-                Py_XDECREF(frame);
-                return message;
+            Py_DECREF(chunk);
+        } else {
+            frame = (Frame *)decoder_next(decoder);
+            if (frame != NULL) {
+                header = span_of(frame->header_bytes);
+                payload = span_of(frame->payload);
+                message = reader_try_plain(self, &header, &payload, &header_bytes, &payload_bytes);
             }
         }
-        if (PyErr_Occurred() || (frame == NULL && !decoder->finished)) {
+        Py_XDECREF(header_bytes);
+        Py_XDECREF(payload_bytes);
+        if (message != NULL || PyErr_Occurred() || (frame == NULL && !decoder->finished)) {
             Py_XDECREF(frame);
-            return NULL;
+            return message;
         }
         message = PyObject_CallMethodOneArg((PyObject *)self, decoder->state->name_look,
                                             frame != NULL ? (PyObject *)frame : Py_None);
@@ -2174,9 +2299,10 @@ static int module_exec(PyObject *module) {
     state->reader = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Reader_spec, NULL);
     state->plain_json = (PyTypeObject *)PyType_FromModuleAndSpec(module, &PlainJson_spec, NULL);
     state->encode_json = (PyTypeObject *)PyType_FromModuleAndSpec(module, &EncodeJson_spec, NULL);
+    state->window_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Window_spec, NULL);
     if (state->encode == NULL || state->frame == NULL || state->decoder == NULL || state->frames == NULL ||
         state->messages == NULL || state->reader == NULL || state->plain_json == NULL ||
-        state->encode_json == NULL ||
+        state->encode_json == NULL || state->window_type == NULL ||
         !PyType_Check(state->structure)) {
         return -1;
     }
