@@ -168,6 +168,24 @@ async def test_after_stop_no_frame_is_counted_that_cannot_be_taken() -> None:
         assert bench.pump.take() == b""
 
 
+async def test_each_item_of_a_sync_source_that_waits_is_there_while_it_waits() -> None:
+    go = threading.Semaphore(0)
+
+    def source() -> Iterator[Any]:
+        for item in items(50):
+            yield item
+            assert go.acquire(timeout=10)
+
+    bench = Bench(source())
+    for item in items(50):
+        await bench.rung()
+        assert bench.pump.take() == RAW.encode(*item)
+        assert bench.pump.take() == b""
+        go.release()
+    await bench.rung()
+    assert bench.pump.finished
+
+
 async def test_good_frames_of_a_chunk_come_before_the_error_of_a_bad_one() -> None:
     bench = Bench([wire(3) + b"\0\0\0\0"])
     data, _ = await bench.drain()
