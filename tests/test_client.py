@@ -614,6 +614,25 @@ class TestSilence:
             assert "read" not in vars(network)
         assert len(server.connections) == 1
 
+    def test_reads_of_the_stream_alone_are_larger_and_within_its_limit(self) -> None:
+        reads: list[tuple[int, float | None]] = []
+
+        class Network:
+            def read(self, max_bytes: int, timeout: float | None = None) -> None:
+                reads.append((max_bytes, timeout))
+
+        network = Network()
+        request = httpx.Request("GET", "http://server/", extensions={"timeout": {"read": 5.0}})
+        response = httpx.Response(200, request=request, extensions={"network_stream": network})
+        limit = client_module._ReadLimit(response)
+        limit.attach(response)
+        limit.set(45.0)
+        network.read(65_536, request.extensions["timeout"]["read"])
+        network.read(65_536, 5.0)  # of another response
+        limit.detach()
+        network.read(65_536, 5.0)
+        assert reads == [(131_072, 45.0), (65_536, 5.0), (65_536, 5.0)]
+
 
 class TestLeavingEarly:
     def test_closes_the_connection(self) -> None:

@@ -1,11 +1,12 @@
 """Sources: what a response's messages come from, pumped into a bounded buffer of which the sender takes all.
 
 **Theory of operation.** Each stream has a pump that runs its source and writes each message, encoded, into an outbox.
-The pump rings a bell when the outbox was empty; the sender then takes all that is there and sends it in one write. So
-whatever the source can give without waiting goes out together, for the sender gets its turn only when the source waits,
-when the outbox is full, or when the source has had the loop for `SLICE` seconds; and nothing that is ready is held
-back, for the bell rings with the first frame. A full outbox stops the pump until the sender has taken from it: that is
-how a slow reader slows the source, and why it costs the server a bounded number of bytes.
+The sender takes all that is there, sends it in one write, and looks again; when it finds nothing it waits for a bell,
+which the pump rings with the next frame. So whatever the source can give without waiting goes out together, for the
+sender gets its turn only when the source waits, when the outbox is full, or when the source has had the loop for
+`SLICE` seconds; and nothing that is ready is held back. A full outbox stops the pump until the sender has emptied it:
+that is how a slow reader slows the source, and why it costs the server a bounded number of bytes. It is full when
+another frame like the last would not fit: all of it is then one write, and no frame is left to go out in its own.
 
 Stepping `__anext__` by hand inside the sender's own task would spare a task switch a batch. It is not done, because the
 sender would have to send while the source is suspended somewhere inside a step: a deadline of `asyncio.timeout()` or an
@@ -25,7 +26,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import logging
 import threading
 import time
@@ -121,19 +121,18 @@ class _Verbatim(Coder[Frame, None]):
 class Pump(ABC):
     """Runs a source in the background and keeps what it gives until it is taken.
 
-    `ring` is called on the event loop when the outbox is no longer empty, and when the source has ended. After that
-    `finished` is true, and `error` what it ended with, if with an error.
+    `ring` is called on the event loop when there is something to take and the last `take` gave nothing, and when the
+    source has ended. After that `finished` is true, and `error` what it ended with, if with an error.
     """
 
     def __init__(self, source: Any, writer: Writer[Any, Any], ring: Callable[[], None], batch: int = BATCH) -> None:
         self._source = source
         self._writer = writer
-        self._message = writer.message
         self._ring = ring
-        self._wake = ring
         self._batch = batch
         self._outbox: deque[bytes] = deque()
         self._held = 0
+        self._awaited = True  # the sender waits for the bell: it has taken all, or has not begun
         self._stopped = False
         self.finished = False
         self.error: BaseException | None = None
@@ -166,21 +165,20 @@ class Pump(ABC):
             logger.error("a stream's source failed while it was being closed", exc_info=error)
         self._ring()
 
-    def _put(self, item: Any) -> None:
-        outbox = self._outbox
-        if not outbox:
-            self._wake()  # it is heard once this is done: the sender runs later, or waits for the lock
-        if type(item) is tuple and len(item) == 2:
-            frame = self._message(item[0], item[1])
-            outbox.append(frame)
-            self._held += len(frame)
-        else:
-            for frame in self._writer.frames(item):
-                outbox.append(frame)
-                self._held += len(frame)
+    def _put(self, item: Any) -> int:
+        """Write an item that is no pair; pairs the pumps write in their loops. The size of its last frame."""
+        size = 0
+        for frame in self._writer.frames(item):
+            self._outbox.append(frame)
+            size = len(frame)
+            self._held += size
+        return size
 
     def _take(self) -> bytes:
         outbox = self._outbox
+        if not outbox:
+            self._awaited = True
+            return b""
         if self._held <= self._batch:
             taken = b"".join(outbox)
             outbox.clear()
@@ -205,7 +203,7 @@ class AsyncPump(Pump):
 
     def take(self) -> bytes:
         taken = self._take()
-        if self._held < self._batch:
+        if not self._outbox:
             self._room.set()
         return taken
 
@@ -232,15 +230,26 @@ class AsyncPump(Pump):
 
     async def _drain(self) -> None:
         iterator: AsyncIterator[Any] = aiter(self._source)
-        put, now, batch = self._put, time.monotonic, self._batch
+        message, outbox, batch, now = self._writer.message, self._outbox, self._batch, time.monotonic
+        append = outbox.append
         try:
             since = now()
             async for item in iterator:
                 if self._stopped:
                     break
-                put(item)
-                if self._held >= batch:
-                    while self._held >= batch:
+                if self._awaited:
+                    self._awaited = False
+                    self._ring()  # it is heard once the source waits, or the outbox is full
+                if type(item) is tuple and len(item) == 2:
+                    header, payload = item
+                    frame = message(header, payload)
+                    append(frame)
+                    size = len(frame)
+                    self._held += size
+                else:
+                    size = self._put(item)
+                if self._held + size > batch:
+                    while outbox:
                         self._room.clear()
                         await self._room.wait()
                     since = now()
@@ -263,14 +272,13 @@ class ThreadPump(Pump):
         self._returned = asyncio.Event()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
-        self._wake = functools.partial(self._call, self._ring)
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._run,), name="objectstreaming source", daemon=True).start()
 
     def take(self) -> bytes:
         with self._lock:
             taken = self._take()
-            if self._held < self._batch:
+            if not self._outbox:
                 self._room.notify()
         return taken
 
@@ -301,15 +309,31 @@ class ThreadPump(Pump):
         self._call(self._done, error)
 
     def _drain(self, iterator: Iterable[Any]) -> None:
-        put, lock, room, batch = self._put, self._lock, self._room, self._batch
+        message, outbox, batch, lock = self._writer.message, self._outbox, self._batch, self._lock
+        append = outbox.append
         for item in iterator:
-            # Encoded under the lock, so that no frame is counted after stop(): the sender waits for one frame at most.
-            with lock:
-                if self._stopped:
-                    return
-                put(item)
-                while self._held >= batch and not self._stopped:
-                    room.wait()
+            try:
+                # Encoded under the lock, so that no frame is counted after stop(): the sender waits for one at most.
+                with lock:
+                    if self._stopped:
+                        return
+                    if type(item) is tuple and len(item) == 2:
+                        header, payload = item
+                        frame = message(header, payload)
+                        append(frame)
+                        size = len(frame)
+                        self._held += size
+                    else:
+                        size = self._put(item)
+            finally:  # what came before an error is there, too
+                # Not under the lock: the sender wakes up at once, and the two would take turns at each frame.
+                if self._awaited:
+                    self._awaited = False
+                    self._call(self._ring)
+            if self._held + size > batch:
+                with lock:
+                    while outbox and not self._stopped:
+                        self._room.wait()
         with lock:
             if not self._stopped:
                 self._writer.finish()
