@@ -573,6 +573,49 @@ class TestTheReaders:
                 reader.next_message()
             assert reader.next_message() == (b"{}", b"y")
 
+    def test_what_is_decoded_holds_no_chunk(self) -> None:
+        frame = native.encode_frame({}, b'"small"')
+        chunk = b"%b%b%b" % (frame, frame, bytes(8))
+        for payload_type in (Any, msgspec.Raw):
+            (reader, _) = readers(
+                look_in_vain, (native.PlainJson(HEADER, msgspec.json.Decoder(payload_type).decode), None)
+            )
+            held = sys.getrefcount(chunk)
+            messages = reader.feed(chunk)
+            values = [next(messages)[1], next(messages)[1]]
+            assert [bytes(value) if payload_type is msgspec.Raw else value for value in values] == (
+                [b'"small"'] * 2 if payload_type is msgspec.Raw else ["small"] * 2
+            )
+            with pytest.raises(errors.InvalidLength):
+                next(messages)
+            assert sys.getrefcount(chunk) == held
+
+    def test_what_decodes_may_keep_what_it_is_shown(self) -> None:
+        kept: list[Any] = []
+
+        def decode(data: Any) -> Any:
+            kept.append(data)
+            return bytes(data)
+
+        (reader, _) = readers(look_in_vain, (native.PlainJson(decode, decode), None))
+        assert list(reader.feed(GOLDEN * 2)) == [(b'{"a": 1}', b'{"b": 2}')] * 2
+        assert set(map(bytes, kept)) == {b'{"a": 1}', b'{"b": 2}'}
+
+    def test_decoders_may_be_entered_again(self) -> None:
+        class Nested(msgspec.Struct):
+            a: int = 0
+
+            def __post_init__(self) -> None:
+                if self.a < 3:
+                    inner.extend(other.feed(native.encode_frame({"a": self.a + 1}, b"[0]") * 2))
+
+        inner: list[Any] = []
+        plain_json = native.PlainJson(msgspec.json.Decoder(Nested).decode, ANY)
+        reader, other = (readers(look_in_vain, (plain_json, None))[0] for _ in range(2))
+        read = list(reader.feed(native.encode_frame({"a": 1}, b"[1]") * 2))
+        assert [(header.a, payload) for header, payload in read] == [(1, [1])] * 2
+        assert sorted((header.a, payload) for header, payload in inner) == [(2, [0])] * 4 + [(3, [0])] * 8
+
     def test_what_decodes_may_feed_the_reader_and_change_it(self) -> None:
         def plain_decoder(header: bytes, payload: bytes) -> Any:
             reader._plain = None
