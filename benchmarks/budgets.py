@@ -116,12 +116,18 @@ FLOORS = (
     (
         "decode typed, T",
         "decode/T/65536",
-        dict.fromkeys(("pure", "native"), ("FrameDecoder.feed", "msgspec: the typed header and payload")),
+        {
+            "pure": ("length words and two slices", "msgspec: the typed header and payload"),
+            "native": ("FrameDecoder.feed", "msgspec: the typed header and payload"),
+        },
     ),
     (
         "decode typed, A",
         "decode/A/65536",
-        dict.fromkeys(("pure", "native"), ("FrameDecoder.feed", "msgspec: the typed header")),
+        {
+            "pure": ("length words and two slices", "msgspec: the typed header"),
+            "native": ("FrameDecoder.feed", "msgspec: the typed header"),
+        },
     ),
     *(
         (
@@ -169,7 +175,9 @@ def leads(codecs: Codecs) -> list[Lead]:
                 there = [
                     (value.median, name)
                     for name, about in codecs.contenders.items()
-                    if about["kind"] in kinds and (value := codecs.value("native", f"{case}/{name}")) is not None
+                    if about["kind"] in kinds
+                    and (about["writes"] or not case.startswith("encode"))
+                    and (value := codecs.value("native", f"{case}/{name}")) is not None
                 ]
                 ratio = None
                 if there:

@@ -42,6 +42,8 @@ class Contender(ABC):
     workloads: ClassVar[tuple[str, ...]] = ("T", "A", "B", "mix")
     decodes: ClassVar[bool] = True
     """Whether it reads in a way of its own, and so has rows of its own there."""
+    writes: ClassVar[bool] = True
+    """Whether the library has a writer at all; if not, ours is written by hand and stands for no peer."""
 
     def __init__(self, workload: str) -> None:
         self.workload = workload

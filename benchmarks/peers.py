@@ -489,6 +489,7 @@ class Sse(Whole):
     name = "httpx-sse, base64"
     library = "httpx-sse"
     kind = "pure peer"
+    writes = False
     workloads = ("T", "A", "B")
 
     def writer(self) -> Callable[[Any, Any], Any]:

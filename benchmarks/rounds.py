@@ -87,7 +87,7 @@ class Codecs(NamedTuple):
 
     times: dict[str, list[float]]
     absent: dict[str, str]
-    contenders: dict[str, dict[str, str]]
+    contenders: dict[str, dict[str, Any]]
     rounds: int
     seconds: float
 
