@@ -4,9 +4,9 @@
  * the other, and every other test runs on both. What a length word may be is decided by the checks of
  * clients/c/objectstreaming.h, the C client's own: there is one C parser in the project.
  *
- * **The decoder.** Frames that lie in one chunk are cut straight from it. A frame that straddles chunks is written, as
- * they arrive, into what will be its header and its payload: bytes objects that grow with what has come, at most
- * fourfold, and never by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which
+ * **The decoder.** Frames that lie in one chunk are cut straight from it. Of a frame that straddles chunks, the chunks are
+ * kept, small ones gathered in a buffer that at most doubles, until they are written once into its payload; nothing is
+ * allocated by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which
  * then gives the one shared empty iterator; a chunk whose lengths are wrong is not, so that the error comes from the
  * iteration, where the pure decoder raises it.
  *
@@ -147,6 +147,23 @@ static PyObject *loads_object(State *state, PyObject *data) {
         PyErr_Clear();
     }
     return PyObject_CallOneArg(state->loads_object, data);
+}
+
+/* Bytes within a bytes object. */
+typedef struct {
+    PyObject *owner;
+    const char *text;
+    Py_ssize_t size;
+} Span;
+
+static Span span_of(PyObject *bytes) {
+    Span span = {bytes, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)};
+    return span;
+}
+
+static PyObject *bytes_of(const Span *span) {
+    return span->size == PyBytes_GET_SIZE(span->owner) ? Py_NewRef(span->owner)
+                                                       : PyBytes_FromStringAndSize(span->text, span->size);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ Frame */
@@ -774,23 +791,6 @@ static int is_plain(const char *text, Py_ssize_t size) {
     return !may_be_deep(text, size);
 }
 
-/* Bytes within a bytes object. */
-typedef struct {
-    PyObject *owner;
-    const char *text;
-    Py_ssize_t size;
-} Span;
-
-static Span span_of(PyObject *bytes) {
-    Span span = {bytes, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)};
-    return span;
-}
-
-static PyObject *bytes_of(const Span *span) {
-    return span->size == PyBytes_GET_SIZE(span->owner) ? Py_NewRef(span->owner)
-                                                       : PyBytes_FromStringAndSize(span->text, span->size);
-}
-
 /* What msgspec is shown of a chunk, in place of bytes objects that would be made for it alone. One is kept and used again. */
 typedef struct {
     PyObject_HEAD
@@ -1151,12 +1151,11 @@ typedef struct {
     Py_ssize_t room;
 } Growing;
 
-/* Appends. The room is at most four times what has come, and never beyond `want`, the claim. Twice would be copied twice as
- * often: a fifth of the time that 1 MiB takes in chunks of 64 KiB. */
+/* Appends. The room at most doubles, and never goes beyond `want`, the claim. */
 static int growing_append(Growing *self, uint64_t want, const uint8_t *data, Py_ssize_t size) {
     if (size > self->room - self->have) {
         Py_ssize_t room = self->have + size;
-        room = room < 1024 ? 2048 : room > PY_SSIZE_T_MAX / 4 - 64 ? room : 4 * room;
+        room = room < 1024 ? 2048 : room > PY_SSIZE_T_MAX / 2 - 64 ? room : 2 * room;
         room = (uint64_t)room > want ? (Py_ssize_t)want : room;
         if (self->bytes == NULL) {
             self->bytes = PyBytes_FromStringAndSize(NULL, room);
@@ -1187,6 +1186,92 @@ static PyObject *growing_take(Growing *self) {
     return bytes != NULL ? bytes : PyBytes_FromStringAndSize(NULL, 0);
 }
 
+/* A payload in the making: the chunks that it came in, and the small ones gathered. They are copied once, when all are
+ * there, into a bytes object of the right size: one that grew would touch up to twice the memory, and page faults are most
+ * of what a large payload costs. */
+typedef struct {
+    Span *parts;
+    Py_ssize_t count, room;
+    Growing gathered; /* what follows the last part */
+    Py_ssize_t have;
+} Payload;
+
+#define SMALL 512               /* a part costs more than to copy so many bytes */
+#define GATHERED (64 * 1024)
+
+/* Adds a part, with a reference of its own. */
+static int payload_list(Payload *self, PyObject *owner, const char *text, Py_ssize_t size) {
+    if (self->count == self->room) {
+        Py_ssize_t room = self->room ? 2 * self->room : 16;
+        Span *grown = PyMem_Realloc(self->parts, (size_t)room * sizeof *grown);
+        if (grown == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->parts = grown;
+        self->room = room;
+    }
+    self->parts[self->count].owner = Py_NewRef(owner);
+    self->parts[self->count].text = text;
+    self->parts[self->count++].size = size;
+    return 0;
+}
+
+/* Adds `size` bytes of `chunk` to what will be `want`, the claim. */
+static int payload_append(Payload *self, uint64_t want, PyObject *chunk, const uint8_t *data, Py_ssize_t size) {
+    const int small = size < SMALL && self->gathered.have <= GATHERED - SMALL;
+    if (!small && self->gathered.have > 0) {
+        if (payload_list(self, self->gathered.bytes, PyBytes_AS_STRING(self->gathered.bytes), self->gathered.have) < 0) {
+            return -1;
+        }
+        growing_clear(&self->gathered);
+    }
+    if (size < SMALL) {
+        want -= (uint64_t)(self->have - self->gathered.have);
+        if (growing_append(&self->gathered, want < GATHERED ? want : GATHERED, data, size) < 0) {
+            return -1;
+        }
+    } else if (payload_list(self, chunk, (const char *)data, size) < 0) {
+        return -1;
+    }
+    self->have += size;
+    return 0;
+}
+
+static void payload_clear(Payload *self) {
+    while (self->count > 0) {
+        Py_DECREF(self->parts[--self->count].owner);
+    }
+    PyMem_Free(self->parts);
+    self->parts = NULL;
+    self->room = 0;
+    growing_clear(&self->gathered);
+    self->have = 0;
+}
+
+/* The finished object; the parts are let go. New reference. */
+static PyObject *payload_take(Payload *self) {
+    PyObject *bytes;
+    if (self->count == 0 && self->gathered.room == self->have) {
+        self->have = 0;
+        return growing_take(&self->gathered);
+    }
+    bytes = PyBytes_FromStringAndSize(NULL, self->have);
+    if (bytes != NULL) {
+        char *out = PyBytes_AS_STRING(bytes);
+        Py_ssize_t n;
+        for (n = 0; n < self->count; n++) {
+            memcpy(out, self->parts[n].text, (size_t)self->parts[n].size);
+            out += self->parts[n].size;
+        }
+        if (self->gathered.have > 0) {
+            memcpy(out, PyBytes_AS_STRING(self->gathered.bytes), (size_t)self->gathered.have);
+        }
+    }
+    payload_clear(self);
+    return bytes;
+}
+
 typedef struct {
     PyObject_HEAD
     State *state;
@@ -1205,7 +1290,7 @@ typedef struct {
     uint64_t total;
     uint64_t header_size;
     Growing header;
-    Growing payload;
+    Payload payload;
     Frame *peeked;
     PyObject *error;
     int finished;
@@ -1215,7 +1300,7 @@ static void decoder_let_go(FrameDecoder *self) {
     self->have = self->judged = 0;
     self->total = self->header_size = 0;
     growing_clear(&self->header);
-    growing_clear(&self->payload);
+    payload_clear(&self->payload);
 }
 
 /* Lets go of all that is held, so that a dead decoder costs nothing. */
@@ -1369,13 +1454,13 @@ static PyObject *fail_truncated(FrameDecoder *self) {
     return decoder_fail(self, self->state->truncated_frame, message, self->offset);
 }
 
-/* Takes `size` bytes of header and payload, not more than the frame has left. Dies if there is no memory for them. */
-static int straddler_take(FrameDecoder *self, const uint8_t *data, Py_ssize_t size) {
+/* Takes `size` bytes of a chunk, header and payload, not more than the frame has left. Dies if there is no memory for them. */
+static int straddler_take(FrameDecoder *self, PyObject *chunk, const uint8_t *data, Py_ssize_t size) {
     uint64_t missing = self->header_size - (uint64_t)self->header.have;
     Py_ssize_t part = (uint64_t)size < missing ? size : (Py_ssize_t)missing;
     uint64_t want = self->total - 2 * (uint64_t)self->config.byte_length - self->header_size;
     if ((part > 0 && growing_append(&self->header, self->header_size, data, part) < 0) ||
-        (size > part && growing_append(&self->payload, want, data + part, size - part) < 0)) {
+        (size > part && payload_append(&self->payload, want, chunk, data + part, size - part) < 0)) {
         decoder_die(self);
         return -1;
     }
@@ -1384,7 +1469,9 @@ static int straddler_take(FrameDecoder *self, const uint8_t *data, Py_ssize_t si
 
 /* Takes a whole chunk into the straddler, if that completes no frame and no length in it is wrong: 1. Else 0, and nothing
  * has changed. */
-static int straddler_absorb(FrameDecoder *self, const uint8_t *data, Py_ssize_t size) {
+static int straddler_absorb(FrameDecoder *self, PyObject *chunk) {
+    const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(chunk);
+    const Py_ssize_t size = PyBytes_GET_SIZE(chunk);
     const unsigned length = self->config.byte_length, prefix = 2 * length;
     Py_ssize_t taken = 0;
     if (self->judged < 2) {
@@ -1418,7 +1505,7 @@ static int straddler_absorb(FrameDecoder *self, const uint8_t *data, Py_ssize_t 
     } else if (self->total - (uint64_t)straddler_bytes(self) <= (uint64_t)size) {
         return 0;
     }
-    if (size > taken && straddler_take(self, data + taken, size - taken) < 0) {
+    if (size > taken && straddler_take(self, chunk, data + taken, size - taken) < 0) {
         return -1;
     }
     return 1;
@@ -1470,7 +1557,7 @@ static int straddler_advance(FrameDecoder *self) {
     missing = self->total - (uint64_t)straddler_bytes(self);
     part = (uint64_t)left < missing ? left : (Py_ssize_t)missing;
     if (part > 0) {
-        if (straddler_take(self, (const uint8_t *)PyBytes_AS_STRING(self->chunk) + self->at, part) < 0) {
+        if (straddler_take(self, self->chunk, (const uint8_t *)PyBytes_AS_STRING(self->chunk) + self->at, part) < 0) {
             return -1;
         }
         self->at += part;
@@ -1485,7 +1572,7 @@ static PyObject *straddler_frame(FrameDecoder *self) {
         decoder_die(self);
         return NULL;
     }
-    payload = growing_take(&self->payload);
+    payload = payload_take(&self->payload);
     frame = payload == NULL ? NULL : new_frame(self->state->frame, header, payload, self->index, self->offset);
     if (frame == NULL) {
         decoder_die(self); /* its bytes are gone: going on would be a short success */
@@ -1667,7 +1754,7 @@ static int decoder_take(FrameDecoder *self, PyObject *chunk) {
     if (chunk_left(self) > 0 || self->count > 0) {
         return decoder_queue(self, chunk) < 0 ? -1 : 1;
     }
-    absorbed = straddler_absorb(self, (const uint8_t *)PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk));
+    absorbed = straddler_absorb(self, chunk);
     if (absorbed) {
         Py_DECREF(chunk);
         return absorbed < 0 ? -1 : 0;
