@@ -27,7 +27,7 @@ typedef struct {
     PyTypeObject *messages;
     PyTypeObject *reader;
     PyTypeObject *plain_json;
-    PyTypeObject *encode_json;
+    PyTypeObject *json_encoder;
     PyTypeObject *window_type;
     PyObject *window; /* one that is not in use; or NULL */
     PyObject *nothing; /* the shared empty iterator */
@@ -53,6 +53,7 @@ typedef struct {
     PyObject *name_tobytes;
     PyObject *name_b;
     PyObject *name_look;
+    PyObject *name_encode_checked;
 } State;
 
 #define REFERENCES (sizeof(State) / sizeof(PyObject *)) /* nothing else is in it */
@@ -134,7 +135,8 @@ static int may_be_deep(const char *text, Py_ssize_t size) {
 
 /* Whether the error that is set is one of msgspec's own refusals, of which strict_json knows more to say. */
 static int is_refusal(State *state) {
-    return PyErr_ExceptionMatches(state->msgspec_error) || PyErr_ExceptionMatches(PyExc_UnicodeDecodeError);
+    return PyErr_ExceptionMatches(state->msgspec_error) || PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) ||
+           PyErr_ExceptionMatches(PyExc_RecursionError);
 }
 
 /* strict_json.loads_object, with a short cut for what msgspec reads as strictly. */
@@ -957,10 +959,20 @@ static int PlainJson_clear(PlainJson *self) {
 static void PlainJson_dealloc(PlainJson *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, PlainJson_dealloc)
     PlainJson_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
+
+/* It never changes: a deep copy of a coder may have the same. */
+static PyObject *PlainJson_deepcopy(PyObject *self, PyObject *Py_UNUSED(memo)) { return Py_NewRef(self); }
+
+static PyMethodDef PlainJson_methods[] = {
+    {"__deepcopy__", PlainJson_deepcopy, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyMemberDef PlainJson_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(PlainJson, call), READONLY, NULL},
@@ -983,6 +995,7 @@ static PyType_Slot PlainJson_slots[] = {
     {Py_tp_traverse, PlainJson_traverse},
     {Py_tp_clear, PlainJson_clear},
     {Py_tp_members, PlainJson_members},
+    {Py_tp_methods, PlainJson_methods},
     {0, NULL},
 };
 
@@ -992,12 +1005,6 @@ static PyType_Spec PlainJson_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = PlainJson_slots,
 };
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *checked;
-    vectorcallfunc call;
-} EncodeJson;
 
 /* A frame of two JSON values; NULL without an error where strict_json has to look at them, or to say what is wrong. */
 static PyObject *encode_json(State *state, PyObject *header_value, PyObject *payload_value) {
@@ -1024,82 +1031,47 @@ static PyObject *encode_json(State *state, PyObject *header_value, PyObject *pay
     return wire;
 }
 
-static PyObject *EncodeJson_vectorcall(PyObject *callable, PyObject *const *args, size_t flags, PyObject *keywords) {
-    EncodeJson *self = (EncodeJson *)callable;
-    PyObject *wire = NULL;
-    if (PyVectorcall_NARGS(flags) == 2 && keywords == NULL) {
-        State *state = state_of(Py_TYPE(callable));
-        if (state == NULL) {
-            return NULL;
-        }
-        wire = encode_json(state, args[0], args[1]);
-    }
-    return wire != NULL || PyErr_Occurred() ? wire : PyObject_Vectorcall(self->checked, args, flags, keywords);
-}
-
-static PyObject *EncodeJson_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *checked;
-    EncodeJson *self;
-    (void)kwargs;
-    if (!PyArg_ParseTuple(args, "O:EncodeJson", &checked)) {
-        return NULL;
-    }
-    self = (EncodeJson *)type->tp_alloc(type, 0);
-    if (self != NULL) {
-        self->checked = Py_NewRef(checked);
-        self->call = EncodeJson_vectorcall;
-    }
-    return (PyObject *)self;
-}
-
-static int EncodeJson_traverse(EncodeJson *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->checked);
-    return 0;
-}
-
-static int EncodeJson_clear(EncodeJson *self) {
-    Py_CLEAR(self->checked);
-    return 0;
-}
-
-static void EncodeJson_dealloc(EncodeJson *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    EncodeJson_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyMemberDef EncodeJson_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(EncodeJson, call), READONLY, NULL},
-    {"__wrapped__", T_OBJECT, offsetof(EncodeJson, checked), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-PyDoc_STRVAR(EncodeJson_doc,
-             "EncodeJson(checked)\n"
+PyDoc_STRVAR(JsonEncoder_encode_doc,
+             "encode($self, /, header, payload)\n"
              "--\n"
              "\n"
-             "Called with a header and a payload: a frame of both as JSON. Where strict_json has to look at them, or to say what\n"
-             "is wrong, `checked` is asked, a function that does the same with all due care.\n");
+             "One whole frame. Raises `EncodeError`, and then nothing has changed.\n");
 
-static PyType_Slot EncodeJson_slots[] = {
-    {Py_tp_doc, (void *)EncodeJson_doc},
-    {Py_tp_new, EncodeJson_new},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_dealloc, EncodeJson_dealloc},
-    {Py_tp_traverse, EncodeJson_traverse},
-    {Py_tp_clear, EncodeJson_clear},
-    {Py_tp_members, EncodeJson_members},
+static PyObject *JsonEncoder_encode(PyObject *self, PyTypeObject *defining, PyObject *const *args, Py_ssize_t count,
+                                    PyObject *keywords) {
+    State *state = (State *)PyType_GetModuleState(defining);
+    PyObject *wire = NULL, *checked;
+    if (count == 2 && keywords == NULL) {
+        wire = encode_json(state, args[0], args[1]);
+    }
+    if (wire != NULL || PyErr_Occurred()) {
+        return wire;
+    }
+    checked = PyObject_GetAttr(self, state->name_encode_checked);
+    if (checked != NULL) {
+        wire = PyObject_Vectorcall(checked, args, (size_t)count, keywords);
+        Py_DECREF(checked);
+    }
+    return wire;
+}
+
+static PyMethodDef JsonEncoder_methods[] = {
+    {"encode", (PyCFunction)(void (*)(void))JsonEncoder_encode, METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
+     JsonEncoder_encode_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot JsonEncoder_slots[] = {
+    {Py_tp_doc, (void *)"`encode` of `JsonCoder`, which has `_encode_checked` for whatever is not plain."},
+    {Py_tp_methods, JsonEncoder_methods},
     {0, NULL},
 };
 
-static PyType_Spec EncodeJson_spec = {
-    .name = "objectstreaming._native.EncodeJson",
-    .basicsize = sizeof(EncodeJson),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = EncodeJson_slots,
+static PyType_Spec JsonEncoder_spec = {
+    .name = "objectstreaming._native.JsonEncoder",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = JsonEncoder_slots,
 };
 
 PyDoc_STRVAR(is_ordinary_doc,
@@ -1121,7 +1093,8 @@ static PyObject *is_ordinary(PyObject *module, PyObject *const *args, Py_ssize_t
     for (n = 0; n < 2; n++) {
         limits[n] = PyNumber_AsSsize_t(args[n + 1], NULL); /* one beyond what memory can hold is as good as none */
         if (limits[n] == -1 && PyErr_Occurred()) {
-            return NULL;
+            PyErr_Clear(); /* no integer */
+            Py_RETURN_FALSE;
         }
     }
     if (!PyBytes_CheckExact(args[0]) || PyBytes_GET_SIZE(args[0]) < 8) {
@@ -1754,13 +1727,14 @@ static int decoder_take(FrameDecoder *self, PyObject *chunk) {
     if (chunk_left(self) > 0 || self->count > 0) {
         return decoder_queue(self, chunk) < 0 ? -1 : 1;
     }
+    Py_CLEAR(self->chunk); /* used up */
+    self->at = 0;
     absorbed = straddler_absorb(self, chunk);
     if (absorbed) {
         Py_DECREF(chunk);
         return absorbed < 0 ? -1 : 0;
     }
-    Py_XSETREF(self->chunk, chunk);
-    self->at = 0;
+    self->chunk = chunk;
     return 1;
 }
 
@@ -2039,7 +2013,11 @@ static PyObject *new_messages(Reader *self) {
 
 static int reader_ready(Reader *self) {
     if (self->failure != NULL && self->failure != Py_None) {
-        raise_again(self->failure);
+        if (PyExceptionInstance_Check(self->failure)) {
+            raise_again(self->failure);
+        } else {
+            PyErr_Format(PyExc_TypeError, "a failure is an exception, not %R", self->failure);
+        }
         return 0;
     }
     if (self->frames == NULL) {
@@ -2080,9 +2058,8 @@ PyDoc_STRVAR(Reader_next_message_doc,
 
 /* The message that `plain` makes of a data frame; NULL without an error if it makes none. Bytes objects that were made for
  * it are the caller's, to use and to let go. */
-static PyObject *reader_try_plain(Reader *self, const Span *header, const Span *payload, PyObject **header_bytes,
-                                  PyObject **payload_bytes) {
-    State *state = self->frames->state;
+static PyObject *reader_try_plain(Reader *self, State *state, const Span *header, const Span *payload,
+                                  PyObject **header_bytes, PyObject **payload_bytes) {
     PyObject *plain = self->plain, *message = NULL;
     if (plain == NULL || plain == Py_None || objs_is_control((const uint8_t *)header->text, (size_t)header->size)) {
         return NULL;
@@ -2101,9 +2078,8 @@ static PyObject *reader_try_plain(Reader *self, const Span *header, const Span *
     return message;
 }
 
-/* The next message, with the reader held by the caller; NULL without an error at the end. */
-static PyObject *reader_step(Reader *self) {
-    FrameDecoder *decoder = self->frames;
+/* The next message, with the reader and its decoder held by the caller; NULL without an error at the end. */
+static PyObject *reader_step_held(Reader *self, FrameDecoder *decoder) {
     for (;;) {
         PyObject *header_bytes = NULL, *payload_bytes = NULL, *message = NULL;
         Frame *frame = NULL;
@@ -2112,7 +2088,8 @@ static PyObject *reader_step(Reader *self) {
             const uint64_t index = decoder->index, offset = decoder->offset;
             PyObject *chunk = Py_NewRef(header.owner); /* what decodes may feed the decoder another */
             decoder_pass(decoder, &header, &payload);
-            message = reader_try_plain(self, &header, &payload, &header_bytes, &payload_bytes);
+            message = reader_try_plain(self, decoder->state, &header, &payload, &header_bytes,
+                                           &payload_bytes);
             if (message == NULL && !PyErr_Occurred()) {
                 if (payload_bytes != NULL || copy_spans(&header, &payload, &header_bytes, &payload_bytes) == 0) {
                     frame = new_frame(decoder->state->frame, Py_NewRef(header_bytes), Py_NewRef(payload_bytes), index,
@@ -2128,7 +2105,8 @@ static PyObject *reader_step(Reader *self) {
             if (frame != NULL) {
                 header = span_of(frame->header_bytes);
                 payload = span_of(frame->payload);
-                message = reader_try_plain(self, &header, &payload, &header_bytes, &payload_bytes);
+                message = reader_try_plain(self, decoder->state, &header, &payload, &header_bytes,
+                                           &payload_bytes);
             }
         }
         Py_XDECREF(header_bytes);
@@ -2149,6 +2127,13 @@ static PyObject *reader_step(Reader *self) {
         }
         Py_DECREF(message);
     }
+}
+
+static PyObject *reader_step(Reader *self) {
+    FrameDecoder *decoder = (FrameDecoder *)Py_NewRef(self->frames);
+    PyObject *message = reader_step_held(self, decoder);
+    Py_DECREF(decoder);
+    return message;
 }
 
 /* As of a generator (PEP 479): a StopIteration by what decodes would pass for the end of the messages. */
@@ -2240,11 +2225,9 @@ static int Reader_init(Reader *self, PyObject *args, PyObject *kwargs) {
     if (!PyArg_ParseTuple(args, "O!:Reader", state->decoder, &frames)) {
         return -1;
     }
-    if (self->frames != NULL) { /* someone may be reading from them */
-        PyErr_SetString(PyExc_RuntimeError, "a reader is made once");
-        return -1;
-    }
-    self->frames = (FrameDecoder *)Py_NewRef(frames);
+    Py_XSETREF(self->frames, (FrameDecoder *)Py_NewRef(frames));
+    Py_CLEAR(self->plain);
+    Py_CLEAR(self->failure);
     return 0;
 }
 
@@ -2287,7 +2270,7 @@ static PyMemberDef Reader_members[] = {
 static PyMethodDef Reader_methods[] = {
     {"feed", (PyCFunction)Reader_feed, METH_O, Reader_feed_doc},
     {"next_message", (PyCFunction)Reader_next_message, METH_NOARGS, Reader_next_message_doc},
-    {"__class_getitem__", (PyCFunction)Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {"__class_getitem__", (PyCFunction)Py_GenericAlias, METH_O | METH_CLASS, NULL}, /* its twin is generic */
     {NULL, NULL, 0, NULL},
 };
 
@@ -2350,6 +2333,7 @@ static int module_exec(PyObject *module) {
         {&state->name_byte_length, "byte_length"}, {&state->name_byte_order, "byte_order"},
         {&state->name_cast, "cast"},             {&state->name_tobytes, "tobytes"},
         {&state->name_b, "B"},                   {&state->name_look, "_look"},
+        {&state->name_encode_checked, "_encode_checked"},
     };
     size_t n;
     for (n = 0; n < sizeof names / sizeof *names; n++) {
@@ -2385,11 +2369,11 @@ static int module_exec(PyObject *module) {
     state->messages = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Messages_spec, NULL);
     state->reader = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Reader_spec, NULL);
     state->plain_json = (PyTypeObject *)PyType_FromModuleAndSpec(module, &PlainJson_spec, NULL);
-    state->encode_json = (PyTypeObject *)PyType_FromModuleAndSpec(module, &EncodeJson_spec, NULL);
+    state->json_encoder = (PyTypeObject *)PyType_FromModuleAndSpec(module, &JsonEncoder_spec, NULL);
     state->window_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Window_spec, NULL);
     if (state->encode == NULL || state->frame == NULL || state->decoder == NULL || state->frames == NULL ||
         state->messages == NULL || state->reader == NULL || state->plain_json == NULL ||
-        state->encode_json == NULL || state->window_type == NULL ||
+        state->json_encoder == NULL || state->window_type == NULL ||
         !PyType_Check(state->structure)) {
         return -1;
     }
@@ -2410,7 +2394,7 @@ static int module_exec(PyObject *module) {
         PyModule_AddObjectRef(module, "FrameDecoder", (PyObject *)state->decoder) < 0 ||
         PyModule_AddObjectRef(module, "Reader", (PyObject *)state->reader) < 0 ||
         PyModule_AddObjectRef(module, "PlainJson", (PyObject *)state->plain_json) < 0 ||
-        PyModule_AddObjectRef(module, "EncodeJson", (PyObject *)state->encode_json) < 0 ||
+        PyModule_AddObjectRef(module, "JsonEncoder", (PyObject *)state->json_encoder) < 0 ||
         PyModule_AddObjectRef(module, "CHOSEN", pure != NULL && *pure != '\0' && strcmp(pure, "0") != 0 ? Py_False : Py_True) <
             0) {
         return -1;

@@ -1,7 +1,7 @@
 """The C twin of frames.py's hot path; import these from `objectstreaming.frames`, which picks the twin.
 
-`Reader` and `is_ordinary` are twins of what protocol.py defines under these names. `PlainJson` and `EncodeJson` are
-those of two functions of coders/json.py.
+`Reader` and `is_ordinary` are twins of what protocol.py defines under these names. `PlainJson` and `JsonEncoder`
+are those of what coders/json.py has.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,8 +32,7 @@ class PlainJson(Generic[H, P]):
     def __init__(self, decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P], /) -> None: ...
     def __call__(self, header: bytes, payload: bytes, /) -> tuple[H, P] | None: ...
 
-class EncodeJson:
-    def __init__(self, checked: Callable[[Any, Any], bytes], /) -> None: ...
-    def __call__(self, header: Any, payload: Any) -> bytes: ...
+class JsonEncoder:
+    def encode(self, header: Any, payload: Any) -> bytes: ...
 
 def is_ordinary(wire: object, max_frame: int, max_header: int, /) -> bool: ...

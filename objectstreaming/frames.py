@@ -410,10 +410,14 @@ class FrameDecoder:
             self._chunk = chunk
             self._idle = False
             return self._frames()
-        if self._in_payload and type(chunk) is bytes and _SMALL <= len(chunk) < self._missing and not self._waiting:
-            self._keep(chunk)  # what most chunks of a large frame are
-            self._base += len(chunk)
-            return NOTHING
+        if self._in_payload and type(chunk) is bytes and self._at == len(self._chunk) and not self._waiting:
+            size = len(chunk)
+            if _SMALL <= size < self._missing:  # what most chunks of a large frame are
+                self._parts.append(chunk)
+                self._gather = None
+                self._missing -= size
+                self._base += size
+                return NOTHING
         return self._frames() if self._take(chunk) else NOTHING
 
     def _take(self, chunk: BytesLike) -> bool:
@@ -488,7 +492,7 @@ class FrameDecoder:
         while True:
             chunk, at = self._chunk, self._at
             if not self._head and self._peeked is None:
-                size, base = len(chunk), self._base
+                size, base, index = len(chunk), self._base, self._index
                 while size - at >= prefix:
                     total, header_size = words(chunk, at)
                     end = at + total
@@ -496,14 +500,13 @@ class FrameDecoder:
                     cut = begin + header_size
                     if not (cut <= end <= size and total <= max_frame and header_size <= max_header):
                         break
-                    index = self._index
                     frame = Frame(chunk[begin:cut], chunk[cut:end], index, base + at)
-                    self._index = index + 1
+                    self._index = index = index + 1
                     self._at = at = end
                     yield frame
-                    if self._at != at or self._chunk is not chunk:
+                    if self._index != index or self._chunk is not chunk:
                         break
-                if self._at != at or self._chunk is not chunk:  # the reader has fed or read elsewhere in between
+                if self._index != index or self._chunk is not chunk:  # the reader has read elsewhere in between
                     continue
                 if at == size and size and not self._rest and not self._waiting and not self._finished:
                     self._base += at

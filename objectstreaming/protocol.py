@@ -200,6 +200,8 @@ class StreamEncoder(Generic[H, P]):
     def _judge(self, wire: bytes) -> None:
         (size,) = _header_size(wire, 4)
         self._check_size(wire, size)
+        if wire.find(b"$stream", 8, 8 + size) < 0:
+            return
         try:
             header = strict_json.loads_object(wire[8 : 8 + size])
         except strict_json.InvalidJSON as error:
@@ -268,7 +270,7 @@ class Reader(Generic[H, P]):
             plain = self._plain
             chunk, at = frames._chunk, frames._at
             if not frames._head and frames._peeked is None:  # as FrameDecoder._frames does, and no Frame between
-                size, base = len(chunk), frames._base
+                size, base, index = len(chunk), frames._base, frames._index
                 while size - at >= 8:
                     total, header_size = _lengths(chunk, at)
                     end = at + total
@@ -276,20 +278,20 @@ class Reader(Generic[H, P]):
                     cut = begin + header_size
                     if not (cut <= end <= size and total <= max_frame and header_size <= max_header):
                         break
-                    header, payload, index = chunk[begin:cut], chunk[cut:end], frames._index
-                    frames._index = index + 1
+                    header, payload = chunk[begin:cut], chunk[cut:end]
+                    frames._index = index = index + 1
                     frames._at = end
                     message = None
                     if plain is not None and not header.startswith(CONTROL):
                         message = plain(header, payload)
                     if message is None:
-                        message = self._look(Frame(header, payload, index, base + at))
+                        message = self._look(Frame(header, payload, index - 1, base + at))
                     at = end
                     if message is not None:
                         yield message
-                    if frames._at != at or frames._chunk is not chunk or self._plain is not plain:
+                    if frames._index != index or frames._chunk is not chunk or self._plain is not plain:
                         break
-                if frames._at != at or frames._chunk is not chunk or self._plain is not plain:
+                if frames._index != index or frames._chunk is not chunk or self._plain is not plain:
                     continue
                 if at == size and size and not frames._rest and not frames._waiting and not frames._finished:
                     frames._base = base + at
@@ -319,7 +321,7 @@ if not TYPE_CHECKING and CODEC == "native":
     from ._native import Reader, is_ordinary
 
 
-class StreamDecoder(Reader[H, P], Generic[H, P]):
+class StreamDecoder(Generic[H, P], Reader[H, P]):
     """Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
 
     `require_end`: whether a stream without an `end` frame is broken. `None` decides by the stream itself: an end is

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import inspect
 import json
 import math
+import pickle
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,11 +35,13 @@ from objectstreaming import (
     NdarrayCoder,
     PayloadError,
     RawCoder,
+    StreamEncoder,
     TruncatedFrame,
     decode_frame,
     encode_frame,
 )
 from objectstreaming.coders import Coder
+from wav_streaming import TALAudio, TALCoder
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -398,3 +403,40 @@ class TestEveryCoder:
 
     def test_needs_no_order(self, coder: Coder[Any, Any]) -> None:
         assert coder.order_check() is None
+
+
+class TestCodersAsObjects:
+    """What any object can be asked, whichever twin is inside."""
+
+    def test_a_subclass_may_call_the_class_it_is_of(self) -> None:
+        class Mine(JsonCoder[Any, Any]):
+            def encode(self, header: Any, payload: Any) -> bytes:
+                return JsonCoder.encode(self, {"mine": 1, **header}, payload)
+
+        wire = Mine().encode({"a": 2}, 3)
+        assert (
+            wire
+            == JsonCoder().encode({"mine": 1, "a": 2}, 3)
+            == JsonCoder().encode(header={"mine": 1, "a": 2}, payload=3)
+        )
+        assert JsonCoder.encode.__name__ == "encode"
+        assert inspect.isroutine(JsonCoder.encode)
+
+    def test_json_coders_are_copied(self) -> None:
+        for copied in (copy.copy(JsonCoder(dict, list[int])), copy.deepcopy(JsonCoder(dict, list[int]))):
+            assert copied.decode(decode_frame(copied.encode({}, [1]))) == ({}, [1])
+            with pytest.raises(PayloadError):
+                copied.decode(decode_frame(copied.encode({}, ["x"])))  # type: ignore[list-item]
+        encoder = StreamEncoder(JsonCoder())
+        encoder.data({}, 1)
+        assert copy.deepcopy(encoder).position == 1
+
+    def test_tal_coders_travel_between_processes(self) -> None:
+        for coder in (TALCoder(), TALCoder(samples=True)):
+            for copied in (copy.copy(coder), copy.deepcopy(coder), pickle.loads(pickle.dumps(coder))):
+                wire = copied.encode(TALAudio(order=2, sign=2), bytes(4))
+                assert wire == coder.encode(TALAudio(order=2, sign=2), bytes(4))
+                assert type(copied.decode(decode_frame(wire))[1]) is type(coder.decode(decode_frame(wire))[1])
+        encoder = StreamEncoder(TALCoder())
+        encoder.data(TALAudio(), b"")
+        assert pickle.loads(pickle.dumps(encoder)).data(TALAudio(), b"") == encoder.data(TALAudio(), b"")

@@ -453,6 +453,34 @@ def chunked(data: bytes, sizes: Iterator[int]) -> list[bytes]:
     return chunks
 
 
+class TestUnread:
+    """What was fed and not asked for waits its turn."""
+
+    def test_a_chunk_after_one_that_completed_a_large_frame_comes_after_it(self) -> None:
+        first, second = encode_frame({}, b"a" * 20_000), encode_frame({}, b"b" * 2000)
+        wire = first + second
+        decoder = FrameDecoder()
+        assert list(decoder.feed(wire[:10_000])) == []
+        decoder.feed(wire[10_000 : len(first)])
+        decoder.feed(wire[len(first) :])
+        assert [bytes(frame) for frame in iter(decoder.next_frame, None)] == [first, second]
+
+    def test_the_same_chunk_again_is_another_place(self) -> None:
+        """Iterators side by side on one bytes object, fed again."""
+        chunk = encode_frame({}, b"x" * 10) * 2
+        decoder = FrameDecoder()
+        first = decoder.feed(chunk)
+        next(first)
+        decoder.next_frame()
+        decoder.next_frame()
+        second = decoder.feed(chunk)
+        assert next(second).offset == len(chunk)
+        frame = next(first)
+        assert (frame.index, frame.offset) == (3, len(chunk) * 3 // 2)
+        assert list(first) == list(second) == []
+        assert decoder.offset == 2 * len(chunk)
+
+
 class TestChunking:
     """Whatever the cuts: the same frames, and the same error at the same place."""
 

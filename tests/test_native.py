@@ -10,6 +10,7 @@ import array
 import copy
 import gc
 import inspect
+import math
 import mmap
 import os
 import subprocess
@@ -127,6 +128,7 @@ def wires(draw: st.DrawFn) -> bytes:
             st.one_of(
                 st.binary(max_size=40).map(lambda payload: frames.encode_frame(b'{"a":1}', payload)),
                 st.integers(0, 5000).map(lambda size: frames.encode_frame(b"{}", bytes(size))),
+                st.integers(14_000, 40_000).map(lambda size: frames.encode_frame(b"{}", bytes([size % 256]) * size)),
                 st.binary(max_size=30).map(
                     lambda header: (8 + len(header)).to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
                 ),
@@ -153,7 +155,9 @@ class TestTheTwinsAgree:
         for _ in range(data.draw(st.integers(1, 25))):
             action = data.draw(st.sampled_from(["feed", "feed", "feed", "some", "next", "header", "finish", "wrong"]))
             if action in ("feed", "some"):
-                size = data.draw(st.one_of(st.integers(0, 3), st.integers(0, 50), st.integers(0, 6000)))
+                size = data.draw(
+                    st.one_of(st.integers(0, 3), st.integers(0, 50), st.integers(0, 6000), st.integers(500, 20_000))
+                )
                 chunk, at = wire[at : at + size], at + size
                 count = 10**6 if action == "feed" else data.draw(st.integers(0, 3))
                 seen = [outcome(feed_and_take, twin, chunk, count) for twin in twins]
@@ -345,6 +349,18 @@ class Header(msgspec.Struct):
 HEADER, ANY = msgspec.json.Decoder(Header).decode, msgspec.json.Decoder().decode
 
 
+def checked(header: Any, payload: Any) -> bytes:
+    return frames.encode_frame(header, strict_json.dumps(payload))
+
+
+class Encoding(native.JsonEncoder):
+    def __init__(self, checked: Any = None) -> None:
+        self.checked = checked
+
+    def _encode_checked(self, header: Any, payload: Any) -> bytes:
+        return self.checked(header, payload) if self.checked else b"looked at"
+
+
 class TestTheJsonCodersShortCuts:
     """What they give is what strict_json gives; where they cannot know, they give nothing, or ask."""
 
@@ -384,6 +400,23 @@ class TestTheJsonCodersShortCuts:
         for plain_json in (native.PlainJson(HEADER, ANY), pure_json._plain_decoder(HEADER, ANY)):
             assert plain_json(b'{"a":1}', payload) == (Header(1), strict_json.loads(payload))
 
+    @pytest.mark.parametrize(
+        "error", [RecursionError(), UnicodeDecodeError("utf-8", b"", 0, 1, ""), msgspec.DecodeError()]
+    )
+    def test_decoding_gives_way_to_who_can_say_more(self, error: Exception) -> None:
+        def fail(data: bytes) -> None:
+            raise error
+
+        for plain_json in (native.PlainJson(HEADER, fail), pure_json._plain_decoder(HEADER, fail)):
+            assert plain_json(b"{}", b"1") is None
+
+    def test_a_million_in_one_another_are_let_go(self) -> None:
+        nested: Any = None
+        for _ in range(1_000_000):
+            nested = native.PlainJson(nested, None)
+        assert copy.deepcopy(nested) is nested
+        del nested
+
     def test_decoding_passes_on_what_is_not_about_json(self) -> None:
         def fail(data: bytes) -> None:
             raise KeyError(data)
@@ -410,26 +443,26 @@ class TestTheJsonCodersShortCuts:
         ),
     )
     def test_encode_what_strict_json_encodes_and_nothing_else(self, header: Any, payload: Any) -> None:
-        asked: list[object] = []
-
-        def checked(header: Any, payload: Any) -> bytes:
-            asked.append(header)
-            return b""
-
-        wire = native.EncodeJson(checked)(header, payload)
-        assert bool(wire) is not bool(asked)
-        if wire:
+        wire = Encoding().encode(header, payload)
+        if wire != b"looked at":
             assert wire == pure.encode_frame(strict_json.dumps(header), strict_json.dumps(payload))
-        encode = native.EncodeJson(pure_json._encode_checked)
-        assert outcome(encode, header, payload) == outcome(pure_json._encode_message, header, payload)
+        assert outcome(Encoding(checked).encode, header, payload) == outcome(
+            pure_json.JsonCoder().encode, header, payload
+        )
 
     def test_encode_an_ordinary_frame_without_a_look(self) -> None:
-        encode = native.EncodeJson(lambda header, payload: b"looked at")
+        encode = Encoding().encode
         for payload in (["x"] * 500, "null and void"[1:], "nul", "unnullable"[3:], "u", "n", "ull", 0, "é"):
             assert encode(Header(1), payload) == frames.encode_frame({"a": 1}, strict_json.dumps(payload))
         for header, payload in (([1], 1), ({}, float("nan")), ({}, [[]] * 101), ({}, "null"), (msgspec.Raw(b""), 1)):
             assert encode(header, payload) == b"looked at"
         assert encode(header={}, payload=1) == b"looked at"
+        with pytest.raises(TypeError):
+            encode({})  # type: ignore[call-arg]
+        with pytest.raises(NotImplementedError):
+            pure_json.JsonEncoder()._encode_checked({}, 1)
+        with pytest.raises(AttributeError):
+            native.JsonEncoder().encode({}, object())
 
 
 class TestOrdinary:
@@ -452,9 +485,9 @@ class TestOrdinary:
     def test_what_is_no_frame_is_not(self) -> None:
         assert native.is_ordinary(b"short", 100, 100) is False
         assert native.is_ordinary(bytearray(8), 100, 100) is False
-        for wrong in ((b"",), (bytes(8), "1", 2), (bytes(8), 1, None)):
-            with pytest.raises(TypeError):
-                native.is_ordinary(*wrong)  # type: ignore[arg-type]
+        assert native.is_ordinary(bytes(8), math.inf, 5) is False  # type: ignore[arg-type]  # and then Python looks
+        with pytest.raises(TypeError):
+            native.is_ordinary(b"")  # type: ignore[call-arg]
 
 
 class NativeReader(native.Reader):
@@ -543,6 +576,10 @@ class TestTheReaders:
             for ask in (lambda reader=reader: reader.feed(b""), reader.next_message):
                 with pytest.raises(errors.StreamIncomplete, match="cut"):
                     ask()
+            for wrong in (5, "text", ValueError):
+                reader._failure = wrong
+                with pytest.raises((TypeError, AttributeError)):
+                    reader.feed(b"")
 
     def test_what_is_raised_within_ends_the_iteration_and_loses_one_frame_only(self) -> None:
         def look(self: Any, frame: Any) -> Any:
@@ -629,12 +666,29 @@ class TestTheReaders:
                 b"payload1'!",
             ]
 
-    def test_the_native_one_is_made_once_and_of_native_frames(self) -> None:
+    def test_one_may_be_made_again_from_within(self) -> None:
+        def look(self: Any, frame: Any) -> Any:
+            self.__init__(type(self._frames)())
+            return frame.index
+
+        for reader in readers(look):
+            messages = reader.feed(GOLDEN * 3)
+            assert next(messages) == 0
+            assert list(reader.feed(GOLDEN)) == [0]
+
+    def test_a_chunk_that_is_used_up_is_let_go_with_the_next(self) -> None:
+        chunk = b"%b%b" % (GOLDEN, GOLDEN)
+        held = sys.getrefcount(chunk)
+        for reader in readers(lambda self, frame: frame):
+            reader.feed(chunk)
+            assert reader.next_message() is not None
+            assert reader.next_message() is not None
+            reader.feed(GOLDEN[:1])
+            assert sys.getrefcount(chunk) == held
+
+    def test_the_native_one_is_of_native_frames(self) -> None:
         with pytest.raises(TypeError):
             native.Reader(pure.FrameDecoder())
-        reader = native.Reader(native.FrameDecoder())
-        with pytest.raises(RuntimeError, match="once"):
-            reader.__init__(native.FrameDecoder())  # type: ignore[misc]
         bare = native.Reader.__new__(native.Reader)
         for ask in (lambda: bare.feed(b""), bare.next_message):
             with pytest.raises(RuntimeError, match="__init__"):
@@ -873,7 +927,7 @@ def look_in_vain(reader: Any, frame: Any) -> None:
     """No message."""
 
 
-encode_json = native.EncodeJson(pure_json._encode_checked)
+encode_json = Encoding(checked).encode
 
 
 def failed_reader() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import gc
 import itertools
 import pickle
@@ -122,6 +123,44 @@ class TestEncoding:
             CODEC.encode(TALAudio())  # type: ignore[call-arg]
         with pytest.raises(errors.EncodeError, match="the header is a TALAudio, not dict"):
             TALCoder().encode({"order": 1}, b"")  # type: ignore[arg-type]
+
+    def test_a_collector_that_changes_what_is_being_encoded_breaks_nothing(self) -> None:
+        """To say that a surrogate has no UTF-8 makes an error; that may start the collector, and that run anything."""
+        tal = TALAudio(question="q\ud800")
+        junk: list[Any] = []
+
+        def meddle(phase: str, info: Any) -> None:
+            tal.answer, tal.url = "short", "u"
+            junk.append([b"\xff" * 200_100 for _ in range(3)])
+
+        thresholds = gc.get_threshold()
+        gc.callbacks.append(meddle)
+        try:
+            for threshold in range(1, 40):
+                junk.clear()
+                tal.answer, tal.url = ("".join(chr(0xE9 + n % 5) for n in range(100_000)) for _ in range(2))
+                gc.set_threshold(threshold)
+                assert CODEC.encode(tal, bytes(4)) is None
+                gc.set_threshold(*thresholds)
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(meddle)
+
+    def test_a_number_that_only_looks_like_an_integer_is_refused_after_a_good_frame_too(self) -> None:
+        class Rate(enum.IntEnum):
+            USUAL = 16_000
+
+        class Kind(enum.StrEnum):
+            SHORT = "int16"
+
+        for coder, tal in ((TALCoder(), TALAudio()), (pure.TALCoder(), pure.TALAudio())):
+            for name, alike in (("sampleRate", Rate.USUAL), ("audioType", Kind.SHORT)):
+                coder.encode(tal, b"")
+                right = getattr(tal, name)
+                setattr(tal, name, alike)
+                with pytest.raises(errors.EncodeError, match=name):
+                    coder.encode(tal, b"")
+                setattr(tal, name, right)
 
     def test_a_change_within_a_stream_is_seen(self) -> None:
         for coder, tal in ((TALCoder(), TALAudio()), (pure.TALCoder(), pure.TALAudio())):
@@ -263,6 +302,10 @@ class TestWhatTheyAreMadeOf:
         ):
             with pytest.raises(TypeError):
                 native.Codec(*wrong)
+        members = {name: getattr(TALAudio, name) for name in (*MEMBERS, "_extra")}
+        stranger = type("Stranger", (), {**members, "__copy__": None})
+        with pytest.raises(TypeError, match="audioType"):
+            native.Codec(stranger, JSON, lambda data: stranger(), msgspec.UNSET)
 
         class Empty:
             __copy__ = None

@@ -17,6 +17,7 @@ from objectstreaming import (
     EncodeError,
     Frame,
     FrameDecoder,
+    FrameError,
     InvalidHeader,
     InvalidLength,
     JsonCoder,
@@ -402,6 +403,33 @@ class TestStreamDecoder:
         _, error = read(data(1), limits=Limits(frame=10))
         assert error is not None
         assert error.code == "frame_too_large"
+
+
+class TestADecoderAsAnObject:
+    def test_the_same_chunk_again_is_another_place(self) -> None:
+        chunk = RawCoder().encode({}, b"x" * 10) * 2
+        decoder = StreamDecoder(RawCoder())
+        first = decoder.feed(chunk)
+        next(first)
+        decoder.next_message()
+        decoder.next_message()
+        second = decoder.feed(chunk)
+        next(second)
+        next(first)
+        assert list(first) == list(second) == []
+        assert (decoder.position, decoder.offset) == (4, 2 * len(chunk))
+
+    def test_it_takes_two_types(self) -> None:
+        assert StreamDecoder[dict[str, Any], int]
+        with pytest.raises(TypeError):
+            StreamDecoder[int]  # type: ignore[misc]
+
+    def test_it_may_be_made_anew(self) -> None:
+        decoder = StreamDecoder(JsonCoder())
+        with pytest.raises(FrameError):
+            list(decoder.feed(bytes(4)))
+        decoder.__init__(JsonCoder())  # type: ignore[misc]
+        assert list(decoder.feed(JsonCoder().encode({}, 1))) == [({}, 1)]
 
 
 class TestTheEnd:

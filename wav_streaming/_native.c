@@ -110,21 +110,22 @@ static int whole_samples(const Tal *tal, Py_ssize_t size) { return size % (tal->
 
 /* ------------------------------------------------------------------------------------------------------------- encoding */
 
-/* A string that JSON writes as it is: its UTF-8, or NULL without an error. */
-static const char *plain_text(PyObject *string, Py_ssize_t *size) {
-    const char *text = PyUnicode_AsUTF8AndSize(string, size);
+/* A string's UTF-8: 1 if JSON writes it as it is, 0 if something in it is to be escaped; -1 if it has none, and then
+ * whatever else was borrowed may be gone, for to make that error may start the collector, and so run any code. */
+static int plain_text(PyObject *string, const char **text, Py_ssize_t *size) {
     Py_ssize_t n;
-    if (text == NULL) {
+    *text = PyUnicode_AsUTF8AndSize(string, size);
+    if (*text == NULL) {
         PyErr_Clear(); /* a lone surrogate: tal.py will say so */
-        return NULL;
+        return -1;
     }
     for (n = 0; n < *size; n++) {
-        const unsigned char byte = (unsigned char)text[n];
+        const unsigned char byte = (unsigned char)(*text)[n];
         if (byte < 0x20 || byte == '"' || byte == '\\') {
-            return NULL;
+            return 0;
         }
     }
-    return text;
+    return 1;
 }
 
 static char *put(char *out, const char *text, Py_ssize_t size) {
@@ -189,12 +190,17 @@ static PyObject *encode_escaped(Codec *self, PyObject *tal, PyObject *pcm) {
 static PyObject *encode_tal(Codec *self, PyObject *object, const Tal *tal, PyObject *pcm) {
     char first[192], last[64], *first_end = first, *last_end = last, *out;
     Py_ssize_t question_size, answer_size, url_size, first_size, last_size;
-    const char *question = plain_text(tal->question, &question_size);
-    const char *answer = plain_text(tal->answer, &answer_size);
-    const char *url = plain_text(tal->url, &url_size);
+    const char *question, *answer, *url;
     PyObject *wire;
-    if (question == NULL || answer == NULL || url == NULL) {
-        return encode_escaped(self, object, pcm);
+    int plain = plain_text(tal->question, &question, &question_size);
+    if (plain > 0) {
+        plain = plain_text(tal->answer, &answer, &answer_size);
+    }
+    if (plain > 0) {
+        plain = plain_text(tal->url, &url, &url_size);
+    }
+    if (plain <= 0) {
+        return plain < 0 ? NULL : encode_escaped(self, object, pcm);
     }
     first_end = tal->bit_depth == 16 ? PUT(first_end, "{\"audioType\":\"int16\",\"bitDepth\":16,\"sampleRate\":")
                                      : PUT(first_end, "{\"audioType\":\"int32\",\"bitDepth\":32,\"sampleRate\":");
@@ -288,6 +294,7 @@ static PyObject *Codec_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     for (n = 0; n < MEMBERS; n++) {
         PyObject *descriptor = attribute(tal, member_names[n]);
         if (descriptor != NULL && Py_IS_TYPE(descriptor, &PyMemberDescr_Type) &&
+            PyType_IsSubtype((PyTypeObject *)tal, ((PyDescrObject *)descriptor)->d_type) &&
             ((PyMemberDescrObject *)descriptor)->d_member->type == T_OBJECT_EX) {
             self->offsets[n] = ((PyMemberDescrObject *)descriptor)->d_member->offset;
             Py_DECREF(descriptor);

@@ -16,6 +16,7 @@ below; only one that it refuses, or that has members this version does not know,
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import struct
 import sys
@@ -357,13 +358,16 @@ _PlainEncoder: TypeAlias = Callable[[TALAudio, Any], bytes | None]
 
 
 def _plain_encoder() -> _PlainEncoder:
-    # In a stream most members stay what they are. Those of the last frame that was judged are known again: the first
-    # five, which stand at its beginning, by their JSON, others by being the same object; either is quicker than a look.
-    known: tuple[bytes, int, object, object, object] = b"nothing yet", 1, None, None, None
+    # In a stream most members stay what they are. Those of the last frame that was judged are known again by being the
+    # same objects, which is quicker than any look at them.
+    nothing = object()
+    known: tuple[Any, ...] = (*itertools.repeat(nothing, 8), 1)
 
     def encode(tal: TALAudio, pcm: Any) -> bytes | None:
         nonlocal known
-        beginning, block_align, question, url, sign = known  # in one go: threads may share a coder
+        kind, depth, rate, channels, form, question, url, sign, block_align = (
+            known  # at once: threads may share a coder
+        )
         try:
             header = _encode(tal)
             order = tal.order
@@ -374,14 +378,20 @@ def _plain_encoder() -> _PlainEncoder:
                 and type(tal.answer) is str
                 and tal.question is question
                 and tal.url is url
+                and tal.sampleRate is rate
+                and tal.channels is channels
+                and tal.audioType is kind
+                and tal.bitDepth is depth
+                and tal.audioFormat is form
                 and tal._extra is UNSET
-                and header.startswith(beginning)
             ):
                 if _complaint(tal) or tal._extra is not UNSET:
                     return None
-                beginning = header[: header.index(_QUESTION) + len(_QUESTION)]
                 block_align = tal.block_align
-                known = beginning, block_align, tal.question, tal.url, tal.sign
+                known = (
+                    *(tal.audioType, tal.bitDepth, tal.sampleRate, tal.channels, tal.audioFormat),
+                    *(tal.question, tal.url, tal.sign, block_align),
+                )
             if type(pcm) is bytes and not len(pcm) % block_align:
                 size = len(header)
                 return _pack(8 + size + len(pcm), size) + header + pcm
@@ -437,7 +447,6 @@ if not TYPE_CHECKING and CODEC == "native":
 
 
 _pack: Final = struct.Struct("<II").pack
-_QUESTION: Final = b',"question":"'  # a quote within a string is \\", so nothing before the member looks like this
 
 
 # ------------------------------------------------------------------------------------------------ the coder
@@ -487,6 +496,14 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
     def __init__(self: TALCoder[Samples], *, samples: Literal[True]) -> None: ...
     def __init__(self, *, samples: bool = False) -> None:
         self._samples = samples
+        self._encode_plain = _plain_encoder()
+        self._decode_plain = _plain_decoder(None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_encode_plain", "_decode_plain")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self._encode_plain = _plain_encoder()
         self._decode_plain = _plain_decoder(None)
 

@@ -28,25 +28,28 @@ P = TypeVar("P")
 # msgspec. Whatever is not, or fails, goes the long way, which checks everything and knows how to say what is wrong.
 
 
-def _encode_message(header: Any, payload: Any) -> bytes:
-    try:
-        head = _encode(header)
-        body = _encode(payload)
-        size = len(head)
-        wire = _pack(8 + size + len(body), size) + head + body
-        if (
-            head[0] == _BRACE
-            and wire.find(b"null") < 0  # `in` would try whether b"null" is a number first, and take twice as long
-            and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
-        ):
-            return wire
-    except (TypeError, ValueError, OverflowError, RecursionError, IndexError, struct.error):
-        pass
-    return _encode_checked(header, payload)
+class JsonEncoder:
+    """`encode` of `JsonCoder`, which has `_encode_checked` for whatever is not plain."""
 
+    def encode(self, header: Any, payload: Any) -> bytes:
+        """One whole frame. Raises `EncodeError`, and then nothing has changed."""
+        try:
+            head = _encode(header)
+            body = _encode(payload)
+            size = len(head)
+            wire = _pack(8 + size + len(body), size) + head + body
+            if (
+                head[0] == _BRACE
+                and wire.find(b"null") < 0  # `in` would try whether b"null" is a number first, and take twice as long
+                and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
+            ):
+                return wire
+        except (TypeError, ValueError, OverflowError, RecursionError, IndexError, struct.error):
+            pass
+        return self._encode_checked(header, payload)
 
-def _encode_checked(header: Any, payload: Any) -> bytes:
-    return encode_frame(header, strict_json.dumps(payload))
+    def _encode_checked(self, header: Any, payload: Any) -> bytes:
+        raise NotImplementedError
 
 
 def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P]) -> PlainDecoder[H, P]:
@@ -62,7 +65,7 @@ def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable
                 header.decode()
                 payload.decode()
             return decode_header(header), decode_payload(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     return decode
@@ -75,13 +78,12 @@ def _may_be_deep(data: bytes) -> bool:
 _BRACE: Final = ord("{")
 
 if not TYPE_CHECKING and CODEC == "native":
-    from .._native import EncodeJson, PlainJson
+    from .._native import JsonEncoder, PlainJson
 
-    _encode_message = EncodeJson(_encode_checked)
     _plain_decoder = PlainJson
 
 
-class JsonCoder(Coder[H, P], Generic[H, P]):
+class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
     """Header: a JSON object. Payload: any JSON value. Each a dict or plain value, or a typed class.
 
     `header` and `payload` are the types to decode into: `dict`, a dataclass, a `msgspec.Struct`, a `TypedDict`, for
@@ -122,7 +124,12 @@ class JsonCoder(Coder[H, P], Generic[H, P]):
         self._payload: strict_json.Decoder[P] = strict_json.Decoder(payload)
         self._decode_plain = _plain_decoder(self._header.unchecked, self._payload.unchecked)
 
-    encode = staticmethod(_encode_message)
+    if TYPE_CHECKING:
+
+        def encode(self, header: H, payload: P) -> bytes: ...
+
+    def _encode_checked(self, header: H, payload: P) -> bytes:
+        return encode_frame(header, strict_json.dumps(payload))
 
     def decode(self, frame: Frame) -> tuple[H, P]:
         message = self._decode_plain(frame.header_bytes, frame.payload)
