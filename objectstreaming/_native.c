@@ -1,18 +1,23 @@
-/* The C twin of frames.py's hot path: Frame, FrameDecoder, encode_frame, encode_frame_parts.
+/* The C twin of what every frame goes through: Frame, FrameDecoder, encode_frame, encode_frame_parts of frames.py, the
+ * Reader and is_ordinary of protocol.py, the JsonEncoder and the plain decoder of coders/json.py.
  *
- * Same names, behaviour, errors, messages, indexes and offsets as the pure classes; tests/test_native.py holds one against
- * the other, and every other test runs on both. What a length word may be is decided by the checks of
+ * Same names, behaviour, errors, messages, indexes and offsets as in Python; tests/test_native.py holds one against the
+ * other, and every other test runs on both. What a length word may be is decided by the checks of
  * clients/c/objectstreaming.h, the C client's own: there is one C parser in the project.
  *
  * **The decoder.** Frames that lie in one chunk are cut straight from it. Of a frame that straddles chunks, the chunks are
  * kept, small ones gathered in a buffer that at most doubles, until they are written once into its payload; nothing is
- * allocated by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which
- * then gives the one shared empty iterator; a chunk whose lengths are wrong is not, so that the error comes from the
- * iteration, where the pure decoder raises it.
+ * allocated by what a length word claims. A chunk that completes nothing is taken in by `feed` itself, which then gives
+ * the one shared empty iterator; a chunk whose lengths are wrong is not, so that the error comes from the iteration,
+ * where the pure decoder raises it.
  *
- * **Who may call in between.** Python code can run where an error is made, and where a collector may start, at the making
- * of an iterator, which is the last thing `feed` does; in both places the decoder's state is whole. Frames are not
- * tracked by the collector, as the pure ones are not, so that making one runs no Python.
+ * **The reader.** A plain data frame becomes a message without a Frame, and where its coder's plain decoder is the json
+ * one, without bytes objects: msgspec is shown its place in the chunk. Every other frame is shown to `_look`.
+ *
+ * **Who may call in between.** Python code can run where something is decoded, where an error is made, and where a
+ * collector may start, at the making of an iterator, which is the last thing `feed` does; in all these places the
+ * decoder's state is whole, and what was cut is held. Frames are not tracked by the collector, as the pure ones are not,
+ * so that making one runs no Python.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

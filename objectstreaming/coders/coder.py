@@ -60,6 +60,7 @@ class Coder(ABC, Generic[H, P]):
         """A short cut through `decode` and `check`, for one stream; `None`: there is none.
 
         It is called with the bytes of a data frame's header and payload, and gives the message; or `None`, having
-        changed nothing, where there is more to say of the frame: then `decode` and `check` are asked.
+        changed nothing, where there is more to say of the frame: then `decode` and `check` are asked. It saves making a
+        `Frame` of each, which is all that it is for.
         """
         return None
