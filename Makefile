@@ -1,17 +1,17 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
 # make bench   benchmarks/results.md and its plots
-# make fuzz    a minute of libFuzzer on the C codec
+# make fuzz    a minute of libFuzzer: half on the C codec, half on the C twins beside the pure ones
 # make format  what the formatters would have it be
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
-SOURCES := objectstreaming object_streaming wav_streaming tests spec examples benchmarks setup.py
+SOURCES := objectstreaming object_streaming wav_streaming tests spec examples benchmarks fuzz setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz clients conformance format clean
+.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-twins clients conformance format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -29,6 +29,10 @@ $(VENV)/.demo: $(BIN)/python $(BUILT_FROM)
 $(VENV)/.dev: $(BIN)/python $(BUILT_FROM)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
 
 demo: $(VENV)/.demo
 	@command -v espeak-ng >/dev/null || command -v flite >/dev/null || tests/programs espeak-ng flite
@@ -79,9 +83,16 @@ bench: $(VENV)/.dev
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	PYTHONPATH=. .venv-bench/bin/python -m benchmarks
 
-# A minute of libFuzzer on the C codec; more with FUZZ_SECONDS=... Debian has its runtime in libclang-rt-*-dev.
-fuzz: programs
-	$(MAKE) -C clients/c fuzz
+# A minute of libFuzzer, half of it each; more with FUZZ_SECONDS=... Debian has the runtime that fuzz-c links in
+# libclang-rt-*-dev; the twins' comes with atheris.
+FUZZ_SECONDS ?= 60
+fuzz: fuzz-c fuzz-twins
+
+fuzz-c: programs
+	$(MAKE) -C clients/c fuzz FUZZ_SECONDS=$$(($(FUZZ_SECONDS) / 2))
+
+fuzz-twins: programs $(VENV)/.fuzz
+	PYTHON=$(BIN)/python fuzz/twins.sh -max_total_time=$$(($(FUZZ_SECONDS) / 2))
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)
