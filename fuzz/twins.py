@@ -378,6 +378,31 @@ MESSAGES: tuple[tuple[int, list[tuple[Any, Any]]], ...] = (
     (3, SPEECH),
     (4, SPEECH),
 )
+# A header as the short cuts read it, and how each of its members may be on the edge, or over it.
+SPOKEN = msgspec.json.encode(TALS[0])
+EDGES = (
+    *((b'"order":1', b'"order":' + order) for order in (b"01", b"9007199254740991", b"9007199254740992", b"1.0", b"0")),
+    *((b'"channels":1', b'"channels":' + number) for number in (b"2", b"255", b"256", b"0", b"99999999999999999999")),
+    *((b'"sampleRate":24000', b'"sampleRate":' + rate) for rate in (b"768000", b"768001", b"024000")),
+    *((b'"sign":1', b'"sign":' + sign) for sign in (b"0", b"2", b"3", b"4", b"true")),
+    *(
+        (b'"Was?"', b'"' + text + b'"')
+        for text in (b"\x1f", b" ", b"\x7f", b"\xff", b"\xed\xa0\x80", b"\\u00e9", b"\\")
+    ),
+    (b'"bitDepth":16', b'"bitDepth":32'),
+    (b"}", b"} "),
+    (b"}", b',"speaker":"Ann"}'),
+)
+# JSON whose UTF-8, depth or digits msgspec alone would not refuse.
+JSONS = (
+    *(b'{"x":"' + text + b'"}' for text in (b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"[" * 250)),
+    *(b'{"x":' * depth + b"[]" + b"}" * depth for depth in (98, 99, 100, 101)),
+    *(b'{"x":' + b"1" * digits + b"}" for digits in (4300, 4301)),
+)
+
+
+def of(header: bytes, payload: bytes) -> bytes:
+    return struct.pack("<II", 8 + len(header) + len(payload), len(header)) + header + payload
 
 
 def seeds() -> Iterator[bytes]:
@@ -408,6 +433,23 @@ def seeds() -> Iterator[bytes]:
         for script in SCRIPTS:
             beginning = bytes([1, len(script) % 2, coder, 0, 0, len(script)]) + script
             yield from (beginning + wire, beginning + opened + wire + ended)
+    for old, new in EDGES:
+        header = SPOKEN.replace(old, new)
+        yield bytes([1, 0, 3, 0, 0, 0]) + of(header, b"")  # no samples: whole ones of any size
+        yield bytes([3, 0, 0, 16]) + header
+    for text in JSONS:
+        answer = text.replace(b"{", b'{"answer":"y",', 1)
+        for coder, payload in enumerate((b"1", b'{"answer":"y"}', b"[1]")):
+            yield bytes([1, 0, coder, 0, 0, 0]) + of(text, payload)
+            yield bytes([1, 0, coder, 0, 0, 0]) + of(b"{}", answer)
+        yield bytes([3, 0, 0, 16]) + text
+    pcm = bytes(2)  # of no bytes
+    for which, (_, values) in enumerate(MEMBERS):
+        yield bytes([2, 0, 3, 0, 0, 0]) + b"".join(bytes([1, which, value]) + pcm for value in range(len(values)))
+    for code in b'\x1f "\\\x7f\x80\xff':
+        yield bytes([2, 0, 3, 0, 0, 0]) + b"".join(
+            bytes([1, 7, place, 1, 1, code, code % 3]) + pcm for place in range(3)
+        )
     for number in range(24):  # a byte is what to write, its members and their values
         yield bytes([2, 0, number % 5, 0, 0, number % 2 * 2]) + bytes((number * n * n + n) % 29 for n in range(120))
 
