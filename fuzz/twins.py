@@ -110,6 +110,8 @@ def plain(value: Any) -> Any:
         return value.header_bytes, value.payload, value.index, value.offset, repr(value), str(value), header, equal
     if type(value) in (NATIVE.tal.TALAudio, PURE.tal.TALAudio):
         return repr(value), repr(value.to_dict()), value == type(value)(), value.block_align
+    if isinstance(value, msgspec.Raw):
+        return bytes(value)
     if isinstance(value, numpy.ndarray):
         return value.dtype.str, value.shape, value.tobytes(), value.flags.writeable
     if isinstance(value, memoryview):
@@ -144,6 +146,7 @@ CODERS: tuple[Callable[[Twin], Any], ...] = (
     lambda twin: twin.json.JsonCoder(Member, payload=list[int]),
     lambda twin: twin.tal.TALCoder(),
     lambda twin: twin.tal.TALCoder(samples=True),
+    lambda twin: twin.json.JsonCoder(dict, payload=list[msgspec.Raw]),  # which holds on to what it was decoded from
 )
 LIMITS = None, frames.Limits(64, 32), frames.Limits(1000, 400), frames.Limits(0, 0), frames.Limits(1 << 70, 1 << 70)
 LAYOUTS = (frames.LAYOUT, *(frames.Layout(size, order) for size in range(1, 9) for order in ("little", "big")))
@@ -171,6 +174,7 @@ def reading(decoder: Any, take_one: Callable[[], Any], source: Source, shown: tu
     script = source.some(source.byte() % 16)
     iterators: list[Iterator[Any]] = []
     begun: list[Iterator[Any]] = [iter(())]
+    held: list[Any] = []
 
     def feed(chunk: Any) -> None:
         iterators.clear()
@@ -187,9 +191,13 @@ def reading(decoder: Any, take_one: Callable[[], Any], source: Source, shown: tu
 
     def take(iterator: Iterator[Any], most: int) -> Said:
         for _ in range(most):
-            yield (answer := told(next, iterator, "end"))
+            yield (answer := told(hold, iterator))
             if answer == repr("end") or answer[0] == "failed":
                 break
+
+    def hold(iterator: Iterator[Any]) -> Any:
+        held.append(next(iterator, "end"))
+        return held[-1]
 
     def state() -> Any:
         return [repr(getattr(decoder, name)) for name in shown]
@@ -219,6 +227,7 @@ def reading(decoder: Any, take_one: Callable[[], Any], source: Source, shown: tu
     yield told(take_one), told(take_one), state()
     for iterator in begun[-3:]:
         yield told(next, iterator, "end"), state()
+    yield plain(held)  # what was read stays what it was, whatever has come since
 
 
 def reading_loose(twin: Twin, source: Source) -> Said:
@@ -377,6 +386,7 @@ MESSAGES: tuple[tuple[int, list[tuple[Any, Any]]], ...] = (
     (2, [({"a": 1, "b": {"x": "y"}}, [1, 2, 3])]),
     (3, SPEECH),
     (4, SPEECH),
+    (5, [({"n": 1}, [1, "x", {"a": None}]), ({}, [])]),
 )
 # A header as the short cuts read it, and how each of its members may be on the edge, or over it.
 SPOKEN = msgspec.json.encode(TALS[0])
@@ -425,7 +435,7 @@ def seeds() -> Iterator[bytes]:
                 yield bytes([1, number % 2, coder, limits, require]) + script + wire
             if number % 3 == 0:
                 yield bytes([3, 0, layout, 16]) + wire
-                yield bytes([2, 0, number % 5, number % 7 and 2, 0, 0]) + wire[8:]
+                yield bytes([2, 0, number % len(CODERS), number % 7 and 2, 0, 0]) + wire[8:]
     for coder, messages in MESSAGES:
         encoder = protocol.StreamEncoder(CODERS[coder](NATIVE))
         opened, wire = encoder.open(), b"".join(itertools.starmap(encoder.data, messages))
