@@ -44,6 +44,8 @@ Said = Iterator[Any]
 
 def check(data: bytes) -> None:
     """Raises AssertionError where the twins differ over `data`."""
+    if data.count(b"[") + data.count(b"{") > 800:
+        return  # where the interpreter's own limit is near: the pure twin, a call or two deeper in its stack, is first
     source = Source(data)
     do, rooms = DOINGS[source.byte() % len(DOINGS)], source.byte()
     # The pure decoder keeps large pieces otherwise than small ones; what is large here, an input can reach.
@@ -276,7 +278,7 @@ def value_of(source: Source, depth: int = 0) -> Any:
         return struct.unpack("<d", source.some(8).ljust(8, b"\0"))[0]
     if kind == 6:
         return source.pick(ODD)
-    if kind == 7:  # no deeper than where the interpreter's own limit is near, for that is not the twins' business
+    if kind == 7:  # no deeper: see check
         value: Any = source.text()
         in_lists = source.byte() & 1
         for _ in range(source.pick((2, 98, 99, 100, 101, 150))):
