@@ -213,8 +213,10 @@ def encode_frame_parts(
     header_bytes = _header_to_bytes(header)
     try:
         view = memoryview(payload)
-        body = _flat_view(payload) if "O" in view.format else view.cast("B")
+        body = None if "O" in view.format else view.cast("B")
     except (TypeError, ValueError, BufferError):
+        body = None
+    if body is None:
         body = _flat_view(payload)
     size = len(header_bytes)
     total = 2 * layout.byte_length + size + len(body)

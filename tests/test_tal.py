@@ -529,3 +529,12 @@ def test_its_schema_and_its_checks_agree() -> None:
             continue
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(members, schema)
+
+
+def test_a_number_that_python_will_not_spell_out_is_refused_like_any_other() -> None:
+    for value in (10**5000, [10**5000]):
+        for name in ("order", "audioType", "answer"):
+            with pytest.raises(EncodeError, match="thousands of digits"):
+                TALAudio(**{name: value})
+        with pytest.raises(EncodeError, match="thousands of digits"):
+            TALCoder().encode(value, b"")  # type: ignore[arg-type]

@@ -261,8 +261,15 @@ _RANGES: Final[Mapping[str, tuple[int, int, str]]] = {
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, str | int | float):
         kind = "" if type(value) in (str, int, float, bool, type(None)) else f" ({type(value).__name__})"
-        return f"{value!r:.40}{kind}"
-    return f"{type(value).__name__} {value!r:.40}"
+        return f"{_spelled(value)}{kind}"
+    return f"{type(value).__name__} {_spelled(value)}"
+
+
+def _spelled(value: Any) -> str:
+    try:
+        return f"{value!r:.40}"
+    except ValueError:  # Python refuses to spell out integers of more than 4,300 digits
+        return "of thousands of digits"
 
 
 # ------------------------------------------------------------------------------------------------ headers
