@@ -35,7 +35,7 @@ def main() -> None:
         print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
 
     say("codecs")
-    codecs = rounds.run(quick, 3 if quick else 120)
+    codecs = rounds.run(quick, 3 if quick else 180)
     found = growing = None
     flow = ""
     if "loopback" in only:

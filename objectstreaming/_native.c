@@ -1713,9 +1713,15 @@ PyDoc_STRVAR(feed_doc,
              "What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a\n"
              "`FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.\n");
 
+/* Whether a chunk has all of its first frame, if that is sound. */
+static int begins_whole(const FrameDecoder *self, PyObject *chunk) {
+    const Py_ssize_t size = PyBytes_GET_SIZE(chunk);
+    return size >= (Py_ssize_t)self->config.byte_length &&
+           objs_get_word(&self->config, (const uint8_t *)PyBytes_AS_STRING(chunk)) <= (uint64_t)size;
+}
+
 /* Takes a chunk: 1 if frames may now be whole, 0 if none is, -1 with an error set. */
 static int decoder_take(FrameDecoder *self, PyObject *chunk) {
-    int absorbed;
     if (self->finished) {
         PyErr_SetString(PyExc_RuntimeError, "feed() after finish(): the stream was said to have ended");
         return -1;
@@ -1734,10 +1740,12 @@ static int decoder_take(FrameDecoder *self, PyObject *chunk) {
     }
     Py_CLEAR(self->chunk); /* used up */
     self->at = 0;
-    absorbed = straddler_absorb(self, chunk);
-    if (absorbed) {
-        Py_DECREF(chunk);
-        return absorbed < 0 ? -1 : 0;
+    if (self->have != 0 || !begins_whole(self, chunk)) {
+        int absorbed = straddler_absorb(self, chunk);
+        if (absorbed) {
+            Py_DECREF(chunk);
+            return absorbed < 0 ? -1 : 0;
+        }
     }
     self->chunk = chunk;
     return 1;
@@ -2085,6 +2093,12 @@ static PyObject *reader_try_plain(Reader *self, State *state, const Span *header
 
 /* The next message, with the reader and its decoder held by the caller; NULL without an error at the end. */
 static PyObject *reader_step_held(Reader *self, FrameDecoder *decoder) {
+    if (chunk_left(decoder) == 0 && decoder->count == 0 && decoder->peeked == NULL && decoder->error == NULL &&
+        !decoder->finished) {
+        Py_CLEAR(decoder->chunk); /* as at the end of every chunk but the last */
+        decoder->at = 0;
+        return NULL;
+    }
     for (;;) {
         PyObject *header_bytes = NULL, *payload_bytes = NULL, *message = NULL;
         Frame *frame = NULL;
