@@ -372,9 +372,8 @@ def _plain_encoder() -> _PlainEncoder:
 
     def encode(tal: TALAudio, pcm: Any) -> bytes | None:
         nonlocal known
-        kind, depth, rate, channels, form, question, url, sign, block_align = (
-            known  # at once: threads may share a coder
-        )
+        # In one go, here and below: threads may share a coder.
+        kind, depth, rate, channels, form, question, url, sign, block_align = known
         try:
             header = _encode(tal)
             order = tal.order

@@ -59,9 +59,8 @@ def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable
         if len(header) + len(payload) > _SHORT and (_may_be_deep(header) or _may_be_deep(payload)):
             return None
         try:
-            if not (
-                header.isascii() and payload.isascii()
-            ):  # msgspec does not look at the UTF-8 of what it passes over
+            # msgspec does not look at the UTF-8 of what it passes over.
+            if not (header.isascii() and payload.isascii()):
                 header.decode()
                 payload.decode()
             return decode_header(header), decode_payload(payload)
