@@ -171,6 +171,17 @@ class TestStreamEncoder:
                 encoder.data(header, None)
             assert encoder.position == 0
 
+    def test_a_coder_may_give_any_bytes(self) -> None:
+        class Growing(JsonCoder[Any, Any]):
+            def encode(self, header: Any, payload: Any) -> bytes:
+                return bytearray(super().encode(header, payload))  # type: ignore[return-value]
+
+        encoder = StreamEncoder(Growing())
+        assert encoder.data({"a": 1}, 2) == JsonCoder().encode({"a": 1}, 2)
+        with pytest.raises(EncodeError, match="belongs to control frames"):
+            encoder.data({"$stream": 1}, 2)
+        assert encoder.position == 1
+
     def test_the_reserved_name_elsewhere_is_data(self) -> None:
         encoder = StreamEncoder(JsonCoder())
         wire = encoder.data({"name": "$stream", "inner": {"$stream": 1}}, 0)
