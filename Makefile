@@ -77,7 +77,7 @@ clients:
 conformance: $(VENV)/.dev
 	$(BIN)/objectstreaming conformance --all
 
-# Writes benchmarks/results.md and the plots, in about seven minutes.
+# Writes benchmarks/results.md and the plots, in about eight minutes.
 bench: $(VENV)/.dev
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

@@ -287,6 +287,20 @@ def draw(here: Path, suffix: str, codecs: Codecs, found: EndToEnd | None, growth
     return written
 
 
+SHORTFALLS = """\
+- Typed T: of the 4,500 instructions that a message takes natively (callgrind), 2,800 are msgspec's two decodes, and most
+  of the rest is the making and freeing of what they give; framing, checks and the tuple take about 700. Shown its place
+  in the chunk, msgspec saves 3 % over bytes objects made for it. A chunk that holds one frame adds 600: the call, the
+  iterator, and finding out that there is no more.
+- Encode T, native, is two calls of msgspec's and one allocation; a Python method around it made it a sixth slower.
+- B at 1,460 bytes is page faults: 1 MiB that grew as it came took 760 us here and a join of the chunks 140; keeping
+  the chunks and writing once takes 184. A growth of four instead of two was worth a fifth at 64 KiB.
+- The pure rows are the interpreter's: a generator that starts and stops for one frame costs 240 ns, two slices and two
+  length words 280, `b"null" in data` twice what `find` takes. Tried and dropped: a memo of TAL prefixes (as slow as the
+  checks), one shared iterator, joining instead of adding, `encode_into`.
+"""
+
+
 def write(
     path: Path, codecs: Codecs, found: EndToEnd | None, growth: Growth | None, flow: str, taken: float
 ) -> list[Judged]:
@@ -309,12 +323,15 @@ def write(
     out = [
         "# Benchmark results\n",
         f"Written by `{command()}` in {taken:.0f} s; do not edit. What is measured and how: `benchmarks/__init__.py`. "
-        f"Medians of {codecs.rounds} interleaved rounds, ± half the distance of the quartiles.\n",
+        f"Medians of {codecs.rounds} interleaved rounds, the better of two runs in each, ± half the distance of the "
+        "quartiles.\n",
         "\n".join(machine()) + "\n",
         "## Budgets\n",
         f'{met} of {len(judged)} met. "Original" is a straightforward codec over `json`, `int.to_bytes` and re-slicing '
         "(`benchmarks/original.py`).\n",
         budget_table(judged),
+        "What falls short, and why; what was tried:\n",
+        SHORTFALLS,
         "## Beside the best peer\n",
         "Typed header and payload, 64 KiB chunks. The pure codec is held against peers whose framing is Python. "
         "httpx-sse has no writer: its encode rows, one call of msgspec's and eight bytes by hand, stand for no peer.\n",
