@@ -288,10 +288,10 @@ def draw(here: Path, suffix: str, codecs: Codecs, found: EndToEnd | None, growth
 
 
 SHORTFALLS = """\
-- Typed T: of the 4,500 instructions that a message takes natively (callgrind), 2,800 are msgspec's two decodes, and most
-  of the rest is the making and freeing of what they give; framing, checks and the tuple take about 700. Shown its place
-  in the chunk, msgspec saves 3 % over bytes objects made for it. A chunk that holds one frame adds 600: the call, the
-  iterator, and finding out that there is no more.
+- Typed T: of the 4,500 instructions that a message takes natively (callgrind), 2,800 are msgspec's two decodes, and
+  most of the rest is the making and freeing of what they give; framing, checks and the tuple take about 700. Shown its
+  place in the chunk, msgspec saves 3 % over bytes objects made for it. A chunk that holds one frame adds 600: the
+  call, the iterator, and finding out that there is no more.
 - Encode T, native, is two calls of msgspec's and one allocation; a Python method around it made it a sixth slower.
 - B at 1,460 bytes is page faults: 1 MiB that grew as it came took 760 us here and a join of the chunks 140; keeping
   the chunks and writing once takes 184. A growth of four instead of two was worth a fifth at 64 KiB.
