@@ -843,7 +843,7 @@ typedef struct {
 } PlainJson;
 
 static PyObject *decode_copy(PyObject *decode, const Span *span) {
-    PyObject *bytes = PyBytes_FromStringAndSize(span->text, span->size), *value;
+    PyObject *bytes = bytes_of(span), *value;
     if (bytes == NULL) {
         return NULL;
     }

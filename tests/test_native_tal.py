@@ -8,6 +8,7 @@ import gc
 import itertools
 import pickle
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -259,10 +260,16 @@ class TestDecoding:
         assert other == TALAudio()
         assert decode(JSON(TALAudio()), b"") == (TALAudio(), b"")
         assert pickle.loads(pickle.dumps(tal)) == copy.deepcopy(tal) == tal
-        tal.extra["list"].append(tal)
-        gone = [tal]
-        del tal, gone
-        assert gc.collect() > 0
+
+        class Kept(list[Any]):
+            """A list to which there can be a weak reference."""
+
+        kept = Kept([tal])
+        tal.extra = {"list": kept}
+        alive = weakref.ref(kept)
+        del tal, kept
+        gc.collect()
+        assert alive() is None  # the collector saw the cycle through the decoded object
 
     def test_samples_come_by_the_short_way_too(self) -> None:
         for coder in (TALCoder(samples=True), pure.TALCoder(samples=True)):

@@ -11,9 +11,10 @@
 
 #include "../clients/c/objectstreaming.h"
 
-#define MAX_SAMPLE_RATE 768000
-#define MAX_CHANNELS 255
-#define MAX_ORDER ((1LL << 53) - 1)
+/* The limits are the C client's own. Its reader and writer are not called: they keep texts as JSON, escapes and all. */
+#define MAX_SAMPLE_RATE OBJS_TAL_MAX_RATE
+#define MAX_CHANNELS OBJS_TAL_MAX_CHANNELS
+#define MAX_ORDER ((long long)OBJS_TAL_MAX_ORDER)
 
 enum { AUDIO_TYPE, BIT_DEPTH, SAMPLE_RATE, CHANNELS, AUDIO_FORMAT, QUESTION, ANSWER, URL, SIGN, ORDER, EXTRA, MEMBERS };
 
