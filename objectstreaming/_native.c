@@ -1,7 +1,7 @@
 /* The C twin of what every frame goes through: Frame, FrameDecoder, encode_frame, encode_frame_parts of frames.py, the
  * Reader and is_ordinary of protocol.py, the JsonEncoder and the plain decoder of coders/json.py.
  *
- * Same names, behaviour, errors, messages, indexes and offsets as in Python; tests/test_native.py holds one against the
+ * Same names, behaviour, errors, messages, indexes and offsets as in Python; tests/codec/test_native.py holds one against the
  * other, and every other test runs on both. What a length word may be is decided by the checks of
  * clients/c/objectstreaming.h, the C client's own: there is one C parser in the project.
  *

@@ -701,7 +701,7 @@ def _cause(head: bytearray, index: int) -> str:
 
 
 # The native twin, where it was built and OBJECTSTREAMING_PURE=1 is not set: same names, same behaviour, told apart by
-# nothing but speed (tests/test_native.py).
+# nothing but speed (tests/codec/test_native.py).
 CODEC: Literal["native", "pure"] = "pure"
 if not TYPE_CHECKING:  # pragma: no branch
     try:

@@ -35,4 +35,4 @@ export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=pri
 there = f.CODEC == "native" and all(m.__file__.startswith(sys.argv[1]) for m in (n, w))
 sys.exit(0 if there else f"not on the twins: {n.__file__}, {w.__file__}")' "$copy"
 "$python" -m pytest -q -p no:cacheprovider --hypothesis-profile=ci \
-    tests/test_frames.py tests/test_native.py tests/test_native_tal.py tests/test_tal.py "$@"
+    tests/codec/test_frames.py tests/codec/test_native.py tests/codec/test_native_tal.py tests/codec/test_tal.py "$@"

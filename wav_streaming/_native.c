@@ -1,7 +1,7 @@
 /* The tal coder's short cuts in C: a frame from a TALAudio and its PCM, and back, for one stream.
  *
  * Each does the whole of the work for what nearly every frame is, and gives None, having changed nothing, for any other:
- * tal.py then looks at it, and knows how to say what is wrong. tests/test_tal.py holds the two against each other.
+ * tal.py then looks at it, and knows how to say what is wrong. tests/codec/test_native_tal.py holds the two against each other.
  *
  * A TALAudio is read where msgspec keeps its members, at the offsets that the class's own descriptors name.
  */

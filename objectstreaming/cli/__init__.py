@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ..errors import ObjectStreamError
+from .errors import CommandError
 
 __all__ = ["CommandError", "main"]
 
@@ -26,10 +27,6 @@ EXTRAS: Final = {
     "websockets": "server",
 }
 """The extra that brings each module which may be missing."""
-
-
-class CommandError(Exception):
-    """What keeps a command from being done, in words for the person who typed it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -18,7 +18,7 @@ from wav_streaming import TALAudio, TALCoder
 from ..client import MessageStream, open_stream
 from ..coders import JsonCoder
 from ..protocol import PLAIN_MEDIA_TYPE
-from . import CommandError
+from .errors import CommandError
 from .terminal import FrameLines, Watched, printable
 
 __all__ = ["SavedSound", "endpoint", "send_sound", "send_text", "send_text_for_sound", "sentence"]

@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__, frames
 from ..errors import FrameError
-from . import CommandError
+from .errors import CommandError
 from .terminal import FrameLines, brief, printable
 
 __all__ = ["app"]

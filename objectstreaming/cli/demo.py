@@ -20,9 +20,10 @@ from wav_streaming.recognizers import Recognizer
 from wav_streaming.synthesizers import EspeakSynthesizer, SynthesisError, Synthesizer, default_synthesizer
 from wav_streaming.wav import pcm_to_wav
 
-from ..server.app import Settings, create_app
-from ..server.engines import find_recognizer
-from . import CommandError, asking
+from ..app import Settings, create_app
+from ..app.engines import find_recognizer
+from . import asking
+from .errors import CommandError
 from .loopback import LoopbackServer
 from .terminal import FrameLines, printable
 

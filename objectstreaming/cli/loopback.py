@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from . import CommandError
+from .errors import CommandError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -13,15 +13,15 @@ import uvicorn
 from wav_streaming.recognizers import OpenAIRecognizer
 from wav_streaming.synthesizers import OpenAISynthesizer
 
+from ..app import Settings, create_app
+from ..app.limits import AppLimits
 from ..frames import MiB
 from ..server import end_streams
-from ..server.app import Settings, create_app
-from ..server.gate import AppLimits
-from . import CommandError
+from .errors import CommandError
 from .loopback import listen
 
 if TYPE_CHECKING:
-    from ..server.answers import Answerer
+    from ..app.answers import Answerer
 
 __all__ = ["serve"]
 
@@ -51,7 +51,7 @@ def serve(
     )
     answerer: Answerer | None = None
     if chat is not None:
-        from ..server.chat import ChatAnswerer
+        from ..app.chat import ChatAnswerer
 
         answerer = ChatAnswerer(chat, model, headers=headers)
     synthesizer = None if speech is None else OpenAISynthesizer(speech, api_key=key)

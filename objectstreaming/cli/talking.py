@@ -18,8 +18,8 @@ from wav_streaming import TALAudio, WavDecoder
 
 from ..duplex import DuplexSession, Modality, StreamEvent, StreamItem, Symbol, WebSocketClientStream
 from ..errors import StreamError
-from . import CommandError
 from .asking import SavedSound, endpoint, sentence
+from .errors import CommandError
 from .terminal import printable
 
 __all__ = ["talk"]

@@ -13,7 +13,7 @@ from .fetching import FetchCase, Way
 if TYPE_CHECKING:
     from wav_streaming.sound import Sound
 
-    from ...server.answers import Sentence
+    from ...app.answers import Sentence
 
 __all__ = ["reference_cases", "serve_reference"]
 
@@ -29,7 +29,7 @@ _ASKED: Final = (
 class _Answerer:
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
         from ... import StreamError
-        from ...server.answers import Sentence
+        from ...app.answers import Sentence
 
         for number, sentence in enumerate(_SENTENCES):
             if number and question == _FAILS:
@@ -49,7 +49,7 @@ class _Hum:
 @contextlib.contextmanager
 def serve_reference() -> Iterator[str]:
     """Serve it while the block runs; gives its address. Raises `ImportError` without the extra `server`."""
-    from ...server.app import Settings, create_app
+    from ...app import Settings, create_app
     from ..loopback import LoopbackServer
 
     app = create_app(Settings(engines=False, page=False), answerer=_Answerer(), synthesizer=_Hum())

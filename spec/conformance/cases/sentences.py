@@ -1,4 +1,4 @@
-"""The sentences of SPEC.md that the cases try, word for word: tests/test_spec.py looks for each of them there."""
+"""The sentences of SPEC.md that the cases try, word for word: tests/project/test_spec.py looks for each of them."""
 
 from __future__ import annotations
 

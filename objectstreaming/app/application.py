@@ -1,0 +1,215 @@
+"""The reference app: questions in, answers out as frames, in text and in speech (SPEC section 3).
+
+    POST /objects   {"question": "..."}           -> json frames: {"status", "reason"} + {"answer", "source"}
+    POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence, and its sound, in each
+    WS   /duplex    symbols of text and sound     -> symbols of text and sound, interrupted at will
+    GET  /health    what runs here, as JSON
+    GET  /          a page that asks and plays
+
+Everything behind the endpoints can be replaced: who answers, who speaks, who listens (`create_app`). A question is read
+whole, bounded and checked before an answer begins, so that what is wrong with it is a real HTTP error; recognition and
+all that follows belongs to the stream, so that heartbeats cover it.
+
+**Spoken answers.** A frame holds one sentence, its text in `answer`, its source in `url`, and its sound; `order` counts
+from 1, `sign` is 1 for the first and 2 for the others. At last comes a frame with sign 3, without text or sound. All
+hold the question, as it was heard, in `question`. A sentence that cannot be spoken still comes, without sound.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from wav_streaming import TALCoder
+from wav_streaming.recognizers import Recognizer
+from wav_streaming.synthesizers import Synthesizer
+
+from .. import __version__
+from ..coders import Coder, JsonCoder
+from ..server.problems import install_error_handlers, problem_response, public_error
+from ..server.response import FrameResponse
+from .answers import Answerer, DocumentAnswerer
+from .api_description import OBJECTS, WAV
+from .conversations import Conversations
+from .engines import find_recognizer, find_synthesizer
+from .gate import Gate
+from .limits import AppLimits
+from .questions import read_json_question, read_question
+from .voice import Voice
+
+__all__ = ["Settings", "create_app"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the reference app runs."""
+
+    documents: Sequence[str | Path] = ()
+    """Folders and files to answer from; none: this project's own. Only where no answerer is given."""
+    limits: AppLimits = AppLimits()
+    heartbeat: float = 15
+    """Seconds of silence after which a ping goes out."""
+    origins: Sequence[str] = ()
+    """Origins whose pages may use the server (CORS): none by default."""
+    hosts: Sequence[str] = ()
+    """Names under which the server may be addressed; none: any. A server on loopback should name its own."""
+    engines: bool = True
+    """Whether to look for engines on this machine where none are given."""
+    page: bool = True
+    """Whether `GET /` serves the page."""
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    answerer: Answerer | None = None,
+    synthesizer: Synthesizer | None = None,
+    recognizer: Recognizer | None = None,
+) -> FastAPI:
+    """The reference app. What is not given is what this machine has: own documents, espeak-ng or flite, pocketsphinx.
+
+    A server without an engine answers what needs one with `unimplemented`, and everything else as ever. Run it with
+    any ASGI server:
+
+        uvicorn --factory objectstreaming.app:create_app
+
+    >>> create_app(Settings(hosts=("localhost", "127.0.0.1"))).title
+    'objectstreaming'
+    """
+    settings = settings if settings is not None else Settings()
+    limits = settings.limits
+    if answerer is None:
+        answerer = DocumentAnswerer.from_paths(*settings.documents)
+    if settings.engines:
+        synthesizer = synthesizer if synthesizer is not None else find_synthesizer()
+        recognizer = recognizer if recognizer is not None else find_recognizer()
+    voice = Voice(answerer, synthesizer, recognizer)
+
+    app = FastAPI(
+        title="objectstreaming",
+        version=__version__,
+        summary="Questions in, answers out as frames, in text and in speech.",
+        docs_url=None,  # the page that FastAPI serves there takes its scripts from another host
+        redoc_url=None,
+    )
+    install_error_handlers(app)
+    app.add_exception_handler(HTTPException, _tell)
+    app.add_exception_handler(Exception, _tell)
+
+    def stream(source: AsyncIterator[Any], coder: Coder[Any, Any]) -> FrameResponse:
+        return FrameResponse(source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds)
+
+    @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
+    async def objects(request: Request) -> FrameResponse:
+        question = await read_json_question(request, limits)
+        return stream(_objects(answerer, question.text), JsonCoder())
+
+    @app.post("/wav", response_class=FrameResponse, summary="Ask by speech or text; the answer is spoken", **WAV)
+    async def wav(request: Request) -> FrameResponse:
+        question = await read_question(request, limits)
+        voice.check(question)
+        return stream(voice.answer(question), TALCoder())
+
+    converse = Conversations(
+        answerer,
+        voice,
+        limits,
+        speaks=synthesizer is not None,
+        heartbeat=settings.heartbeat,
+        origins=settings.origins,
+    )
+
+    @app.websocket("/duplex")
+    async def duplex(websocket: WebSocket) -> None:
+        await converse(websocket)
+
+    @app.get("/health", summary="What runs here")
+    async def health() -> Health:
+        return Health("ok", __version__, _name(synthesizer), _name(recognizer))
+
+    if settings.page:
+
+        @app.get("/", include_in_schema=False)
+        async def page() -> Response:
+            return Response(*page_and_headers())
+
+    app.add_middleware(Gate, limits=limits, hosts=settings.hosts)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "Last-Event-ID"],
+            expose_headers=["Retry-After"],
+        )
+    return app
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `GET /health` says."""
+
+    status: str
+    version: str
+    synthesizer: str | None
+    recognizer: str | None
+
+
+def _name(engine: object) -> str | None:
+    return None if engine is None else type(engine).__name__
+
+
+async def _objects(answerer: Answerer, question: str) -> AsyncIterator[tuple[dict[str, str], dict[str, str]]]:
+    """A message a sentence. What no document vouches for is a warning: a client may want to show it another way."""
+    async for text, source in answerer.answer(question):
+        header = {"status": "success", "reason": "none"} if source else {"status": "warning", "reason": "no source"}
+        yield header, {"answer": text, "source": source}
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    """A failure that no stream has told, as the same small JSON as all others; what it was stays in the log."""
+    response = problem_response(public_error(error))
+    if isinstance(error, HTTPException):
+        for name, value in (error.headers or {}).items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+# ------------------------------------------------------------------------------------------------------------ the page
+
+
+@cache
+def page_and_headers() -> tuple[bytes, int, dict[str, str], str]:
+    """The page, its status, headers and type. Only the script and the style that it was shipped with may run in it."""
+    html = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash_of('script', html)}",
+            f"style-src {_hash_of('style', html)}",
+            "connect-src 'self'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+    headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+    return html.encode(), 200, headers, "text/html; charset=utf-8"
+
+
+def _hash_of(element: str, html: str) -> str:
+    [content] = re.findall(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -1,0 +1,446 @@
+"""The reference app: questions in, frames out, over real HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from reference_app import Ear, Fox, Slow, Tone, make_app, sound
+
+from objectstreaming import (
+    Coder,
+    JsonCoder,
+    ResponseError,
+    StreamError,
+    encode_frame,
+    iter_messages,
+)
+from objectstreaming.app import Settings, create_app
+from objectstreaming.app.answers import Sentence
+from objectstreaming.app.gate import Gate, RateLimiter
+from objectstreaming.app.limits import AppLimits
+from objectstreaming.cli.loopback import LoopbackServer
+from objectstreaming.client import aopen_stream, open_stream
+from wav_streaming import TALAudio, TALCoder, tal_decoder, tal_encoder
+from wav_streaming.sound import Sound
+from wav_streaming.wav import pcm_to_wav
+
+V1 = {"Accept": "application/vnd.objectstreaming;v=1"}
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+@contextmanager
+def served(**options: Any) -> Iterator[httpx.Client]:
+    with LoopbackServer(make_app(**options)) as server, httpx.Client(base_url=server.url, timeout=20) as client:
+        yield client
+
+
+@asynccontextmanager
+async def in_process(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with served(limits=AppLimits(burst=1_000)) as client:
+        yield client
+
+
+def read(client: httpx.Client, path: str, coder: Coder[Any, Any], **options: Any) -> list[Any]:
+    with open_stream(client, "POST", path, coder=coder, **options) as stream:
+        return list(stream)
+
+
+class TestObjects:
+    def test_answers_with_a_frame_a_sentence(self, client: httpx.Client) -> None:
+        assert read(client, "/objects", JsonCoder(), json={"question": " what? "}) == [
+            ({"status": "success", "reason": "none"}, {"answer": "You asked: what?", "source": "fox.md > Questions"}),
+            ({"status": "warning", "reason": "no source"}, {"answer": "The fox is red.", "source": ""}),
+        ]
+
+    def test_answers_who_does_not_ask_for_version_1_with_a_plain_stream(self, client: httpx.Client) -> None:
+        response = client.post("/objects", json={"question": "what?"}, headers={"Accept": "*/*"})
+        assert response.headers["content-type"] == "application/octet-stream"
+        assert b"$stream" not in response.content
+        assert len(list(iter_messages([response.content], JsonCoder()))) == 2
+
+    @pytest.mark.parametrize(
+        ("body", "kind", "status"),
+        [
+            (b"", "application/json", 400),
+            (b"[]", "application/json", 400),
+            (b'{"question": 1}', "application/json", 400),
+            (b'{"question": " \\n"}', "application/json", 400),
+            (b'{"question": NaN}', "application/json", 400),
+            (b"[" * 50_000, "application/json", 400),
+            (b'{"question": "what?"}', "text/plain", 415),
+            (b'{"question": "what?"}', "", 415),
+            (b'{"question": "%b"}' % (b"x" * 5_000), "application/json", 413),
+            (b'{"question": "%b"}' % (b"x" * 100_000), "application/json", 413),
+        ],
+    )
+    def test_refuses_what_is_no_question(self, client: httpx.Client, body: bytes, kind: str, status: int) -> None:
+        response = client.post("/objects", content=body, headers={"Content-Type": kind})
+        assert response.status_code == status
+        assert set(response.json()) <= {"code", "message", "details"}
+
+
+class TestWav:
+    def check(self, messages: list[tuple[TALAudio, bytes]], question: str) -> None:
+        headers = [tal for tal, _ in messages]
+        assert [(tal.order, tal.sign) for tal in headers] == [(1, 1), (2, 2), (3, 3)]
+        assert [tal.answer for tal in headers] == [f"You asked: {question}", "The fox is red.", ""]
+        assert [tal.url for tal in headers] == ["fox.md > Questions", "", ""]
+        assert {tal.question for tal in headers} == {question}
+        assert [len(pcm) for _, pcm in messages] == [160 * (len(question) + 11), 160 * 15, 0]
+        assert {tal.sampleRate for tal in headers} == {8_000}
+
+    def test_answers_a_wav_file_in_speech(self, client: httpx.Client) -> None:
+        wav = pcm_to_wav(sound(), sample_rate=16_000)
+        messages = read(client, "/wav", TALCoder(), content=wav, headers={"Content-Type": "audio/wav"})
+        self.check(messages, "what is a fox")
+
+    @pytest.mark.parametrize("size", [1, 7, 1_000])
+    def test_reads_a_wav_file_in_any_pieces(self, size: int) -> None:
+        ear = Ear()
+        wav = pcm_to_wav(sound(0.05), sample_rate=16_000)
+        pieces = (wav[at : at + size] for at in range(0, len(wav), size))
+        with served(ear=ear) as client:
+            self.check(
+                read(client, "/wav", TALCoder(), content=pieces, headers={"Content-Type": "audio/wav"}), "what is a fox"
+            )
+        assert ear.heard == [Sound(sound(0.05), 16_000)]
+
+    def test_answers_frames_of_speech(self) -> None:
+        ear = Ear()
+        pcm = sound()
+        body = tal_encoder(TALAudio(), pcm[:6_000]) + tal_encoder(TALAudio(order=2, sign=2), pcm[6_000:])
+        with served(ear=ear) as client:
+            self.check(read(client, "/wav", TALCoder(), content=body, headers=OCTETS), "what is a fox")
+        assert ear.heard == [Sound(pcm, 16_000)]
+
+    def test_a_question_in_the_header_is_not_listened_to(self) -> None:
+        ear = Ear()
+        body = tal_encoder(TALAudio(question="why?"), sound())
+        with served(ear=ear) as client:
+            self.check(read(client, "/wav", TALCoder(), content=body, headers=OCTETS), "why?")
+        assert not ear.heard
+
+    def test_serves_the_original_client(self, client: httpx.Client) -> None:
+        response = client.post("/wav", content=tal_encoder(TALAudio(question="why?")), headers=OCTETS)
+        rest, signs = response.content, []
+        while rest:
+            found = tal_decoder(rest)
+            assert found is not None
+            (header, _), rest = found
+            signs.append(header["sign"])
+        assert signs == [1, 2, 3]
+
+    def test_a_sentence_that_cannot_be_spoken_still_comes(self, caplog: pytest.LogCaptureFixture) -> None:
+        body = tal_encoder(TALAudio(question="why?"))
+        with served(voice=Tone(unspeakable="You")) as client:
+            messages = read(client, "/wav", TALCoder(), content=body, headers=OCTETS)
+        assert [(tal.answer, bool(pcm)) for tal, pcm in messages] == [
+            ("You asked: why?", False),
+            ("The fox is red.", True),
+            ("", False),
+        ]
+        assert "could not be spoken" in caplog.text
+
+    def test_a_sound_larger_than_a_frame_goes_on_in_the_next(self) -> None:
+        class Long(Tone):
+            async def synthesize(self, text: str) -> Sound:
+                return Sound(bytes(8 if "fox" in text else 9 * 1024 * 1024 + 8), 48_000, 2, 32)
+
+        with served(voice=Long()) as client:
+            messages = read(client, "/wav", TALCoder(), content=tal_encoder(TALAudio(question="why?")), headers=OCTETS)
+        assert [tal.order for tal, _ in messages] == [1, 2, 3, 4, 5]
+        assert [tal.answer for tal, _ in messages] == ["You asked: why?", "", "", "The fox is red.", ""]
+        assert sum(len(pcm) for _, pcm in messages) == 9 * 1024 * 1024 + 16
+
+    def test_silence_is_told(self) -> None:
+        with served(ear=Ear("  ")) as client, pytest.raises(StreamError, match="no word was heard") as caught:
+            read(client, "/wav", TALCoder(), content=tal_encoder(TALAudio(), sound()), headers=OCTETS)
+        assert caught.value.code == "invalid_argument"
+
+    @pytest.mark.parametrize(
+        ("body", "kind", "status"),
+        [
+            (b"", "audio/wav", 400),
+            (b"RIFF", "audio/wav", 400),
+            (b"<html>no sound</html>" * 10, "audio/wav", 400),
+            (pcm_to_wav(b"", sample_rate=16_000), "audio/wav", 400),
+            (pcm_to_wav(sound(3), sample_rate=16_000), "audio/wav", 413),
+            (b"", "application/octet-stream", 400),
+            (b"\0" * 8, "application/octet-stream", 400),
+            (b"\xff" * 8, "application/octet-stream", 413),
+            (tal_encoder(TALAudio()), "application/octet-stream", 400),
+            (tal_encoder(TALAudio(), sound())[:-1], "application/octet-stream", 400),
+            (encode_frame({"sampleRate": 0}), "application/octet-stream", 400),
+            (tal_encoder(TALAudio(question="x" * 5_000)), "application/octet-stream", 413),
+            (tal_encoder(TALAudio(), sound(3)), "application/octet-stream", 413),
+            (tal_encoder(TALAudio(), sound(0.1)) * 2, "application/octet-stream", 200),
+            (
+                tal_encoder(TALAudio(), sound(0.1))
+                + tal_encoder(TALAudio(sampleRate=8_000, order=2, sign=2), sound(0.1)),
+                "application/octet-stream",
+                400,
+            ),
+            (b"{}", "application/vnd.objectstreaming;v=2", 415),
+            (b"{}", "application/json", 415),
+            (b"{}", "", 415),
+        ],
+    )
+    async def test_refuses_what_is_no_question(self, body: bytes, kind: str, status: int) -> None:
+        app = make_app(limits=AppLimits(speech_seconds=2))
+        async with in_process(app) as client:
+            response = await client.post("/wav", content=body, headers={"Content-Type": kind})
+        assert response.status_code == status
+        if status != 200:
+            assert set(response.json()) <= {"code", "message", "details"}
+
+    async def test_without_an_engine_says_so_before_the_stream(self) -> None:
+        app = create_app(Settings(engines=False), answerer=Fox())
+        async with in_process(app) as client:
+            response = await client.post("/wav", content=tal_encoder(TALAudio(question="why?")), headers=OCTETS)
+            assert (response.status_code, response.json()["code"]) == (501, "unimplemented")
+            assert (await client.post("/objects", json={"question": "why?"})).status_code == 200
+
+
+HOSTILE = st.one_of(
+    st.binary(max_size=200),
+    st.builds(
+        lambda wire, at, junk: wire[: at % len(wire)] + junk + wire[at % len(wire) :],
+        st.sampled_from([pcm_to_wav(sound(0.01), 16_000), tal_encoder(TALAudio(), sound(0.01))]),
+        st.integers(0, 10_000),
+        st.binary(max_size=8),
+    ),
+)
+
+
+@given(body=HOSTILE, kind=st.sampled_from(["audio/wav", "application/octet-stream"]))
+def test_no_body_is_a_fault_of_the_server(body: bytes, kind: str) -> None:
+    async def post() -> httpx.Response:
+        async with in_process(APP) as client:
+            return await client.post("/wav", content=body, headers={"Content-Type": kind})
+
+    response = asyncio.run(post())
+    assert response.status_code in (200, 400, 413)
+    assert response.status_code == 200 or set(response.json()) == {"code", "message"}
+
+
+APP = make_app(limits=AppLimits(burst=1_000_000))
+
+
+class TestBounds:
+    def test_a_stream_more_than_may_run_is_told_when_to_come_back(self) -> None:
+        answerer = Slow()
+        with served(answerer=answerer, limits=AppLimits(streams=1)) as client:
+            with open_stream(client, "POST", "/objects", coder=JsonCoder(), json={"question": "a"}) as stream:
+                assert next(stream)
+                refused = client.post("/objects", json={"question": "b"})
+                assert refused.status_code == 429
+                assert refused.json()["code"] == "resource_exhausted"
+                assert int(refused.headers["retry-after"]) >= 1
+                assert client.get("/health").status_code == 200
+            # The place is free again once the client that took it has left.
+            for _ in range(100):
+                if (
+                    client.post("/objects", content=b"[]", headers={"Content-Type": "application/json"}).status_code
+                    == 400
+                ):
+                    break
+            else:
+                pytest.fail("the stream that was left still counts")
+        assert answerer.closed.is_set()
+
+    async def test_a_client_that_asks_too_often_is_told_when_to_come_back(self) -> None:
+        async with in_process(make_app(limits=AppLimits(requests_a_minute=6, burst=3))) as client:
+            statuses = [(await client.post("/objects", json={"question": "a"})).status_code for _ in range(4)]
+            refused = await client.post("/objects", json={"question": "a"})
+        assert statuses == [200, 200, 200, 429]
+        assert 1 <= int(refused.headers["retry-after"]) <= 10
+
+    def test_the_addresses_that_are_remembered_are_bounded(self) -> None:
+        limiter = RateLimiter(a_minute=60, burst=1, clients=10, clock=lambda: 0.0)
+        for n in range(1_000):
+            assert limiter.wait(str(n)) == 0
+        assert len(limiter._buckets) == 10
+        assert limiter.wait("999") > 0
+
+    def test_a_client_that_leaves_stops_the_synthesizer(self) -> None:
+        started, stopped = threading.Event(), threading.Event()
+
+        class Mute(Tone):
+            async def synthesize(self, text: str) -> Sound:
+                if text == "The fox is red.":
+                    started.set()
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        stopped.set()
+                return await super().synthesize(text)
+
+        body = tal_encoder(TALAudio(question="why?"))
+        with served(voice=Mute()) as client:
+            with open_stream(client, "POST", "/wav", coder=TALCoder(), content=body, headers=OCTETS) as stream:
+                assert next(stream)
+                assert started.wait(5)
+                assert not stopped.is_set()
+            assert stopped.wait(1)
+
+    def test_an_answer_that_takes_too_long_is_ended(self) -> None:
+        with (
+            served(answerer=Slow(), limits=AppLimits(stream_seconds=0.2)) as client,
+            open_stream(client, "POST", "/objects", coder=JsonCoder(), json={"question": "a"}) as stream,
+        ):
+            assert next(stream)[1]["answer"] == "Wait."
+            with pytest.raises(StreamError) as caught:
+                list(stream)
+        assert caught.value.code == "deadline_exceeded"
+
+    @pytest.mark.parametrize("path", ["/objects", "/wav"])
+    def test_a_body_that_trickles_is_cut_off(self, path: str) -> None:
+        body = b"RIFF" if path == "/wav" else b'{"que'
+        kind = "audio/wav" if path == "/wav" else "application/json"
+
+        async def trickle(url: str) -> bytes:
+            host, port = url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 999\r\n\r\n"
+            writer.write(head.encode() + body)
+            status = await reader.readline()
+            writer.close()
+            return status
+
+        with LoopbackServer(make_app(limits=AppLimits(body_seconds=0.2))) as server:
+            assert b" 408 " in asyncio.run(trickle(server.url))
+
+    @pytest.mark.parametrize("path", ["/objects", "/wav"])
+    async def test_of_a_body_that_never_ends_no_more_is_read_than_may_be(self, path: str) -> None:
+        taken = 0
+
+        async def endless() -> AsyncIterator[bytes]:
+            nonlocal taken
+            yield b'{"question": "' if path == "/objects" else pcm_to_wav(b"", sample_rate=16_000)[:40] + b"\xff" * 4
+            while True:
+                taken += 65_536
+                yield b"x" * 65_536
+
+        kind = "audio/wav" if path == "/wav" else "application/json"
+        async with in_process(make_app(limits=AppLimits(body=1024 * 1024))) as client:
+            response = await client.post(path, content=endless(), headers={"Content-Type": kind})
+        assert response.status_code == 413
+        assert taken <= 1024 * 1024 + 2 * 65_536
+
+    def test_a_limit_that_is_none_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="streams"):
+            AppLimits(streams=0)
+
+
+class TestWhatAPeerLearns:
+    async def test_a_fault_of_the_server_is_told_without_its_reason(self, caplog: pytest.LogCaptureFixture) -> None:
+        class Broken(Fox):
+            async def answer(self, question: str) -> AsyncIterator[Sentence]:
+                raise OSError("/etc/secret/key is missing")
+                yield
+
+        async with in_process(make_app(answerer=Broken())) as client:
+            response = await client.post("/objects", json={"question": "a"})
+        assert (response.status_code, response.json()) == (500, {"code": "internal", "message": "internal error"})
+        assert "/etc/secret/key" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/wav", 405), ("GET", "/docs", 404)]
+    )
+    async def test_every_failure_has_the_same_shape(self, method: str, path: str, status: int) -> None:
+        async with in_process(make_app()) as client:
+            response = await client.request(method, path)
+        assert response.status_code == status
+        assert set(response.json()) == {"code", "message"}
+
+    async def test_another_name_for_this_machine_is_refused(self) -> None:
+        app = make_app(hosts=("localhost", "[::1]"))
+        async with in_process(app) as client:
+            for host, status in [
+                ("localhost", 200),
+                ("LOCALHOST:8000", 200),
+                ("[::1]:80", 200),
+                ("evil.example", 403),
+                ("localhost.evil.example:80", 403),
+                ("localhost@evil.example", 403),
+            ]:
+                assert (await client.get("/health", headers={"Host": host})).status_code == status, host
+
+    async def test_pages_of_other_origins_are_not_let_in_unless_named(self) -> None:
+        ask = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+        async with in_process(make_app()) as client:
+            assert "access-control-allow-origin" not in (await client.get("/health", headers=ask)).headers
+        async with in_process(make_app(origins=("https://a.example",))) as client:
+            response = await client.options("/wav", headers=ask)
+            assert response.headers["access-control-allow-origin"] == "https://a.example"
+            other = await client.get("/health", headers={"Origin": "https://b.example"})
+            assert "access-control-allow-origin" not in other.headers
+
+    async def test_health_says_what_runs_here(self) -> None:
+        async with in_process(make_app()) as client:
+            health = (await client.get("/health")).json()
+        assert health["status"] == "ok"
+        assert (health["synthesizer"], health["recognizer"]) == ("Tone", "Ear")
+
+
+class TestOpenApi:
+    async def test_describes_the_binary_bodies(self) -> None:
+        async with in_process(make_app()) as client:
+            described = (await client.get("/openapi.json")).json()
+        wav = described["paths"]["/wav"]["post"]
+        assert wav["requestBody"]["content"]["audio/wav"]["schema"] == {"type": "string", "format": "binary"}
+        answer = wav["responses"]["200"]["content"]
+        assert set(answer) == {"application/vnd.objectstreaming;v=1;coder=tal", "application/octet-stream"}
+        assert "Retry-After" in wav["responses"]["429"]["headers"]
+        objects = described["paths"]["/objects"]["post"]
+        assert "question" in json.dumps(objects["requestBody"])
+        assert set(described["paths"]) == {"/objects", "/wav", "/health"}
+
+
+class TestGate:
+    async def test_leaves_what_is_not_http_alone(self) -> None:
+        seen = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["type"])
+
+        await Gate(app, AppLimits(), hosts={"localhost"})({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+        assert seen == ["lifespan"]
+
+
+async def test_hundreds_of_answers_at_once_are_each_whole() -> None:
+    app = make_app(limits=AppLimits(streams=1_000, burst=1_000))
+    with LoopbackServer(app) as server:
+        limits = httpx.Limits(max_connections=200)
+        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=60) as client:
+
+            async def ask(n: int) -> None:
+                body = {"question": f"number {n}"}
+                async with aopen_stream(client, "POST", "/objects", coder=JsonCoder(), json=body) as stream:
+                    answer = [payload["answer"] async for _, payload in stream]
+                assert answer == [f"You asked: number {n}", "The fox is red."]
+
+            await asyncio.gather(*(ask(n) for n in range(150)))
+
+
+def test_a_refusal_is_a_clear_error_on_the_client(client: httpx.Client) -> None:
+    with pytest.raises(ResponseError) as caught:
+        read(client, "/wav", TALCoder(), content=b"RIFX\0\0\0\0WAVE", headers={"Content-Type": "audio/wav"})
+    assert (caught.value.status, caught.value.code) == (400, "invalid_argument")

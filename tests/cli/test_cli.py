@@ -1,0 +1,424 @@
+"""The `objectstreaming` command, as a person types it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy
+import pytest
+from conftest import needs
+from reference_app import Ear, Fox, Tone, make_app, sound
+
+import objectstreaming
+from objectstreaming import JsonCoder, StreamEncoder, encode_frame
+from objectstreaming.cli import main
+from objectstreaming.cli.asking import endpoint
+from objectstreaming.cli.loopback import LoopbackServer
+from objectstreaming.cli.terminal import FrameLines, brief, printable
+from objectstreaming.testing import RawServer, response_head
+from wav_streaming import TALAudio, TALCoder, pcm_to_wav
+
+
+def run(*arguments: object) -> int:
+    """The status that the command ends with."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    code = ended.value.code
+    assert code is None or isinstance(code, int)
+    return code or 0
+
+
+def only_line(text: str) -> str:
+    """`text`, if it is one line of a clear error, without a traceback."""
+    [line] = text.splitlines()
+    assert line.startswith("objectstreaming: ")
+    assert "Traceback" not in line
+    return line
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `python -m objectstreaming` finds the package of this checkout."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with LoopbackServer(make_app()) as server:
+        yield server.url
+
+
+def test_version_names_the_codec(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == f"objectstreaming {objectstreaming.__version__}"
+    assert re.fullmatch("codec: (pure|native)", shown[1])
+
+
+def test_the_module_is_the_command() -> None:
+    ran = subprocess.run([sys.executable, "-m", "objectstreaming", "--version"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout.splitlines()[0]) == (0, f"objectstreaming {objectstreaming.__version__}")
+
+
+def test_a_wrong_option_is_told_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ask", "--no-such-option") == 2
+    error = capsys.readouterr().err
+    assert "Usage: objectstreaming ask" in error
+    assert "No such option" in error
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delitem(sys.modules, "objectstreaming.cli.commands", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    assert run("--version") == 1
+    assert "pip install 'objectstreaming[cli]'" in only_line(capsys.readouterr().err)
+
+
+class TestAsk:
+    def test_a_text_is_answered_with_its_sources(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("ask", url, "why?") == 0
+        out, err = capsys.readouterr()
+        assert out.splitlines() == ["You asked: why?  [fox.md > Questions]", "The fox is red."]
+        assert len(re.findall(r"^ +\d+ +\d+\.\d{3} s +\d+ B  status=", err, re.MULTILINE)) == 2
+        assert "2 frames" in err.splitlines()[-1]
+
+    def test_quiet_says_nothing_but_the_answer(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("ask", url, "why?", "-q") == 0
+        assert capsys.readouterr().err == ""
+
+    def test_a_text_is_answered_in_speech_where_there_is_a_file_for_it(
+        self, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "answer.wav"
+        assert run("ask", url, "why?", "--out", out) == 0
+        assert capsys.readouterr().out.splitlines() == ["You asked: why?", "The fox is red."]
+        with wave.open(str(out)) as saved:
+            assert saved.getframerate() == 8_000
+            assert saved.getnframes() == 80 * 30
+        assert os.listdir(tmp_path) == ["answer.wav"]
+
+    def test_a_wav_file_asks(self, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        question, out = tmp_path / "question.wav", tmp_path / "answer.wav"
+        question.write_bytes(pcm_to_wav(sound(), 16_000))
+        assert run("ask", url, "--wav", question, "--out", out) == 0
+        shown = capsys.readouterr()
+        assert "heard: what is a fox" in shown.err
+        assert shown.out.splitlines()[0] == "You asked: what is a fox"
+        assert out.stat().st_size > 1_000
+
+    def test_the_frames_can_be_saved_and_looked_at(
+        self, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        saved = tmp_path / "answer.frames"
+        assert run("ask", url, "why?", "--save", saved, "-q") == 0
+        capsys.readouterr()
+        assert run("inspect", saved) == 0
+        shown = capsys.readouterr()
+        assert len(shown.out.splitlines()) == 2
+        assert "2 frames" in shown.err
+
+    @pytest.mark.parametrize("arguments", [(), ("why?", "--wav", "question.wav")])
+    def test_it_is_asked_in_one_way(
+        self, url: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("ask", url, *arguments) == 1
+        assert "one of the two" in only_line(capsys.readouterr().err)
+
+    def test_a_server_that_is_not_there_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            assert run("ask", f"127.0.0.1:{free.getsockname()[1]}", "why?") == 1
+        assert "cannot be reached" in only_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize("wrong", ["ftp://a/", "http://", "http://a:port/"])
+    def test_what_is_no_url_is_one_line(self, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("ask", wrong, "why?") == 1
+        assert "URL" in only_line(capsys.readouterr().err)
+
+    def test_a_question_that_is_no_wav_is_one_line(
+        self, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        question, out = tmp_path / "question.wav", tmp_path / "answer.wav"
+        question.write_bytes(b"<html>not found</html>")
+        assert run("ask", url, "--wav", question, "--out", out) == 1
+        assert "HTTP 400" in only_line(capsys.readouterr().err)
+        assert not out.exists()
+
+    def test_a_file_that_is_not_there_is_one_line(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("ask", url, "--wav", "/nowhere/question.wav") == 1
+        assert "/nowhere/question.wav" in only_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize("out", ["nowhere/answer.wav", "."])
+    def test_where_nothing_can_be_saved_nothing_is_asked(
+        self, out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        asked: list[object] = []
+        with RawServer(asked.append) as server:
+            assert run("ask", server.url, "why?", "--out", tmp_path / out) == 1
+        assert "cannot be written" in only_line(capsys.readouterr().err)
+        assert asked == []
+
+    def test_a_file_that_cannot_be_opened_is_one_clear_line(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "answer.wav.part").mkdir()  # as unwritable as a file of somebody else's
+        encoder = StreamEncoder(TALCoder())
+        wire = encoder.open() + encoder.data(TALAudio(answer="Yes."), bytes(200)) + encoder.end()
+        head = response_head(content_type="application/vnd.objectstreaming;v=1;coder=tal")
+        with RawServer(lambda connection: connection.send(head + wire)) as server:
+            assert run("ask", server.url, "why?", "-q", "--out", tmp_path / "answer.wav") == 1
+        gc.collect()
+        assert "answer.wav.part" in only_line(capsys.readouterr().err)
+
+    def test_an_answer_without_sound_saves_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        with LoopbackServer(make_app(voice=Tone(unspeakable=" "))) as server:
+            assert run("ask", server.url, "why?", "-q", "--out", tmp_path / "answer.wav") == 1
+        assert "no sound" in only_line(capsys.readouterr().err)
+        assert not os.listdir(tmp_path)
+
+    def test_an_answer_that_is_cut_saves_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        class Breaking(Fox):
+            async def answer(self, question: str):  # type: ignore[no-untyped-def]
+                async for sentence in super().answer(question):
+                    yield sentence
+                raise OSError("/etc/secret")
+
+        with LoopbackServer(make_app(answerer=Breaking())) as server:
+            assert run("ask", server.url, "why?", "-q", "--out", tmp_path / "answer.wav") == 1
+        assert "internal" in only_line(capsys.readouterr().err)
+        assert not os.listdir(tmp_path)
+
+    def test_a_server_cannot_steer_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with LoopbackServer(make_app(ear=Ear())) as server:
+            assert run("ask", server.url, "\x1b]0;owned\x07\x1b[2J") == 0
+        shown = capsys.readouterr()
+        assert "\x1b" not in shown.out + shown.err
+        assert "owned" in shown.out
+
+
+class TestInspect:
+    def test_shows_a_frame_a_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        encoder = StreamEncoder(JsonCoder())
+        stream = tmp_path / "stream"
+        stream.write_bytes(encoder.open() + encoder.data({"status": "success"}, {"answer": "42"}) + encoder.end())
+        assert run("inspect", stream) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == ["0", "1", "2"]
+        assert "status=success" in lines[1]
+
+    def test_reads_stdin(self) -> None:
+        wire = encode_frame({"a": 1}, b"xy")
+        ran = subprocess.run([sys.executable, "-m", "objectstreaming", "inspect", "-"], input=wire, capture_output=True)
+        assert ran.returncode == 0
+        assert b"a=1" in ran.stdout
+
+    def test_shows_the_good_frames_before_what_is_wrong(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stream = tmp_path / "stream"
+        stream.write_bytes(encode_frame({"a": 1}) + b"\x01\0\0\0\0\0\0\0")
+        assert run("inspect", stream) == 1
+        shown = capsys.readouterr()
+        assert "a=1" in shown.out
+        assert "invalid_length" in only_line(shown.err)
+        assert "byte 15" in shown.err
+
+    def test_a_cut_is_an_error(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        stream = tmp_path / "stream"
+        stream.write_bytes(encode_frame({"a": 1})[:-1])
+        assert run("inspect", stream) == 1
+        assert "truncated_frame" in only_line(capsys.readouterr().err)
+
+    def test_a_header_that_is_not_json_is_shown_all_the_same(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stream = tmp_path / "stream"
+        stream.write_bytes(b"\x0b\0\0\0\x03\0\0\0\x1b[J")
+        assert run("inspect", stream) == 0
+        assert "(invalid_header)" in capsys.readouterr().out
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    """`objectstreaming serve` on a free port, and a client of it. It must not have left a traceback."""
+    command = [sys.executable, "-m", "objectstreaming", "serve", "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            for line in server.stderr:
+                found = re.search(r"http://127\.0\.0\.1:\d+", line)
+                if found:
+                    break
+            else:
+                pytest.fail("it did not say where it serves")
+            with httpx.Client(base_url=found[0], timeout=20) as client:
+                yield client, server
+        finally:
+            server.terminate()
+            rest = server.stderr.read()
+    assert "Traceback" not in rest
+
+
+class TestServe:
+    def test_serves_until_it_is_interrupted(self, tmp_path: Path) -> None:
+        (tmp_path / "bees.md").write_text("# Bees\n\nBees make honey from nectar.\n")
+        with serving("--docs", str(tmp_path)) as (client, server):
+            answer = client.post("/objects", json={"question": "what do bees make"})
+            assert b"Bees make honey from nectar." in answer.content
+            assert b"bees.md > Bees" in answer.content
+            assert client.get("/health", headers={"Host": "evil.example"}).status_code == 403
+            server.send_signal(signal.SIGINT)
+            assert server.wait(10) in (0, 130)
+
+    def test_tells_the_clients_that_it_ends(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as model, ThreadPoolExecutor() as pool:
+            address = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
+            with serving("--chat", address) as (client, server):
+                answer = pool.submit(client.post, "/objects", json={"question": "why?"})
+                asked, _ = model.accept()  # the model has been asked, and never answers
+                with asked:
+                    server.send_signal(signal.SIGTERM)
+                    response = answer.result(4)
+            assert response.status_code == 503
+            assert response.json()["code"] == "unavailable"
+
+    @pytest.mark.parametrize(
+        ("arguments", "wrong"),
+        [
+            (("--docs", "/nowhere"), "/nowhere"),
+            (("--docs", "{empty}"), "no Markdown or text"),
+            (("--host", "no.such.host.invalid"), "no.such.host.invalid"),
+            (("--port", "{taken}"), "cannot listen"),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(
+        self, arguments: tuple[str, ...], wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert run("serve", *(word.format(empty=tmp_path, taken=port) for word in arguments)) == 1
+        assert wrong in only_line(capsys.readouterr().err)
+
+
+class TestDemo:
+    def test_goes_the_whole_way_and_leaves_speech(self, tmp_path: Path) -> None:
+        needs("espeak-ng")
+        out = tmp_path / "answer.wav"
+        command = [sys.executable, "-m", "objectstreaming", "demo", "--out", str(out)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert re.search(r"server: http://127\.0\.0\.1:\d+", ran.stdout)
+        assert "text question: " in ran.stdout
+        assert "spoken question: " in ran.stdout
+        assert re.search(r"heard: .*(happens|reader|leaves)", ran.stdout)
+        assert len(re.findall(r"^ +\d+ +\d+\.\d{3} s +[\d,]+ B  ", ran.stdout, re.MULTILINE)) >= 3
+        assert ran.stdout.count("first frame after ") == 2
+        assert "Ask more at" not in ran.stdout
+        with wave.open(str(out)) as saved:
+            seconds = saved.getnframes() / saved.getframerate()
+            samples = numpy.frombuffer(saved.readframes(saved.getnframes()), "<i2") / 32_768
+        assert seconds > 1
+        assert numpy.sqrt(numpy.mean(samples**2)) > 0.01
+
+    def test_on_a_terminal_it_offers_the_page_until_it_is_interrupted(self, tmp_path: Path) -> None:
+        needs("espeak-ng")
+        terminal, end = pty.openpty()
+        command = [sys.executable, "-m", "objectstreaming", "demo", "--out", str(tmp_path / "answer.wav")]
+        with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True) as demo:
+            os.close(end)
+            shown = ""
+            try:
+                while not (found := re.search(r"Ask more at (http://127\.0\.0\.1:\d+) ", shown)):
+                    shown += os.read(terminal, 4_096).decode()
+                page = httpx.get(found[1], timeout=20)
+            finally:
+                demo.send_signal(signal.SIGINT)
+            assert demo.wait(20) == 0
+            os.close(terminal)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+
+    def test_takes_a_wav_file_as_the_question(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        needs("espeak-ng")
+        question, out = tmp_path / "question.wav", tmp_path / "answer.wav"
+        subprocess.run(
+            ["espeak-ng", "-v", "en-us+f2", "-s", "130", "-w", question, "who closes the connection"], check=True
+        )
+        assert run("demo", "--wav", question, "--out", out) == 0
+        assert re.search(r"heard: .*(closes|connection)", capsys.readouterr().out)
+
+    def test_without_an_engine_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert run("demo", "--out", tmp_path / "answer.wav") == 1
+        assert "install espeak-ng or flite" in only_line(capsys.readouterr().err)
+
+
+class TestConformance:
+    def test_our_own_testee_conforms(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("conformance", "true") == 2
+        assert "true" in capsys.readouterr().out
+
+    def test_a_command_or_all(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("conformance", "--all", "true") == 1
+        assert "--all" in only_line(capsys.readouterr().err)
+
+
+class TestTerminal:
+    @pytest.mark.parametrize("hostile", ["\x1b[2J", "\x9b31m", "\u202e", "a\rb", "\x07", "\u2028", "\ud800"])
+    def test_nothing_that_a_terminal_obeys_is_printed(self, hostile: str) -> None:
+        assert printable(hostile).isprintable()
+
+    def test_a_header_is_brief(self) -> None:
+        tal = TALAudio(sampleRate=22_050, answer="x" * 1_000, order=2, sign=2)
+        assert brief(tal.to_dict()).startswith("order=2 sign=2 sampleRate=22050 answer=xxx")
+        assert len(brief({str(n): n for n in range(1_000)})) <= 100
+
+    def test_times_are_those_of_the_clock(self) -> None:
+        times = iter([10.0, 10.5, 12.0])
+        lines: list[str] = []
+        seen = FrameLines(lines.append, clock=lambda: next(times))
+        for frame in objectstreaming.FrameDecoder().feed(encode_frame({"a": 1}) + encode_frame({}, b"xyz")):
+            seen.see(frame)
+        assert (seen.first, seen.last, seen.frames, seen.bytes) == (0.5, 2.0, 2, 28)
+        assert "0.500 s" in lines[0]
+
+    @pytest.mark.parametrize(
+        ("url", "address"),
+        [
+            ("http://a", "http://a/wav"),
+            ("a:81/", "http://a:81/wav"),
+            ("https://a/b/", "https://a/b/wav"),
+            ("http://a/wav", "http://a/wav"),
+        ],
+    )
+    def test_the_endpoint_of_a_server(self, url: str, address: str) -> None:
+        assert endpoint(url, "wav") == address
+
+
+def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
+    stream = tmp_path / "stream"
+    stream.write_bytes(encode_frame({"a": 1}) * 100_000)
+    command = [sys.executable, "-m", "objectstreaming", "inspect", str(stream)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        ran.stdout.readline()
+        ran.stdout.close()
+        assert b"Traceback" not in ran.stderr.read()
