@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
-SOURCES := objectstreaming object_streaming wav_streaming tests spec examples benchmarks fuzz setup.py
+SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz setup.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-twins clients conformance format clean

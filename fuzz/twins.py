@@ -419,7 +419,7 @@ def of(header: bytes, payload: bytes) -> bytes:
 
 def seeds() -> Iterator[bytes]:
     """The conformance vectors, read each in its own way and in others; what encoders write; and something to write."""
-    for file in sorted((ROOT / "spec" / "conformance" / "vectors").glob("*.json")):
+    for file in sorted((ROOT / "objectstreaming" / "conformance" / "vectors").glob("*.json")):
         for number, case in enumerate(json.loads(file.read_text())["cases"]):
             wire = b"".join(bytes.fromhex(piece) for piece in case.get("wire", ()) if isinstance(piece, str))
             if case["expect"].get("wire"):

@@ -13,7 +13,7 @@ python=$("$python" -c 'import sys; print(sys.executable)') # the tests run elsew
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT INT TERM
 mkdir -p "$copy/clients/c"
-cp -R objectstreaming object_streaming wav_streaming tests spec pyproject.toml setup.py "$copy"
+cp -R objectstreaming object_streaming wav_streaming tests pyproject.toml setup.py "$copy"
 cp clients/c/objectstreaming.h "$copy/clients/c"
 case $cc in
 *clang*) runtime=$($cc -print-file-name=libclang_rt.asan-$(uname -m).so) shared=-shared-libasan ;;

@@ -17,9 +17,9 @@ import (
 	"testing"
 )
 
-// The vectors of the conformance suite, each under many chunkings, as spec/conformance/README.md wants it.
+// The vectors of the conformance suite, each under many chunkings, as objectstreaming/conformance/README.md wants it.
 
-const vectorsDir = "../../spec/conformance/vectors"
+const vectorsDir = "../../objectstreaming/conformance/vectors"
 
 type vectorSuite struct {
 	Suite string       `json:"suite"`

@@ -1,7 +1,8 @@
 """The `objectstreaming` command: `serve`, `demo`, `ask`, `talk`, `inspect`, `conformance`.
 
 `main` is what the console script and `python -m objectstreaming` call. Whatever goes wrong is told in one line on
-stderr, with a status that is not 0; a traceback is for faults of this program alone.
+stderr, with a status that is not 0, and 2 if the command could not be run at all. A traceback is for faults of this
+program alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["CommandError", "main"]
 EXTRAS: Final = {
     "fastapi": "server",
     "httpx": "client",
-    "jsonschema": "cli",
+    "hypothesis": "conformance",
     "pocketsphinx": "voice",
     "starlette": "server",
     "typer": "cli",
@@ -39,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRAS:
             raise
-        _fail(f"{module} is not installed; it comes with: pip install 'objectstreaming[{EXTRAS[module]}]'")
-    except (CommandError, ObjectStreamError) as error:
+        _fail(f"{module} is not installed; it comes with: pip install 'objectstreaming[{EXTRAS[module]}]'", 2)
+    except CommandError as error:
+        _fail(str(error), error.status)
+    except ObjectStreamError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -54,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 1) -> NoReturn:
     from .terminal import printable
 
     sys.stderr.write(f"objectstreaming: {printable(message)}\n")
-    sys.exit(1)
+    sys.exit(status)

@@ -1,4 +1,4 @@
-"""The commands and their options. What each does is in a room of its own; here is what a person types."""
+"""The commands and their options. What each command does is in a module of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _note(line: str) -> None:
 def _show_version(wanted: bool) -> None:
     if wanted:
         _out(f"objectstreaming {__version__}")
-        _out(f"codec: {getattr(frames, 'CODEC', 'pure')}")
+        _out(f"codec: {frames.CODEC}")
         raise typer.Exit
 
 
@@ -190,11 +190,19 @@ def _inspected(frame: frames.Frame) -> str:
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def conformance(
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[CMD]...", help="The testee's command line; default: our own.")
+        list[str] | None,
+        typer.Argument(metavar="[CMD]...", help="Command line of the implementation under test; default: our own."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Run every testee of spec/conformance/testees.json.")] = False,
-    testees: Annotated[
-        list[str] | None, typer.Option("--testee", metavar="NAME", help="Run this one of them; may be repeated.")
+    every: Annotated[bool, typer.Option("--all", help="Run every implementation of a list, and the matrix.")] = False,
+    implementation: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this one of the list; may be repeated.")
+    ] = None,
+    implementations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The list; default: clients/implementations.json of the checkout around this directory.",
+        ),
     ] = None,
     only: Annotated[str, typer.Option(metavar="PREFIX", help="Try only cases whose id begins so.")] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Show every failure, not the first twenty.")] = False,
@@ -202,12 +210,25 @@ def conformance(
         Path | None, typer.Option(metavar="FILE", help="Rewrite the marked block of this Markdown file.")
     ] = None,
 ) -> None:
-    """Run the conformance suite against a program that speaks its protocol, and print a table."""
-    from .conformance import run
+    """Run the conformance suite against a program that speaks its protocol, and print a table.
 
-    registered = every or bool(testees)
-    if command and registered:
-        raise CommandError("either a command line, or --all or --testee")
+    Exit status: 0 if it conforms, 1 if it does not, 2 if it could not be run.
+    """
+    from ..conformance.program import CannotRun
+    from .conformance import run_list, run_one
+
+    listed = every or bool(implementation)
+    if command and listed:
+        raise CommandError("either a command line, or --all or --implementation", status=2)
+    if implementations is not None and not listed:
+        raise CommandError("--implementations needs --all or --implementation: which of the list?", status=2)
     if write is not None and (not every or only):
-        raise CommandError("--write wants --all and no --only: the block is about all of it")
-    raise typer.Exit(run(command, all=every, testees=testees or (), only=only, verbose=verbose, write=write))
+        raise CommandError("--write needs --all and no --only: the block of the page is about all cases", status=2)
+    try:
+        if not listed:
+            status = run_one(command or [], only=only, verbose=verbose, say=_out)
+        else:
+            status = run_list(implementations, implementation or [], only=only, verbose=verbose, write=write, say=_out)
+    except (CannotRun, OSError) as error:
+        raise CommandError(str(error), status=2) from None
+    raise typer.Exit(status)

@@ -1,7 +1,8 @@
-"""A server that sends bytes as a test says, whatever HTTP thinks of them: to prove what a client makes of a cut.
+"""A fault server: it sends the bytes that a test says, whether they are valid HTTP or not.
 
-It answers on a free port of the loopback interface, each connection in a thread of its own, so that clients of either
-kind can be tried against it.
+What it is for is what no real server does: bodies that stop at a byte, connections that break, content types that are
+wrong. It serves on a free port of the loopback interface, each connection on a thread of its own, so that a client of
+any kind and any language can be tested against it. The conformance suite (`objectstreaming.conformance`) uses it too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Final
 
@@ -18,10 +19,13 @@ from ..protocol import MEDIA_TYPE, VERSION
 __all__ = ["Connection", "RawServer", "response_head"]
 
 STREAM_TYPE: Final = f"{MEDIA_TYPE};v={VERSION};coder=json"
+_MAX_HEAD: Final = 64 * 1024
+_MAX_BODY: Final = 64 * 1024 * 1024
+_LINGER: Final = 0.5
 
 
 def response_head(status: str = "200 OK", content_type: str = STREAM_TYPE, **headers: str) -> bytes:
-    """The head of a response; underscores in names of headers become hyphens.
+    """The head of a response; underscores in names of headers become hyphens. An empty content type is left out.
 
     >>> response_head(content_type="text/html", content_length="9")
     b'HTTP/1.1 200 OK\\r\\ncontent-type: text/html\\r\\ncontent-length: 9\\r\\n\\r\\n'
@@ -32,12 +36,19 @@ def response_head(status: str = "200 OK", content_type: str = STREAM_TYPE, **hea
 
 
 class Connection:
-    """One request that came in: its `head` and `body`, and the way back."""
+    """A connection with the request that came in on it, and the methods that answer it.
 
-    def __init__(self, peer: socket.socket, stopping: threading.Event) -> None:
+    `method`, `path`, `headers` (names in lower case) and `body` are those of the request; `head` is its request line
+    and headers as received.
+    """
+
+    def __init__(self, peer: socket.socket) -> None:
         self._peer = peer
-        self._stopping = stopping
+        self._reader = peer.makefile("rb")
         self.head = b""
+        self.method = ""
+        self.path = ""
+        self.headers: dict[str, str] = {}
         self.body = b""
         self.client_left = threading.Event()
         """Set once `until_client_leaves` has seen the client close its side."""
@@ -53,40 +64,77 @@ class Connection:
                 self.send(b"%x\r\n%b\r\n" % (len(chunk), chunk))
 
     def until_client_leaves(self) -> None:
-        """Stall: send nothing, until the client closes or the server stops."""
-        self._peer.settimeout(0.02)
-        while not self._stopping.is_set():
-            try:
-                if not self._peer.recv(65536):
-                    break
-            except TimeoutError:
-                continue
-            except OSError:
-                break
+        """Send nothing, until the client closes the connection or the server stops."""
+        with suppress(OSError):
+            while self._peer.recv(65536):
+                pass
         self.client_left.set()
 
     def reset(self) -> None:
         """Break the connection as a crash does: the client's read fails instead of ending."""
         self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self._close()
+
+    def close(self) -> None:
+        """Close the connection in good order: all that was sent arrives."""
+        with suppress(OSError):  # the client is gone, or `reset` was called
+            self._peer.shutdown(socket.SHUT_WR)
+            # Bytes of the client that nobody read would turn the close into a reset.
+            self._peer.settimeout(_LINGER)
+            while self._peer.recv(65536):
+                pass
+        self._close()
+
+    def _close(self) -> None:
+        self._reader.close()  # the socket stays open as long as this file is
         self._peer.close()
 
+    def interrupt(self) -> None:
+        """End whatever this connection waits for, from another thread."""
+        with suppress(OSError):
+            self._peer.shutdown(socket.SHUT_RDWR)
+
     def next_request(self) -> bool:
-        """Read one more request on the connection, its body as long as its Content-Length says; whether one came."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = self._peer.recv(65536)
-            if not more:
+        """Read one more request on the connection; whether a whole one came.
+
+        Its body is as long as its Content-Length says, or chunked. A client that waits for `100 Continue` gets it.
+        """
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = self._reader.readline(_MAX_HEAD)
+            head += line
+            if not line or len(head) > _MAX_HEAD:
                 return False
-            data += more
-        self.head, _, self.body = data.partition(b"\r\n\r\n")
-        length = 0
-        for line in self.head.split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        while len(self.body) < length and (more := self._peer.recv(65536)):
-            self.body += more
+        self.head = head[:-4]
+        first, *lines = self.head.decode("latin-1").split("\r\n")
+        self.method, self.path, *_ = [*first.split(" "), "", ""]
+        pairs = (line.partition(":") for line in lines)
+        self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        if self.headers.get("expect", "").lower() == "100-continue":
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            self.body = self._read_body()
+        except ValueError:  # no number, too large, or cut
+            return False
         return True
+
+    def _read_body(self) -> bytes:
+        if "chunked" not in self.headers.get("transfer-encoding", ""):
+            return self._read(int(self.headers.get("content-length", "0")), 0)
+        body = bytearray()
+        while size := int(self._reader.readline(_MAX_HEAD).partition(b";")[0], 16):
+            body += self._read(size, len(body))
+            self._reader.readline(_MAX_HEAD)
+        self._reader.readline(_MAX_HEAD)
+        return bytes(body)
+
+    def _read(self, size: int, before: int) -> bytes:
+        if not 0 <= size <= _MAX_BODY - before:
+            raise ValueError(size)
+        data = self._reader.read(size)
+        if len(data) < size:
+            raise ValueError(size)
+        return data
 
 
 class RawServer:
@@ -110,10 +158,9 @@ class RawServer:
 
     def __init__(self, respond: Callable[[Connection], None]) -> None:
         self._respond = respond
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._serving: list[tuple[Connection, threading.Thread]] = []
         self.connections: list[Connection] = []
-        """Every request that came, in order."""
+        """Every connection on which a request came, in order."""
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
@@ -125,12 +172,13 @@ class RawServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stopping.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._acceptor.join()
-        for thread in self._threads:
+        for connection, _ in self._serving:
+            connection.interrupt()
+        for _, thread in self._serving:
             thread.join()
 
     def _accept(self) -> None:
@@ -139,21 +187,14 @@ class RawServer:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
-            thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
-            self._threads = [other for other in self._threads if other.is_alive()]
-            self._threads.append(thread)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(peer)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._serving.append((connection, thread))
             thread.start()
 
-    def _serve(self, peer: socket.socket) -> None:
-        connection = Connection(peer, self._stopping)
-        with peer, suppress(OSError):
-            peer.settimeout(10)
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _serve(self, connection: Connection) -> None:
+        with closing(connection), suppress(OSError):
             if connection.next_request():
                 self.connections.append(connection)
                 self._respond(connection)
-                # Close in good order: an unread byte would turn the close into a reset.
-                peer.shutdown(socket.SHUT_WR)
-                peer.settimeout(0.5)
-                while peer.recv(65536):
-                    pass

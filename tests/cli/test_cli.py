@@ -83,7 +83,7 @@ def test_a_wrong_option_is_told_with_its_usage(capsys: pytest.CaptureFixture[str
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delitem(sys.modules, "objectstreaming.cli.commands", raising=False)
     monkeypatch.setitem(sys.modules, "typer", None)
-    assert run("--version") == 1
+    assert run("--version") == 2
     assert "pip install 'objectstreaming[cli]'" in only_line(capsys.readouterr().err)
 
 
@@ -371,13 +371,41 @@ class TestDemo:
 
 
 class TestConformance:
-    def test_our_own_testee_conforms(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("conformance", "true") == 2
-        assert "true" in capsys.readouterr().out
+    def test_our_own_implementation_is_run_where_none_is_named(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("conformance", "--only", "limits/") == 0
+        assert re.search(r"^total +16/16 ", capsys.readouterr().out, re.MULTILINE)
 
-    def test_a_command_or_all(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("conformance", "--all", "true") == 1
-        assert "--all" in only_line(capsys.readouterr().err)
+    def test_a_program_that_does_not_conform_is_status_1(self, capsys: pytest.CaptureFixture[str]) -> None:
+        mutant = (sys.executable, "-m", "objectstreaming.conformance.mutants", "no-limit")
+        assert run("conformance", "--only", "limits/", "--", *mutant) == 1
+        assert "mutant no-limit does NOT conform" in capsys.readouterr().out
+
+    def test_a_program_that_cannot_be_run_is_one_line_and_status_2(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("conformance", "true") == 2
+        assert "true does not answer hello" in only_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize(
+        ("arguments", "complaint"),
+        [
+            (("--all", "true"), "either a command line, or --all or --implementation"),
+            (("--implementations", "x.json"), "--implementations needs --all or --implementation"),
+            (("--all", "--only", "limits/", "--write", "x.md"), "--write needs --all and no --only"),
+        ],
+    )
+    def test_options_that_do_not_go_together_are_one_line_and_status_2(
+        self, arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("conformance", *arguments) == 2
+        assert complaint in only_line(capsys.readouterr().err)
+
+    def test_without_a_checkout_all_says_what_is_missing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert run("conformance", "--all") == 2
+        line = only_line(capsys.readouterr().err)
+        assert "there is no clients/implementations.json in" in line
+        assert "--implementations FILE" in line
 
 
 class TestTerminal:

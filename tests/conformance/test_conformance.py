@@ -1,13 +1,11 @@
-"""The conformance suite: its vectors, our testee, the runner, and the mutants that certify it."""
+"""Level 1 of the conformance suite: the vectors, our own implementation, the runner, and the mutants it must catch."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import textwrap
@@ -18,42 +16,28 @@ import jsonschema
 import pytest
 
 from objectstreaming import FrameDecoder, FrameError, Layout, Limits
-from objectstreaming.cli.conformance import (
-    CannotRun,
-    Report,
-    check,
-    chunkings,
-    load_cases,
-    load_testees,
-    run,
-)
+from objectstreaming.conformance import python_implementation
+from objectstreaming.conformance.cases import chunkings, load_cases
+from objectstreaming.conformance.generator import model
+from objectstreaming.conformance.mutants import MUTANTS
+from objectstreaming.conformance.program import CannotRun
+from objectstreaming.conformance.report import Report
+from objectstreaming.conformance.runner import check
 
 ROOT = Path(__file__).parents[2]
-SUITE = ROOT / "spec" / "conformance"
-TESTEE = [sys.executable, str(SUITE / "testee.py")]
+SUITE = ROOT / "objectstreaming" / "conformance"
+PYTHON = [sys.executable, "-m", "objectstreaming.conformance.python_implementation"]
 MANIFEST: dict[str, Any] = json.loads((SUITE / "manifest.json").read_bytes())
 CASES = load_cases()
-
-sys.path.insert(0, str(SUITE))  # what is in there is no package
-import model  # noqa: E402
-import testee  # noqa: E402
-from mutants import MUTANTS  # noqa: E402
 
 # ------------------------------------------------------------------------------------------------ the vectors
 
 
 def test_the_vectors_are_what_the_generator_writes() -> None:
-    # -S: no site-packages, so the model has the standard library and nothing else.
-    command = [sys.executable, "-S", str(SUITE / "generate.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # -S: no site-packages, so that it has the standard library and nothing else, not even this package.
+    command = [sys.executable, "-S", "-m", "generator", "--check"]
+    done = subprocess.run(command, cwd=SUITE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_the_generator_shares_no_code_with_the_package() -> None:
-    sources = [SUITE / name for name in ("generate.py", "model.py", "case_writer.py")] + list(SUITE.glob("cases/*.py"))
-    imports = re.compile(r"^\s*(from|import) (objectstreaming|wav_streaming)", re.MULTILINE)
-    assert [path.name for path in sources if imports.search(path.read_text("utf-8"))] == []
-    assert len(sources) > 6
 
 
 @pytest.mark.parametrize("listed", MANIFEST["suites"], ids=lambda listed: listed["suite"])
@@ -71,7 +55,7 @@ def test_the_manifest_lists_every_file_there_is() -> None:
     assert {f"vectors/{path.name}" for path in (SUITE / "vectors").iterdir()} == listed
     assert MANIFEST["cases"] == len(CASES) == len({case["id"] for case in CASES})
     assert f"{len(CASES)} cases" in (SUITE / "README.md").read_text("utf-8")
-    assert f"{len(CASES)} cases" in (SUITE.parent / "README.md").read_text("utf-8")
+    assert f"{len(CASES)} cases" in (ROOT / "spec" / "README.md").read_text("utf-8")
 
 
 def in_process(case: dict[str, Any], chunks: list[bytes]) -> tuple[list[tuple[Any, bytes]], dict[str, Any] | None]:
@@ -142,7 +126,7 @@ def test_the_package_and_the_model_agree_on_thousands_of_broken_streams() -> Non
         verdict = model.stream(wire, case["coder"], 16 << 20, 64 << 10)
         if "inf" in repr(verdict.frames):
             continue  # numbers beyond a double: the document leaves them open
-        answer = testee.stream({"coder": case["coder"], "chunks": wire.hex()})
+        answer = python_implementation.stream({"coder": case["coder"], "chunks": wire.hex()})
         marks = [word if word.startswith("!") else "frame" for word in answer["frames"].split()]
         assert marks == [
             f"!{item['index']}:{item['offset']}" if "refused" in item else "frame" for item in verdict.frames
@@ -154,32 +138,29 @@ def test_the_package_and_the_model_agree_on_thousands_of_broken_streams() -> Non
         assert (answer["error"], answer["end"]) == (error, verdict.end), wire
 
 
-# ------------------------------------------------------------------------------------------------ testees
+# ------------------------------------------------------------------------------------------------ implementations
 
 
-def test_the_python_testee_passes_every_case() -> None:
-    report = check(TESTEE, stages=[1])
+def test_the_python_implementation_passes_every_case() -> None:
+    report = check(PYTHON, stages=[1])
     assert [(result.id, result.why) for result in report.failures] == []
     assert report.score(1) == (len(CASES), len(CASES))
     assert report.restarts == 0
 
 
-def test_testees_json_names_commands_that_start_where_they_are() -> None:
-    testees = load_testees()
-    assert testees["python"].command[-1] == "spec/conformance/testee.py"
-    assert all(testee.command and testee.root == ROOT for testee in testees.values())
+def mutant(name: str) -> list[str]:
+    return [sys.executable, "-m", "objectstreaming.conformance.mutants", name]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_a_mutant_is_caught(mutant: str) -> None:
-    command = [sys.executable, str(SUITE / "mutants.py"), mutant]
-    report = check(command, only=MUTANTS[mutant] + "/", stop_at_first_failure=True)
-    assert len(report.failures) == 1, f"{mutant} went through {MUTANTS[mutant]} unnoticed"
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_caught(name: str) -> None:
+    report = check(mutant(name), only=MUTANTS[name] + "/", stop_at_first_failure=True)
+    assert len(report.failures) == 1, f"{name} went through {MUTANTS[name]} unnoticed"
     assert report.restarts == 0, "it is caught by what it says, not by a crash"
 
 
 def test_the_decoder_of_the_mutants_is_sound_when_it_is_not_broken() -> None:
-    report = check([sys.executable, str(SUITE / "mutants.py"), "none"])
+    report = check(mutant("none"))
     assert [(result.id, result.why) for result in report.failures] == []
     assert report.count("passed", level="must") > 200
 
@@ -203,8 +184,8 @@ ANSWERS = """
 """
 
 
-def odd_testee(tmp_path: Path, body: str) -> list[str]:
-    """A testee with the given body of its loop."""
+def odd_program(tmp_path: Path, body: str) -> list[str]:
+    """A program with the given body of its loop."""
     script = tmp_path / "odd.py"
     script.write_text(textwrap.dedent(ANSWERS) + textwrap.indent(textwrap.dedent(body), "    "), encoding="utf-8")
     return [sys.executable, "-S", str(script)]
@@ -215,8 +196,8 @@ def why(report: Report, case: str) -> str:
     return found
 
 
-def test_a_crash_fails_that_case_says_the_last_words_and_restarts(tmp_path: Path) -> None:
-    command = odd_testee(
+def test_a_crash_fails_that_case_with_the_last_line_of_its_stderr_and_restarts(tmp_path: Path) -> None:
+    command = odd_program(
         tmp_path,
         """
         if request["chunks"] == "":
@@ -236,7 +217,7 @@ def test_a_crash_fails_that_case_says_the_last_words_and_restarts(tmp_path: Path
 
 def test_silence_fails_that_case_and_the_silent_one_is_killed(tmp_path: Path) -> None:
     noted = tmp_path / "pid"
-    command = odd_testee(
+    command = odd_program(
         tmp_path,
         f"""
         if request["chunks"].startswith("00000000"):
@@ -253,8 +234,8 @@ def test_silence_fails_that_case_and_the_silent_one_is_killed(tmp_path: Path) ->
         os.kill(int(noted.read_text()), 0)
 
 
-def test_a_testee_that_stops_reading_cannot_block_the_runner(tmp_path: Path) -> None:
-    report = check(odd_testee(tmp_path, "import signal; signal.pause()"), only="frames/large-payload", silence=0.2)
+def test_a_program_that_stops_reading_cannot_block_the_runner(tmp_path: Path) -> None:
+    report = check(odd_program(tmp_path, "import signal; signal.pause()"), only="frames/large-payload", silence=0.2)
     assert why(report, "frames/large-payload") == "whole: silent for 0.2 s"
 
 
@@ -268,7 +249,7 @@ def test_a_testee_that_stops_reading_cannot_block_the_runner(tmp_path: Path) -> 
     ],
 )
 def test_nonsense_fails_that_case_and_restarts(tmp_path: Path, said: str, complaint: str) -> None:
-    report = check(odd_testee(tmp_path, said), only="frames/golden")
+    report = check(odd_program(tmp_path, said), only="frames/golden")
     assert why(report, "frames/golden").startswith(complaint)
 
 
@@ -287,7 +268,7 @@ def test_nonsense_fails_that_case_and_restarts(tmp_path: Path, said: str, compla
     ],
 )
 def test_a_wrong_answer_is_told_from_a_right_one(tmp_path: Path, members: str, complaint: str) -> None:
-    report = check(odd_testee(tmp_path, f"answer(request, {members})"), only="frames/golden")
+    report = check(odd_program(tmp_path, f"answer(request, {members})"), only="frames/golden")
     assert why(report, "frames/golden").startswith(complaint)
     assert report.restarts == 0
 
@@ -301,16 +282,16 @@ def test_a_wrong_answer_is_told_from_a_right_one(tmp_path: Path, members: str, c
         ("invalid_length 1 0 4", "whole: invalid_length: wanted index 0, got 1"),
         ("invalid_length 0 4 4", "whole: invalid_length: wanted offset 0, got 4"),
         ("invalid_length 0 0 -", "whole: invalid_length: the bytes fed are a number, got -"),
-        ("invalid_length 0 0 8", "bytewise: invalid_length: out after 8 bytes, byte 4 gave it away"),
+        ("invalid_length 0 0 8", "bytewise: invalid_length: reported after 8 bytes, and byte 4 shows it"),
     ],
 )
 def test_a_wrong_error_is_told_from_the_right_one(tmp_path: Path, error: str, complaint: str) -> None:
-    report = check(odd_testee(tmp_path, f"answer(request, frames='', error={error!r})"), only="frames/t-is-1")
+    report = check(odd_program(tmp_path, f"answer(request, frames='', error={error!r})"), only="frames/t-is-1")
     assert why(report, "frames/t-is-1") == complaint
 
 
-def test_what_a_testee_has_not_or_skips_is_counted_and_does_not_fail(tmp_path: Path) -> None:
-    report = check(odd_testee(tmp_path, "answer(request, skipped='not yet')"))
+def test_what_a_program_lacks_or_skips_is_counted_and_does_not_fail(tmp_path: Path) -> None:
+    report = check(odd_program(tmp_path, "answer(request, skipped='not yet')"))
     assert report.count("skipped") == len(CASES)
     assert report.ok()
     assert why(report, "frames/golden") == "not yet"
@@ -319,31 +300,36 @@ def test_what_a_testee_has_not_or_skips_is_counted_and_does_not_fail(tmp_path: P
 
 
 def test_a_known_failure_is_forgiven_and_its_passing_is_not(tmp_path: Path) -> None:
-    silent = odd_testee(tmp_path, "answer(request, frames='', error='')")
-    listed = tmp_path / "known.txt"
-    listed.write_text("# why\nframes/golden  # not yet\n", encoding="utf-8")
-    out = io.StringIO()
-    assert run(silent, only="frames/golden", known_failing=listed, out=out) == 0
-    assert "odd conforms (1 known failures)" in out.getvalue()
-    assert run(silent, only="frames/golden", out=out) == 1
-    out = io.StringIO()
-    assert run(TESTEE, only="frames/golden", known_failing=listed, out=out) == 1
-    assert "PASSED, though known to fail: frames/golden" in out.getvalue()
+    silent = odd_program(tmp_path, "answer(request, frames='', error='')")
+    known = {"frames/golden"}
+    report = check(silent, only="frames/golden", known_failing=known)
+    assert report.ok(strict=True)
+    assert "odd conforms (1 known failures)" in report.render()
+    assert not check(silent, only="frames/golden").ok()
+    report = check(PYTHON, only="frames/golden", known_failing=known)
+    assert not report.ok()
+    assert "PASSED, though known to fail: frames/golden" in report.render()
 
 
-def test_a_known_failing_list_with_a_case_that_is_none_is_refused() -> None:
+def test_a_known_failing_list_with_a_case_that_does_not_exist_is_refused() -> None:
     with pytest.raises(CannotRun, match="frames/gone"):
-        check(TESTEE, known_failing={"frames/gone"})
+        check(PYTHON, known_failing={"frames/gone"})
 
 
 def test_a_failed_should_is_shown_and_fails_a_strict_run_only(tmp_path: Path) -> None:
-    rounds = odd_testee(tmp_path, "answer(request, frames='', error='')")
+    rounds = odd_program(tmp_path, "answer(request, frames='', error='')")
     script = Path(rounds[-1])
     script.write_text(script.read_text("utf-8").replace("limits json", "limits json bigint"), encoding="utf-8")
-    out = io.StringIO()
-    assert run(rounds, only="headers/integer-of-100-digits", out=out) == 0
-    assert "FAILED headers/integer-of-100-digits (section 2.3, should)" in out.getvalue()
-    assert run(rounds, only="headers/integer-of-100-digits", strict=True, out=out) == 1
+    report = check(rounds, only="headers/integer-of-100-digits")
+    assert "FAILED headers/integer-of-100-digits (section 2.3, should)" in report.render()
+    assert report.ok()
+    assert not report.ok(strict=True)
+
+
+def test_twenty_failures_are_shown_and_all_of_them_if_asked(tmp_path: Path) -> None:
+    report = check(odd_program(tmp_path, "answer(request, frames='', error='oops')"), only="frames/")
+    assert report.render().count("FAILED ") == 20
+    assert report.render(verbose=True).count("FAILED ") == len(report.failures) == 51
 
 
 @pytest.mark.parametrize(
@@ -352,26 +338,12 @@ def test_a_failed_should_is_shown_and_fails_a_strict_run_only(tmp_path: Path) ->
         (["/no/such/program"], "does not start"),
         ([sys.executable, "-S", "-c", "raise SystemExit('no licence')"], "does not answer hello: .*no licence"),
         ([sys.executable, "-S", "-c", "print('Welcome!')"], "does not answer hello"),
+        ([sys.executable, "-S", "-c", "print('{\"id\": 1}')"], "hello names no features"),
     ],
 )
-def test_a_testee_that_cannot_be_run_is_said_so(command: list[str], complaint: str) -> None:
+def test_a_program_that_cannot_be_run_is_an_error(command: list[str], complaint: str) -> None:
     with pytest.raises(CannotRun, match=complaint):
         check(command, only="frames/golden")
-    out = io.StringIO()
-    assert run(command, only="frames/golden", out=out) == 2
-    assert re.search(complaint, out.getvalue())
-
-
-def test_our_own_testee_is_run_where_none_is_named() -> None:
-    out = io.StringIO()
-    assert run(None, only="limits/", out=out) == 0
-    assert re.search(r"^total +16/16 ", out.getvalue(), re.MULTILINE)
-
-
-def test_no_vectors_is_said_so(tmp_path: Path) -> None:
-    out = io.StringIO()
-    assert run(TESTEE, vectors=tmp_path, out=out) == 2
-    assert "no vectors" in out.getvalue()
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 9, 128, 129, 5000, 200_000])

@@ -53,7 +53,16 @@ def test_its_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
             exec(compile("\n" * line + code, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "spec" / "SPEC.md"], ids=lambda page: page.name)
+LINKED = (
+    "CHANGELOG.md",
+    "clients/README.md",
+    "objectstreaming/conformance/README.md",
+    "spec/README.md",
+    "spec/SPEC.md",
+)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *map(ROOT.joinpath, LINKED)], ids=lambda page: str(page.relative_to(ROOT)))
 def test_its_links_lead_somewhere(page: Path) -> None:
     text = page.read_text()
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +47,9 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(built: Path) -
             assert str(source.relative_to(ROOT)) in names
         assert f"{package}/py.typed" in names
     assert "objectstreaming/app/page.html" in names
+    suite = ROOT / "objectstreaming" / "conformance"
+    data = [*suite.glob("*.json"), *suite.glob("*.md"), *suite.glob("vectors/*")]
+    assert {str(file.relative_to(ROOT)) for file in data} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "spec/", "clients/"))]
 
@@ -77,3 +84,82 @@ def test_the_wheel_installs_and_runs_from_elsewhere(built: Path, tmp_path: Path)
     where, golden = ran.stdout.split()
     assert where.startswith(str(target))
     assert golden == "18000000080000007b2261223a20317d7b2262223a20327d"
+
+
+def required(requirements: Iterable[str], extras: set[str]) -> Iterator[metadata.Distribution]:
+    """The distributions of this environment that these requirements ask for, and those that they ask for in turn."""
+    for requirement in map(Requirement, requirements):
+        wanted = requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in extras or {""})
+        if wanted and requirement.name != "objectstreaming":
+            found = metadata.distribution(requirement.name)
+            yield found
+            yield from required(found.requires or (), requirement.extras)
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of an environment with the wheel and what its extra `conformance` asks for, and nothing else.
+
+    The distributions are those of this environment, so that no network is needed.
+    """
+    (wheel,) = built.glob("*.whl")
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", environment / "bin" / "python"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (info,) = site.glob("objectstreaming-*.dist-info")
+    asked = metadata.Distribution.at(info).requires or []
+    [conformance] = [
+        Requirement(text) for text in asked if re.match(r"objectstreaming\[.*extra == .conformance.", text)
+    ]
+    for distribution in required(asked, {"conformance", *conformance.extras}):
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+    return environment / "bin"
+
+
+GUIDE = ROOT / "objectstreaming" / "conformance" / "README.md"
+
+
+def conformance(installed: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(installed / "objectstreaming"), "conformance", *arguments]
+    return subprocess.run(command, cwd=directory, env={}, capture_output=True, text=True, check=False)
+
+
+def test_the_suite_of_the_wheel_tries_the_program_of_its_guide_in_any_directory(
+    installed: Path, tmp_path: Path
+) -> None:
+    [example] = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "right.py").write_text(example, encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(example.replace("total > max_frame", "False"), encoding="utf-8")
+    python = str(installed / "python")
+
+    right = conformance(installed, tmp_path, "--", python, "-S", "right.py")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert right.stdout.endswith("\nfirst 0.1.0 conforms\n\n")
+    assert re.search(r"^total +100/100 ", right.stdout, re.MULTILINE)
+
+    wrong = conformance(installed, tmp_path, "--only", "limits/", "--", python, "-S", "wrong.py")
+    assert (wrong.returncode, wrong.stderr) == (1, "")
+    assert "FAILED limits/good-then-too-large" in wrong.stdout
+
+    absent = conformance(installed, tmp_path, "--", "./absent")
+    assert (absent.returncode, absent.stdout) == (2, "")
+    assert "./absent does not start" in absent.stderr
+
+
+def test_the_suite_of_the_wheel_serves_the_application_and_has_an_implementation(
+    installed: Path, tmp_path: Path
+) -> None:
+    own = conformance(installed, tmp_path, "--only", "http-app/")
+    assert (own.returncode, own.stderr) == (0, "")
+    assert re.search(r"^total +2/2 +- +- +-$", own.stdout, re.MULTILINE)
+
+
+def test_the_suite_of_the_wheel_has_no_list_of_implementations(installed: Path, tmp_path: Path) -> None:
+    every = conformance(installed, tmp_path, "--all")
+    assert (every.returncode, every.stdout) == (2, "")
+    assert "there is no clients/implementations.json" in every.stderr
+    assert len(every.stderr.splitlines()) == 1

@@ -31,6 +31,7 @@ from wav_streaming import TALCoder
 
 SPEC = Path(__file__).parents[2] / "spec" / "SPEC.md"
 TEXT = SPEC.read_text(encoding="utf-8")
+VECTORS = Path(__file__).parents[2] / "objectstreaming" / "conformance" / "vectors"
 CODERS: dict[str, Coder[Any, Any]] = {
     coder.name: coder for coder in (JsonCoder(), RawCoder(), TALCoder(), MsgpackCoder(), NdarrayCoder())
 }
@@ -171,16 +172,16 @@ def test_the_comments_beside_length_words_tell_the_truth() -> None:
 
 def test_every_requirement_of_the_vectors_is_a_sentence_of_the_document() -> None:
     flat = " ".join(TEXT.split())
-    vectors = (SPEC.parent / "conformance" / "vectors").glob("*.json")
-    quotes = {case["requirement"] for path in vectors for case in json.loads(path.read_bytes())["cases"]}
+    quotes = {case["requirement"] for path in VECTORS.glob("*.json") for case in json.loads(path.read_bytes())["cases"]}
     assert len(quotes) > 40
     assert [quote for quote in sorted(quotes) if " ".join(quote.split()) not in flat] == []
 
 
 def test_every_section_that_a_case_names_exists() -> None:
     headings = set(re.findall(r"^#{2,3} ([0-9](?:\.[0-9])?)\.? ", TEXT, re.MULTILINE))
-    vectors = (SPEC.parent / "conformance" / "vectors").glob("*.json")
-    assert {case["spec"] for path in vectors for case in json.loads(path.read_bytes())["cases"]} <= headings
+    assert {
+        case["spec"] for path in VECTORS.glob("*.json") for case in json.loads(path.read_bytes())["cases"]
+    } <= headings
 
 
 def test_the_sixteen_codes_and_their_status_are_those_of_the_package() -> None:

@@ -31,11 +31,13 @@ LEVELS = {
     "objectstreaming.client": 9,
     "objectstreaming.server": 10,
     "objectstreaming.testing": 11,
-    "objectstreaming.app": 12,
-    "objectstreaming.cli": 13,
-    "objectstreaming.__main__": 14,
+    "objectstreaming.conformance.generator": 11,
+    "objectstreaming.conformance": 12,
+    "objectstreaming.app": 13,
+    "objectstreaming.cli": 14,
+    "objectstreaming.__main__": 15,
 }
-IMPORTS_NOTHING_OF_THIS_PACKAGE = {"objectstreaming.flow"}
+IMPORTS_NOTHING_OF_THIS_PACKAGE = {"objectstreaming.flow", "objectstreaming.conformance.generator"}
 
 
 def entry_of(module: str) -> str:

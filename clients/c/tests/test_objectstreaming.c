@@ -1,4 +1,5 @@
-/* Unit tests of objectstreaming.h; the vectors of spec/conformance are tried by testee.c. Compiles as C99 and as C++17.
+/* Unit tests of objectstreaming.h; the vectors of the conformance suite are tried by conformance.c. Compiles as C99 and
+ * as C++17.
  *
  * What the vectors cannot show is here: the events, what is allocated, buffers that are too small, the JSON scanner.
  */

@@ -1,6 +1,7 @@
 //! Every conformance vector, under many chunkings: whole, byte by byte, cut in two, with empty chunks.
 //!
-//! The runner of `spec/conformance` tries the testee with more; this tries the crate itself, with `Value`s.
+//! The runner of `objectstreaming/conformance` tries the program in `examples/` with more; this tries the crate itself,
+//! with `Value`s.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ fn every_case_gives_its_verdict_under_every_chunking() {
 }
 
 fn vectors() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/conformance/vectors")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../objectstreaming/conformance/vectors")
 }
 
 fn cases() -> Vec<(String, Value)> {

@@ -16,7 +16,7 @@ import type { Report } from "./browser/checks.js";
 import { type Served, serve, V1, wholeStream } from "./server.js";
 import { SKIPPED_FLAGS, type Suite } from "./vectors.js";
 
-const vectors = fileURLToPath(new URL("../../../spec/conformance/vectors/", import.meta.url));
+const vectors = fileURLToPath(new URL("../../../objectstreaming/conformance/vectors/", import.meta.url));
 const names = readdirSync(vectors);
 const FLAGS = [
   "--headless",

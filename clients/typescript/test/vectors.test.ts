@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { failureOf, SKIPPED_FLAGS, type Suite } from "./vectors.js";
 
-const folder = new URL("../../../spec/conformance/vectors/", import.meta.url);
+const folder = new URL("../../../objectstreaming/conformance/vectors/", import.meta.url);
 const names = readdirSync(folder);
 const files = new Map(
   names

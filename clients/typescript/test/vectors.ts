@@ -1,6 +1,6 @@
 /**
- * The conformance vectors (../../spec/conformance/vectors) against this package: what is asked of each case, under which
- * chunkings, and what is wrong with the answer. Runs in Node and in a browser alike, so it knows neither.
+ * The vectors of the conformance suite (objectstreaming/conformance/vectors) against this package: what is asked of each
+ * case, under which chunkings, and what is wrong with the answer. Runs in Node and in a browser, so it uses neither's API.
  */
 
 import {

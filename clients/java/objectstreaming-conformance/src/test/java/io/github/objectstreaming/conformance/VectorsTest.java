@@ -28,9 +28,9 @@ import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
-/** Every case of spec/conformance that is about what this client has, under many chunkings. */
+/** Every case of objectstreaming/conformance that is about what this client has, under many chunkings. */
 class VectorsTest {
-    private static final Path VECTORS = Path.of("../../../spec/conformance/vectors");
+    private static final Path VECTORS = Path.of("../../../objectstreaming/conformance/vectors");
     private static final HexFormat HEX = HexFormat.of();
     private static final Set<String> CODERS = Set.of("json", "tal", "raw");
     private static final Set<String> FEATURES = Set.of("limits", "layout", "json", "bigint", "tal");
@@ -102,7 +102,7 @@ class VectorsTest {
                 words.append(chunk.length == 0 ? "-" : HEX.formatHex(chunk)).append(' ');
             }
             request.put("chunks", words.toString());
-            JsonNode answer = Testee.answer(request);
+            JsonNode answer = Conformance.answer(request);
             compareFrames(test, answer.path("frames").asText());
             compareError(test.path("expect").path("error"), answer.path("error").asText(), chunks, op);
             if (op.equals("stream")) {
@@ -114,7 +114,7 @@ class VectorsTest {
     private static void encode(ObjectNode request, JsonNode test) throws IOException {
         request.put("header", HEX.formatHex(unpack(test.path("header"))));
         request.put("payload", HEX.formatHex(unpack(test.path("payload"))));
-        JsonNode answer = Testee.answer(request);
+        JsonNode answer = Conformance.answer(request);
         JsonNode expect = test.path("expect");
         assertEquals(
                 expect.path("error").path("code").asText(""),
@@ -128,7 +128,10 @@ class VectorsTest {
             }
             // What a coder writes may be spelled in another way: what counts is what it says.
             request.put("op", "stream");
-            assertEquals(Testee.answer(request.put("chunks", wanted)), Testee.answer(request.put("chunks", got)), got);
+            assertEquals(
+                    Conformance.answer(request.put("chunks", wanted)),
+                    Conformance.answer(request.put("chunks", got)),
+                    got);
         }
     }
 

@@ -1,0 +1,192 @@
+"""The runner: tries one program on the cases of both levels.
+
+A case is one or more requests, which are sent to the program all at once, and a check of each answer. A program that
+crashes, hangs or writes something that is no answer fails the case, and is started again for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ..testing import Connection, RawServer
+from .app_cases import APP_CASES
+from .cases import load_cases, requests
+from .compare import Mismatch, compare, compare_fetch
+from .http_behaviours import Behaviour, whole
+from .http_cases import CASES, HttpCase, Way, check_request
+from .program import SILENCE, CannotRun, Program, ProgramFailed
+from .report import CaseResult, Report, Status
+
+__all__ = ["check"]
+
+_PROCESSES: Final = 3
+"""How many processes of a program take cases of level 2 at a time: most of its time is spent waiting for silences."""
+
+
+def check(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    app: str = "",
+    only: str = "",
+    known_failing: Collection[str] = (),
+    silence: float = SILENCE,
+    stop_at_first_failure: bool = False,
+    stages: Collection[int] = (1, 2),
+) -> Report:
+    """Try the program `command`, which runs in `cwd`, at level 1, and at level 2 if it has the feature `fetch`.
+
+    `app`: the URL, without a path, where the reference application is served as `app_cases` says; without it those
+    cases are skipped. `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail. `silence`:
+    seconds without an answer after which the program counts as hung. `stages`: the levels to try.
+
+    Raises `CannotRun` if the program does not start or does not answer `hello`, or if an id of `known_failing` is
+    unknown.
+    """
+    cases, http_cases = load_cases(), [*CASES, *APP_CASES]
+    unknown = set(known_failing) - {case["id"] for case in cases} - {case.id for case in http_cases}
+    if unknown:
+        raise CannotRun(f"the known-failing list names cases that do not exist: {', '.join(sorted(unknown))}")
+    cases = [case for case in cases if case["id"].startswith(only) and 1 in stages]
+    http_cases = [case for case in http_cases if case.id.startswith(only) and 2 in stages]
+    return asyncio.run(_check(command, cwd, silence, cases, http_cases, app, known_failing, stop_at_first_failure))
+
+
+async def _check(
+    command: Sequence[str],
+    cwd: Path | None,
+    silence: float,
+    cases: Sequence[Mapping[str, Any]],
+    http_cases: Sequence[HttpCase],
+    app: str,
+    known_failing: Collection[str],
+    stop_at_first_failure: bool,
+) -> Report:
+    async with contextlib.AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(Program(command, cwd, silence))]
+        await programs[0].start()
+        report = Report(programs[0].name, programs[0].features)
+
+        def add(id: str, spec: str, requirement: str, level: str, outcome: Outcome) -> None:
+            report.results.append(CaseResult(id, spec, requirement, level, *outcome, id in known_failing))
+
+        for case in cases:
+            outcome = await _try_codec_case(programs[0], case, report.features)
+            add(case["id"], case["spec"], case["requirement"], case["level"], outcome)
+            if stop_at_first_failure and outcome[0] == "failed":
+                http_cases = ()
+                break
+        if http_cases and "fetch" in report.features:
+            for _ in http_cases[1:_PROCESSES]:
+                programs.append(await stack.enter_async_context(Program(command, cwd, silence)))  # noqa: PERF401
+            outcomes = await _try_http_cases(programs, http_cases, report.features, app, stop_at_first_failure)
+            for tried in http_cases:
+                if tried.id in outcomes:
+                    add(tried.id, tried.spec, tried.requirement, tried.level, outcomes[tried.id])
+        report.restarts = sum(max(0, program.starts - 1) for program in programs)
+        return report
+
+
+Outcome = tuple[Status, str]
+"""How a case went, and why it failed or was skipped."""
+
+
+class _Try(NamedTuple):
+    """One request of a case. `check` raises `Mismatch` if the reply is wrong."""
+
+    name: str
+    request: Mapping[str, Any]
+    check: Callable[[Mapping[str, Any]], None]
+
+
+async def _try(program: Program, tries: Sequence[_Try], *, may_skip: bool) -> Outcome:
+    replies: list[dict[str, Any]] = []
+    failure = ""
+    try:
+        await program.ask([one.request for one in tries], replies)
+    except ProgramFailed as error:
+        failure = str(error)
+    for one, reply in zip(tries, replies, strict=False):
+        if may_skip and "skipped" in reply:
+            return "skipped", str(reply["skipped"])
+        try:
+            one.check(reply)
+        except Mismatch as error:
+            return _failed(one, str(error))
+    return _failed(tries[len(replies)], failure) if failure else ("passed", "")
+
+
+def _failed(one: _Try, why: str) -> Outcome:
+    return "failed", f"{one.name}: {why}" if one.name else why
+
+
+def _lacks(needed: Iterable[str], features: Collection[str]) -> str:
+    missing = sorted(set(needed) - set(features))
+    return f"it has no {', '.join(missing)}" if missing else ""
+
+
+async def _try_codec_case(program: Program, case: Mapping[str, Any], features: Collection[str]) -> Outcome:
+    if lacks := _lacks([case["op"], *case["flags"]], features):
+        return "skipped", lacks
+    tries = [_Try(name, request, partial(compare, case, sizes)) for name, sizes, request in requests(case)]
+    return await _try(program, tries, may_skip=True)
+
+
+async def _try_http_cases(
+    programs: Sequence[Program],
+    cases: Sequence[HttpCase],
+    features: Collection[str],
+    app: str,
+    stop_at_first_failure: bool,
+) -> dict[str, Outcome]:
+    """The outcome of each case, by its id. Several programs take them, those that wait for long first."""
+    waiting = sorted(cases, key=lambda case: not case.slow)
+    outcomes: dict[str, Outcome] = {}
+    behaviours: dict[str, Behaviour] = {}
+    requests: defaultdict[str, list[Connection]] = defaultdict(list)
+
+    def respond(connection: Connection) -> None:
+        requests[connection.path].append(connection)
+        behaviours.get(connection.path, _NOT_FOUND)(connection)
+
+    def one_try(url: str, path: str, way: Way) -> _Try:
+        if way.behaviour is None:
+            return _Try(way.name, way.request(app + way.app), partial(_check_http, way, None))
+        behaviours[path] = way.behaviour
+        return _Try(way.name, way.request(url + path), partial(_check_http, way, requests[path]))
+
+    async def take_cases(program: Program) -> None:
+        while waiting:
+            case = waiting.pop(0)
+            lacks = _lacks(case.flags, features)
+            if not lacks and not app and any(way.app for way in case.ways):
+                lacks = "no reference application is served"
+            if lacks:
+                outcomes[case.id] = "skipped", lacks
+                continue
+            tries = [one_try(url, f"/{case.id}/{number}", way) for number, way in enumerate(case.ways)]
+            outcomes[case.id] = await _try(program, tries, may_skip=False)
+            if stop_at_first_failure and outcomes[case.id][0] == "failed":
+                waiting.clear()
+
+    with RawServer(respond) as server:
+        url = server.url.rstrip("/")
+        await asyncio.gather(*map(take_cases, programs))
+    return outcomes
+
+
+_NOT_FOUND: Final = whole(b"", "404 Not Found", "")
+
+
+def _check_http(way: Way, requests: Sequence[Connection] | None, reply: Mapping[str, Any]) -> None:
+    if "skipped" in reply:  # what it cannot do, its features say
+        raise Mismatch(f"it says that it has fetch, and skipped this: {reply['skipped']!s:.100}")
+    compare_fetch(way.coder, way.verdicts, reply)
+    if requests is not None:
+        check_request(way, requests)
