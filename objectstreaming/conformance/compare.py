@@ -119,7 +119,7 @@ def _compare_error(wanted: Mapping[str, Any] | None, got: str, sizes: Sequence[i
     for name, word in (("index", index), ("offset", offset)):
         if name in wanted and word != str(wanted[name]):
             raise Mismatch(f"{code}: wanted {name} {wanted[name]}, got {word:.30}")
-    if not fed.isdecimal():
+    if not fed.isdecimal() or len(fed) > 20:
         raise Mismatch(f"{code}: the bytes fed are a number, got {fed:.30}")
     # The error must be reported when the chunk with that byte was fed.
     by = next((total for total in accumulate(sizes) if total >= wanted["by"]), sum(sizes))
@@ -178,7 +178,7 @@ def _unhex(text: str, name: str) -> bytes:
 def _json(data: bytes, name: str) -> Any:
     try:
         return json.loads(data.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Mismatch(f"{name} is not JSON: {data[:60]!r}") from None
 
 

@@ -63,7 +63,7 @@ ENCODES = {
     "utf16-lengths": "encode",  # counts UTF-16 units where bytes are to be counted
     "t-without-itself": "encode",  # leaves the length word out of T
     "extra-length-word": "encode",  # writes a word before the payload, as the original's JavaScript did
-    "encodes-nan": "encode",  # writes headers without looking
+    "encodes-nan": "encode",  # writes headers without checking them
 }
 # Each with the case in which it must be found.
 FETCHES = {

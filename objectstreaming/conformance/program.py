@@ -135,7 +135,7 @@ class Program:
             raise ProgramFailed(f"crashed ({status}){self._last_error_line()}")
         try:
             reply = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict) or reply.get("id") != number:
             raise ProgramFailed(f"answered request {number} with {line[:80]!r}")

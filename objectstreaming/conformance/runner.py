@@ -43,8 +43,8 @@ def check(
     """Try the program `command`, which runs in `cwd`, at level 1, and at level 2 if it has the feature `fetch`.
 
     `app`: the URL, without a path, where the reference application is served as `app_cases` says; without it those
-    cases are skipped. `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail. `silence`:
-    seconds without an answer after which the program counts as hung. `stages`: the levels to try.
+    cases are skipped. `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail.
+    `silence`: seconds without an answer after which the program counts as hung. `stages`: the levels to try.
 
     Raises `CannotRun` if the program does not start or does not answer `hello`, or if an id of `known_failing` is
     unknown.
