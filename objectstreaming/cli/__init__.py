@@ -20,7 +20,6 @@ __all__ = ["CommandError", "main"]
 EXTRAS: Final = {
     "fastapi": "server",
     "httpx": "client",
-    "hypothesis": "conformance",
     "pocketsphinx": "voice",
     "starlette": "server",
     "typer": "cli",

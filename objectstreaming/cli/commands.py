@@ -214,8 +214,14 @@ def conformance(
 
     Exit status: 0 if it conforms, 1 if it does not, 2 if it could not be run.
     """
-    from ..conformance.program import CannotRun
-    from .conformance import run_list, run_one
+    try:
+        from ..conformance.program import CannotRun
+        from .conformance import run_list, run_one
+    except ModuleNotFoundError as error:  # one extra brings all that it needs: it is named once, not module by module
+        if (error.name or "").startswith("objectstreaming"):
+            raise
+        pip = "pip install 'objectstreaming[conformance]'"
+        raise CommandError(f"{error.name} is not installed; it comes with: {pip}", status=2) from None
 
     listed = every or bool(implementation)
     if command and listed:

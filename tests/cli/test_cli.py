@@ -384,6 +384,15 @@ class TestConformance:
         assert run("conformance", "true") == 2
         assert "true does not answer hello" in only_line(capsys.readouterr().err)
 
+    @pytest.mark.parametrize("module", ["httpx", "hypothesis", "uvicorn"])
+    def test_the_extra_that_brings_all_it_needs_is_named(self, module: str) -> None:
+        code = (
+            f"import sys; sys.modules[{module!r}] = None; from objectstreaming.cli import main; main(['conformance'])"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "pip install 'objectstreaming[conformance]'" in only_line(ran.stderr)
+
     @pytest.mark.parametrize(
         ("arguments", "complaint"),
         [
