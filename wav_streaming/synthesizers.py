@@ -163,7 +163,7 @@ async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:
 
 def _to_sound(wav: bytes, engine: str) -> Sound:
     try:
-        sound = read_wav(wav)
+        sound = read_wav(wav, limit=MAX_SOUND)
     except WavError as error:
         raise SynthesisError(f"{engine} gave no sound: {error}") from None
     return sound if sound.bit_depth == 16 else _to_16_bits(sound)

@@ -1,31 +1,47 @@
-"""WAV files: PCM in the RIFF container, written with true sizes and read as they really come.
+"""WAV files: sound in the RIFF container, written with true sizes and read as they really come.
 
     "RIFF" size "WAVE"   then chunks:   id (4) | size, uint32 | body | one pad byte if size is odd
 
-Wanted are `fmt ` and, after it, `data`; any other chunk is skipped by its size, before and after. Programs that stream
-do not know the size of `data` and write 0 or a large number instead (espeak-ng: 0x7ffff000, ffmpeg: 0xffffffff): then
-it goes on to the end of the input. `WavDecoder` is the reader, fed in pieces and without input or output of its own;
-`read_wav` feeds it whole. Source: Multimedia Programming Interface and Data Specifications 1.0 (IBM, Microsoft, 1991);
-WAVE_FORMAT_EXTENSIBLE in Microsoft's mmreg.h.
+Wanted are `fmt ` and, after it, `data`. `WavDecoder` is the reader, fed in pieces and without input or output of its
+own; `read_wav` and `strip_wav` are built on it, so no way of cutting a file changes what is read from it.
+
+**Sizes are claims.** Programs that stream do not know them and write 0, all ones, or any large number. What is done:
+
+* A size of `data` beyond the reader's limit was not known: the sound goes on to the end of the input.
+* A size within the limit is believed. If less comes, the file was cut, which is an error.
+* Bytes after the sound that begin no chunk are more sound: the size was too small. So it is after a size of 0.
+* Where RIFF's own size promises more than came, and is within the limit, the file was cut.
+* A whole RIFF header (`RIFF....WAVEfmt `) within the sound begins another file. Its sound follows, if its format is the
+  same; if not, that is an error.
+
+Sources: Multimedia Programming Interface and Data Specifications 1.0 (IBM, Microsoft, 1991); WAVE_FORMAT_EXTENSIBLE in
+Microsoft's mmreg.h. Programs that stream write as size: espeak-ng 0x7ffff000, ffmpeg and OpenAI 0xffffffff, others 0 or
+a round decimal number.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, Literal, NoReturn
 
 from objectstreaming.errors import ObjectStreamError
-from objectstreaming.frames import BytesLike
+from objectstreaming.frames import BytesLike, MiB
 
 from .sound import Sound
-from .tal import MAX_SAMPLE_RATE
+from .sound_files import CONVERT, LONGEST_GUESS, file_kind
+from .tal import MAX_CHANNELS, MAX_SAMPLE_RATE
+from .wav_samples import PCM, SampleFormat, UnknownSamplesError, sample_format
 
-__all__ = ["WavDecoder", "WavError", "pcm_to_wav", "read_wav", "strip_wav"]
+__all__ = ["MAX_WAV", "WavDecoder", "WavError", "pcm_to_wav", "read_wav", "strip_wav"]
+
+MAX_WAV: Final = 512 * MiB
+"""Bytes of sound that a WAV file may hold here unless told otherwise: 23 minutes of 48 kHz stereo in 32 bits."""
 
 
 class WavError(ObjectStreamError, ValueError):
-    """The bytes are no WAV file of PCM with 16 or 32 bits, or they end too early; the message says which."""
+    """The bytes are no WAV file that is read here, or they end too early; the message says which, and what to do."""
 
     code = "invalid_wav"
 
@@ -44,222 +60,351 @@ def pcm_to_wav(pcm: BytesLike, sample_rate: int, channels: int = 1, bit_depth: L
     step = sound.block_align
     return (
         struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")
-        + struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, channels, sample_rate, sample_rate * step, step, bit_depth)
+        + struct.pack("<4sIHHIIHH", b"fmt ", 16, PCM, channels, sample_rate, sample_rate * step, step, bit_depth)
         + struct.pack("<4sI", b"data", size)
         + sound.pcm
     )
 
 
-def read_wav(source: BytesLike | BinaryIO) -> Sound:
-    """The sound in a WAV file, given as bytes or as an open binary file. Raises `WavError`."""
-    decoder = WavDecoder()
-    data = source.read() if hasattr(source, "read") else source
-    pcm = decoder.feed(data)
-    decoder.finish()
+def read_wav(source: BytesLike | BinaryIO, *, limit: int = MAX_WAV) -> Sound:
+    """The sound in a WAV file, given as bytes or as an open binary file, as PCM of 16 or 32 bits.
+
+    `limit`: bytes of sound that are accepted, as `WavDecoder` has it. Raises `WavError`.
+    """
+    decoder = WavDecoder(limit=limit)
+    pcm = b"".join([*map(decoder.feed, _pieces(source)), decoder.finish()])
     return Sound(pcm, decoder.sample_rate, decoder.channels, decoder.bit_depth)
 
 
-def strip_wav(chunks: Iterable[BytesLike]) -> Iterator[bytes]:
-    """The PCM in the chunks of a source that may or may not put a WAV header before it, whole or to each chunk.
+def _pieces(source: BytesLike | BinaryIO) -> Iterator[BytesLike]:
+    if not hasattr(source, "read"):
+        yield source
+        return
+    while piece := source.read(MiB):
+        yield piece
 
-    For engines that give "audio" in pieces: a header played as sound is a click. Raw PCM passes as it is; a chunk that
-    begins with a RIFF header begins a new WAV file.
+
+def strip_wav(chunks: Iterable[BytesLike], *, limit: int = MAX_WAV) -> Iterator[bytes]:
+    """The PCM of a source that puts a WAV header before all of its sound, before each piece of it, or nowhere.
+
+    For engines that give "audio" in pieces: a header played as sound is a click. Raw PCM passes as it is. Sound under
+    a header is what `WavDecoder` makes of it. How the source is cut does not matter. Raises `WavError` for another kind
+    of file, for a file that was cut, and for a file whose format is not that of the one before.
 
     >>> wav = pcm_to_wav(b"abcd", 16000)
-    >>> list(strip_wav([wav, b"ef", wav])), list(strip_wav([b"ab", b"cd"]))
-    ([b'abcd', b'abcd'], [b'ab', b'cd'])
+    >>> b"".join(strip_wav([wav, wav[:20], wav[20:]])), b"".join(strip_wav([b"ab", b"cd"]))
+    (b'abcdabcd', b'abcd')
     """
-    decoder: WavDecoder | None = None
+    decoder = WavDecoder(limit=limit, raw=True)
     for chunk in chunks:
-        data = bytes(memoryview(chunk))
-        if data.startswith(b"RIFF") and data[8:12] == b"WAVE":
-            decoder = WavDecoder()
-        pcm = data if decoder is None else decoder.feed(data)
-        if pcm:
+        if pcm := decoder.feed(chunk):
             yield pcm
+    if pcm := decoder.finish():
+        yield pcm
 
 
-_PCM: Final = 1
 _EXTENSIBLE: Final = 0xFFFE
-# A subformat is a format tag, followed by these bytes.
-_SUBFORMAT: Final = bytes.fromhex("000000001000800000aa00389b71")
-_TAGS: Final = {
-    2: "Microsoft ADPCM",
-    3: "floating point",
-    6: "A-law",
-    7: "mu-law",
-    0x11: "IMA ADPCM",
-    0x31: "GSM 6.10",
-    0x50: "MPEG",
-    0x55: "MP3",
-    0xFF: "AAC",
-}
+# A subformat is a format tag, followed by one of these: the general one, and that of ambisonic sound.
+_SUBFORMATS: Final = (bytes.fromhex("000000001000800000aa00389b71"), bytes.fromhex("00002107d3118644c8c1ca000000"))
 _MAX_FORMAT: Final = 4096  # bytes; a format chunk has 40 at most
-_TO_THE_END: Final = 0x7FFF_0000  # a size from here on is one that the writer did not know
-_OTHERS: Final = (
-    (b"RIFX", "a big-endian WAV file (RIFX)"),
-    (b"RF64", "a WAV file beyond 4 GiB (RF64)"),
-    (b"OggS", "Ogg (Opus or Vorbis)"),
-    (b"fLaC", "FLAC"),
-    (b"ID3", "MP3"),
-    (b"\xff\xfb", "MP3"),
-    (b"\x1aE\xdf\xa3", "WebM or Matroska"),
-    (b"FORM", "AIFF"),
-    (b"caff", "Core Audio"),
-    (b"<", "a page of HTML or XML"),
-    (b"{", "JSON"),
+_HEADER: Final = re.compile(rb"RIFF.{4}WAVEfmt ", re.DOTALL)
+_HEADER_SIZE: Final = 16
+# What writers put after the sound. Other names count as chunks only where RIFF's size has room for them.
+_CHUNKS: Final = frozenset(
+    {
+        b"LIST",
+        b"list",
+        b"data",
+        b"fact",
+        b"cue ",
+        b"smpl",
+        b"inst",
+        b"bext",
+        b"JUNK",
+        b"junk",
+        b"PAD ",
+        b"FLLR",
+        b"iXML",
+        b"ixml",
+        b"_PMX",
+        b"axml",
+        b"chna",
+        b"C2PA",
+        b"c2pa",
+        b"PEAK",
+        b"DISP",
+        b"cart",
+        b"acid",
+        b"strc",
+        b"levl",
+        b"afsp",
+        b"plst",
+        b"SAUR",
+        b"LGWV",
+        b"umid",
+        b"minf",
+        b"elm1",
+        b"regn",
+        b"ID3 ",
+        b"id3 ",
+        b"ID32",
+        b"SyLp",
+        b"ResU",
+        b"ds64",
+    }
 )
+_NAME: Final = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_ .-]{3}")
+_RAW: Final = SampleFormat(1, 16, None)
 
 
 class WavDecoder:
     """A WAV file in pieces in, its PCM out, as it comes.
 
-    `sample_rate`, `channels` and `bit_depth` are known as soon as `ready` is true; before, they are 0, 0 and 16. What
-    `feed` gives is always whole sample frames. Held is no more than a format chunk and part of one sample frame.
-    Raises `WavError`, after which the decoder is dead.
+    `sample_rate`, `channels` and `bit_depth` (16 or 32) are known as soon as `ready` is true; before, they are 0, 0 and
+    16. All that is given out is whole sample frames: samples that are not int16 or int32 in the file are converted as
+    the table in `wav_samples` says. Held is no more than a format chunk, part of a sample frame and of a header.
+
+    `limit`: bytes of sound that are accepted, as the file has them. A promised size beyond it is not believed, and more
+    sound is an error. `raw`: input without any header passes as it is. After a `WavError` the decoder raises it again.
 
     >>> wav = pcm_to_wav(b"abcdef", 8000)
     >>> decoder = WavDecoder()
     >>> [decoder.feed(piece) for piece in (wav[:30], wav[30:47], wav[47:])], decoder.sample_rate
     ([b'', b'ab', b'cdef'], 8000)
     >>> decoder.finish()
+    b''
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = MAX_WAV, raw: bool = False) -> None:
         self.ready = False
         self.sample_rate = 0
         self.channels = 0
         self.bit_depth: Literal[16, 32] = 16
-        self._step: Callable[[bytes], None] = self._riff
-        self._held = bytearray()
-        self._wanted = 12  # bytes that _step needs at once
-        self._skip = 0  # bytes to pass over first
+        self._limit = limit
+        self._raw = raw
+        self._buffer = bytearray()
+        self._offset = 0  # of the buffer's first byte
+        self._step: Callable[[], bool] = self._riff  # what is to be done next: whether it could be done
+        self._finished = False
+        self._pcm: list[bytes] = []
+        self._format = _RAW
+        self._format_seen: tuple[object, ...] | None = None  # of this file or the one before it
+        self._file_end = 0  # where RIFF says that this file ends
+        self._format_size = 0
+        self._skip = 0
+        self._pad = False  # whether the chunk before had an odd size, so that a byte of padding may follow
+        self._sound = False  # whether this file's `data` has begun
         self._left: int | None = 0  # bytes of `data` still to come; None: to the end
-        self._in_data = False
-        self._seen_data = False
-        self._offset = 0  # of the next byte that is not held
-        self._end = 0  # where RIFF says that the file ends
+        self._taken = 0  # bytes of sound so far
         self._error: WavError | None = None
 
     def feed(self, chunk: BytesLike) -> bytes:
         """The PCM that is now there, perhaps none."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        data = memoryview(chunk).cast("B") if memoryview(chunk).nbytes else memoryview(b"")
-        pcm = bytearray()
-        while True:
-            skipped = min(self._skip, len(data))
-            self._skip -= skipped
-            self._offset += skipped
-            data = data[skipped:]
-            if not len(data):
-                return bytes(pcm)
-            if self._in_data:
-                data = self._take_pcm(data, pcm)
-                continue
-            taken = data[: self._wanted - len(self._held)]
-            self._held += taken
-            self._offset += len(taken)
-            data = data[len(taken) :]
-            if len(self._held) == self._wanted:
-                held, self._held = bytes(self._held), bytearray()
-                self._step(held)
+        view = memoryview(chunk)
+        self._buffer += view if view.c_contiguous else view.tobytes()
+        while self._step():
+            pass
+        return self._given()
 
-    def finish(self) -> None:
-        """Say that no more will come. Raises `WavError` if sound is missing."""
+    def finish(self) -> bytes:
+        """Say that no more will come: the last PCM, if some was held. Raises `WavError` if sound is missing."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        if self._offset < 12 and not b"RIFF".startswith(self._held[:4]):
-            self._refuse(bytes(self._held))
-        if not self._seen_data:
+        self._finished = True
+        while self._step():
+            pass
+        if not self._sound:
             self._fail(
-                f"the file ended after {self._offset} bytes, before its sound began"
-                if self._offset
+                f"the file ended after {self._offset + len(self._buffer)} bytes, before its sound began"
+                if self._offset or self._buffer
                 else "empty, where a WAV file is expected"
             )
-        if self._in_data and self._left:
-            self._fail(f"the file is cut: {self._left} more bytes of sound were promised")
-        if self._held and self._in_data:
-            self._fail("the file is cut inside a sample")
+        if self._step == self._data:
+            self._check_sound_ended()
+        if self._step == self._data or not self._taken:
+            self._check_file_ended()
+        return self._given()
 
-    def _take_pcm(self, data: memoryview, pcm: bytearray) -> memoryview:
-        taken = data if self._left is None else data[: self._left]
-        self._offset += len(taken)
-        step = self.bit_depth // 8 * self.channels
-        self._held += taken
-        whole = len(self._held) - len(self._held) % step
-        pcm += self._held[:whole]
-        del self._held[:whole]
-        if self._left is not None:
-            self._left -= len(taken)
-            if not self._left:
-                self._leave_data()
-        return data[len(taken) :]
+    def _given(self) -> bytes:
+        pcm = b"".join(self._pcm)
+        self._pcm.clear()
+        return pcm
 
-    def _leave_data(self) -> None:
-        self._in_data = False
-        if self._held:
-            self._fail("the data chunk is not whole sample frames")
-        self._wanted = 8
-        self._step = self._chunk
+    def _drop(self, size: int) -> None:
+        del self._buffer[:size]
+        self._offset += size
 
-    def _riff(self, head: bytes) -> None:
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            self._refuse(head)
-        self._end = int.from_bytes(head[4:8], "little") + 8
-        self._wanted = 8
-        self._step = self._chunk
+    # The steps. Each looks at the beginning of the buffer, and says whether it got on.
 
-    def _refuse(self, head: bytes) -> NoReturn:
-        for beginning, what in _OTHERS:
-            if head.startswith(beginning):
-                self._fail(f"not a WAV file of PCM, but {what}: it starts with {head[:4]!r}")
-        self._fail(f"not a WAV file: it starts with {head!r}; raw PCM goes as TAL frames, with its rate")
+    def _riff(self) -> bool:
+        head = bytes(self._buffer[:12])
+        if len(head) < 12 and not self._finished:
+            return False
+        if head[:4] == b"RIFF" and (head[8:] == b"WAVE" or len(head) < 12):
+            if len(head) < 12:
+                return False
+            self._file_end = self._offset + 8 + int.from_bytes(head[4:8], "little")
+            self._sound = self._pad = False
+            self._drop(12)
+            self._step = self._chunk
+            return True
+        kind = file_kind(bytes(self._buffer[:LONGEST_GUESS]), whole=self._finished)
+        if kind is None:
+            return False
+        if kind:
+            self._fail(f"not a WAV file, but {kind} (it starts with {head[:4]!r})")
+        if not self._raw:
+            if not head:
+                return False
+            self._fail(f"not a WAV file: it starts with {head!r}; raw PCM goes as TAL frames, with its rate")
+        self.channels = 1
+        self._begin_data(None)
+        return True
 
-    def _chunk(self, head: bytes) -> None:
-        name, size = head[:4], int.from_bytes(head[4:], "little")
-        if self._seen_data:
-            self._skip = size + size % 2
-        elif name == b"fmt ":
+    def _chunk(self) -> bool:
+        buffer = self._buffer
+        if len(buffer) < 8 + self._pad:
+            return False
+        if self._pad and buffer[0] == 0:
+            self._drop(1)
+        self._pad = False
+        name, size = bytes(buffer[:4]), int.from_bytes(buffer[4:8], "little")
+        if self._sound:
+            if name == b"RIFF" and len(buffer) < _HEADER_SIZE and not self._finished:
+                return False
+            if _HEADER.match(buffer):
+                self._step = self._riff
+                return True
+            room = self._offset + 8 + size <= self._file_end
+            if not (name in _CHUNKS or (room and _NAME.fullmatch(name))):
+                self._begin_data(None)  # no chunk: more sound than `data` said
+                return True
+        if name == b"fmt " and not self._sound:
             if not 16 <= size <= _MAX_FORMAT:
                 self._fail(f"the format chunk has {size} bytes; 16, 18 or 40 are usual")
-            self._wanted = size
-            self._step = self._format
+            self._format_size = size
+            self._step = self._read_format
         elif name == b"data":
             if not self.ready:
                 self._fail("the data chunk comes before the format chunk, so nobody knows what it holds")
-            self._begin_data(size)
+            # More than is accepted was not known to the writer.
+            self._begin_data(size if size <= self._limit else None)
         else:
-            self._skip = size + size % 2
+            self._skip = size
+            self._step = self._skip_chunk
+        self._pad = size % 2 == 1
+        self._drop(8)
+        return True
 
-    def _begin_data(self, size: int) -> None:
-        self._seen_data = True
-        # 0 is true of an empty file, which may have chunks after it, and untrue of one that was streamed.
-        unknown = size >= _TO_THE_END or (size == 0 and not self._offset < self._end < _TO_THE_END)
-        self._left = None if unknown else size
-        self._in_data = unknown or size > 0
-        if not unknown and size % 2:
-            self._fail("the data chunk is not whole sample frames")
-
-    def _format(self, body: bytes) -> None:
-        self._skip = len(body) % 2
-        tag, channels, rate, _, step, bits = struct.unpack_from("<HHIIHH", body)
-        if tag == _EXTENSIBLE and len(body) >= 40 and body[26:40] == _SUBFORMAT:
-            tag = int.from_bytes(body[24:26], "little")
-        if tag != _PCM:
-            kind = _TAGS.get(tag, f"of format 0x{tag:04x}")
-            self._fail(f"the file is {kind}, not PCM: convert it, for example with `ffmpeg -c:a pcm_s16le`")
-        if bits not in (16, 32):
-            self._fail(f"PCM of {bits} bits; 16 and 32 are read: convert it with `ffmpeg -c:a pcm_s16le`")
-        # A few bytes at four billion Hz would make a resampler's filter of gigabytes.
-        if not channels or not 0 < rate <= MAX_SAMPLE_RATE or step != channels * bits // 8:
-            self._fail(f"a format that cannot be: {channels} channels, {rate} Hz, {bits} bits, {step} bytes a frame")
-        self.sample_rate, self.channels, self.bit_depth = rate, channels, bits
-        self.ready = True
-        self._wanted = 8
+    def _skip_chunk(self) -> bool:
+        passed = min(self._skip, len(self._buffer))
+        self._skip -= passed
+        self._drop(passed)
+        if self._skip:
+            return False
         self._step = self._chunk
+        return True
+
+    def _read_format(self) -> bool:
+        size = self._format_size
+        if len(self._buffer) < size:
+            return False
+        body = bytes(self._buffer[:size])
+        tag, channels, rate, _, step, bits = struct.unpack_from("<HHIIHH", body)
+        if tag == _EXTENSIBLE and size >= 40 and body[26:40] in _SUBFORMATS:
+            tag = int.from_bytes(body[24:26], "little")
+        if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_SAMPLE_RATE:
+            # A few bytes at four billion Hz would make a resampler's filter of gigabytes.
+            self._fail(f"a format that cannot be: {channels} channels, {rate} Hz, {bits} bits, {step} bytes a frame")
+        each = -(-bits // 8)
+        if step % channels == 0 and step // channels > each:
+            each = step // channels  # the samples do not fill their bytes
+        elif step not in (channels * each, each, 0):  # one channel's, or none: two mistakes that writers make
+            self._fail(f"a format that cannot be: {channels} channels, {rate} Hz, {bits} bits, {step} bytes a frame")
+        try:
+            found = sample_format(tag, bits, each)
+        except UnknownSamplesError as error:
+            self._fail(f"the sound in the file is {error}, which is not read: {CONVERT}")
+        seen = (tag, channels, rate, bits, each)
+        if self._format_seen not in (None, seen):
+            self._fail(
+                f"another file follows whose sound has another format: {rate} Hz, {channels} channels and {bits} bits "
+                f"after {self.sample_rate} Hz, {self.channels} channels"
+            )
+        self._format, self._format_seen = found, seen
+        self.sample_rate, self.channels, self.bit_depth = rate, channels, found.bit_depth
+        self.ready = True
+        self._drop(size)
+        self._step = self._chunk
+        return True
+
+    def _begin_data(self, size: int | None) -> None:
+        self._sound = True
+        self._left = size
+        self._step = self._data
+
+    def _data(self) -> bool:
+        """Give out sound, up to the end of `data`, the next file, or what may be the beginning of one."""
+        buffer = self._buffer
+        there = len(buffer) if self._left is None else min(len(buffer), self._left)
+        header = _HEADER.search(buffer)
+        begins = header.start() if header else len(buffer) if self._finished else _before_header(buffer)
+        end = min(there, begins)
+        frame = self._format.size * self.channels
+        whole = end - end % frame
+        if whole:
+            self._give(bytes(buffer[:whole]))
+            self._drop(whole)
+            if self._left is not None:
+                self._left -= whole
+        if header and begins == end:
+            if self._left:
+                self._fail(f"the file is cut: {self._left} more bytes of sound were promised, and another file begins")
+            if end > whole:
+                self._fail("the file is cut inside a sample, and another file begins")
+            self._step = self._riff
+            return True
+        if self._left is not None and self._left < frame and end == whole + self._left:
+            if self._left:
+                self._fail("the data chunk is not whole sample frames")
+            self._step = self._chunk
+            return True
+        return False
+
+    def _give(self, data: bytes) -> None:
+        if self._format is not _RAW:
+            self._taken += len(data)
+        if self._taken > self._limit:
+            self._fail(f"the file has more than {self._limit} bytes of sound, the limit here")
+        convert = self._format.to_pcm
+        self._pcm.append(data if convert is None else convert(data))
+
+    def _check_sound_ended(self) -> None:
+        """The input has ended within `data`."""
+        if self._left:
+            self._fail(f"the file is cut: {self._left - len(self._buffer)} more bytes of sound were promised")
+        if any(self._buffer):
+            self._fail("the file is cut inside a sample")
+
+    def _check_file_ended(self) -> None:
+        """How long the sound was to be `data` did not say; what RIFF's size says of the file still counts."""
+        missing = self._file_end - self._offset - len(self._buffer)
+        if 0 < missing <= self._limit and self._format is not _RAW:
+            self._fail(f"the file is cut: {missing} more bytes were promised")
 
     def _fail(self, message: str) -> NoReturn:
         self._error = WavError(message)
-        self._held.clear()
+        self._buffer.clear()
+        self._pcm.clear()
         raise self._error
+
+
+def _before_header(buffer: bytearray) -> int:
+    """Where in the last bytes a header may begin that is not whole yet; the end of the buffer if nowhere."""
+    for at in range(max(0, len(buffer) - _HEADER_SIZE + 1), len(buffer)):
+        tail = buffer[at:]
+        if tail[:4] == b"RIFF"[: len(tail)] and tail[8:] == b"WAVEfmt "[: max(0, len(tail) - 8)]:
+            return at
+    return len(buffer)

@@ -83,7 +83,7 @@ async def _in_time(limits: AppLimits) -> AsyncIterator[None]:
 
 
 async def _read_wav(request: Request, limits: AppLimits) -> Question:
-    decoder = WavDecoder()
+    decoder = WavDecoder(limit=limits.body)
     gathered: GatheredSound | None = None
     try:
         async for chunk in RequestBody(request, max_body=limits.body):
@@ -92,7 +92,9 @@ async def _read_wav(request: Request, limits: AppLimits) -> Question:
                 gathered = GatheredSound(decoder.sample_rate, decoder.channels, decoder.bit_depth, limits)
             if gathered is not None:
                 gathered.add(pcm)
-        decoder.finish()
+        pcm = decoder.finish()
+        if gathered is not None:
+            gathered.add(pcm)
     except WavError as error:
         raise StreamError("invalid_argument", str(error)) from None
     return Question("", gathered.sound() if gathered is not None else _no_sound())

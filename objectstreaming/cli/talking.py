@@ -145,10 +145,10 @@ def _decoded(path: Path) -> Iterator[tuple[int, int, Any, bytes]]:
     decoder = WavDecoder()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
-            pcm = decoder.feed(chunk)
-            if pcm:
+            if pcm := decoder.feed(chunk):
                 yield decoder.sample_rate, decoder.channels, decoder.bit_depth, pcm
-        decoder.finish()
+    if pcm := decoder.finish():
+        yield decoder.sample_rate, decoder.channels, decoder.bit_depth, pcm
 
 
 async def _read(lines: TextIO) -> AsyncIterator[str]:
