@@ -8,8 +8,10 @@ Start at `tal`. The engines are in `synthesizers` and `recognizers`, each import
 ('Good morning.', 320, b'')
 """
 
-from .pcm import PcmSplitter, float32_to_int16, resample, to_float32, to_int16, to_int32, to_mono
+from .g711 import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
+from .pcm import PcmSplitter, float32_to_int16, to_float32, to_int16, to_int32
 from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
+from .resampling import Resampler, resample, to_mono
 from .sentences import SentenceSplitter, is_speakable, speakable
 from .sound import Sound
 from .synthesizers import (
@@ -32,6 +34,7 @@ __all__ = [
     "PocketsphinxRecognizer",
     "RecognitionError",
     "Recognizer",
+    "Resampler",
     "SentenceSplitter",
     "Sound",
     "SynthesisError",
@@ -40,9 +43,13 @@ __all__ = [
     "TALCoder",
     "WavDecoder",
     "WavError",
+    "alaw_to_pcm",
     "default_synthesizer",
     "float32_to_int16",
     "is_speakable",
+    "mulaw_to_pcm",
+    "pcm_to_alaw",
+    "pcm_to_mulaw",
     "pcm_to_wav",
     "read_wav",
     "resample",

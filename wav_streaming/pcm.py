@@ -1,4 +1,4 @@
-"""PCM arithmetic: between int16, int32 and float32; resampling; cutting a stream into frames of equal length.
+"""PCM arithmetic: between int16, int32 and float32; cutting a stream into frames of equal length.
 
 Full scale is 1.0 in float32, 2**15 in int16 and 2**31 in int32, so that int16 -> float32 -> int16 and int16 -> int32 ->
 int16 give back what went in. Floats beyond full scale are clipped, not wrapped; a float that is not a number becomes
@@ -7,19 +7,16 @@ silence. NumPy is imported where it is used.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from objectstreaming.frames import BytesLike
-
-from .sound import Sound
 
 if TYPE_CHECKING:
     import numpy
 
     Array: TypeAlias = "numpy.ndarray[Any, Any]"
 
-__all__ = ["PcmSplitter", "float32_to_int16", "resample", "to_float32", "to_int16", "to_int32", "to_mono"]
+__all__ = ["PcmSplitter", "float32_to_int16", "to_float32", "to_int16", "to_int32"]
 
 
 def to_float32(samples: Array) -> Array:
@@ -83,53 +80,6 @@ def _quantized(samples: Array, bits: int) -> Array:
     full = float(1 << (bits - 1))
     scaled = numpy.rint(numpy.nan_to_num(samples.astype(numpy.float64), nan=0.0, posinf=1.0, neginf=-1.0) * full)
     return numpy.clip(scaled, -full, full - 1).astype(f"<i{bits // 8}")
-
-
-def to_mono(sound: Sound, sample_rate: int) -> Sound:
-    """`sound` as recognizers want it: one channel (the mean of all), 16 bits, at `sample_rate`.
-
-    >>> to_mono(Sound(bytes(8 * 480), 48000, channels=2, bit_depth=32), 16000)
-    <Sound: 0.010 s, 16000 Hz, 1 channel(s), 16 bits>
-    """
-    if (sound.sample_rate, sound.channels, sound.bit_depth) == (sample_rate, 1, 16):
-        return sound
-    mixed = to_float32(sound.samples).mean(axis=1)
-    return Sound(to_int16(resample(mixed, sound.sample_rate, sample_rate)).tobytes(), sample_rate)
-
-
-_CROSSINGS = 16  # zero crossings of the sinc on either side: a stop band of some -70 dB with the Blackman window
-
-
-def resample(samples: Array, rate: int, new_rate: int) -> Array:
-    """One channel of float samples at another rate: float32, `ceil(len * new_rate / rate)` long.
-
-    Polyphase filtering with a windowed sinc (Smith, Digital Audio Resampling Home Page, ccrma.stanford.edu/~jos),
-    its pass band ending at 0.95 of the lower Nyquist frequency.
-    """
-    import numpy
-
-    if rate == new_rate or not len(samples):
-        return samples.astype(numpy.float32)
-    divisor = math.gcd(rate, new_rate)
-    up, down = new_rate // divisor, rate // divisor
-    cutoff = 0.95 * min(1.0, up / down)
-    half = math.ceil(_CROSSINGS / cutoff)
-    size = -(-len(samples) * up // down)
-    padded = numpy.pad(samples.astype(numpy.float32), (half, half + down + 1))
-    windows = numpy.lib.stride_tricks.sliding_window_view(padded, 2 * half)
-    offsets = numpy.arange(2 * half) - half + 1
-    window_width = half + 1
-    result = numpy.empty(size, numpy.float32)
-    for phase in range(min(up, size)):
-        # Output `phase + k * up` lies at input `(phase * down) / up + k * down`.
-        first, remainder = divmod(phase * down, up)
-        distance = offsets - remainder / up
-        window = 0.42 + 0.5 * numpy.cos(numpy.pi * distance / window_width)
-        window += 0.08 * numpy.cos(2 * numpy.pi * distance / window_width)
-        taps = (cutoff * numpy.sinc(cutoff * distance) * window).astype(numpy.float32)
-        count = len(range(phase, size, up))
-        result[phase::up] = windows[first + 1 :: down][:count] @ taps
-    return result
 
 
 class PcmSplitter:

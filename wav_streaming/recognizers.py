@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from objectstreaming.errors import ObjectStreamError
 
-from .pcm import to_mono
+from .resampling import to_mono
 from .sound import Sound
 from .synthesizers import TIMEOUT, EndpointError, post, speech_url
 from .wav import pcm_to_wav

@@ -1,24 +1,13 @@
-"""PCM arithmetic: conversions, resampling, cutting into frames."""
+"""PCM arithmetic: conversions, cutting into frames."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wav_streaming import (
-    PcmSplitter,
-    Sound,
-    float32_to_int16,
-    resample,
-    to_float32,
-    to_int16,
-    to_int32,
-    to_mono,
-)
+from wav_streaming import PcmSplitter, Sound, float32_to_int16, to_float32, to_int16, to_int32
 
 
 def test_int16_survives_float_and_int32() -> None:
@@ -43,35 +32,6 @@ def test_other_samples_are_refused(dtype: str) -> None:
     for convert in (to_float32, to_int16, to_int32):
         with pytest.raises(TypeError, match="samples are int16, int32 or floats"):
             convert(numpy.zeros(2, dtype))
-
-
-@pytest.mark.parametrize(("rate", "new_rate"), [(22050, 16000), (48000, 16000), (8000, 16000), (44100, 48000)])
-def test_a_tone_stays_itself_at_another_rate(rate: int, new_rate: int) -> None:
-    def tone(at: int) -> Any:
-        return numpy.sin(2 * numpy.pi * 1000 * numpy.arange(at // 2) / at)
-
-    found = resample(tone(rate), rate, new_rate)
-    assert len(found) == new_rate // 2
-    inner = slice(200, -200)
-    assert numpy.abs(found[inner] - tone(new_rate)[inner]).max() < 0.01
-
-
-def test_what_the_new_rate_cannot_hold_is_filtered_out() -> None:
-    high = numpy.sin(2 * numpy.pi * 11000 * numpy.arange(48000) / 48000)
-    assert numpy.abs(resample(high, 48000, 16000)[200:-200]).max() < 0.01
-
-
-def test_nothing_resampled_is_nothing_and_the_same_rate_is_the_same() -> None:
-    assert len(resample(numpy.zeros(0), 8000, 16000)) == 0
-    assert resample(numpy.ones(3), 8000, 8000).tolist() == [1, 1, 1]
-
-
-def test_any_sound_becomes_mono_at_the_wanted_rate() -> None:
-    left_only = numpy.column_stack([numpy.full(4800, 2**30), numpy.zeros(4800)]).astype("<i4")
-    mono = to_mono(Sound(left_only.tobytes(), 48000, 2, 32), 16000)
-    assert (mono.sample_rate, mono.channels, mono.bit_depth, len(mono.pcm)) == (16000, 1, 16, 3200)
-    assert mono.samples[800, 0] == pytest.approx(8192, abs=20)
-    assert to_mono(mono, 16000) is mono
 
 
 @given(
