@@ -1,6 +1,6 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
-# make bench   benchmarks/results.md and its plots
+# make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C codec, half on the C twins beside the pure ones
 # make format  what the formatters would have it be
 
@@ -77,8 +77,9 @@ clients:
 conformance: $(VENV)/.dev
 	$(BIN)/objectstreaming conformance --all
 
-# Writes benchmarks/results.md and the plots, in about eight minutes.
+# Writes benchmarks/results.md and README's table, in about twelve minutes. valgrind counts the instructions.
 bench: $(VENV)/.dev
+	tests/programs valgrind
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	PYTHONPATH=. .venv-bench/bin/python -m benchmarks

@@ -1,8 +1,8 @@
-"""What a contender is, and ours: each made for one workload, and asked for the same three things.
+"""What a contender is, and ours.
 
-`typed` gives the messages in the form in which this contender's user holds them; `writer` a function from a header and
-a payload to bytes on the wire; `read` an iterator of messages from chunks. `plain` undoes `typed`, so that the content
-can be compared: it is never timed.
+A contender is made for one workload. `typed` turns a message into the form in which this contender's user holds it;
+`writer` gives a function from header and payload to bytes on the wire; `read` turns chunks into messages. `plain`
+undoes `typed`, so that the content can be compared; it is never measured.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from objectstreaming import (
+    AnbJsonStreamCoder,
     Frame,
     FrameDecoder,
     JsonCoder,
@@ -22,13 +23,14 @@ from objectstreaming import (
     MsgpackCoder,
     RawCoder,
     StreamDecoder,
+    StreamEncoder,
     encode_frame,
     encode_frame_parts,
 )
-from wav_streaming.tal import TALAudio, TALCoder
+from wav_streaming.tal import TALAudio, TALCoder, tal_decoder, tal_encoder
 
 from . import original
-from .workloads import Answer, Message, Status, Tal
+from .workloads import CHUNKINGS, Answer, Message, MiB, Status
 
 Chunks = Iterable[bytes]
 
@@ -36,14 +38,16 @@ Chunks = Iterable[bytes]
 class Contender(ABC):
     name: ClassVar[str]
     library: ClassVar[str] = ""
-    """The distribution whose version is named in the results."""
+    """The distribution whose version the results give."""
     kind: ClassVar[str] = "peer"
-    """ours, original, peer, or pure peer: one whose framing is Python."""
+    """ours, original, peer, or pure peer (a peer whose framing is Python)."""
     workloads: ClassVar[tuple[str, ...]] = ("T", "A", "B", "mix")
-    decodes: ClassVar[bool] = True
-    """Whether it reads in a way of its own, and so has rows of its own there."""
+    chunkings: ClassVar[tuple[str, ...]] = CHUNKINGS
+    """Where its decoding is measured; empty if it decodes in no way of its own."""
+    encodes: ClassVar[bool] = True
+    """Whether its encoding is measured."""
     writes: ClassVar[bool] = True
-    """Whether the library has a writer at all; if not, ours is written by hand and stands for no peer."""
+    """Whether the library has a writer. If not, the benchmark writes by hand, and the row counts for no peer."""
 
     def __init__(self, workload: str) -> None:
         self.workload = workload
@@ -56,12 +60,12 @@ class Contender(ABC):
         """A function from header and payload to the bytes that go out, or to parts of them."""
 
     def pieces(self, messages: list[Message]) -> list[bytes]:
-        """The wire, a piece a message."""
+        """The wire, one piece a message."""
         write = self.writer()
         return [write(*message) for message in messages]
 
     def feeder(self) -> Callable[[bytes], Iterable[Any]]:
-        """A function from a chunk to the messages that are now whole."""
+        """A function from a chunk to the messages that it completes."""
         raise NotImplementedError
 
     def read(self, chunks: Chunks) -> Iterator[Any]:
@@ -82,11 +86,11 @@ def _builtins(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-# ------------------------------------------------------------------------------------------------------------- ours
+# --- ours
 
 
 class Ours(Contender):
-    """Typed: `StreamDecoder` over the coder that a user would take."""
+    """Typed: `StreamDecoder` with the coder that a user would take."""
 
     name = "ours"
     kind = "ours"
@@ -117,7 +121,7 @@ class Ours(Contender):
 
 
 class OursFrames(Ours):
-    """`FrameDecoder`: the header is not parsed, as in a relay; written from a header that is JSON already."""
+    """`FrameDecoder`: the header is not parsed, as in a relay. Written from a header that is JSON already."""
 
     name = "ours, frames"
 
@@ -135,7 +139,7 @@ class OursFrames(Ours):
         return encode_frame
 
     def feeder(self) -> Callable[[bytes], Iterable[Any]]:
-        return FrameDecoder().feed
+        return FrameDecoder(Limits(frame=1024 * MiB)).feed
 
     def plain(self, message: Frame) -> Message:
         payload: Any = message.payload
@@ -150,7 +154,7 @@ class OursParts(OursFrames):
     """`encode_frame_parts`: a typed header and a view of the payload, for `writelines`; nothing is copied."""
 
     name = "ours, parts"
-    decodes = False
+    chunkings = ()
     workloads = ("A", "B")
 
     def typed(self, message: Message) -> Message:
@@ -164,19 +168,17 @@ class OursParts(OursFrames):
 
 
 class OursStream(Ours):
-    """What `FrameResponse` writes: `StreamEncoder.data`, with the receiver's limits kept to."""
+    """What `FrameResponse` writes: `StreamEncoder.data`, within the receiver's limits."""
 
     name = "ours, stream"
-    decodes = False
+    chunkings = ()
 
     def writer(self) -> Callable[[Any, Any], Any]:
-        from objectstreaming import StreamEncoder
-
         return StreamEncoder(self.coder, limits=Limits()).data
 
 
 class OursDicts(Ours):
-    """Untyped: headers and payloads are dicts, as they come to those who declare nothing."""
+    """Untyped: headers and payloads are dicts, as for users who declare no types."""
 
     name = "ours, dicts"
     workloads = ("T", "A")
@@ -189,7 +191,50 @@ class OursDicts(Ours):
         return message
 
 
-# --------------------------------------------------------------------------------------------------------- original
+class OneCall(Contender):
+    """The original's calls: one frame a call, so its decoding is measured on one frame a chunk only."""
+
+    kind = "ours"
+    chunkings = ("frame",)
+
+
+class Anb(OneCall):
+    name = "AnbJsonStreamCoder"
+    workloads = ("T",)
+
+    def writer(self) -> Callable[[Any, Any], Any]:
+        return AnbJsonStreamCoder.encode
+
+    def read(self, chunks: Chunks) -> Iterator[Any]:
+        return map(AnbJsonStreamCoder.decode, chunks)
+
+    def plain(self, message: Any) -> Message:
+        header, payload, rest = message
+        assert rest is None
+        return header, payload
+
+
+class TalCalls(OneCall):
+    name = "tal_encoder, tal_decoder"
+    workloads = ("A",)
+
+    def typed(self, message: Message) -> Message:
+        header, payload = message
+        return TALAudio(**header), payload  # type: ignore[return-value]
+
+    def writer(self) -> Callable[[Any, Any], Any]:
+        return tal_encoder
+
+    def read(self, chunks: Chunks) -> Iterator[Any]:
+        return map(tal_decoder, chunks)
+
+    def plain(self, message: Any) -> Message:
+        (header, payload), rest = message
+        assert not rest
+        return header, payload
+
+
+# --- original
 
 
 class Original(Contender):
@@ -213,6 +258,24 @@ class Original(Contender):
         return original.feeder(self.codec.decode)
 
 
-OURS: tuple[type[Contender], ...] = (Ours, OursFrames, OursStream, OursParts, OursDicts, Original)
+class OriginalOneCall(Original):
+    """One frame a call, without the loop that collects bytes."""
 
-__all__ = ["OURS", "Chunks", "Contender", "Tal"]
+    name = "original, one call"
+    workloads = ("T", "A")
+    chunkings = ("frame",)
+    encodes = False
+
+    def read(self, chunks: Chunks) -> Iterator[Any]:
+        return map(self.codec.decode, chunks)
+
+    def plain(self, message: Any) -> Message:
+        (header, payload), rest = message
+        assert not rest
+        return header, payload
+
+
+OURS: tuple[type[Contender], ...] = (
+    *(Ours, OursFrames, OursStream, OursParts, OursDicts, Anb, TalCalls),
+    *(Original, OriginalOneCall),
+)

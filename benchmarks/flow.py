@@ -1,30 +1,26 @@
-"""How fast `objectstreaming.flow` moves items, beside its peers: map, split and merge.
+"""`objectstreaming.flow` beside its peers: map, split and merge. A message is an item.
 
-    python benchmarks/flow.py [items] [rounds]
-
-Peers that are not installed are left out (`pip install asyncstdlib aiostream genai-processors`). Every round runs every
-contender once, in turn, so that a noisy moment hits all of them; the medians are compared. `x` is the peer's time over
-ours: more than 1, and ours is the faster.
-
-`ready` is a source that never waits, `waiting` one that lets the event loop go round once an item, as a socket does.
-Beside each stands a bare async generator that does the same with nothing around it; for split and merge it is the least
-that is right for these sources alone: it drops what cancellation, errors, bounds and early exits ask for.
+Peers that are not installed are left out (`pip install asyncstdlib aiostream genai-processors`). `ready` is a source
+that never waits; `waiting` yields to the event loop once an item, as a socket does. `bare` is an async generator that
+does the same job with nothing around it. For split and merge it is only just correct, and only for these sources: it
+has no cancellation, errors, bounds or early exits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import statistics
-import sys
-import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from objectstreaming import flow
 
+Source = Callable[[int], AsyncIterator[int]]
 Run = Callable[[int], Awaitable[int]]
+"""Moves so many items, and gives how many came out."""
+
+PEERS = ("bare", "asyncstdlib", "aiostream", "genai", "genai bounded")
 
 
 async def ready(count: int) -> AsyncIterator[int]:
@@ -105,116 +101,76 @@ async def bare_merge(*sources: AsyncIterable[int]) -> AsyncIterator[int]:
             yield item
 
 
-def contenders() -> dict[str, dict[str, Run]]:
-    """What is measured: row -> contender -> a function that moves so many items."""
-    rows: dict[str, dict[str, Run]] = {}
-    for kind in (ready, waiting):
-        rows[f"map, {kind.__name__}"] = {
-            "ours": lambda n, kind=kind: read(flow.map(kind(n), step)),
-            "bare": lambda n, kind=kind: read(bare_map(kind(n))),
-        }
-        rows[f"map async, {kind.__name__}"] = {
-            "ours": lambda n, kind=kind: read(flow.map(kind(n), async_step)),
-            "bare": lambda n, kind=kind: read(bare_async_map(kind(n))),
-        }
-        rows[f"split 2, {kind.__name__}"] = {
-            "ours": lambda n, kind=kind: read_all(*flow.split(kind(n))),
-            "bare": lambda n, kind=kind: read_all(*bare_split(kind(n))),
-        }
-        rows[f"merge 2, {kind.__name__}"] = {
-            "ours": lambda n, kind=kind: read(flow.merge(kind(n // 2), kind(n // 2))),
-            "bare": lambda n, kind=kind: read(bare_merge(kind(n // 2), kind(n // 2))),
-        }
-        rows[f"merge 8, {kind.__name__}"] = {
-            "ours": lambda n, kind=kind: read(flow.merge(*(kind(n // 8) for _ in range(8)))),
-            "bare": lambda n, kind=kind: read(bare_merge(*(kind(n // 8) for _ in range(8)))),
-        }
-        add_asyncstdlib(rows, kind)
-        add_aiostream(rows, kind)
-        add_genai(rows, kind)
-    return rows
+def jobs(source: Source) -> dict[str, dict[str, Run]]:
+    """job -> contender -> what is measured"""
 
+    def sources(count: int, ways: int) -> list[AsyncIterator[int]]:
+        return [source(count // ways) for _ in range(ways)]
 
-def add_asyncstdlib(rows: dict[str, dict[str, Run]], kind: Callable[[int], AsyncIterator[int]]) -> None:
-    try:
-        import asyncstdlib
-    except ImportError:
-        return
-    name = kind.__name__
-    rows[f"map, {name}"]["asyncstdlib"] = lambda n: read(asyncstdlib.map(step, kind(n)))
-    rows[f"map async, {name}"]["asyncstdlib"] = lambda n: read(asyncstdlib.map(async_step, kind(n)))
-    # Without a lock its tee breaks when a branch pulls while another waits for the source.
-    rows[f"split 2, {name}"]["asyncstdlib"] = lambda n: read_all(*asyncstdlib.tee(kind(n), lock=asyncio.Lock()))
-
-
-def add_aiostream(rows: dict[str, dict[str, Run]], kind: Callable[[int], AsyncIterator[int]]) -> None:
-    try:
-        from aiostream import stream
-    except ImportError:
-        return
-    name = kind.__name__
-
-    async def streamed(made: Any) -> int:
-        async with made.stream() as streamer:
-            return await read(streamer)
-
-    rows[f"map, {name}"]["aiostream"] = lambda n: streamed(stream.map(kind(n), step))
-    rows[f"map async, {name}"]["aiostream"] = lambda n: streamed(stream.map(kind(n), async_step, task_limit=1))
-    rows[f"merge 2, {name}"]["aiostream"] = lambda n: streamed(stream.merge(kind(n // 2), kind(n // 2)))
-    rows[f"merge 8, {name}"]["aiostream"] = lambda n: streamed(stream.merge(*(kind(n // 8) for _ in range(8))))
-
-
-def add_genai(rows: dict[str, dict[str, Run]], kind: Callable[[int], AsyncIterator[int]]) -> None:
-    try:
-        from genai_processors import context, streams
-    except ImportError:
-        return
-    name = kind.__name__
-
-    async def split(count: int) -> int:
-        async with context.context():
-            return await read_all(*streams.split(kind(count)))
-
-    rows[f"split 2, {name}"]["genai"] = split
-    rows[f"merge 2, {name}"]["genai"] = lambda n: read(streams.merge(kind(n // 2), kind(n // 2)))
-    rows[f"merge 8, {name}"]["genai"] = lambda n: read(streams.merge(*(kind(n // 8) for _ in range(8))))
-    # As bounded as ours: one item in flight a source. Without it the queue takes in whole sources before the reader.
+    found: dict[str, dict[str, Run]] = {
+        "map": {
+            "ours": lambda n: read(flow.map(source(n), step)),
+            "bare": lambda n: read(bare_map(source(n))),
+        },
+        "map async": {
+            "ours": lambda n: read(flow.map(source(n), async_step)),
+            "bare": lambda n: read(bare_async_map(source(n))),
+        },
+        "split 2": {
+            "ours": lambda n: read_all(*flow.split(source(n))),
+            "bare": lambda n: read_all(*bare_split(source(n))),
+        },
+    }
     for ways in (2, 8):
-        rows[f"merge {ways}, {name}"]["genai bounded"] = lambda n, ways=ways: read(
-            streams.merge(*(kind(n // ways) for _ in range(ways)), queue_maxsize=ways)
-        )
+        found[f"merge {ways}"] = {
+            "ours": lambda n, ways=ways: read(flow.merge(*sources(n, ways))),
+            "bare": lambda n, ways=ways: read(bare_merge(*sources(n, ways))),
+        }
+    with suppress(ImportError):
+        import asyncstdlib
+
+        found["map"]["asyncstdlib"] = lambda n: read(asyncstdlib.map(step, source(n)))
+        found["map async"]["asyncstdlib"] = lambda n: read(asyncstdlib.map(async_step, source(n)))
+        # Without a lock its tee breaks when a branch pulls while another waits for the source.
+        found["split 2"]["asyncstdlib"] = lambda n: read_all(*asyncstdlib.tee(source(n), lock=asyncio.Lock()))
+    with suppress(ImportError):
+        from aiostream import stream
+
+        async def streamed(made: Any) -> int:
+            async with made.stream() as streamer:
+                return await read(streamer)
+
+        found["map"]["aiostream"] = lambda n: streamed(stream.map(source(n), step))
+        found["map async"]["aiostream"] = lambda n: streamed(stream.map(source(n), async_step, task_limit=1))
+        for ways in (2, 8):
+            found[f"merge {ways}"]["aiostream"] = lambda n, ways=ways: streamed(stream.merge(*sources(n, ways)))
+    with suppress(ImportError):
+        from genai_processors import context, streams
+
+        async def split(count: int) -> int:
+            async with context.context():
+                return await read_all(*streams.split(source(count)))
+
+        found["split 2"]["genai"] = split
+        for ways in (2, 8):
+            found[f"merge {ways}"]["genai"] = lambda n, ways=ways: read(streams.merge(*sources(n, ways)))
+            # Bounded as ours is: one item in flight for each source. Without a bound whole sources are queued first.
+            found[f"merge {ways}"]["genai bounded"] = lambda n, ways=ways: read(
+                streams.merge(*sources(n, ways), queue_maxsize=ways)
+            )
+    return found
 
 
-async def seconds(run: Run, items: int) -> float:
-    gc.collect()
-    start = time.perf_counter()
-    moved = await run(items)
-    taken = time.perf_counter() - start
-    assert moved % items == 0, f"{moved} of {items} items"  # split counts each branch's
-    return taken
+def cases(items: int) -> dict[str, tuple[Callable[[], Any], int]]:
+    runner = asyncio.Runner()
 
+    async def checked(run: Run) -> None:
+        moved = await run(items)
+        assert moved % items == 0, f"{moved} of {items} items"  # split counts those of each branch
 
-async def main(items: int, rounds: int) -> None:
-    rows = contenders()
-    times: dict[tuple[str, str], list[float]] = {}
-    for _ in range(rounds):
-        for row, runs in rows.items():
-            for name, run in runs.items():
-                times.setdefault((row, name), []).append(await seconds(run, items))
-    peers = ["bare", "asyncstdlib", "aiostream", "genai", "genai bounded"]
-    print(f"{items} items, median of {rounds} rounds; ns an item, and each peer's time over ours\n")
-    print(f"{'':22}{'ours':>8}" + "".join(f"{peer:>20}" for peer in peers))
-    for row, runs in rows.items():
-        ours = statistics.median(times[row, "ours"])
-        line = f"{row:22}{ours / items * 1e9:8.0f}"
-        for peer in peers:
-            if peer in runs:
-                theirs = statistics.median(times[row, peer])
-                line += f"{theirs / items * 1e9:11.0f} {theirs / ours:7.2f}x"
-            else:
-                line += f"{'-':>20}"
-        print(line)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*(int(argument) for argument in (sys.argv[1:] + ["20000", "9"][len(sys.argv) - 1 :]))))
+    return {
+        f"flow/{job}, {source.__name__}/-/{name}": (lambda run=run: runner.run(checked(run)), items)
+        for source in (ready, waiting)
+        for job, runs in jobs(source).items()
+        for name, run in runs.items()
+    }

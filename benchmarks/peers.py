@@ -1,9 +1,8 @@
-"""The peers: what a person would take instead, each in the way that is quickest for it.
+"""The peers: what a user would take instead, each used in the way that is fastest for it.
 
-Where a peer brings a framing but no encoding of objects, it is given msgspec's typed JSON, the quickest there is, and
-PCM goes as bytes in a message of its own where it can, as base64 where it must. Where it brings an encoding but no
-framing, it is given a four-byte length and `LengthPrefixed`, which never reads a byte twice. A peer that is not
-installed is named in the results.
+A peer that has a framing but no encoding of objects gets msgspec's typed JSON, which is the fastest. PCM goes as bytes
+in a message of its own where that is possible, else as base64. A peer that has an encoding but no framing gets a
+four-byte length and `LengthPrefixed`, which reads no byte twice. A peer that is not installed is named in the results.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from .workloads import Answer, Message, Status, Tal
 
 
 class Typed(msgspec.Struct, array_like=True):
-    """T as msgspec would have it: one object."""
+    """T as one object, as users of msgspec have it."""
 
     header: Status
     payload: Answer
@@ -54,7 +53,7 @@ class Whole(Contender):
 
 
 class LengthPrefixed:
-    """Messages behind a four-byte length, cut straight out of the chunk, joined once if they straddle."""
+    """Messages after a four-byte length, sliced out of the chunk; joined once where a message spans chunks."""
 
     def __init__(self, decode: Callable[[bytes], Any]) -> None:
         self._decode = decode
@@ -87,35 +86,29 @@ _length = struct.Struct("<I")
 _prefix = _length.pack
 
 
+def _prefixed(data: bytes) -> bytes:
+    return _prefix(len(data)) + data
+
+
 class MsgspecMsgpack(Whole):
     name = "msgspec MessagePack, length prefix"
     library = "msgspec"
+    format: ClassVar[Any] = msgspec.msgpack
 
     def writer(self) -> Callable[[Any, Any], Any]:
-        encode, whole = msgspec.msgpack.Encoder().encode, self.type
+        encode, whole = self.format.Encoder().encode, self.type
         if whole is Any:
             return lambda header, payload: _prefixed(encode((header, payload)))
         return lambda header, payload: _prefixed(encode(whole(header, payload)))
 
     def feeder(self) -> Callable[[bytes], Iterable[Any]]:
-        return LengthPrefixed(msgspec.msgpack.Decoder(self.type).decode).feed
+        return LengthPrefixed(self.format.Decoder(self.type).decode).feed
 
 
-def _prefixed(data: bytes) -> bytes:
-    return _prefix(len(data)) + data
-
-
-class MsgspecJson(Whole):
+class MsgspecJson(MsgspecMsgpack):
     name = "msgspec JSON, length prefix, base64"
-    library = "msgspec"
     workloads = ("T", "A", "B")
-
-    def writer(self) -> Callable[[Any, Any], Any]:
-        encode, whole = msgspec.json.Encoder().encode, self.type
-        return lambda header, payload: _prefixed(encode(whole(header, payload)))
-
-    def feeder(self) -> Callable[[bytes], Iterable[Any]]:
-        return LengthPrefixed(msgspec.json.Decoder(self.type).decode).feed
+    format = msgspec.json
 
 
 class JsonLines(Whole):
@@ -183,9 +176,9 @@ class Cbor(Contender):
 
 
 class Protobuf(Contender):
-    """Delimited, a varint before each message; descriptors made here, so that no protoc is needed."""
+    """A length before each message, as gRPC has it; descriptors are made here, so that no protoc is needed."""
 
-    name = "protobuf (upb), delimited"
+    name = "protobuf (upb), length prefix"
     library = "protobuf"
     workloads = ("T", "A", "B")
 
@@ -229,54 +222,11 @@ class Protobuf(Contender):
     def writer(self) -> Callable[[Any, Any], Any]:
         message = self.message
         if self.workload == "T":
-
-            def write(header: Any, payload: Any) -> bytes:
-                return _varint_prefixed(message(**header, **payload).SerializeToString())
-        else:
-
-            def write(header: Any, payload: Any) -> bytes:
-                return _varint_prefixed(message(**header, pcm=payload).SerializeToString())
-
-        return write
+            return lambda header, payload: _prefixed(message(**header, **payload).SerializeToString())
+        return lambda header, payload: _prefixed(message(**header, pcm=payload).SerializeToString())
 
     def feeder(self) -> Callable[[bytes], Iterable[Any]]:
-        decode = self.message.FromString
-        parts: list[bytes] = []
-        held = wanted = 0
-
-        def feed(chunk: bytes) -> Iterator[Any]:
-            nonlocal held, wanted
-            if parts:
-                parts.append(chunk)
-                held += len(chunk)
-                if held < wanted:
-                    return
-                chunk = b"".join(parts)
-                parts.clear()
-            at, size = 0, len(chunk)
-            wanted = 0
-            while at < size:
-                start, length, shift = at, 0, 0
-                while start < size:
-                    byte = chunk[start]
-                    start += 1
-                    length |= (byte & 127) << shift
-                    if byte < 128:
-                        break
-                    shift += 7
-                else:
-                    break
-                end = start + length
-                if end > size:
-                    wanted = end - at
-                    break
-                yield decode(chunk[start:end])
-                at = end
-            if at < size:
-                parts.append(chunk[at:])
-                held = size - at
-
-        return feed
+        return LengthPrefixed(self.message.FromString).feed
 
     def plain(self, message: Any) -> Message:
         if self.workload == "T":
@@ -284,16 +234,8 @@ class Protobuf(Contender):
         return {name: getattr(message, name) for name in self.TAL if name != "pcm"}, message.pcm
 
 
-def _varint_prefixed(data: bytes) -> bytes:
-    size, prefix = len(data), b""
-    while size > 127:
-        prefix += bytes((size & 127 | 128,))
-        size >>= 7
-    return prefix + bytes((size,)) + data
-
-
 class InParts(Whole):
-    """A contender that frames bytes: T is one message, JSON; speech is two, the header's JSON and the PCM."""
+    """A contender that frames bytes. T is one message, in JSON; speech is two, the header in JSON and the PCM."""
 
     workloads = ("T", "A", "B")
 
@@ -386,7 +328,7 @@ class Wsproto(InParts):
 
 
 class H11(InParts):
-    """Chunked HTTP, a chunk a message: what a server that writes each sends, though HTTP promises no such thing."""
+    """Chunked HTTP, one chunk a message: what a server sends that writes each, though HTTP does not guarantee it."""
 
     name = "h11 chunked"
     library = "h11"
@@ -434,7 +376,7 @@ class H11(InParts):
 
 
 class _Chunked(io.RawIOBase):
-    """Chunks as a file that has as much to read as the chunk of the moment."""
+    """The chunks as a file; one read gives at most one chunk."""
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = iter(chunks)
@@ -452,7 +394,7 @@ class _Chunked(io.RawIOBase):
 
 
 class Wyoming(Contender):
-    """The sync functions over a buffered file: the async ones need an event loop and take longer."""
+    """The sync functions over a buffered file; the async ones need an event loop and take longer."""
 
     name = "wyoming"
     library = "wyoming"
@@ -510,7 +452,7 @@ class Sse(Whole):
 
 
 class Arrow(Contender):
-    """The IPC stream format, a record batch of one row a message: what is ready is sent."""
+    """The IPC stream format, a record batch of one row for each message, so that no message waits for another."""
 
     name = "pyarrow IPC, a batch a message"
     library = "pyarrow"
@@ -579,34 +521,32 @@ class Arrow(Contender):
         return {name: message[name] for name in Protobuf.TAL if name != "pcm"}, message["pcm"]
 
 
-PEERS: dict[str, tuple[type[Contender], str]] = {
-    peer.name: (peer, module)
-    for peer, module in (
-        (Msgpack, "msgpack"),
-        (MsgspecMsgpack, "msgspec"),
-        (MsgspecJson, "msgspec"),
-        (JsonLines, "msgspec"),
-        (Protobuf, "google.protobuf"),
-        (Cbor, "cbor2"),
-        (Websockets, "websockets"),
-        (Wsproto, "wsproto"),
-        (H11, "h11"),
-        (Wyoming, "wyoming"),
-        (Sse, "httpx_sse"),
-        (Arrow, "pyarrow"),
-    )
-}
+PEERS: tuple[tuple[type[Contender], str], ...] = (
+    (Msgpack, "msgpack"),
+    (MsgspecMsgpack, "msgspec"),
+    (MsgspecJson, "msgspec"),
+    (JsonLines, "msgspec"),
+    (Protobuf, "google.protobuf"),
+    (Cbor, "cbor2"),
+    (Websockets, "websockets"),
+    (Wsproto, "wsproto"),
+    (H11, "h11"),
+    (Wyoming, "wyoming"),
+    (Sse, "httpx_sse"),
+    (Arrow, "pyarrow"),
+)
+"""And the modules that they need."""
 
 
 def installed() -> tuple[list[type[Contender]], dict[str, str]]:
-    """The peers that are there, and why the others are not."""
+    """The peers that are installed, and why the others are absent."""
     there: list[type[Contender]] = []
     absent: dict[str, str] = {}
-    for name, (peer, module) in PEERS.items():
+    for peer, module in PEERS:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            absent[name] = str(error)
+            absent[peer.name] = str(error)
         else:
             there.append(peer)
     return there, absent

@@ -1,69 +1,115 @@
-"""Where a frame's nanoseconds go: each step alone, and the limits that no codec in Python gets below."""
+"""Parts of the job alone, and limits: what no codec can be faster than.
+
+`limit: memcpy` copies the chunks of each frame together. `limit: msgspec alone` parses or writes the JSON of frames
+that are already split, which is what a codec on msgspec would cost if framing cost nothing. `linear` is a frame a byte
+a chunk, that never becomes whole. `http` is what our server and our client do with a frame, without a network, an HTTP
+server or a transport around it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
 
-from objectstreaming import Frame, FrameDecoder, JsonCoder, StreamDecoder, StreamEncoder, encode_frame
-from wav_streaming.tal import TALAudio, TALCoder
+from objectstreaming import FrameDecoder, StreamEncoder
+from wav_streaming.tal import TALAudio
 
 from . import workloads
-from .workloads import Answer, Status
+from .contenders import Ours
+from .workloads import Answer, KiB, Message, Status
 
-_unpack = struct.Struct("<II").unpack_from
-_pack = struct.Struct("<II").pack
-_encode = msgspec.json.Encoder().encode
+Run = Callable[[], Any]
 
-
-class Slotted:
-    __slots__ = ("header_bytes", "payload")
-
-    def __init__(self, header_bytes: bytes, payload: bytes) -> None:
-        self.header_bytes = header_bytes
-        self.payload = payload
+LINEAR = (16, 64)
+"""KiB of the two frames whose bytes are compared."""
 
 
-def runs(quick: bool) -> dict[str, tuple[Callable[[], Any], int]]:
-    """`step/<workload>/-/<name>` -> the function, and the messages it moves. Order tells the story: see report.py."""
-    found: dict[str, tuple[Callable[[], Any], int]] = {}
-    for name, count in (("T", 2_000 if quick else 10_000), ("A", 600 if quick else 2_000)):
-        for step, function in _steps(name, count).items():
-            found[f"step/{name}/-/{step}"] = (function, count)
-        count = 3_000 if quick else 10_000  # enough for a request to weigh little
-        for step, function in _http(*_typed(name, count)).items():
-            found[f"step/{name}/-/{step}"] = (function, count)
-    for size in (16, 64) if quick else (64, 256):
-        bytewise = workloads.cut(_wire("B", 1), "1")[: size * 1024]  # within one frame, which never becomes whole
-        found[f"step/B/-/a byte at a time, {size} KiB"] = (lambda bytewise=bytewise: _feed(bytewise), len(bytewise))
-    frames = 2 if quick else 3
-    for chunking in ("1460", "16384", "65536"):
-        pieces = _wire("B", frames)
-        by_frame = [workloads.cut([piece], chunking) for piece in pieces]
-        found[f"decode/B/{chunking}/limit: memcpy, join"] = (lambda by_frame=by_frame: _join(by_frame), frames)
-        found[f"decode/B/{chunking}/limit: memcpy, chunk by chunk"] = (
-            lambda by_frame=by_frame: _copy(by_frame),
-            frames,
-        )
+def cases(sizes: workloads.Sizes) -> dict[str, tuple[Run, int]]:
+    """`operation/workload/chunking/name` -> a function, and how many messages (or bytes, for `linear`) it moves."""
+    found: dict[str, tuple[Run, int]] = {}
+    for chunking, counts in sizes.items():
+        if "B" in counts and chunking.isdigit():
+            chunked = [workloads.cut([piece], chunking) for piece in _prepared("B", counts["B"])[2]]
+            found[f"decode/B/{chunking}/limit: memcpy, join"] = (lambda c=chunked: _join(c), len(chunked))
+            found[f"decode/B/{chunking}/limit: memcpy, chunk by chunk"] = (lambda c=chunked: _copy(c), len(chunked))
+    for name in ("T", "A"):
+        count = sizes["65536"][name]
+        ours, messages, pieces = _prepared(name, count)
+        read, write = _msgspec(name, messages, pieces)
+        found[f"decode/{name}/65536/limit: msgspec alone"] = read, count
+        found[f"encode/{name}/-/limit: msgspec alone"] = write, count
+        for step, run in _http(ours.coder, messages).items():
+            found[f"http/{name}/65536/{step}"] = run, count
+    for size in LINEAR:
+        chunks = workloads.cut(_prepared("B", 1)[2], "1")[: size * KiB]
+        found[f"linear/B/1/a byte of {size} KiB"] = (lambda chunks=chunks: _feed(chunks), len(chunks))
     return found
 
 
+def _prepared(name: str, count: int) -> tuple[Ours, list[Message], list[bytes]]:
+    ours = Ours(name)
+    messages = [ours.typed(message) for message in workloads.MAKERS[name](count)]
+    return ours, messages, ours.pieces(messages)
+
+
+def _feed(chunks: list[bytes]) -> None:
+    feed = FrameDecoder().feed
+    for chunk in chunks:
+        for _ in feed(chunk):
+            pass
+
+
+def _join(chunked: list[list[bytes]]) -> None:
+    for chunks in chunked:
+        b"".join(chunks)
+
+
+def _copy(chunked: list[list[bytes]]) -> None:
+    for chunks in chunked:
+        whole = memoryview(bytearray(sum(map(len, chunks))))
+        at = 0
+        for chunk in chunks:
+            end = at + len(chunk)
+            whole[at:end] = chunk
+            at = end
+
+
+def _msgspec(name: str, messages: list[Message], pieces: list[bytes]) -> tuple[Run, Run]:
+    frames = [frame for piece in pieces for frame in FrameDecoder().feed(piece)]
+    decode_header: Any = msgspec.json.Decoder(Status if name == "T" else TALAudio).decode
+    decode_payload: Any = msgspec.json.Decoder(Answer).decode if name == "T" else None
+    encode = msgspec.json.Encoder().encode
+    split = [(frame.header_bytes, frame.payload) for frame in frames]
+
+    def read() -> None:
+        for header, payload in split:
+            decode_header(header)
+            if decode_payload is not None:
+                decode_payload(payload)
+
+    def write() -> None:
+        for header, payload in messages:
+            encode(header)
+            if decode_payload is not None:
+                encode(payload)
+
+    return read, write
+
+
 async def _discard(message: Any) -> None:
-    """What a server would send, sent nowhere."""
+    """Where a server would send."""
 
 
-async def _stay() -> Any:
-    """A client that asks for nothing and never leaves."""
+async def _never() -> Any:
+    """A client that sends nothing and does not leave."""
     await asyncio.Event().wait()
 
 
-def _http(coder: Any, messages: list[Any]) -> dict[str, Callable[[], Any]]:
-    """What our server and our client do with a frame, without a network, a server or a transport around it."""
+def _http(coder: Any, messages: list[Any]) -> dict[str, Run]:
     try:
         import httpx
 
@@ -88,7 +134,7 @@ def _http(coder: Any, messages: list[Any]) -> dict[str, Callable[[], Any]]:
 
     headers = {"Content-Type": f"application/vnd.objectstreaming;v=1;coder={coder.name}"}
     mock = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=Body()))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used, and 20 ms to make
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; to make one takes 20 ms
     client = httpx.Client(transport=mock, verify=context, trust_env=False)
     aclient = httpx.AsyncClient(transport=mock, verify=context, trust_env=False)
 
@@ -96,12 +142,8 @@ def _http(coder: Any, messages: list[Any]) -> dict[str, Callable[[], Any]]:
         for message in messages:
             yield message
 
-    async def read_source() -> None:
-        async for _ in source():
-            pass
-
-    async def respond(source: Any) -> None:
-        await FrameResponse(source, coder=coder)(scope, _stay, _discard)
+    async def respond() -> None:
+        await FrameResponse(source(), coder=coder)(scope, _never, _discard)
 
     async def aread() -> None:
         async with aopen_stream(aclient, "GET", "http://localhost/", coder=coder) as stream:
@@ -115,172 +157,7 @@ def _http(coder: Any, messages: list[Any]) -> dict[str, Callable[[], Any]]:
 
     runner = asyncio.Runner()
     return {
-        "an async source, read": lambda: runner.run(read_source()),
-        "FrameResponse, async source, nothing sent": lambda: runner.run(respond(source())),
-        "FrameResponse, sync source, nothing sent": lambda: runner.run(respond(iter(messages))),
-        "aopen_stream, 64 KiB chunks at hand": lambda: runner.run(aread()),
-        "open_stream, 64 KiB chunks at hand": read,
-    }
-
-
-def _feed(chunks: list[bytes]) -> None:
-    feed = FrameDecoder().feed
-    for chunk in chunks:
-        for _ in feed(chunk):
-            pass
-
-
-def _join(by_frame: list[list[bytes]]) -> None:
-    for chunks in by_frame:
-        b"".join(chunks)
-
-
-def _copy(by_frame: list[list[bytes]]) -> None:
-    size = sum(map(len, by_frame[0]))
-    for chunks in by_frame:
-        whole = memoryview(bytearray(size))
-        at = 0
-        for chunk in chunks:
-            end = at + len(chunk)
-            whole[at:end] = chunk
-            at = end
-
-
-def _wire(name: str, count: int) -> list[bytes]:
-    coder, messages = _typed(name, count)
-    return [coder.encode(*message) for message in messages]
-
-
-def _typed(name: str, count: int) -> tuple[Any, list[Any]]:
-    messages = workloads.make(name, count).messages
-    if name == "T":
-        return JsonCoder(Status, Answer), [(Status(**header), Answer(**payload)) for header, payload in messages]
-    return TALCoder(), [(TALAudio(**header), payload) for header, payload in messages]
-
-
-def _steps(name: str, count: int) -> dict[str, Callable[[], Any]]:
-    coder, typed = _typed(name, count)
-    pieces = [coder.encode(*message) for message in typed]
-    chunks = workloads.cut(pieces, "65536")
-    frames = [frame for chunk in pieces for frame in FrameDecoder().feed(chunk)]
-    headers = [frame.header_bytes for frame in frames]
-    payloads = [frame.payload for frame in frames]
-    pairs = list(zip(headers, payloads, strict=True))
-    wire = b"".join(pieces)
-    decode_header: Any = msgspec.json.Decoder(Status if name == "T" else TALAudio).decode
-    decode_payload: Any = msgspec.json.Decoder(Answer).decode if name == "T" else None
-
-    def loop() -> None:
-        for _ in frames:
-            pass
-
-    def one_object() -> None:
-        for header, payload in pairs:
-            Slotted(header, payload)
-
-    def one_frame() -> None:
-        for header, payload in pairs:
-            Frame(header, payload)
-
-    def parse() -> None:
-        at, size = 0, len(wire)
-        while at < size:
-            total, _ = _unpack(wire, at)
-            at += total
-
-    def slices() -> None:
-        at, size = 0, len(wire)
-        while at < size:
-            total, header_size = _unpack(wire, at)
-            end = at + total
-            cut = at + 8 + header_size
-            wire[at + 8 : cut]
-            wire[cut:end]
-            at = end
-
-    def json_header() -> None:
-        for header in headers:
-            decode_header(header)
-
-    def json_both() -> None:
-        for header, payload in pairs:
-            decode_header(header), decode_payload(payload)
-
-    def framing() -> None:
-        feed = FrameDecoder().feed
-        for chunk in chunks:
-            for _ in feed(chunk):
-                pass
-
-    def coding() -> None:
-        decode = coder.decode
-        for frame in frames:
-            decode(frame)
-
-    def framing_and_coding() -> None:
-        feed, decode = FrameDecoder().feed, coder.decode
-        for chunk in chunks:
-            for frame in feed(chunk):
-                decode(frame)
-
-    def whole() -> None:
-        feed = StreamDecoder(coder).feed
-        for chunk in chunks:
-            for _ in feed(chunk):
-                pass
-
-    def encode_json() -> None:
-        for header, payload in typed:
-            _encode(header)
-            if decode_payload is not None:
-                _encode(payload)
-
-    def encode_whole() -> None:
-        encode = coder.encode
-        for header, payload in typed:
-            encode(header, payload)
-
-    def encode_typed() -> None:
-        for header, payload in typed:
-            encode_frame(header, payload)
-
-    def encode_stream() -> None:
-        data = StreamEncoder(coder).data
-        for header, payload in typed:
-            data(header, payload)
-
-    def order() -> None:
-        check = coder.order_check()
-        for index, (header, _) in enumerate(typed):
-            check(header, index)
-
-    def one_join() -> None:
-        join = b"".join
-        for pair in pairs:
-            join(pair)
-
-    def join() -> None:
-        for header, payload in pairs:
-            size = len(header)
-            b"".join((_pack(8 + size + len(payload), size), header, payload))
-
-    return {
-        "an empty loop": loop,
-        "one object of a slotted class": one_object,
-        "one Frame": one_frame,
-        "both length words, unpacked": parse,
-        "length words and two slices": slices,
-        "msgspec: the typed header": json_header,
-        **({"msgspec: the typed header and payload": json_both} if decode_payload is not None else {}),
-        "FrameDecoder.feed": framing,
-        "coder.decode of frames that are there": coding,
-        "FrameDecoder.feed + coder.decode": framing_and_coding,
-        **({"the order of TAL frames": order} if coder.order_check() else {}),
-        "StreamDecoder.feed": whole,
-        "msgspec: what is encoded": encode_json,
-        "one join": one_join,
-        "both length words and one join": join,
-        **({"encode_frame of the typed header": encode_typed} if decode_payload is None else {}),
-        "coder.encode": encode_whole,
-        "StreamEncoder.data": encode_stream,
+        "FrameResponse, async source": lambda: runner.run(respond()),
+        "aopen_stream": lambda: runner.run(aread()),
+        "open_stream": read,
     }

@@ -1,7 +1,8 @@
-"""One process that checks contenders and times them when told to: `OBJECTSTREAMING_PURE=1 python -m benchmarks.worker`.
+"""One process that checks what it is to measure, and measures: `python -m benchmarks.worker '<options, JSON>'`.
 
-Lines of JSON on stdin and stdout. The first it writes is the list of its cases and what is absent. Each line it reads
-is a case's key, each it writes the CPU nanoseconds that a run of it took.
+Lines of JSON on stdin and stdout. The first line written tells what can be measured and what is absent. A line read is
+a case's key; the answer is the CPU nanoseconds of a run, or with `count` its instructions (see `instructions.py`).
+A case is `operation/workload/chunking/contender`.
 """
 
 from __future__ import annotations
@@ -15,33 +16,90 @@ from typing import Any
 
 from objectstreaming.frames import CODEC
 
-from . import peers, steps, workloads
+from . import flow, instructions, peers, steps, workloads
 from .contenders import OURS, Contender
+from .rounds import Options
+from .workloads import Sizes
 
-Run = Callable[[], int]
-
-# How many messages a case has: chunking -> workload -> count. 1-byte chunks are many, and B is large.
-FULL = {
-    "1": {"T": 250, "A": 30},
-    "1460": {"T": 2_000, "A": 1_000, "B": 3},
-    "16384": {"T": 2_000, "A": 1_000, "B": 3},
-    "65536": {"T": 10_000, "A": 2_000, "B": 3, "mix": 1_000},
-    "random": {"T": 2_000, "A": 1_000, "B": 3, "mix": 1_000},
-    "frame": {"T": 10_000, "A": 2_000},
-}
-QUICK = {
-    "1": {"T": 100, "A": 12},
-    "1460": {"A": 300, "B": 2},
-    "65536": {"T": 2_000, "A": 600, "B": 2, "mix": 300},
-    "frame": {"T": 2_000, "A": 600},
-}
+Run = Callable[[], Any]
 
 
-def timed(run: Callable[[], Any]) -> int:
+class Cases:
+    """What this process can run: key -> function, and how many messages that moves."""
+
+    def __init__(self, options: Options) -> None:
+        self.runs: dict[str, tuple[Run, int]] = {}
+        self.absent: dict[str, str] = {}
+        self.contenders: dict[str, dict[str, Any]] = {}
+        self._rows, self._counts = options.rows, options.count is not None
+        there: list[type[Contender]] = list(OURS)
+        if options.peers:
+            others, self.absent = peers.installed()
+            there += others
+        for contender in there:
+            about = {"kind": contender.kind, "library": contender.library, "writes": contender.writes}
+            self.contenders[contender.name] = about
+            for name in contender.workloads:
+                try:
+                    self._add(contender(name), options.sizes)
+                except Exception as error:  # noqa: BLE001  a peer that fails is a line in the results
+                    self.absent[f"{contender.name}, {name}"] = f"{type(error).__name__}: {error}"
+        more = steps.cases(options.sizes)
+        if options.peers:
+            more |= flow.cases(options.sizes["65536"]["T"] // 16 * 8)  # items that 2 and 8 sources share
+        self.runs |= {key: case for key, case in more.items() if self._wanted(key)}
+
+    def _wanted(self, key: str) -> bool:
+        return not self._rows or key.replace("/", "-").startswith(tuple(self._rows))
+
+    def _add(self, contender: Contender, sizes: Sizes) -> None:
+        for chunking, counts in sizes.items():
+            if contender.workload not in counts:
+                continue
+            decode = f"decode/{contender.workload}/{chunking}/{contender.name}"
+            encode = f"encode/{contender.workload}/-/{contender.name}"
+            decodes = chunking in contender.chunkings and self._wanted(decode)
+            encodes = chunking == "65536" and contender.encodes and self._wanted(encode)
+            # The results give instructions of peers for 64 KiB chunks only; bytewise, some take minutes.
+            uncounted = self._counts and "peer" in contender.kind and chunking != "65536"
+            if uncounted or not (decodes or encodes):
+                continue
+            content = workloads.MAKERS[contender.workload](counts[contender.workload])
+            messages = [contender.typed(message) for message in content]
+            pieces = contender.pieces(messages)
+            chunks = workloads.cut(pieces, "frame" if contender.chunkings == ("frame",) else chunking)
+            got = workloads.digest(map(contender.plain, contender.read(chunks)))
+            if got != workloads.digest(content):
+                raise ValueError(f"decoded something else at chunks of {chunking}")
+            if decodes:
+                self.runs[decode] = _reading(contender, chunks), len(messages)
+            if encodes:
+                again = messages * (20 if contender.workload == "B" else 1)  # for those that copy nothing
+                self.runs[encode] = _writing(contender, again), len(again)
+
+
+def _reading(contender: Contender, chunks: list[bytes]) -> Run:
+    def run() -> None:
+        for _ in contender.read(chunks):
+            pass
+
+    return run
+
+
+def _writing(contender: Contender, messages: list[workloads.Message]) -> Run:
+    def run() -> None:
+        write = contender.writer()
+        for header, payload in messages:
+            write(header, payload)
+
+    return run
+
+
+def timed(run: Run) -> int:
     """CPU nanoseconds of this process, which has other threads only where a contender starts one.
 
-    The better of two runs: the first puts the input into the caches, where what has just arrived is, and memory into
-    the allocator's hands; and on a machine shared with others it is not often that both are disturbed.
+    The better of two runs: the first brings the input into the caches, where what has just arrived is, and memory into
+    the allocator's hands. On a machine shared with others, both are rarely disturbed.
     """
     taken = []
     for _ in range(2):
@@ -52,86 +110,20 @@ def timed(run: Callable[[], Any]) -> int:
     return min(taken)
 
 
-class Cases:
-    """What this process can run: key -> function, and how many messages that moves."""
-
-    def __init__(self, counts: dict[str, dict[str, int]], *, with_peers: bool) -> None:
-        self.runs: dict[str, tuple[Callable[[], Any], int]] = {}
-        self.absent: dict[str, str] = {}
-        self.contenders: dict[str, dict[str, Any]] = {}
-        there: list[type[Contender]] = list(OURS)
-        if with_peers:
-            others, self.absent = peers.installed()
-            there += others
-        for contender in there:
-            self.contenders[contender.name] = {
-                "kind": contender.kind,
-                "library": contender.library,
-                "writes": contender.writes,
-            }
-            for name in contender.workloads:
-                try:
-                    self._add(contender(name), counts)
-                except Exception as error:  # noqa: BLE001  a peer that fails is a line in the results
-                    self.absent[f"{contender.name}, {name}"] = f"{type(error).__name__}: {error}"
-
-    def _add(self, contender: Contender, counts: dict[str, dict[str, int]]) -> None:
-        for chunking, sizes in counts.items():
-            if contender.workload not in sizes:
-                continue
-            workload = workloads.make(contender.workload, sizes[contender.workload])
-            messages = [contender.typed(message) for message in workload.messages]
-            chunks = workloads.cut(contender.pieces(messages), chunking)
-            got = workloads.digest(map(contender.plain, contender.read(chunks)))
-            if got != workload.digest:
-                raise ValueError(f"decoded something else at chunks of {chunking}")
-            if contender.decodes:
-                self.runs[f"decode/{contender.workload}/{chunking}/{contender.name}"] = (
-                    _reading(contender, chunks),
-                    len(messages),
-                )
-            if chunking == "65536":
-                again = messages * (20 if contender.workload == "B" else 1)  # for those that copy nothing
-                self.runs[f"encode/{contender.workload}/-/{contender.name}"] = _writing(contender, again), len(again)
-
-
-def _reading(contender: Contender, chunks: list[bytes]) -> Callable[[], None]:
-    def run() -> None:
-        for _ in contender.read(chunks):
-            pass
-
-    return run
-
-
-def _writing(contender: Contender, messages: list[workloads.Message]) -> Callable[[], None]:
-    def run() -> None:
-        write = contender.writer()
-        for header, payload in messages:
-            write(header, payload)
-
-    return run
-
-
-def main(quick: bool, with_peers: bool) -> None:
-    cases = Cases(QUICK if quick else FULL, with_peers=with_peers)
-    runs = cases.runs | steps.runs(quick)
-    gc.freeze()  # the messages that wait here are no garbage to look through while others are timed
-    say = sys.stdout
-    print(
-        json.dumps(
-            {
-                "codec": CODEC,
-                "messages": {key: count for key, (_, count) in runs.items()},
-                "absent": cases.absent,
-                "contenders": cases.contenders,
-            }
-        ),
-        file=say,
-        flush=True,
-    )
+def main(options: Options) -> None:
+    cases = Cases(options)
+    measure = instructions.counter(options.count) if options.count else timed
+    gc.freeze()  # the collector need not look through the messages of all cases while one is measured
+    hello = {
+        "codec": CODEC,
+        "messages": {key: count for key, (_, count) in cases.runs.items()},
+        "absent": cases.absent,
+        "contenders": cases.contenders,
+    }
+    print(json.dumps(hello), flush=True)
     for line in sys.stdin:
-        print(timed(runs[json.loads(line)][0]), file=say, flush=True)
+        print(measure(cases.runs[json.loads(line)][0]), flush=True)
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv, "--peers" in sys.argv)
+    main(Options(**json.loads(sys.argv[1])))

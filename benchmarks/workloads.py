@@ -1,7 +1,7 @@
-"""The messages that are moved, the same for every contender, and how their bytes are cut into chunks.
+"""The messages, the same for every contender, and how their bytes are cut into chunks.
 
-T: `{"status", "reason"}` + `{"answer", "source"}`, small objects. A: 20 ms of 24 kHz speech, 960 bytes of PCM, under
-a TAL header. B: 1 MiB of PCM. Mix: what a voice assistant sends: objects, text of several scripts, PCM.
+T: `{"status", "reason"}` + `{"answer", "source"}`, small objects. A: 20 ms of 24 kHz speech, 960 bytes of PCM with a
+TAL header. B: 1 MiB of PCM. mix: what a voice assistant sends, which is objects, text in several scripts, and PCM.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-MiB = 1024 * 1024
+KiB = 1024
+MiB = 1024 * KiB
 
 Message = tuple[dict[str, Any], Any]
 
@@ -30,7 +31,7 @@ class Answer(msgspec.Struct):
 
 
 class Tal(msgspec.Struct):
-    """The ten members for contenders that have no `TALAudio`: unchecked, so a little quicker than ours."""
+    """The ten members, for contenders that have no `TALAudio`. Nothing is checked: a little faster than ours."""
 
     audioType: str  # noqa: N815
     bitDepth: int  # noqa: N815
@@ -42,15 +43,6 @@ class Tal(msgspec.Struct):
     url: str
     sign: int
     order: int
-
-
-class Workload(NamedTuple):
-    name: str
-    messages: list[Message]
-
-    @property
-    def digest(self) -> str:
-        return digest(self.messages)
 
 
 def _tal(order: int, answer: str = "") -> dict[str, Any]:
@@ -80,7 +72,7 @@ def objects(count: int) -> list[Message]:
 
 def audio(count: int, size: int = 960) -> list[Message]:
     noise = random.Random(1).randbytes(size + 2 * 64)
-    # The text comes with the first frame of a sentence, as an engine gives it.
+    # The text comes with the first frame of a sentence, as speech engines send it.
     return [
         (_tal(n + 1, "Good morning, the train leaves soon." if n % 50 == 0 else ""), noise[2 * (n % 64) :][:size])
         for n in range(count)
@@ -126,12 +118,8 @@ TITLES = {
 }
 
 
-def make(name: str, count: int) -> Workload:
-    return Workload(name, MAKERS[name](count))
-
-
 def digest(messages: Iterable[Message]) -> str:
-    """Of the content alone: the same whatever carried it."""
+    """Of the content alone: the same for every contender."""
     total = hashlib.sha256()
     for header, payload in messages:
         data = (
@@ -146,12 +134,36 @@ def digest(messages: Iterable[Message]) -> str:
 
 
 CHUNKINGS = ("1", "1460", "16384", "65536", "random", "frame")
-"""Bytes a chunk: one; an Ethernet segment; a TLS record; what httpx and asyncio read at once; anything, log-uniform
-from 1 byte to 64 KiB; and one message a chunk, which is how a message that was sent alone arrives."""
+"""Bytes a chunk: one; an Ethernet segment; a TLS record; what httpx and asyncio read at once; a random size,
+log-uniform from 1 byte to 64 KiB; and one message a chunk, which is how a message that was sent alone arrives."""
+
+
+Sizes = dict[str, dict[str, int]]
+"""How many messages a case has: chunking -> workload -> count. In 1-byte chunks a few are many, and B is large."""
+
+FULL: Sizes = {
+    "1": {"T": 250, "A": 30},
+    "1460": {"T": 2_000, "A": 1_000, "B": 3},
+    "16384": {"T": 2_000, "A": 1_000, "B": 3},
+    "65536": {"T": 10_000, "A": 2_000, "B": 3, "mix": 1_000},
+    "random": {"T": 2_000, "A": 1_000, "B": 3, "mix": 1_000},
+    "frame": {"T": 10_000, "A": 2_000},
+}
+QUICK: Sizes = {
+    "1": {"T": 100, "A": 12},
+    "1460": {"A": 300, "B": 2},
+    "65536": {"T": 2_000, "A": 600, "B": 2, "mix": 300},
+    "frame": {"T": 2_000, "A": 600},
+}
+COUNTED: Sizes = {
+    "1": {"T": 50, "A": 8},
+    "65536": {"T": 1_500, "A": 500, "mix": 300},
+    "frame": {"T": 1_000, "A": 500},
+}
 
 
 def cut(pieces: list[bytes], chunking: str) -> list[bytes]:
-    """The wire, made of one piece a message, as chunks."""
+    """The wire as chunks; `pieces` are its messages."""
     if chunking == "frame":
         return pieces
     wire = b"".join(pieces)

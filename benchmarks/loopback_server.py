@@ -1,7 +1,7 @@
-"""The servers of the end-to-end rows: `python -m benchmarks.serving http`, one protocol a process.
+"""The servers over loopback: `python -m benchmarks.loopback_server http`, one protocol a process.
 
-Each serves workload A from a source that never waits, to whoever asks for so many frames. The first line on stdout is
-the port; each line on stdin is answered with the CPU seconds that this process has taken.
+Each serves workload A from a source that never waits; the client says how many frames. The first line on stdout is the
+port; each line on stdin is answered with the CPU seconds that this process has taken.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .peers import Protobuf, TypedAudio
 from .workloads import Tal
 
 LONGEST = 20_000
-"""Frames of a stream: so many messages stand ready, in the form in which the server's user would hold them."""
+"""Frames of a stream, at most. So many messages are prepared, in the form in which the server's user holds them."""
 
 Say = Callable[[int], None]
 
 
 def messages() -> list[workloads.Message]:
-    return workloads.make("A", LONGEST).messages
+    return workloads.audio(LONGEST)
 
 
 async def http(say: Say) -> None:
@@ -65,37 +65,24 @@ async def http(say: Say) -> None:
         for message in plain[:count]:
             yield b"data: " + encode(message) + b"\n\n"
 
-    @app.get("/ours")
-    async def ours(n: int) -> FrameResponse:
-        return FrameResponse(source(n), coder=coder)
+    def serve(path: str, respond: Callable[[int], Any]) -> None:
+        async def endpoint(n: int) -> Any:
+            return respond(n)
 
-    @app.get("/ours-sync")
-    async def ours_sync(n: int) -> FrameResponse:
-        return FrameResponse(sync_source(n), coder=coder)
+        app.add_api_route(path, endpoint, response_model=None)
 
-    @app.get("/plain")
-    async def one_a_yield(n: int) -> StreamingResponse:
-        return StreamingResponse(encoded(n), media_type="application/octet-stream")
+    serve("/ours", lambda n: FrameResponse(source(n), coder=coder))
+    serve("/ours-sync", lambda n: FrameResponse(sync_source(n), coder=coder))
+    serve("/plain", lambda n: StreamingResponse(encoded(n), media_type="application/octet-stream"))
+    serve("/plain-sync", lambda n: StreamingResponse(sync_encoded(n), media_type="application/octet-stream"))
+    serve("/sse", lambda n: StreamingResponse(events(n), media_type="text/event-stream"))
 
-    @app.get("/plain-sync")
-    async def one_a_yield_sync(n: int) -> StreamingResponse:
-        return StreamingResponse(sync_encoded(n), media_type="application/octet-stream")
-
-    @app.get("/sse")
-    async def sse(n: int) -> StreamingResponse:
-        return StreamingResponse(events(n), media_type="text/event-stream")
-
-    # Told that it is TCP, as uvicorn's own are: asyncio sets TCP_NODELAY on no other, and 40 ms go by before a frame.
+    # The protocol is named, as uvicorn does: asyncio sets TCP_NODELAY on no other socket, and a frame would wait 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="error", access_log=False)
     say(listening.getsockname()[1])
     await uvicorn.Server(config).serve(sockets=[listening])
-
-
-def packed() -> list[bytes]:
-    encode = msgspec.msgpack.Encoder().encode
-    return [encode(TypedAudio(Tal(**header), pcm)) for header, pcm in messages()]
 
 
 async def websockets(say: Say) -> None:
@@ -122,15 +109,15 @@ async def picows(say: Say) -> None:
 
     class Listener(WSListener):  # type: ignore[misc]
         def on_ws_connected(self, transport: WSTransport) -> None:
-            self.room = asyncio.Event()
-            self.room.set()
+            self.writable = asyncio.Event()
+            self.writable.set()
             self.tasks: set[asyncio.Task[None]] = set()
 
         def pause_writing(self) -> None:
-            self.room.clear()
+            self.writable.clear()
 
         def resume_writing(self) -> None:
-            self.room.set()
+            self.writable.set()
 
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             if frame.msg_type == WSMsgType.TEXT:
@@ -142,8 +129,8 @@ async def picows(say: Say) -> None:
         async def send(self, transport: WSTransport, count: int) -> None:
             for message in ready[:count]:
                 transport.send(WSMsgType.BINARY, encode(message))
-                if not self.room.is_set():
-                    await self.room.wait()
+                if not self.writable.is_set():
+                    await self.writable.wait()
 
     server = await ws_create_server(lambda _: Listener(), "127.0.0.1", 0)
     say(server.sockets[0].getsockname()[1])
@@ -201,7 +188,7 @@ SERVERS: dict[str, Callable[[Say], Awaitable[None]]] = {
 def answer() -> None:
     for _ in sys.stdin:
         print(json.dumps(time.process_time()), flush=True)
-    os._exit(0)  # the client has gone already, and how a peer's server takes leave is not measured
+    os._exit(0)  # the client has left; a peer's shutdown is not measured
 
 
 def main(name: str) -> None:

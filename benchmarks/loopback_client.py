@@ -1,7 +1,7 @@
-"""The clients of the end-to-end rows: one process, which is told whom to ask, for how many streams of how many frames.
+"""The clients over loopback: one process, which is told the server, the number of streams and the frames of each.
 
-A run opens its connections first, and asks for one frame over each, so that what is timed is streams, not handshakes.
-Every client decodes to a typed header and bytes, and what came is counted and weighed before the run is believed.
+A run opens its connections first and asks for one frame over each, so that streams are timed, not handshakes. Every
+client decodes to a typed header and bytes. Frames and bytes are counted, and a run that lacks any is an error.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ Ask = Callable[[int], AsyncIterator[bytes]]
 
 @asynccontextmanager
 async def http(port: int, streams: int, read: Any, path: str) -> AsyncIterator[list[Ask]]:
-    """A client a stream, as a hundred users have: httpcore's pool takes quadratic time for requests that it shares."""
+    """One client a stream, as with a hundred users. Shared by many requests, httpcore's pool takes quadratic time."""
     import httpx
 
-    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used, and 20 ms to make for each client that has none
+    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; without it each client makes one, in 20 ms
 
     def asking(client: Any) -> Ask:
         return lambda count: read(client, f"/{path}?n={count}")  # type: ignore[no-any-return]
@@ -94,7 +94,7 @@ async def websockets(port: int, streams: int) -> AsyncIterator[list[Ask]]:
 
 @asynccontextmanager
 async def picows(port: int, streams: int) -> AsyncIterator[list[Ask]]:
-    """Its messages come in a callback: they are counted there, as its users do, and handed on in batches."""
+    """Its messages come in a callback: they are collected there, as its users do, and passed on in batches."""
     from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
     decode = msgspec.msgpack.Decoder(TypedAudio).decode
@@ -165,7 +165,7 @@ async def wyoming(port: int, streams: int) -> AsyncIterator[list[Ask]]:
 
 Opened = AbstractAsyncContextManager[list[Ask]]
 
-# row -> its server, what opens it, and the module without which it is absent
+# row -> its server, what opens its connections, and the module that it needs
 ROWS: dict[str, tuple[str, Callable[[int, int], Opened], str]] = {
     "ours, async source": ("http", lambda port, n: http(port, n, read_ours, "ours"), "httpx"),
     "ours, sync source": ("http", lambda port, n: http(port, n, read_ours, "ours-sync"), "httpx"),
