@@ -70,7 +70,7 @@ FRAMES, TYPED, ORIGINAL = "ours, frames", "ours", "original"
 ANB, TAL, CALLS = "AnbJsonStreamCoder", "tal_encoder, tal_decoder", "original, one call"
 MSGPACK = "msgspec MessagePack, length prefix"
 MEMCPY = "limit: memcpy, join"
-MEMORY = "two frames and a chunk"
+MEMORY = "two frames, a chunk and 1 MiB"
 LARGE, SMALL = f"a byte of {LINEAR[1]} KiB", f"a byte of {LINEAR[0]} KiB"
 
 CODEC = (
@@ -126,7 +126,7 @@ def _codec(codecs: Codecs) -> Iterator[Judged]:
 
 
 def _memory(growth: Growth) -> Iterator[Judged]:
-    """Beyond what the process had: two frames and a chunk, and 1 MiB for the allocator. A stream leaves no frames."""
+    """Beyond what the process had: two frames, a chunk and 1 MiB, and 1 MiB for the allocator. A stream leaves no frames."""
     for column in ("pure", "native"):
         allowed = [
             (point, 2 * (point.at + 200) + CHUNK + MiB)
