@@ -126,7 +126,7 @@ def _codec(codecs: Codecs) -> Iterator[Judged]:
 
 
 def _memory(growth: Growth) -> Iterator[Judged]:
-    """Beyond what the process had: two frames, a chunk and 1 MiB, and 1 MiB for the allocator. A stream leaves no frames."""
+    """Beyond what the process had; the 1 MiB is for the allocator. A stream leaves no frames behind."""
     for column in ("pure", "native"):
         allowed = [
             (point, 2 * (point.at + 200) + CHUNK + MiB)
