@@ -1,7 +1,8 @@
 //! Workload T: 10,000 frames of `{"status","reason"}` + `{"answer","source"}`, read into typed headers and payloads from
-//! chunks of 64 KiB, against the usual way in Rust: tokio's `LengthDelimitedCodec` around each part, and `serde_json`.
+//! chunks of 64 KiB. It is compared with the usual way in Rust: tokio's `LengthDelimitedCodec` around each part, and
+//! `serde_json`. Both read the same JSON texts. The rounds are interleaved, the medians are printed.
 //!
-//! Both read the same JSON texts. Rounds are interleaved, medians are printed. `cargo bench --all-features`
+//! `cargo bench --all-features`
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -99,7 +100,7 @@ fn length_delimited(wire: &[u8]) -> usize {
     size
 }
 
-/// What one would do who has no use for a header of its own: a pair in one JSON text.
+/// The usual way for a program that needs no separate header: both parts in one JSON text.
 fn length_delimited_pairs(wire: &[u8]) -> usize {
     let mut codec = LengthDelimitedCodec::new();
     let (mut buffer, mut size) = (BytesMut::new(), 0);

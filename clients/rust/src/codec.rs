@@ -1,4 +1,4 @@
-//! Frames and messages for `tokio_util::codec`: `Framed`, `FramedRead`, `FramedWrite` over any byte stream.
+//! Frames and messages for `tokio_util::codec`: for `Framed`, `FramedRead` and `FramedWrite` over any byte stream.
 
 use core::fmt;
 use std::io;
@@ -10,39 +10,42 @@ use crate::decoder::FrameDecoder;
 use crate::error::{EncodeError, FrameError};
 use crate::frame::{Frame, Layout, Limits};
 
-/// What a [`FrameCodec`] can fail with.
+/// The errors of [`FrameCodec`] and `MessageCodec`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodecError {
     /// The bytes are not frames.
     Frame(FrameError),
-    /// What was to be sent cannot be.
+    /// The frame or message cannot be sent.
     Encode(EncodeError),
     /// The connection failed.
     Io(io::Error),
-    /// A stream of right frames is wrong, or the peer said that it failed: of a `MessageCodec`.
+    /// An error of the stream, or of the peer. Only `MessageCodec` returns it.
     #[cfg(feature = "json")]
-    Stream(crate::Error),
+    Stream(crate::stream_error::Error),
+}
+
+impl CodecError {
+    fn inner(&self) -> &(dyn core::error::Error + 'static) {
+        match self {
+            Self::Frame(error) => error,
+            Self::Encode(error) => error,
+            Self::Io(error) => error,
+            #[cfg(feature = "json")]
+            Self::Stream(error) => error,
+        }
+    }
 }
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Frame(error) => error.fmt(f),
-            Self::Encode(error) => error.fmt(f),
-            Self::Io(error) => error.fmt(f),
-            #[cfg(feature = "json")]
-            Self::Stream(error) => error.fmt(f),
-        }
+        fmt::Display::fmt(self.inner(), f)
     }
 }
 
 impl core::error::Error for CodecError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => error.source(),
-            _ => None,
-        }
+        self.inner().source()
     }
 }
 
@@ -65,16 +68,16 @@ impl From<io::Error> for CodecError {
 }
 
 #[cfg(feature = "json")]
-impl From<crate::Error> for CodecError {
-    fn from(error: crate::Error) -> Self {
+impl From<crate::stream_error::Error> for CodecError {
+    fn from(error: crate::stream_error::Error) -> Self {
         Self::Stream(error)
     }
 }
 
 /// Frames over a byte stream.
 ///
-/// Unlike `LengthDelimitedCodec` it reserves nothing on a claimed length, keeps what it has taken to itself (the read
-/// buffer is always empty), and reports an end inside a frame as `truncated_frame`, with the place.
+/// Unlike `LengthDelimitedCodec` it reserves no memory for a length that a peer claims. It takes all bytes from the read
+/// buffer at once, and reports an end inside a frame as `truncated_frame`, with its place.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -98,13 +101,13 @@ pub struct FrameCodec {
 }
 
 impl FrameCodec {
-    /// A codec of the wire, with the default limits.
+    /// A codec with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A codec with limits and a layout of your own.
+    /// A codec with other limits and another layout.
     #[must_use]
     pub fn with(limits: Limits, layout: Layout) -> Self {
         Self { decoder: FrameDecoder::with(limits, layout), layout }
@@ -144,7 +147,7 @@ impl Encoder<&Frame> for FrameCodec {
     type Error = CodecError;
 
     fn encode(&mut self, frame: &Frame, wire: &mut BytesMut) -> Result<(), CodecError> {
-        // Its header was checked when the frame was made; a relay's goes out as it came.
+        // The header was checked when the frame was made. The header of a received frame is sent unchanged.
         let prefix = self.layout.prefix(frame.header_bytes().len(), frame.payload().len())?;
         let prefix = &prefix[..2 * self.layout.byte_length()];
         wire.reserve(prefix.len() + frame.header_bytes().len() + frame.payload().len());
@@ -161,25 +164,26 @@ mod messages {
     use crate::coder::{Decode, Encode};
     use crate::stream_decoder::{Message, StreamDecoder};
     use crate::stream_encoder::{End, Open, StreamEncoder};
-    use crate::stream_error::Error;
+    use crate::stream_error::{Error, PayloadError};
 
-    /// What goes out through a [`MessageCodec`].
+    /// The items that a [`MessageCodec`] sends.
     #[derive(Clone, Debug)]
+    #[non_exhaustive]
     pub enum Outgoing<H, P> {
-        /// The open frame: first, or not at all.
+        /// The open frame. It is optional, but must come first.
         Open(Open),
         /// A message.
         Data(H, P),
-        /// A sign of life.
+        /// A ping, which shows that the stream is alive.
         Ping,
-        /// The end frame, last.
+        /// The end frame, which comes last.
         End(End),
     }
 
-    /// Messages over a byte stream that has no HTTP around it: a stream of version 1 each way.
+    /// Messages over a byte stream without HTTP: a stream of version 1 in each direction.
     ///
-    /// A payload that is refused is an item of its own kind, for the stream goes on after it, and a `Framed` ends with its
-    /// first error. The end of the connection without an `end`
+    /// An item is a message, or the error of a payload that was refused. The latter is not an error of the codec, because
+    /// the stream continues after it, and a `Framed` stops at its first error. A connection that ends without an `end`
     /// frame is an error.
     #[derive(Debug)]
     pub struct MessageCodec<C: Decode> {
@@ -188,7 +192,7 @@ mod messages {
     }
 
     impl<C: Decode + Clone> MessageCodec<C> {
-        /// A codec of version 1, with the default limits.
+        /// A codec with the default limits.
         #[must_use]
         pub fn new(coder: C) -> Self {
             Self::with(StreamDecoder::new(coder.clone()).require_end(true), StreamEncoder::new(coder))
@@ -196,19 +200,19 @@ mod messages {
     }
 
     impl<C: Decode> MessageCodec<C> {
-        /// A codec of a decoder and an encoder of your own.
+        /// A codec made of a decoder and an encoder.
         #[must_use]
         pub fn with(decoder: StreamDecoder<C>, encoder: StreamEncoder<C>) -> Self {
             Self { decoder, encoder }
         }
 
-        /// The reading side: its position, trailers, metadata.
+        /// The decoder: its position, trailers and metadata.
         #[must_use]
         pub fn decoder(&self) -> &StreamDecoder<C> {
             &self.decoder
         }
 
-        /// The writing side.
+        /// The encoder.
         #[must_use]
         pub fn encoder(&self) -> &StreamEncoder<C> {
             &self.encoder
@@ -216,7 +220,8 @@ mod messages {
     }
 
     impl<C: Decode> Decoder for MessageCodec<C> {
-        type Item = Result<Message<C>, crate::PayloadError>;
+        type Item = Result<Message<C>, PayloadError>;
+
         type Error = CodecError;
 
         fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Self::Item>, CodecError> {

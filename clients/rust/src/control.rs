@@ -1,4 +1,4 @@
-//! Control frames, as they are read (SPEC sections 3.1 to 3.4).
+//! Reads control frames (SPEC sections 3.1 to 3.4).
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -8,58 +8,37 @@ use alloc::string::String;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::peer_error::{Code, StreamError};
 use crate::read_json;
-use crate::stream_error::{Code, StreamError};
+use crate::state::Event;
 
-/// What the header of a control frame, and of no other, begins with.
+/// The beginning of the header of a control frame. No other header begins with it.
 pub(crate) const CONTROL: &[u8] = b"{\"$stream\":";
 
-/// The members of `$stream`, as text: numbers are judged by their spelling, which no conversion keeps.
+/// The members of `$stream`, as text: `1.0` is not an integer, and no conversion would keep that difference.
 pub(crate) struct Control {
     pub(crate) event: Event,
     members: BTreeMap<String, Box<RawValue>>,
 }
 
-/// What can come: a column of the table in [`stream_decoder`](crate::stream_decoder).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Open,
-    Data,
-    Ping,
-    Other,
-    End,
-}
-
-impl Event {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Data => "data",
-            Self::Ping => "ping",
-            Self::Other => "other",
-            Self::End => "end",
-        }
-    }
-}
-
-/// What an `open` frame says.
+/// The members of an `open` frame.
 pub(crate) struct Opened {
     pub(crate) heartbeat: Option<f64>,
     pub(crate) metadata: Map<String, Value>,
 }
 
-/// What an `end` frame says, once its count has been found right.
+/// The members of an `end` frame, except the count.
 pub(crate) struct Ended {
     pub(crate) trailers: Map<String, Value>,
     pub(crate) error: Option<StreamError>,
 }
 
 impl Control {
-    /// Of a header that is known to be a strict JSON object. The type is read first, then the table is asked, and only
-    /// then the other members are looked at.
+    /// Reads a header that is known to be a strict JSON object, but only the type: the caller looks it up in the table
+    /// before the other members are read.
     pub(crate) fn read(header: &[u8]) -> Result<Self, String> {
-        let mut beside: BTreeMap<String, Box<RawValue>> = read_json::object(header)?;
-        let members = beside.remove("$stream").and_then(|value| object::<Box<RawValue>>(&value));
+        let mut header: BTreeMap<String, Box<RawValue>> = read_json::object(header)?;
+        let members = header.remove("$stream").and_then(|value| object::<Box<RawValue>>(&value));
         if let Some(members) = members {
             if let Some(kind) = members.get("type").and_then(|value| string(value)) {
                 let event = match kind.as_str() {
@@ -100,7 +79,7 @@ impl Control {
         Ok(Opened { heartbeat, metadata })
     }
 
-    /// Whether `frames` is a count: `Ok(false)` if it is another one than `position`.
+    /// Whether `frames` is `position`. An error if it is not a count.
     pub(crate) fn counts(&self, position: u64) -> Result<bool, String> {
         let text = self.get("frames").map_or("none", RawValue::get);
         let digits = text.strip_prefix('-').unwrap_or(text);
@@ -108,7 +87,7 @@ impl Control {
         if !whole || (digits.len() < text.len() && digits != "0") {
             return Err(format!("frames is the number of data frames, not {text:.40}"));
         }
-        Ok(digits.parse() == Ok(position)) // one that no u64 holds is none we have counted to
+        Ok(digits.parse() == Ok(position)) // a count larger than a u64 is never equal
     }
 
     pub(crate) fn frames(&self) -> &str {
@@ -128,14 +107,15 @@ impl Control {
 }
 
 fn peer_error(value: &RawValue) -> Result<StreamError, String> {
-    let wrong = || format!("error is an object with code and message, both strings, not {:.60}", value.get());
+    let wrong = || format!("error is an object with code and message, not {:.60}", value.get());
     let members = object::<Value>(value).ok_or_else(wrong)?;
     let code = members.get("code").and_then(Value::as_str).ok_or_else(wrong)?;
     let message = match members.get("message") {
         Some(message) => message.as_str().ok_or_else(wrong)?,
         None => "",
     };
-    // A code of a later version is an error all the same.
+    // A code of a later version is an error too.
+
     let code = Code::from_name(code).unwrap_or(Code::Unknown);
     Ok(StreamError::new(code, message).with_details(members.get("details").cloned()))
 }

@@ -1,9 +1,9 @@
-//! Bytes in, in any pieces; frames out (SPEC section 2.2).
+//! Reads frames from bytes (SPEC section 2.2).
 //!
-//! **Theory of operation.** A frame that lies whole in the input is cut out of it: one allocation, one copy. Of one that
-//! does not, the length words gather in `prefix`, then the rest in `body`. Both words are judged as soon as their bytes
-//! are there, in field order. No byte is looked at twice, so the cost is linear whatever the pieces; `body` grows as
-//! bytes arrive, at most to twice of them, so a length word is a claim and never a reason to allocate.
+//! **Theory of operation.** A frame that is whole in the input is copied out of it: one allocation, one copy. For a frame
+//! in several chunks, the length words are collected in `prefix` and the rest in `body`. Each length word is checked as
+//! soon as its bytes have arrived, T before H. No byte is read twice, so the cost is linear for any chunks. `body` grows
+//! with the bytes that arrive, to at most twice their number. No memory is reserved for a length that a peer claims.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use crate::error::{FrameError, FrameErrorKind};
 use crate::frame::{Frame, Layout, Limits};
 
-/// Reads frames from bytes in any pieces. Sans-IO: it knows neither sockets nor clocks.
+/// Reads frames from bytes, in chunks of any size. It does no input or output and uses no clock.
 ///
 /// ```
 /// use objectstreaming::{FrameDecoder, encode_frame};
@@ -38,9 +38,9 @@ pub struct FrameDecoder {
     // The frame that has begun and is not whole.
     prefix: [u8; 16],
     prefix_len: usize,
-    sizes: Option<Sizes>, // once both words are there and sound
+    sizes: Option<Sizes>, // set when both words are valid
     body: Vec<u8>,
-    // What the reader of a `feed` left, and how much of that has been read since.
+    // The bytes that were not read from the iterator of `feed`, and how many of them have been read since.
     rest: Vec<u8>,
     rest_at: usize,
     peeked: Option<Frame>,
@@ -55,31 +55,31 @@ struct Sizes {
 }
 
 impl FrameDecoder {
-    /// A decoder of the wire, with the default limits.
+    /// A decoder with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A decoder with limits and a layout of your own.
+    /// A decoder with other limits and another layout.
     #[must_use]
     pub fn with(limits: Limits, layout: Layout) -> Self {
         Self { limits, layout, ..Self::default() }
     }
 
-    /// How many frames have been delivered.
+    /// The number of frames returned.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.index - u64::from(self.peeked.is_some())
     }
 
-    /// How many bytes the delivered frames took: where the next one begins.
+    /// The number of bytes of the frames returned: where the next frame begins.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.peeked.as_ref().map_or(self.offset, Frame::offset)
     }
 
-    /// How many bytes have been taken in beyond [`offset`](Self::offset).
+    /// The number of bytes taken beyond [`offset`](Self::offset).
     #[must_use]
     pub fn buffered(&self) -> usize {
         let peeked = self.peeked.as_ref().map_or(0, |frame| self.offset - frame.offset());
@@ -89,8 +89,8 @@ impl FrameDecoder {
             + (self.rest.len() - self.rest_at)
     }
 
-    /// Takes a chunk, and gives an iterator over the frames that are now whole: first every good one, then the error,
-    /// if there is one. What the iterator is not asked for stays in the decoder.
+    /// Takes a chunk, and returns an iterator over the frames that are now whole: first all valid frames, then the error,
+    /// if there is one. Frames that are not read from the iterator stay in the decoder.
     ///
     /// # Panics
     /// If [`finish`](Self::finish) was called before.
@@ -99,11 +99,11 @@ impl FrameDecoder {
         Frames { decoder: self, chunk, failed: false }
     }
 
-    /// The next frame, of bytes taken from the front of `input`: the primitive. `None`: all of `input` was taken, and
-    /// more is needed.
+    /// The next frame. Its bytes are removed from the front of `input`. `None`: all of `input` was taken, and more bytes
+    /// are needed. The other methods are built on this one.
     ///
     /// # Errors
-    /// [`FrameError`]; the decoder is dead then, and gives the same error again.
+    /// [`FrameError`]. The decoder has then failed, and returns the same error again.
     ///
     /// # Panics
     /// If [`finish`](Self::finish) was called before and `input` is not empty.
@@ -124,7 +124,7 @@ impl FrameDecoder {
         found
     }
 
-    /// The next frame of what an iterator from [`feed`](Self::feed) was not asked for.
+    /// The next frame that was not read from the iterator of [`feed`](Self::feed).
     ///
     /// # Errors
     /// As [`next_from`](Self::next_from).
@@ -132,9 +132,10 @@ impl FrameDecoder {
         self.next_from(&mut &[][..])
     }
 
-    /// Says that no more bytes will come.
+    /// Tells the decoder that no more bytes will come.
     ///
-    /// Frames not yet asked for can still be read with [`next_frame`](Self::next_frame), which then fails in its turn.
+    /// Frames that were not read yet can still be read with [`next_frame`](Self::next_frame), which returns the error after
+    /// them.
     ///
     /// # Errors
     /// [`FrameErrorKind::TruncatedFrame`] if a frame has begun and is not whole.
@@ -145,7 +146,7 @@ impl FrameDecoder {
     }
 
     fn assert_open(&self) {
-        assert!(!self.finished, "bytes after finish(): the stream was said to have ended");
+        assert!(!self.finished, "feed() after finish(): the stream was said to have ended");
     }
 
     fn find(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {
@@ -166,12 +167,7 @@ impl FrameDecoder {
             return Ok(Some(frame));
         }
         if self.finished && self.prefix_len > 0 {
-            let size = self.prefix_len + self.body.len();
-            return Err(self.error(
-                FrameErrorKind::TruncatedFrame,
-                0,
-                format!("the stream ended {size} bytes into a frame: was it cut?"),
-            ));
+            return Err(self.truncated());
         }
         Ok(None)
     }
@@ -182,12 +178,13 @@ impl FrameDecoder {
             Some(sizes) => sizes,
             None if self.prefix_len == 0 && input.len() >= prefix => {
                 let (words, rest) = input.split_at(prefix);
-                let sizes = self.judge(words)?;
+                let sizes = self.check(words)?;
                 if let Some((data, rest)) = rest.split_at_checked(sizes.body) {
                     *input = rest;
                     return Ok(Some(self.deliver(data.to_vec(), sizes)));
                 }
                 *input = rest;
+                self.prefix[..prefix].copy_from_slice(words);
                 self.prefix_len = prefix;
                 *self.sizes.insert(sizes)
             }
@@ -200,7 +197,7 @@ impl FrameDecoder {
         let (taken, rest) = input.split_at(missing.min(input.len()));
         *input = rest;
         if self.body.capacity() - self.body.len() < taken.len() {
-            // Doubling, but never beyond what the frame will need.
+            // Doubled, but never more than the frame needs.
             self.body.reserve_exact(missing.min(taken.len().max(self.body.len())));
         }
         self.body.extend_from_slice(taken);
@@ -220,7 +217,7 @@ impl FrameDecoder {
         frame
     }
 
-    /// Length words that come in pieces: T is judged when its own bytes are there, before H's are.
+    /// Collects length words that arrive in pieces. T is checked when its own bytes have arrived, before those of H.
     fn gather_prefix(&mut self, input: &mut &[u8], prefix: usize) -> Result<Option<Sizes>, FrameError> {
         let size = prefix / 2;
         for wanted in [size, prefix] {
@@ -236,54 +233,74 @@ impl FrameDecoder {
                 return Ok(None);
             }
             if wanted == size {
-                self.judge_total(&self.prefix[..size])?;
+                self.check_total(&self.prefix[..size])?;
             }
         }
-        self.judge(&self.prefix[..prefix]).map(Some)
+        self.check(&self.prefix[..prefix]).map(Some)
     }
 
     /// The checks of SPEC section 2.2, in its order.
     #[inline]
-    fn judge(&self, words: &[u8]) -> Result<Sizes, FrameError> {
-        let (total, header) = words.split_at(words.len() / 2);
-        let body = self.judge_total(total)?;
-        let header = self.layout.word(header);
-        if header > body as u64 {
-            let message = format!("the header is said to have {header} bytes, the frame has room for {body}");
+    fn check(&self, words: &[u8]) -> Result<Sizes, FrameError> {
+        let (total_word, header_word) = words.split_at(words.len() / 2);
+        let left = self.check_total(total_word)?;
+        let header = self.layout.word(header_word);
+        if header > left as u64 {
+            let (total, cause) = (self.layout.word(total_word), self.likely_cause(total_word));
+            let message = format!("H is {header}, but T is {total} and leaves {left} bytes{cause}");
             return Err(self.error(FrameErrorKind::InvalidLength, words.len() / 2, message));
         }
         if header > self.limits.header as u64 {
-            let message = format!("a header of {header} bytes is beyond the limit of {}", self.limits.header);
+            let message = format!("H is {header}, above the limit of {} bytes", self.limits.header);
             return Err(self.error(FrameErrorKind::HeaderTooLarge, words.len() / 2, message));
         }
-        Ok(Sizes { body, header: as_usize(header) })
+        Ok(Sizes { body: left, header: as_usize(header) })
     }
 
-    /// The bytes after the two words, of a T that is sound.
+    /// The number of bytes after the two words, if T is valid.
     #[inline]
-    fn judge_total(&self, word: &[u8]) -> Result<usize, FrameError> {
+    fn check_total(&self, word: &[u8]) -> Result<usize, FrameError> {
         let total = self.layout.word(word);
         let prefix = 2 * word.len() as u64;
         if total < prefix {
-            let message = format!("T is {total}, and the smallest frame has {prefix} bytes");
+            let message = format!("T is {total}, but a frame has at least {prefix} bytes{}", self.likely_cause(word));
             return Err(self.error(FrameErrorKind::InvalidLength, 0, message));
         }
         if total > self.limits.frame as u64 {
-            let message =
-                format!("a frame of {total} bytes is beyond the limit of {}{}", self.limits.frame, self.likely(word));
+            let (limit, cause) = (self.limits.frame, self.likely_cause(word));
+            let message = format!("T is {total}, above the limit of {limit} bytes{cause}");
             return Err(self.error(FrameErrorKind::FrameTooLarge, 0, message));
         }
         Ok(as_usize(total - prefix))
     }
 
-    /// What a stream that begins with text probably is.
-    fn likely(&self, word: &[u8]) -> String {
-        match core::str::from_utf8(word) {
-            Ok(text) if self.index == 0 && word.iter().all(|byte| (0x20..0x7f).contains(byte)) => {
-                format!("; the stream starts with {text:?}: an error page?")
-            }
-            _ => String::new(),
+    fn truncated(&self) -> FrameError {
+        let held = self.prefix_len + self.body.len();
+        let of =
+            self.sizes.map(|sizes| format!(" of {}", 2 * self.layout.byte_length() + sizes.body)).unwrap_or_default();
+        let cause = if self.index == 0 { self.likely_cause(&self.prefix[..self.prefix_len]) } else { String::new() };
+        let message = format!("the stream ended inside a frame, after {held}{of} bytes{cause}");
+        self.error(FrameErrorKind::TruncatedFrame, 0, message)
+    }
+
+    /// The likely cause of a wrong length word, as the end of its message. Empty if there is no guess.
+    fn likely_cause(&self, bytes: &[u8]) -> String {
+        if self.index > 0 {
+            return ": was the frame before it written with a wrong length, or were bytes lost?".into();
         }
+        let start = &bytes[..bytes.len().min(4)];
+        let cause = match start {
+            [0x1f, 0x8b, ..] => "gzip: was its Content-Encoding not undone?",
+            b"HTTP" => "an HTTP response with its head still on?",
+            [b'<', ..] => "an error page?",
+            b"RIFF" => "a WAV file instead of frames?",
+            b"data" | b"even" => "server-sent events?",
+            [b'{' | b'[', ..] => "JSON without frames?",
+            [0, 0, rest @ ..] if rest.iter().any(|byte| *byte != 0) => return ": the other byte order?".into(),
+            _ if !start.is_empty() && start.iter().all(|byte| (0x20..0x7f).contains(byte)) => "text instead of frames?",
+            _ => return String::new(),
+        };
+        format!(": the stream starts with \"{}\", {cause}", start.escape_ascii())
     }
 
     #[cold]
@@ -292,7 +309,7 @@ impl FrameDecoder {
     }
 }
 
-/// A size that was compared with one of our own, and so fits.
+/// A size that is below a limit, which is a `usize`.
 fn as_usize(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
@@ -322,7 +339,7 @@ impl Drop for Frames<'_> {
     fn drop(&mut self) {
         let FrameDecoder { rest, rest_at, .. } = &mut *self.decoder;
         if !self.failed && !self.chunk.is_empty() {
-            // What was read goes once it is the larger part, so that the moving stays linear.
+            // The bytes that were read are removed once they are the larger part, so that the moves stay linear.
             if *rest_at > rest.len() / 2 {
                 rest.drain(..*rest_at);
                 *rest_at = 0;
@@ -335,8 +352,8 @@ impl Drop for Frames<'_> {
 /// Exactly one frame.
 ///
 /// # Errors
-/// [`FrameErrorKind::TruncatedFrame`] if there is less, [`FrameErrorKind::InvalidLength`] if there is more or a length
-/// word is wrong, and as [`FrameDecoder`] with the default limits.
+/// [`FrameErrorKind::TruncatedFrame`] if `data` has fewer bytes, [`FrameErrorKind::InvalidLength`] if it has more or a
+/// length word is wrong; and the other errors of [`FrameDecoder`] with the default limits.
 ///
 /// ```
 /// let frame = objectstreaming::decode_frame(b"\x0c\0\0\0\x02\0\0\0{}\x01\x02")?;
@@ -351,7 +368,9 @@ pub fn decode_frame(data: &[u8]) -> Result<Frame, FrameError> {
         return Err(FrameError::new(FrameErrorKind::TruncatedFrame, 0, 0, message));
     };
     if !left.is_empty() {
-        let message = format!("one frame is expected, and {} bytes follow it", left.len());
+        let message =
+            format!("the frame ends at byte {}, but {} more bytes follow it", data.len() - left.len(), left.len());
+
         return Err(FrameError::new(FrameErrorKind::InvalidLength, 0, 0, message));
     }
     Ok(frame)

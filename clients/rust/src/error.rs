@@ -1,18 +1,68 @@
-//! What can go wrong with frames; [`Error`](crate::Error) has the rest of the tree, for streams.
+//! Errors of frames. [`Error`](crate::Error) has the rest of the tree, for streams.
 
 use alloc::string::String;
+#[cfg(feature = "http")]
+use alloc::{boxed::Box, sync::Arc};
 use core::fmt;
 
-/// Which of the five ways it is that bytes are not frames (SPEC section 5.1).
+/// The cause of an error, for `source()`. It is shared, so that errors can be cloned, and never compared: two errors are
+/// equal if they report the same. Without the feature `http` no error has a cause, and no atomics are needed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cause(#[cfg(feature = "http")] Option<Arc<dyn core::error::Error + Send + Sync>>);
+
+impl Cause {
+    #[cfg(feature = "http")]
+    pub(crate) fn new(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        Self(Some(Arc::from(cause.into())))
+    }
+
+    #[cfg_attr(not(feature = "http"), allow(clippy::unused_self))]
+    pub(crate) fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        #[cfg(feature = "http")]
+        if let Some(cause) = &self.0 {
+            return Some(&**cause);
+        }
+        None
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Cause {}
+
+/// The accessors `index` and `offset`, the same in all that has a place in a stream.
+macro_rules! place {
+    ($index_doc:literal, $offset_doc:literal) => {
+        #[doc = $index_doc]
+        #[must_use]
+        pub fn index(&self) -> u64 {
+            self.index
+        }
+
+        #[doc = $offset_doc]
+        #[must_use]
+        pub fn offset(&self) -> u64 {
+            self.offset
+        }
+    };
+}
+pub(crate) use place;
+
+/// The five ways in which bytes are not frames (SPEC section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FrameErrorKind {
-    /// A length word that cannot be true: T below its own two words, or H reaching past T.
+    /// A length word that cannot be true: T is smaller than its two length words, or H is larger than T leaves.
     InvalidLength,
     /// T is above [`Limits::frame`](crate::Limits::frame). Nothing was allocated for it.
     FrameTooLarge,
     /// H is above [`Limits::header`](crate::Limits::header).
     HeaderTooLarge,
-    /// The header is not one strict JSON object, or not what the coder wants.
+    /// The header is not one strict JSON object, or not what the coder reads.
     InvalidHeader,
     /// The input ended inside a frame.
     TruncatedFrame,
@@ -32,18 +82,26 @@ impl FrameErrorKind {
     }
 }
 
-/// The bytes are not frames; the decoder that said so is dead, and says it again when asked again.
+/// The bytes are not frames. The decoder that returned it has failed, and returns it again when it is called again.
+///
+/// Where a connection broke inside a frame, `source()` is the error of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameError {
     kind: FrameErrorKind,
     index: u64,
     offset: u64,
     message: String,
+    cause: Cause,
 }
 
 impl FrameError {
     pub(crate) fn new(kind: FrameErrorKind, index: u64, offset: u64, message: String) -> Self {
-        Self { kind, index, offset, message }
+        Self { kind, index, offset, message, cause: Cause::default() }
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn caused_by(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 
     /// What is wrong.
@@ -58,17 +116,10 @@ impl FrameError {
         self.kind.code()
     }
 
-    /// Which frame of the stream, from 0, control frames included.
-    #[must_use]
-    pub fn index(&self) -> u64 {
-        self.index
-    }
-
-    /// Which byte of the stream, from 0: the length word at fault, or else where the frame begins.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
+    place!(
+        "The number of the frame in the stream, from 0. Control frames count.",
+        "The byte of the stream, from 0: the first byte of the wrong length word, for other kinds of the frame."
+    );
 }
 
 impl fmt::Display for FrameError {
@@ -77,16 +128,20 @@ impl fmt::Display for FrameError {
     }
 }
 
-impl core::error::Error for FrameError {}
+impl core::error::Error for FrameError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.cause.source()
+    }
+}
 
-/// What was asked to be sent cannot be; no byte has left, and nothing has changed.
+/// The message cannot be sent. No byte was written, and nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodeError {
     message: String,
 }
 
 impl EncodeError {
-    /// For a [`Coder`](crate::Coder) to refuse a message.
+    /// For a [`Coder`](crate::Coder) that refuses a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
     }

@@ -1,4 +1,4 @@
-//! Looks for what JSON cannot say: NaN and Infinity, which `serde_json` writes as null without a word.
+//! Finds NaN and Infinity, which JSON cannot express and `serde_json` writes as null without an error.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -32,7 +32,7 @@ impl ser::Error for Refused {
     }
 }
 
-macro_rules! fine {
+macro_rules! accepted {
     ($($method:ident($type:ty))*) => {
         $(fn $method(self, _: $type) -> Result<(), Refused> { Ok(()) })*
     };
@@ -49,7 +49,8 @@ impl ser::Serializer for Finite {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    fine! {
+    accepted! {
+
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
         serialize_i128(i128) serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
         serialize_u128(u128) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])

@@ -1,21 +1,19 @@
-//! Frames: the unit of the wire (SPEC section 2), and how they are written.
+//! Frames (SPEC section 2), and how they are written.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::error::{EncodeError, FrameError, FrameErrorKind};
+use crate::error::{EncodeError, FrameError, FrameErrorKind, place};
 use crate::strict_json;
 
-/// What a decoder accepts, in bytes.
-///
-/// A receiver of small answers does well to set less than the defaults, 16 MiB and 64 KiB.
+/// The limits of a decoder, in bytes: 16 MiB and 64 KiB by default. Set lower ones if your messages are small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest T: a whole frame, its length words included.
+    /// The largest T: the size of a whole frame, its length words included.
     pub frame: usize,
-    /// The largest H.
+    /// The largest H: the size of a header.
     pub header: usize,
 }
 
@@ -25,17 +23,17 @@ impl Default for Limits {
     }
 }
 
-/// Which byte of a length word comes first.
+/// The byte order of a length word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ByteOrder {
-    /// The least significant: the wire's.
+    /// The least significant byte comes first, as in the standard layout.
     #[default]
     Little,
-    /// The most significant.
+    /// The most significant byte comes first.
     Big,
 }
 
-/// How the two length words are written: a private agreement of both sides, where it is not the default.
+/// How the two length words are written. A layout other than the standard one is a private agreement of both sides.
 ///
 /// ```
 /// use objectstreaming::{ByteOrder, Layout};
@@ -56,7 +54,7 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// Length words of `byte_length` bytes each, 1 to 8.
+    /// A layout with length words of `byte_length` bytes each, 1 to 8.
     ///
     /// # Panics
     /// If `byte_length` is not 1 to 8.
@@ -66,19 +64,19 @@ impl Layout {
         Self { byte_length, byte_order }
     }
 
-    /// The bytes of one length word.
+    /// The number of bytes of a length word.
     #[must_use]
     pub fn byte_length(self) -> usize {
         self.byte_length
     }
 
-    /// The order of the bytes in it.
+    /// The byte order of a length word.
     #[must_use]
     pub fn byte_order(self) -> ByteOrder {
         self.byte_order
     }
 
-    /// One frame's bytes. `header` is JSON text, which goes out untouched once it has been checked.
+    /// The bytes of one frame. `header` is JSON text. It is checked, and written unchanged.
     ///
     /// # Errors
     /// [`EncodeError`]: the header is not one strict JSON object, or the frame does not fit its length word.
@@ -89,7 +87,7 @@ impl Layout {
         Ok(wire)
     }
 
-    /// Appends a frame whose header is known to be good.
+    /// Appends a frame whose header was checked before.
     pub(crate) fn write(self, wire: &mut Vec<u8>, header: &[u8], payload: &[u8]) -> Result<(), EncodeError> {
         let prefix = self.prefix(header.len(), payload.len())?;
         wire.extend_from_slice(&prefix[..2 * self.byte_length]);
@@ -98,7 +96,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Both length words, in the first `2 * byte_length` bytes.
+    /// Both length words, in the first `2 * byte_length` bytes of the result.
     pub(crate) fn prefix(self, header: usize, payload: usize) -> Result<[u8; 16], EncodeError> {
         let size = self.byte_length;
         let total = 2 * size as u64 + header as u64 + payload as u64;
@@ -117,7 +115,7 @@ impl Layout {
         Ok(prefix)
     }
 
-    /// A length word: all of `bytes`, at most 8.
+    /// The value of a length word, which is all of `bytes`: at most 8.
     pub(crate) fn word(self, bytes: &[u8]) -> u64 {
         let shift = |word, byte: &u8| word << 8 | u64::from(*byte);
         match self.byte_order {
@@ -127,9 +125,9 @@ impl Layout {
     }
 }
 
-/// Writes the length words of a frame into the eight bytes that were left for them.
+/// Writes the length words of a frame into its first eight bytes, which were left free.
 #[cfg(feature = "json")]
-pub(crate) fn seal(wire: &mut [u8], header: usize) -> Result<(), EncodeError> {
+pub(crate) fn write_lengths(wire: &mut [u8], header: usize) -> Result<(), EncodeError> {
     let prefix = Layout::default().prefix(header, wire.len() - 8 - header)?;
     wire[..8].copy_from_slice(&prefix[..8]);
     Ok(())
@@ -140,7 +138,7 @@ pub(crate) fn check_header(header: &[u8]) -> Result<(), EncodeError> {
         .map_err(|error| EncodeError::new(format!("the header is not a JSON object: {error}")))
 }
 
-/// One frame's bytes, in the wire's own layout. `header` is JSON text, which goes out untouched once it has been checked.
+/// The bytes of one frame, in the standard layout. `header` is JSON text. It is checked, and written unchanged.
 ///
 /// # Errors
 /// [`EncodeError`]: the header is not one strict JSON object, or the frame has 4 GiB or more.
@@ -154,7 +152,7 @@ pub fn encode_frame(header: &[u8], payload: &[u8]) -> Result<Vec<u8>, EncodeErro
     Layout::default().encode_frame(header, payload)
 }
 
-/// What comes before a payload: length words and header, for a vectored write that does not copy the payload.
+/// The length words and the header of a frame, for a vectored write that does not copy the payload.
 ///
 /// # Errors
 /// [`EncodeError`], as [`encode_frame`].
@@ -171,17 +169,17 @@ pub fn encode_frame_head(header: &[u8], payload_len: usize) -> Result<Vec<u8>, E
     Ok([&prefix[..8], header].concat())
 }
 
-/// One frame as it was on the wire: a header, not yet parsed, and a payload. Equal if their bytes are.
+/// One frame: a header that is not parsed yet, and a payload. Two frames are equal if their bytes are.
 #[derive(Clone)]
 pub struct Frame {
-    data: Vec<u8>, // the header, then the payload: one allocation a frame
+    data: Vec<u8>, // the header, then the payload: one allocation per frame
     header_len: usize,
     index: u64,
     offset: u64,
 }
 
 impl Frame {
-    /// A frame of its own. `header` is JSON text.
+    /// A frame that was not received. `header` is JSON text.
     ///
     /// # Errors
     /// [`EncodeError`]: the header is not one strict JSON object.
@@ -194,7 +192,7 @@ impl Frame {
         Self { data, header_len, index, offset }
     }
 
-    /// The header as it came.
+    /// The bytes of the header.
     #[must_use]
     pub fn header_bytes(&self) -> &[u8] {
         &self.data[..self.header_len]
@@ -213,30 +211,24 @@ impl Frame {
         self.data
     }
 
-    /// Which frame of its stream it was, from 0; 0 for a loose one.
-    #[must_use]
-    pub fn index(&self) -> u64 {
-        self.index
-    }
+    place!(
+        "The number of the frame in its stream, from 0. 0 for a frame that was not received.",
+        "The first byte of the frame in its stream, from 0. 0 for a frame that was not received."
+    );
 
-    /// At which byte of its stream it began; 0 for a loose one.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Whether the header is one strict JSON object, as the specification wants: a decoder does not look.
+    /// Checks that the header is one strict JSON object. A frame decoder does not check it.
     ///
     /// # Errors
     /// [`FrameErrorKind::InvalidHeader`].
     pub fn check_header(&self) -> Result<(), FrameError> {
-        strict_json::check_object(self.header_bytes()).map_err(|error| self.invalid_header(error))
+        strict_json::check_object(self.header_bytes())
+            .map_err(|error| self.invalid_header(format!("the header is not a JSON object: {error}")))
     }
 
-    /// The header as a `T`: `serde_json::Map`, or a type of your own.
+    /// The header as a `T`: a `serde_json::Map`, or a type of yours.
     ///
     /// # Errors
-    /// [`FrameErrorKind::InvalidHeader`]: it is not one strict JSON object, or no `T`.
+    /// [`FrameErrorKind::InvalidHeader`]: it is not one strict JSON object, or not a `T`.
     ///
     /// ```
     /// let frame = objectstreaming::Frame::new(br#"{"status": "success"}"#, b"")?;
@@ -246,21 +238,21 @@ impl Frame {
     /// ```
     #[cfg(feature = "json")]
     pub fn header<T: serde::de::DeserializeOwned>(&self) -> Result<T, FrameError> {
-        crate::read_json::object(self.header_bytes()).map_err(|error| self.invalid_header(error))
+        crate::read_json::object(self.header_bytes())
+            .map_err(|error| self.invalid_header(format!("the header is not the expected JSON object: {error}")))
     }
 
-    /// The frame's bytes, in the wire's own layout.
+    /// The bytes of the frame, in the standard layout.
     ///
     /// # Errors
-    /// [`EncodeError`]: the frame, of another layout, has 4 GiB or more.
+    /// [`EncodeError`]: the frame has 4 GiB or more, which only a frame of another layout can have.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut wire = Vec::with_capacity(8 + self.data.len());
         Layout::default().write(&mut wire, self.header_bytes(), self.payload())?;
         Ok(wire)
     }
 
-    pub(crate) fn invalid_header(&self, reason: impl fmt::Display) -> FrameError {
-        let message = format!("the header is not what it should be: {reason}");
+    fn invalid_header(&self, message: String) -> FrameError {
         FrameError::new(FrameErrorKind::InvalidHeader, self.index, self.offset, message)
     }
 }
@@ -274,7 +266,7 @@ impl PartialEq for Frame {
 impl Eq for Frame {}
 
 impl fmt::Debug for Frame {
-    /// A line for logs: place, header in brief, size of the payload.
+    /// A line for logs: the place, the beginning of the header, the size of the payload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = &self.header_bytes()[..self.header_len.min(80)];
         let header: String = String::from_utf8_lossy(header).into_owned();

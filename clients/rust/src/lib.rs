@@ -1,7 +1,7 @@
 #![cfg_attr(feature = "http", doc = include_str!("../README.md"))]
 #![cfg_attr(
     not(feature = "http"),
-    doc = "Objects and speech in length-prefixed frames: see the README, and `FrameDecoder`."
+    doc = "Objects and speech in length-prefixed frames. See the README and `FrameDecoder`."
 )]
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,7 +23,11 @@ mod control;
 #[cfg(feature = "json")]
 mod finite;
 #[cfg(feature = "json")]
+mod peer_error;
+#[cfg(feature = "json")]
 mod read_json;
+#[cfg(feature = "json")]
+mod state;
 #[cfg(feature = "json")]
 mod stream_decoder;
 #[cfg(feature = "json")]
@@ -35,6 +39,8 @@ mod stream_error;
 mod codec;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+mod http_error;
 
 pub use decoder::{FrameDecoder, Frames, decode_frame};
 pub use error::{EncodeError, FrameError, FrameErrorKind};
@@ -47,10 +53,10 @@ pub use codec::{MessageCodec, Outgoing};
 #[cfg(feature = "json")]
 pub use coder::{Coder, Decode, Encode, JsonCoder, RawCoder, Refusal, Samples, TalAudio, TalCoder, TalOrder};
 #[cfg(feature = "json")]
+pub use peer_error::{Code, StreamError};
+#[cfg(feature = "json")]
 pub use stream_decoder::{Message, Messages, StreamDecoder};
 #[cfg(feature = "json")]
 pub use stream_encoder::{End, Open, StreamEncoder};
 #[cfg(feature = "json")]
-pub use stream_error::{
-    Code, Error, IdleTimeout, PayloadError, ProtocolError, ProtocolErrorKind, StreamError, StreamIncomplete,
-};
+pub use stream_error::{Error, IdleTimeout, PayloadError, ProtocolError, ProtocolErrorKind, StreamIncomplete};

@@ -1,9 +1,10 @@
-//! JSON as the specification means it, read into serde types and written from them.
+//! The JSON of the specification (SPEC section 2.3), read into serde types and written from them.
 //!
-//! `serde_json` reads. What it leaves open is looked at first, where a glance does not show that there is nothing: depth
-//! (it allows 127 levels), and escapes in members that the type does not name (it skips them). UTF-8 is checked as a
-//! whole, which is also quicker. What it refuses though the specification does not (a member given twice, for a derived
-//! struct; an integer beyond every double) is read again, by way of a `Value`.
+//! `serde_json` does the parsing. Two things that it does not check are checked before, unless a quick look shows that the
+//! text cannot contain them: the depth, where it allows 127 levels, and escapes in members that the type does not have,
+//! which it skips. UTF-8 is checked for the whole text at once, which is also faster. Two things that it refuses although
+//! the specification allows them are read a second time, through a `Value`: a member that occurs twice, for a derived
+//! struct, and an integer that no double can hold.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -18,10 +19,10 @@ use crate::error::EncodeError;
 use crate::finite;
 use crate::strict_json::{self, MAX_DEPTH};
 
-/// A value of any kind, of JSON text; or why not.
+/// Reads a value of any kind from JSON text. The error is the reason in words.
 pub(crate) fn value<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     let string = strict_json::as_str(text).map_err(|error| error.to_string())?;
-    if needs_look(text) {
+    if needs_check(text) {
         strict_json::check(text).map_err(|error| error.to_string())?;
     }
     match serde_json::from_str(string) {
@@ -30,15 +31,15 @@ pub(crate) fn value<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     }
 }
 
-/// A `T` that is an object on the wire: serde would read a derived struct from an array too.
+/// Reads a `T` from a JSON object. Without the check, serde would read a derived struct from an array too.
 pub(crate) fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     strict_json::starts_object(text).map_err(|error| error.to_string())?;
     value(text)
 }
 
-/// Whether there may be more in the text than `serde_json` looks at.
-fn needs_look(text: &[u8]) -> bool {
-    // Deeper than the limit has at least this many brackets, and as many closing them.
+/// Whether the text may contain something that `serde_json` does not check.
+fn needs_check(text: &[u8]) -> bool {
+    // A text that is deeper than the limit has at least this many opening brackets, and as many closing ones.
     let deep = text.len() > 2 * MAX_DEPTH
         && text.iter().map(|byte| usize::from(matches!(byte, b'[' | b'{'))).sum::<usize>() > MAX_DEPTH;
     deep || (text.contains(&b'\\') && text.windows(2).any(|pair| pair == b"\\u"))
@@ -53,7 +54,7 @@ fn read_again<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Res
         .ok_or_else(|| error.to_string())
 }
 
-/// The text with integers that no double reaches replaced by the largest one: a receiver must accept them.
+/// The text with integers that no double can hold replaced by the largest double: a receiver must accept them.
 fn within_doubles(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut rewritten = Vec::new();
@@ -76,7 +77,7 @@ fn within_doubles(text: &str) -> Cow<'_, str> {
                     rewritten.extend_from_slice(format!("{:e}", f64::MAX).as_bytes());
                     copied = end;
                 }
-                // Past a fraction and an exponent too: the digits of those are no integers.
+                // The fraction and the exponent are skipped too: their digits are not integers.
                 at = end + bytes[end..].iter().take_while(|byte| b"0123456789.eE+-".contains(byte)).count();
             }
             _ => at += 1,
@@ -88,14 +89,14 @@ fn within_doubles(text: &str) -> Cow<'_, str> {
 
 /// Appends compact JSON text.
 pub(crate) fn write<T: Serialize + ?Sized>(wire: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
-    // Not straight into `wire`: without std, serde_json writes into vectors of its own only.
-    let text = serde_json::to_vec(value).map_err(|error| EncodeError::new(format!("this is not JSON: {error}")))?;
-    // NaN and Infinity go out as null: where a null went out, look whether it was one.
+    // Not directly into `wire`: without std, serde_json writes only into vectors that it makes itself.
+    let text = serde_json::to_vec(value).map_err(|error| EncodeError::new(format!("not JSON: {error}")))?;
+    // serde_json writes NaN and Infinity as null. If the text has a null, check that the value has one.
     if text.windows(4).any(|word| word == b"null") {
         finite::check(value)?;
     }
-    if needs_look(&text) {
-        strict_json::check(&text).map_err(|error| EncodeError::new(format!("receivers would refuse it: {error}")))?;
+    if needs_check(&text) {
+        strict_json::check(&text).map_err(|error| EncodeError::new(format!("{error}: receivers refuse it")))?;
     }
     wire.extend_from_slice(&text);
     Ok(())
@@ -108,7 +109,7 @@ pub(crate) fn write_object<T: Serialize + ?Sized>(wire: &mut Vec<u8>, value: &T)
     let text = &wire[start..];
     if !text.starts_with(b"{") {
         let beginning = String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
-        return Err(EncodeError::new(format!("a header is a JSON object, this is {beginning}")));
+        return Err(EncodeError::new(format!("the header is not a JSON object: it is {beginning}")));
     }
     Ok(())
 }

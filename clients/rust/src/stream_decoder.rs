@@ -1,15 +1,8 @@
 //! Reads streams, version 1: messages and control frames (SPEC section 3).
 //!
-//! **Theory of operation.** A plain stream is data frames end to end, and nothing tells its end from a cut. Version 1
-//! adds control frames: `open` may come first, `ping` any time, `end` comes once and last, and says how many data frames
-//! there were. Encoder and decoder follow one table; a row is a state, a column what comes:
-//!
-//! ```text
-//!             open        data        ping        other       end
-//! Start       Streaming   Streaming   Streaming   Streaming   Ended
-//! Streaming   error       Streaming   Streaming   Streaming   Ended
-//! Ended       error       error       error       error       error
-//! ```
+//! **Theory of operation.** A plain stream has data frames only, and its end cannot be told from a cut. Version 1 adds
+//! control frames. `open` may come first and `ping` at any time. `end` comes once, last, and has the number of data
+//! frames. The order is the table of [`state`](crate::state).
 
 use alloc::format;
 use alloc::string::String;
@@ -18,31 +11,14 @@ use core::fmt;
 use serde_json::{Map, Value};
 
 use crate::coder::{Decode, Refusal};
-use crate::control::{CONTROL, Control, Event};
+use crate::control::{CONTROL, Control};
 use crate::decoder::FrameDecoder;
+use crate::error::{FrameError, FrameErrorKind};
 use crate::frame::{Frame, Layout, Limits};
+use crate::state::{Event, State};
 use crate::stream_error::{Error, PayloadError, ProtocolError, ProtocolErrorKind, StreamIncomplete};
 
-/// Where a stream stands: a row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Start,
-    Streaming,
-    Ended,
-}
-
-impl State {
-    /// The table.
-    pub(crate) fn after(self, event: Event) -> Option<Self> {
-        match (self, event) {
-            (Self::Ended, _) | (Self::Streaming, Event::Open) => None,
-            (_, Event::End) => Some(Self::Ended),
-            _ => Some(Self::Streaming),
-        }
-    }
-}
-
-/// Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
+/// Reads one stream: bytes in, in chunks of any size; messages out. Control frames are handled inside.
 ///
 /// ```
 /// use objectstreaming::{End, JsonCoder, Open, StreamDecoder, StreamEncoder};
@@ -100,78 +76,78 @@ impl<C: Decode> StreamDecoder<C> {
         }
     }
 
-    /// With limits of your own; to be said before the first byte.
+    /// Sets the limits. Call it before the first byte.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.frames = FrameDecoder::with(limits, Layout::default());
         self
     }
 
-    /// Whether a stream without an `end` frame is broken; unless said, the stream itself decides: an end is required
-    /// once a control frame was seen, for then it is of version 1.
+    /// Sets whether a stream without an `end` frame is an error. By default it is one if the stream has a control frame,
+    /// because it is then a stream of version 1.
     #[must_use]
     pub fn require_end(mut self, required: bool) -> Self {
         self.require_end = Some(required);
         self
     }
 
-    /// How many data frames have been received: what to resume from.
+    /// The number of data frames received: the position to resume from.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// How many bytes the frames so far took.
+    /// The number of bytes of the frames so far.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.frames.offset()
     }
 
-    /// How many bytes are held that are not yet a whole frame, or were not yet asked for.
+    /// The number of bytes held: of a frame that is not whole yet, and of messages that were not read yet.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.frames.buffered()
     }
 
-    /// Whether the `end` frame has come, and was a right one.
+    /// Whether the `end` frame was received, and was valid.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.trailers.is_some()
     }
 
-    /// What the `end` frame carried, once it has come; empty if it carried none.
+    /// The trailers of the `end` frame, empty if it had none. `None` before the end.
     #[must_use]
     pub fn trailers(&self) -> Option<&Map<String, Value>> {
         self.trailers.as_ref()
     }
 
-    /// The `open` frame's metadata.
+    /// The metadata of the `open` frame.
     #[must_use]
     pub fn metadata(&self) -> &Map<String, Value> {
         &self.metadata
     }
 
-    /// The seconds within which the peer promised to send something, if its `open` frame said so.
+    /// The heartbeat in seconds that the `open` frame announced: the peer sends something at least this often.
     #[must_use]
     pub fn heartbeat(&self) -> Option<f64> {
         self.heartbeat
     }
 
-    /// Takes a chunk, and gives an iterator over the messages that are now whole: first every good one, then the error,
-    /// if there is one. What the iterator is not asked for stays in the decoder.
+    /// Takes a chunk, and returns an iterator over the messages that are now whole: first all valid messages, then the
+    /// error, if there is one. Messages that are not read from the iterator stay in the decoder.
     ///
-    /// After [`Error::Payload`] the iterator goes on; every other error ends the reading, and is given again to whoever
-    /// asks again.
+    /// After [`Error::Payload`] the iterator continues. After every other error the decoder has failed, and returns the same
+    /// error again.
     ///
     /// # Panics
     /// If [`finish`](Self::finish) was called before.
     pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a, C> {
-        assert!(!self.finished, "bytes after finish(): the stream was said to have ended");
+        assert!(!self.finished, "feed() after finish(): the stream was said to have ended");
         Messages { decoder: self, chunk, failed: false }
     }
 
-    /// The next message, of bytes taken from the front of `input`: the primitive. `None`: all of `input` was taken, and
-    /// more is needed.
+    /// The next message. Its bytes are removed from the front of `input`. `None`: all of `input` was taken, and more bytes
+    /// are needed. The other methods are built on this one.
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
@@ -191,7 +167,7 @@ impl<C: Decode> StreamDecoder<C> {
         found
     }
 
-    /// The next message of what an iterator from [`feed`](Self::feed) was not asked for.
+    /// The next message that was not read from the iterator of [`feed`](Self::feed).
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
@@ -199,10 +175,10 @@ impl<C: Decode> StreamDecoder<C> {
         self.next_from(&mut &[][..])
     }
 
-    /// Says that no more bytes will come.
+    /// Tells the decoder that no more bytes will come.
     ///
-    /// Messages not yet asked for can still be read with [`next_message`](Self::next_message), which then fails in its
-    /// turn.
+    /// Messages that were not read yet can still be read with [`next_message`](Self::next_message), which returns the error
+    /// after them.
     ///
     /// # Errors
     /// [`FrameErrorKind::TruncatedFrame`](crate::FrameErrorKind::TruncatedFrame) inside a frame, [`Error::Incomplete`] if
@@ -247,16 +223,13 @@ impl<C: Decode> StreamDecoder<C> {
         let (index, offset) = (frame.index(), frame.offset());
         self.step(Event::Data, index)?;
         self.position += 1;
-        // A header at fault is the frame's; only a frame that has none at fault is asked for its place again.
         let message = self.coder.decode(frame).map_err(|refusal| match refusal {
-            Refusal::Header(reason) => Error::Frame(crate::FrameError::new(
-                crate::FrameErrorKind::InvalidHeader,
-                index,
-                offset,
-                format!("the header is not what it should be: {reason}"),
-            )),
+            Refusal::Header(reason) => {
+                let message = format!("the header is not what the coder {} reads: {reason}", self.coder.name());
+                Error::Frame(FrameError::new(FrameErrorKind::InvalidHeader, index, offset, message))
+            }
             Refusal::Payload(reason) => {
-                // Its order was not seen: the next frame may have any, as in a resumed stream.
+                // The order of this frame is not known: the next frame may have any, as in a resumed stream.
                 self.order = C::Order::default();
                 let message = format!("the payload is not what the coder {} reads: {reason}", self.coder.name());
                 Error::Payload(PayloadError::new(index, offset, message))
@@ -270,11 +243,14 @@ impl<C: Decode> StreamDecoder<C> {
 
     fn step(&mut self, event: Event, index: u64) -> Result<(), ProtocolError> {
         let Some(after) = self.state.after(event) else {
+            let event = event.name();
             let (kind, message) = match self.state {
-                State::Ended => (ProtocolErrorKind::FrameAfterEnd, "after the end of the stream"),
-                _ => (ProtocolErrorKind::InvalidControl, "in a stream that has begun already"),
+                State::Ended => {
+                    (ProtocolErrorKind::FrameAfterEnd, format!("a {event} frame after the end of the stream"))
+                }
+                _ => (ProtocolErrorKind::InvalidControl, format!("{event} in a stream that has begun already")),
             };
-            return Err(ProtocolError::new(kind, index, format!("a frame ({}) {message}", event.name())));
+            return Err(ProtocolError::new(kind, index, message));
         };
         self.state = after;
         Ok(())
@@ -295,7 +271,7 @@ impl<C: Decode> StreamDecoder<C> {
             }
             Event::End => {
                 if !control.counts(self.position).map_err(invalid)? {
-                    let message = format!("{} data frames were sent, {} arrived", control.frames(), self.position);
+                    let message = format!("{:.40} data frames were sent, {} arrived", control.frames(), self.position);
                     return Err(ProtocolError::new(ProtocolErrorKind::CountMismatch, index, message).into());
                 }
                 let ended = control.ended().map_err(invalid)?;
@@ -345,7 +321,7 @@ impl<C: Decode> Iterator for Messages<'_, C> {
 impl<C: Decode> Drop for Messages<'_, C> {
     fn drop(&mut self) {
         if !self.failed && !self.chunk.is_empty() {
-            drop(self.decoder.frames.feed(self.chunk)); // keeps what was not asked for
+            drop(self.decoder.frames.feed(self.chunk)); // the frames that were not read stay in the decoder
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes streams, version 1, by the table of [`stream_decoder`](crate::stream_decoder) (SPEC section 3).
+//! Writes streams, version 1, in the order of the table of [`state`](crate::state) (SPEC section 3).
 
 use alloc::format;
 use alloc::string::String;
@@ -7,33 +7,32 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
 use crate::coder::{Coder, Encode};
-use crate::control::Event;
 use crate::error::EncodeError;
 use crate::frame::{Frame, Limits, encode_frame};
+use crate::peer_error::StreamError;
 use crate::read_json;
-use crate::stream_decoder::State;
-use crate::stream_error::StreamError;
+use crate::state::{Event, State};
 
-/// What an `open` frame says beside version and coder.
+/// The members of an `open` frame, except version and coder.
 #[derive(Clone, Debug, Default)]
 pub struct Open {
-    /// The seconds within which the reader will hear something.
+    /// In seconds: the reader receives something at least this often.
     pub heartbeat: Option<f64>,
-    /// The application's; an object.
+    /// An object of the application.
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// What an `end` frame says: success, unless there is an `error`.
+/// The members of an `end` frame. Without an `error` the stream succeeded.
 #[derive(Clone, Debug, Default)]
 pub struct End {
-    /// The application's; an object.
+    /// An object of the application.
     pub trailers: Option<Map<String, Value>>,
-    /// Why the stream failed.
+    /// The error that ended the stream.
     pub error: Option<StreamError>,
 }
 
 impl End {
-    /// Success, with trailers: the members of an object; of any other value none.
+    /// Success with trailers. A value that is not an object has no members, so there are no trailers.
     #[must_use]
     pub fn trailers(trailers: Value) -> Self {
         Self { trailers: if let Value::Object(members) = trailers { Some(members) } else { None }, error: None }
@@ -46,7 +45,7 @@ impl From<StreamError> for End {
     }
 }
 
-/// Writes one stream: each method gives the bytes of one frame, and fails before anything changes.
+/// Writes one stream. Each method returns the bytes of one frame. A method that fails changes nothing.
 ///
 /// ```
 /// use objectstreaming::{End, JsonCoder, Open, StreamEncoder};
@@ -79,29 +78,28 @@ impl<C: Coder> StreamEncoder<C> {
         Self { plain: true, ..Self::new(coder) }
     }
 
-    /// The limits that the receiver is expected to keep to: a frame beyond them is refused here, where the program that
-    /// made it can still be told.
+    /// Sets the limits of the receiver. A larger frame is refused here, where the program that made it gets the error.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// How many data frames have been written.
+    /// The number of data frames written.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Whether the `end` has been written.
+    /// Whether the `end` frame was written.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.state == State::Ended
     }
 
-    /// The open frame, first of all.
+    /// The open frame, which comes first.
     ///
     /// # Errors
-    /// [`EncodeError`]: something was written already, the stream is plain, or the heartbeat is no positive number.
+    /// [`EncodeError`]: another frame was written before, the stream is plain, or the heartbeat is not a positive number.
     pub fn open(&mut self, open: Open) -> Result<Vec<u8>, EncodeError> {
         let mut members = json!({"type": "open", "v": 1, "coder": self.coder.name()});
         if let Some(heartbeat) = open.heartbeat {
@@ -116,10 +114,10 @@ impl<C: Coder> StreamEncoder<C> {
         self.control(Event::Open, &members)
     }
 
-    /// A data frame with the coder's message in it.
+    /// A data frame with a message, written by the coder.
     ///
     /// # Errors
-    /// [`EncodeError`]: the stream has ended, the message cannot be sent, or is beyond the limits.
+    /// [`EncodeError`]: the stream has ended, or the message cannot be sent or is beyond the limits.
     pub fn data<H: ?Sized, P: ?Sized>(&mut self, header: &H, payload: &P) -> Result<Vec<u8>, EncodeError>
     where
         C: Encode<H, P>,
@@ -127,14 +125,14 @@ impl<C: Coder> StreamEncoder<C> {
         let after = self.after(Event::Data)?;
         let wire = self.coder.encode(header, payload)?;
         let size = wire.get(4..8).map_or(0, |word| word.iter().rev().fold(0, |size, byte| size << 8 | *byte as usize));
-        let header = wire.get(8..8 + size).ok_or_else(|| EncodeError::new("the coder made no frame"))?;
+        let header = wire.get(8..8 + size).ok_or_else(|| EncodeError::new("the coder returned no frame"))?;
         self.check(header, wire.len())?;
         self.state = after;
         self.position += 1;
         Ok(wire)
     }
 
-    /// A data frame that is encoded already, of another stream or an archive: its header goes out untouched.
+    /// A data frame that is encoded already, from another stream or an archive. Its header is sent unchanged.
     ///
     /// # Errors
     /// As [`data`](Self::data).
@@ -148,7 +146,7 @@ impl<C: Coder> StreamEncoder<C> {
         Ok(wire)
     }
 
-    /// A ping: it tells the reader, and every proxy between, that the stream is alive.
+    /// A ping. It shows the reader, and every proxy between, that the stream is alive.
     ///
     /// # Errors
     /// [`EncodeError`]: the stream has ended, or is plain.
@@ -156,7 +154,7 @@ impl<C: Coder> StreamEncoder<C> {
         self.control(Event::Ping, &json!({"type": "ping"}))
     }
 
-    /// The end frame, last of all: success, or the error that ended the stream.
+    /// The end frame, which comes last: success, or the error that ended the stream.
     ///
     /// # Errors
     /// [`EncodeError`]: the stream has ended already, or is plain.
@@ -197,7 +195,7 @@ impl<C: Coder> StreamEncoder<C> {
 
     fn check(&self, header: &[u8], size: usize) -> Result<(), EncodeError> {
         self.check_size(header.len(), size)?;
-        // The name may be spelled with escapes; a header has none as a rule, and is not read.
+        // The name may be written with escapes. Most headers contain neither, and are not parsed.
         let contains = |word: &[u8]| header.windows(word.len()).any(|part| part == word);
         if contains(b"$stream") || contains(b"\\u") {
             let members: Map<String, Value> = read_json::object(header).map_err(EncodeError::new)?;
@@ -213,8 +211,9 @@ impl<C: Coder> StreamEncoder<C> {
             return Ok(());
         }
         Err(EncodeError::new(format!(
-            "a frame of {size} bytes with a header of {header} is beyond the limits that receivers keep to; send it in \
-             pieces, or raise the limits on both sides"
+            "a frame of {size} bytes with a header of {header} is beyond the limits of {} and {}, which receivers keep \
+             to; send it in pieces, or raise the limits on both sides",
+            self.limits.frame, self.limits.header
         )))
     }
 }

@@ -1,44 +1,70 @@
-//! What can go wrong with a stream, as one tree (SPEC section 5).
+//! Errors of streams: one tree (SPEC section 5).
 
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use serde_json::Value;
+use crate::error::{Cause, EncodeError, FrameError, place};
+#[cfg(feature = "http")]
+use crate::http_error::{ContentTypeError, ResponseError, TransportError};
+use crate::peer_error::StreamError;
 
-use crate::error::{EncodeError, FrameError};
+macro_rules! errors {
+    ($($(#[doc = $doc:literal])* $(#[cfg($cfg:meta)])? $variant:ident($type:ty))*) => {
+        /// Every error that reading a stream can return.
+        ///
+        /// `Display` is the message of the error inside, and `source()` is its source, down to the `std::io::Error` of a
+        /// connection that broke. No message repeats the one of its source.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum Error {
+            $($(#[doc = $doc])* $(#[cfg($cfg)])? $variant($type),)*
+        }
 
-/// Everything that reading a stream can give instead of a message.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Error {
+        impl Error {
+            fn inner(&self) -> &(dyn core::error::Error + 'static) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(error) => error,)*
+                }
+            }
+        }
+
+        $($(#[cfg($cfg)])? impl From<$type> for Error {
+            fn from(error: $type) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+errors! {
     /// The bytes are not frames.
-    Frame(FrameError),
-    /// One payload is not what its coder reads. The stream may go on: ask for the next message.
-    Payload(PayloadError),
-    /// Right frames in a wrong stream.
-    Protocol(ProtocolError),
-    /// The stream stopped on a frame boundary, and the end it promised never came.
-    Incomplete(StreamIncomplete),
-    /// Nothing came, not even a ping, for too long.
-    IdleTimeout(IdleTimeout),
-    /// The peer said that it failed.
-    Peer(StreamError),
-    /// The peer said so by its HTTP status, before the first frame.
+    Frame(FrameError)
+    /// One payload is not what its coder reads. The stream can continue: ask for the next message.
+    Payload(PayloadError)
+    /// The frames are valid, but their order or their content breaks the rules of a stream.
+    Protocol(ProtocolError)
+    /// The stream stopped between two frames, before its end.
+    Incomplete(StreamIncomplete)
+    /// Nothing arrived for too long, not even a ping.
+    IdleTimeout(IdleTimeout)
+    /// The peer reported an error in its end frame.
+    Peer(StreamError)
+    /// The peer reported an error by its HTTP status, before the first frame.
     #[cfg(feature = "http")]
-    Response(crate::http::ResponseError),
-    /// The response is no stream of frames.
+    Response(ResponseError)
+    /// The response is not a stream of frames.
     #[cfg(feature = "http")]
-    ContentType(crate::http::ContentTypeError),
-    /// No response came at all.
+    ContentType(ContentTypeError)
+    /// No response was received.
     #[cfg(feature = "http")]
-    Transport(crate::http::TransportError),
-    /// What was to be sent cannot be.
-    Encode(EncodeError),
+    Transport(TransportError)
+    /// The message or the request cannot be sent.
+    Encode(EncodeError)
 }
 
 impl Error {
-    /// The code of the specification; of the peer's own errors the one of the sixteen that it said.
+    /// The code of the specification. For an error of the peer it is a [`Code`](crate::Code).
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -53,12 +79,12 @@ impl Error {
             #[cfg(feature = "http")]
             Self::ContentType(error) => error.code(),
             #[cfg(feature = "http")]
-            Self::Transport(_) => Code::Unavailable.as_str(),
+            Self::Transport(_) => "unavailable",
             Self::Encode(error) => error.code(),
         }
     }
 
-    /// Which frame of the stream, from 0, where the error is one frame's.
+    /// The number of the frame in the stream, from 0, if the error belongs to one frame.
     #[must_use]
     pub fn index(&self) -> Option<u64> {
         match self {
@@ -69,7 +95,7 @@ impl Error {
         }
     }
 
-    /// Which byte of the stream, from 0, where the error has one.
+    /// The byte of the stream, from 0, if the error has one.
     #[must_use]
     pub fn offset(&self) -> Option<u64> {
         match self {
@@ -82,55 +108,17 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Frame(error) => error.fmt(f),
-            Self::Payload(error) => error.fmt(f),
-            Self::Protocol(error) => error.fmt(f),
-            Self::Incomplete(error) => error.fmt(f),
-            Self::IdleTimeout(error) => error.fmt(f),
-            Self::Peer(error) => error.fmt(f),
-            #[cfg(feature = "http")]
-            Self::Response(error) => error.fmt(f),
-            #[cfg(feature = "http")]
-            Self::ContentType(error) => error.fmt(f),
-            #[cfg(feature = "http")]
-            Self::Transport(error) => error.fmt(f),
-            Self::Encode(error) => error.fmt(f),
-        }
+        fmt::Display::fmt(self.inner(), f)
     }
 }
 
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            #[cfg(feature = "http")]
-            Self::Transport(error) => error.source(),
-            _ => None,
-        }
+        self.inner().source()
     }
 }
 
-macro_rules! gathers {
-    ($($variant:ident($type:ty))*) => {
-        $(impl From<$type> for Error {
-            fn from(error: $type) -> Self {
-                Self::$variant(error)
-            }
-        })*
-    };
-}
-
-gathers! {
-    Frame(FrameError) Payload(PayloadError) Protocol(ProtocolError) Incomplete(StreamIncomplete)
-    IdleTimeout(IdleTimeout) Peer(StreamError) Encode(EncodeError)
-}
-#[cfg(feature = "http")]
-gathers! {
-    Response(crate::http::ResponseError) ContentType(crate::http::ContentTypeError)
-    Transport(crate::http::TransportError)
-}
-
-/// A frame whose framing is fine and whose payload is not what its coder reads.
+/// The frame is valid, but its payload is not what the coder reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadError {
     index: u64,
@@ -149,41 +137,35 @@ impl PayloadError {
         "invalid_payload"
     }
 
-    /// Which frame of the stream, from 0.
-    #[must_use]
-    pub fn index(&self) -> u64 {
-        self.index
-    }
-
-    /// Where in the stream the frame begins.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
+    place!(
+        "The number of the frame in the stream, from 0. Control frames count.",
+        "The first byte of the frame in the stream, from 0."
+    );
 }
 
 impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (invalid_payload, frame {}, byte {})", self.message, self.index, self.offset)
+        write!(f, "{} ({}, frame {}, byte {})", self.message, self.code(), self.index, self.offset)
     }
 }
 
 impl core::error::Error for PayloadError {}
 
-/// The four ways a stream of right frames can be wrong (SPEC section 5.3).
+/// The four ways in which valid frames are not a valid stream (SPEC section 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ProtocolErrorKind {
     /// A control frame that the specification does not allow.
     InvalidControl,
     /// A whole frame after the end.
     FrameAfterEnd,
-    /// The end counts other data frames than came.
+    /// The end frame has another number of data frames than were received.
     CountMismatch,
     /// Frames of speech out of order.
     OrderGap,
 }
 
-/// Right frames in a wrong stream; the decoder that said so is dead.
+/// The frames are valid, but not a valid stream. The decoder that returned it has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     kind: ProtocolErrorKind,
@@ -213,7 +195,7 @@ impl ProtocolError {
         }
     }
 
-    /// Which frame of the stream, from 0, control frames included.
+    /// The number of the frame in the stream, from 0. Control frames count.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.index
@@ -228,22 +210,23 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// The stream stopped on a frame boundary, but the end it promised never came.
+/// The stream stopped between two frames, before its end. Where a connection broke, `source()` is its error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamIncomplete {
     position: u64,
     message: String,
+    cause: Cause,
 }
 
 impl StreamIncomplete {
     pub(crate) fn new(position: u64) -> Self {
         let message = format!("the stream stopped after {position} data frames without its end: was it cut?");
-        Self { position, message }
+        Self { position, message, cause: Cause::default() }
     }
 
     #[cfg(feature = "http")]
-    pub(crate) fn cut(position: u64, reason: &dyn fmt::Display) -> Self {
-        Self { position, message: format!("the connection was cut after {position} data frames: {reason}") }
+    pub(crate) fn cut(position: u64, cause: Cause) -> Self {
+        Self { position, message: format!("the connection was cut after {position} data frames"), cause }
     }
 
     /// `stream_incomplete`.
@@ -252,7 +235,7 @@ impl StreamIncomplete {
         "stream_incomplete"
     }
 
-    /// How many data frames came: what to resume from.
+    /// The number of data frames received: the position to resume from.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -265,28 +248,39 @@ impl fmt::Display for StreamIncomplete {
     }
 }
 
-impl core::error::Error for StreamIncomplete {}
+impl core::error::Error for StreamIncomplete {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.cause.source()
+    }
+}
 
-/// Nothing arrived, not even a ping, for longer than the peer's heartbeats allow.
-#[derive(Clone, Debug, PartialEq)]
+/// Nothing arrived for longer than the heartbeat of the peer allows, not even a ping.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleTimeout {
     position: u64,
-    seconds: f64,
+    message: String,
+}
+
+#[cfg(feature = "http")]
+impl IdleTimeout {
+    pub(crate) fn no_response(seconds: f64) -> Self {
+        Self { position: 0, message: format!("no response arrived for {seconds} s") }
+    }
+
+    pub(crate) fn silence(seconds: f64, position: u64) -> Self {
+        let message = format!("nothing arrived for {seconds} s, not even a ping, after {position} data frames");
+        Self { position, message }
+    }
 }
 
 impl IdleTimeout {
-    #[cfg(feature = "http")]
-    pub(crate) fn new(position: u64, seconds: f64) -> Self {
-        Self { position, seconds }
-    }
-
     /// `idle_timeout`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "idle_timeout"
     }
 
-    /// How many data frames came: what to resume from.
+    /// The number of data frames received: the position to resume from.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -295,141 +289,8 @@ impl IdleTimeout {
 
 impl fmt::Display for IdleTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nothing arrived for {} s, not even a ping, after {} data frames", self.seconds, self.position)
+        f.write_str(&self.message)
     }
 }
 
 impl core::error::Error for IdleTimeout {}
-
-macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $status:literal)*) => {
-        /// The sixteen codes by which a peer says why it failed (SPEC section 5.4); they are those of the Connect protocol.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Code {
-            /// The code as it stands on the wire.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-
-            /// The HTTP status to answer with if the failure comes before the first frame.
-            #[must_use]
-            pub fn http_status(self) -> u16 {
-                match self {
-                    $(Self::$variant => $status,)*
-                }
-            }
-
-            /// The code of this name, if it is one of the sixteen.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// The caller gave up.
-    Canceled "canceled" 499
-    /// Nothing better fits.
-    Unknown "unknown" 500
-    /// The request can never succeed.
-    InvalidArgument "invalid_argument" 400
-    /// Time ran out.
-    DeadlineExceeded "deadline_exceeded" 504
-    /// What was asked for is not there.
-    NotFound "not_found" 404
-    /// What was to be made is there.
-    AlreadyExists "already_exists" 409
-    /// The caller is known and may not.
-    PermissionDenied "permission_denied" 403
-    /// A quota, a rate, a size.
-    ResourceExhausted "resource_exhausted" 429
-    /// The state does not allow it; retrying will not help.
-    FailedPrecondition "failed_precondition" 400
-    /// A conflict; retrying may help.
-    Aborted "aborted" 409
-    /// Beyond what is there, such as a position.
-    OutOfRange "out_of_range" 400
-    /// Not supported there.
-    Unimplemented "unimplemented" 501
-    /// The peer's own fault.
-    Internal "internal" 500
-    /// For now; retry.
-    Unavailable "unavailable" 503
-    /// Data is gone or corrupt.
-    DataLoss "data_loss" 500
-    /// The caller is not known.
-    Unauthenticated "unauthenticated" 401
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The peer said that it failed; or, given to [`StreamEncoder::end`](crate::StreamEncoder::end), tells the peer that we did.
-///
-/// ```
-/// use objectstreaming::{Code, StreamError};
-/// let error = StreamError::new(Code::NotFound, "no such document");
-/// assert_eq!(error.to_string(), "not_found: no such document");
-/// assert_eq!(error.code().http_status(), 404);
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamError {
-    code: Code,
-    message: String,
-    details: Option<Value>,
-}
-
-impl StreamError {
-    /// An error with a message for people.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: None }
-    }
-
-    /// With details for programs.
-    #[must_use]
-    pub fn with_details(self, details: impl Into<Option<Value>>) -> Self {
-        Self { details: details.into(), ..self }
-    }
-
-    /// Why.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        self.code
-    }
-
-    /// What the peer said, for people; may be empty.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// What the peer said, for programs.
-    #[must_use]
-    pub fn details(&self) -> Option<&Value> {
-        self.details.as_ref()
-    }
-}
-
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colon = if self.message.is_empty() { "" } else { ": " };
-        write!(f, "{}{colon}{}", self.code, self.message)
-    }
-}
-
-impl core::error::Error for StreamError {}

@@ -1,14 +1,14 @@
-//! JSON as the specification means it (SPEC section 2.3), judged and not read.
+//! Checks the JSON of the specification (SPEC section 2.3). The values are not returned.
 //!
-//! RFC 8259 without its latitude: valid UTF-8, no byte order mark, no NaN or Infinity, no lone surrogate, also not as an
-//! escape, at most [`MAX_DEPTH`] levels. One pass without recursion; nothing is allocated.
+//! It is RFC 8259 with fewer options: valid UTF-8, no byte order mark, no NaN or Infinity, no lone surrogate, not even as
+//! an escape, and at most [`MAX_DEPTH`] levels. One pass, no recursion, no allocation.
 
 use core::fmt;
 
 /// How deep arrays and objects may nest.
 pub const MAX_DEPTH: usize = 100;
 
-/// Why a text is not the JSON that was asked for, and at which of its bytes.
+/// The reason why a text is not the expected JSON, and the byte where it is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
     reason: &'static str,
@@ -16,7 +16,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// The byte of the text, from 0.
+    /// The byte in the text, from 0.
     #[must_use]
     pub fn at(&self) -> usize {
         self.at
@@ -31,10 +31,10 @@ impl fmt::Display for JsonError {
 
 impl core::error::Error for JsonError {}
 
-/// One JSON value of any kind.
+/// Checks that a text is one JSON value.
 ///
 /// # Errors
-/// [`JsonError`], at the first byte that is wrong.
+/// [`JsonError`], at the first wrong byte.
 ///
 /// ```
 /// use objectstreaming::strict_json::check;
@@ -47,22 +47,22 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
     Checker { text, at: 0 }.document()
 }
 
-/// One JSON object: what a header must be.
+/// Checks that a text is one JSON object, as every header must be.
 ///
 /// # Errors
-/// [`JsonError`], as [`check`], and for a value of another kind.
+/// [`JsonError`], at the first wrong byte.
 pub fn check_object(text: &[u8]) -> Result<(), JsonError> {
     as_str(text)?;
     starts_object(text)?;
     Checker { text, at: 0 }.document()
 }
 
-/// Text, as far as UTF-8 goes.
+/// The text, checked to be UTF-8 without a byte order mark.
 pub(crate) fn as_str(text: &[u8]) -> Result<&str, JsonError> {
     let string =
         core::str::from_utf8(text).map_err(|error| JsonError { reason: "not UTF-8", at: error.valid_up_to() })?;
     if string.starts_with('\u{feff}') {
-        return Err(JsonError { reason: "a byte order mark, which JSON forbids", at: 0 });
+        return Err(JsonError { reason: "a byte order mark, which JSON does not allow", at: 0 });
     }
     Ok(string)
 }
@@ -71,8 +71,8 @@ pub(crate) fn starts_object(text: &[u8]) -> Result<(), JsonError> {
     let at = text.iter().position(|byte| !is_space(*byte)).unwrap_or(text.len());
     match text.get(at) {
         Some(b'{') => Ok(()),
-        Some(_) => Err(JsonError { reason: "an object is wanted", at }),
-        None => Err(JsonError { reason: "empty, where an object is wanted", at }),
+        Some(_) => Err(JsonError { reason: "an object is expected", at }),
+        None => Err(JsonError { reason: "empty, where an object is expected", at }),
     }
 }
 
@@ -88,7 +88,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn document(&mut self) -> Result<(), JsonError> {
         let mut depth = 0;
-        let mut objects = 0_u128; // a bit a level, the innermost lowest: set for an object, clear for an array
+        let mut objects = 0_u128; // one bit for each level, the innermost lowest: set for an object, clear for an array
         loop {
             self.spaces();
             match self.peek() {
@@ -116,15 +116,15 @@ impl Checker<'_> {
                 Some(b't') => self.word(b"true")?,
                 Some(b'f') => self.word(b"false")?,
                 Some(b'n') => self.word(b"null")?,
-                Some(_) => return self.fail("no JSON value"),
-                None => return self.fail("the text ends where a value is wanted"),
+                Some(_) => return self.fail("a value is expected"),
+                None => return self.fail("the text ends where a value is expected"),
             }
             loop {
                 self.spaces();
                 let in_object = objects & 1 == 1;
                 match self.peek() {
                     None if depth == 0 => return Ok(()),
-                    _ if depth == 0 => return self.fail("something follows the value"),
+                    _ if depth == 0 => return self.fail("more text after the value"),
                     Some(b',') => {
                         self.at += 1;
                         if in_object {
@@ -138,7 +138,7 @@ impl Checker<'_> {
                         depth -= 1;
                         objects >>= 1;
                     }
-                    Some(_) => return self.fail("a comma or the end of the array or object is wanted"),
+                    Some(_) => return self.fail("a comma or the end of the array or object is expected"),
                     None => return self.fail("the text ends inside an array or object"),
                 }
             }
@@ -161,12 +161,12 @@ impl Checker<'_> {
 
     fn name(&mut self) -> Result<(), JsonError> {
         if self.peek() != Some(b'"') {
-            return self.fail("a member's name, a string, is wanted");
+            return self.fail("the name of a member is expected");
         }
         self.string()?;
         self.spaces();
         if self.peek() != Some(b':') {
-            return self.fail("a colon is wanted");
+            return self.fail("a colon is expected");
         }
         self.at += 1;
         Ok(())
@@ -174,7 +174,7 @@ impl Checker<'_> {
 
     fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
         if !self.text[self.at..].starts_with(word) {
-            return self.fail("no JSON value");
+            return self.fail("a value is expected");
         }
         self.at += word.len();
         Ok(())
@@ -203,13 +203,13 @@ impl Checker<'_> {
             Some(b'u') => match self.unit(start) {
                 Some(0xd800..0xdc00) => match self.unit(start + 6) {
                     Some(0xdc00..0xe000) => self.at += 12,
-                    _ => return self.fail("a lone surrogate"),
+                    _ => return self.fail("a lone surrogate in a string"),
                 },
-                Some(0xdc00..0xe000) => return self.fail("a lone surrogate"),
+                Some(0xdc00..0xe000) => return self.fail("a lone surrogate in a string"),
                 Some(_) => self.at += 6,
-                None => return self.fail("no escape"),
+                None => return self.fail("an invalid escape in a string"),
             },
-            _ => return self.fail("no escape"),
+            _ => return self.fail("an invalid escape in a string"),
         }
         Ok(())
     }
@@ -248,6 +248,6 @@ impl Checker<'_> {
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == start { self.fail("a digit is wanted") } else { Ok(()) }
+        if self.at == start { self.fail("a digit is expected") } else { Ok(()) }
     }
 }

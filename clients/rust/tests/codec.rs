@@ -1,4 +1,4 @@
-//! The tokio codecs over a pipe, which cuts the bytes as it likes.
+//! The tokio codecs over a pipe, which delivers the bytes in small pieces.
 
 use futures_util::{SinkExt, StreamExt};
 use objectstreaming::{
@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::codec::{Framed, FramedRead};
 
 #[tokio::test]
-async fn frames_go_through_a_pipe_in_any_layout() {
+async fn frames_pass_through_a_pipe_in_any_layout() {
     for layout in [Layout::default(), Layout::new(2, ByteOrder::Big)] {
         let (ours, theirs) = tokio::io::duplex(7);
         let mut sender = Framed::new(ours, FrameCodec::with(Limits::default(), layout));
@@ -22,17 +22,17 @@ async fn frames_go_through_a_pipe_in_any_layout() {
                 sender.send(frame).await.unwrap();
             }
         });
-        let mut came = Vec::new();
+        let mut frames_read = Vec::new();
         while let Some(frame) = receiver.next().await {
-            came.push(frame.unwrap());
+            frames_read.push(frame.unwrap());
         }
-        assert_eq!(came, frames);
+        assert_eq!(frames_read, frames);
         sending.await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_pipe_that_breaks_inside_a_frame_is_an_error_after_the_good_frames() {
+async fn a_pipe_that_ends_inside_a_frame_is_an_error_after_the_whole_frames() {
     let wire = [encode_frame(b"{}", b"one").unwrap(), encode_frame(b"{}", b"two").unwrap()].concat();
     let mut receiver = FramedRead::new(&wire[..20], FrameCodec::new());
     assert_eq!(receiver.next().await.unwrap().unwrap().payload(), b"one");
@@ -42,7 +42,7 @@ async fn a_pipe_that_breaks_inside_a_frame_is_an_error_after_the_good_frames() {
 }
 
 #[tokio::test]
-async fn messages_go_both_ways() {
+async fn messages_pass_in_both_directions() {
     type Item = Outgoing<Map<String, Value>, Value>;
     let (ours, theirs) = tokio::io::duplex(64);
     let mut sender = Framed::new(ours, MessageCodec::new(JsonCoder::new()));

@@ -1,4 +1,4 @@
-//! What frames do beyond the vectors: iterators that are left early, errors in words, bytes that trickle.
+//! Frames, where the vectors do not test them: iterators that are dropped early, error messages, other layouts.
 
 use objectstreaming::{
     ByteOrder, Frame, FrameDecoder, FrameErrorKind, Layout, Limits, decode_frame, encode_frame, encode_frame_head,
@@ -9,7 +9,7 @@ fn wire_of(payloads: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn what_an_iterator_is_not_asked_for_stays() {
+fn frames_that_were_not_read_stay_in_the_decoder() {
     let wire = wire_of(&[b"one", b"two", b"three", b"four"]);
     let mut decoder = FrameDecoder::new();
     assert_eq!(decoder.feed(&wire[..30]).next().unwrap().unwrap().payload(), b"one");
@@ -25,7 +25,7 @@ fn what_an_iterator_is_not_asked_for_stays() {
 }
 
 #[test]
-fn a_reader_that_takes_a_frame_a_chunk_gets_all_of_them_in_linear_memory() {
+fn a_reader_that_takes_one_frame_per_chunk_gets_all_of_them() {
     let wire = wire_of(&[&b"0123456789"[..]; 1000]);
     let mut decoder = FrameDecoder::new();
     let mut count = 0;
@@ -40,7 +40,7 @@ fn a_reader_that_takes_a_frame_a_chunk_gets_all_of_them_in_linear_memory() {
 }
 
 #[test]
-fn the_truth_about_a_cut_comes_after_the_frames_that_were_left() {
+fn a_cut_is_reported_after_the_frames_that_were_not_read() {
     let wire = wire_of(&[b"one", b"two"]);
     let mut decoder = FrameDecoder::new();
     drop(decoder.feed(&wire[..20]));
@@ -53,7 +53,7 @@ fn the_truth_about_a_cut_comes_after_the_frames_that_were_left() {
 }
 
 #[test]
-fn a_dead_decoder_says_the_same_again_and_delivers_nothing() {
+fn a_failed_decoder_returns_the_same_error_again_and_no_frame() {
     let mut decoder = FrameDecoder::new();
     let bad = [&wire_of(&[b"one"])[..], &[0; 4], &wire_of(&[b"two"])].concat();
     let read: Vec<_> = decoder.feed(&bad).collect();
@@ -65,26 +65,47 @@ fn a_dead_decoder_says_the_same_again_and_delivers_nothing() {
 }
 
 #[test]
-#[should_panic(expected = "bytes after finish()")]
-fn bytes_after_the_end_are_a_mistake_of_the_program() {
+#[should_panic(expected = "feed() after finish()")]
+fn bytes_after_finish_panic() {
     let mut decoder = FrameDecoder::new();
     decoder.finish().unwrap();
     drop(decoder.feed(b"x"));
 }
 
 #[test]
-fn errors_teach() {
-    let words = |wire: &[u8]| FrameDecoder::new().feed(wire).next().unwrap().unwrap_err().to_string();
+fn messages_name_the_likely_cause() {
+    let message = |wire: &[u8]| {
+        let mut decoder = FrameDecoder::new();
+        let error = decoder.feed(wire).find_map(Result::err);
+        error.unwrap_or_else(|| decoder.finish().unwrap_err()).to_string()
+    };
     assert_eq!(
-        words(b"<html>"),
-        "a frame of 1836345404 bytes is beyond the limit of 16777216; the stream starts with \"<htm\": an error page? \
+        message(b"<html>"),
+        "T is 1836345404, above the limit of 16777216 bytes: the stream starts with \"<htm\", an error page? \
          (frame_too_large, frame 0, byte 0)"
     );
-    assert_eq!(words(&[0; 8]), "T is 0, and the smallest frame has 8 bytes (invalid_length, frame 0, byte 0)");
+    assert_eq!(message(&[0; 8]), "T is 0, but a frame has at least 8 bytes (invalid_length, frame 0, byte 0)");
+    assert_eq!(
+        message(b"\x10\0\0\0\x02\0\0\0{}"),
+        "the stream ended inside a frame, after 10 of 16 bytes (truncated_frame, frame 0, byte 0)"
+    );
+    for (start, cause) in [
+        (&b"HTTP/1.1 200 OK"[..], "its head still on?"),
+        (b"RIFF....WAVE", "a WAV file"),
+        (b"data: {}", "server-sent events?"),
+        (b"{\"a\":1}", "JSON without frames?"),
+        (b"\x1f\x8b\x08\xff", "starts with \"\\x1f\\x8b\\x08\\xff\", gzip"),
+        (b"Hello", "text instead of frames?"),
+        (b"\0\0\0\x18\0\0", "the other byte order?"),
+        (b"{\"", "JSON without frames?"),
+        (b"\x0a\0\0\0\x02\0\0\0{}\x01\0\0\0", "written with a wrong length"),
+    ] {
+        assert!(message(start).contains(cause), "{}", message(start));
+    }
 }
 
 #[test]
-fn one_frame_is_one_frame() {
+fn decode_frame_takes_exactly_one_frame() {
     let wire = encode_frame(b"{\"a\":1}", b"xy").unwrap();
     let frame = decode_frame(&wire).unwrap();
     assert_eq!(frame, Frame::new(b"{\"a\":1}", b"xy").unwrap());
@@ -97,7 +118,7 @@ fn one_frame_is_one_frame() {
 }
 
 #[test]
-fn every_layout_goes_there_and_back() {
+fn every_layout_is_written_and_read() {
     for byte_length in 1..=8 {
         for byte_order in [ByteOrder::Little, ByteOrder::Big] {
             let layout = Layout::new(byte_length, byte_order);
@@ -116,7 +137,7 @@ fn every_layout_goes_there_and_back() {
 }
 
 #[test]
-fn a_header_that_is_no_object_cannot_be_sent() {
+fn a_header_that_is_not_an_object_cannot_be_sent() {
     for header in [&b""[..], b"[]", b"{", b"\xef\xbb\xbf{}", b"{\"a\":NaN}", b"{\"a\":\"\\ud800\"}", b"{} {}"] {
         assert_eq!(encode_frame(header, b"").unwrap_err().code(), "encode_error");
         assert!(Frame::new(header, b"").is_err() && encode_frame_head(header, 0).is_err());

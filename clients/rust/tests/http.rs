@@ -1,4 +1,4 @@
-//! The HTTP client on a real connection to a server that sends what a test says.
+//! The HTTP client on a real connection, to a server that sends what a test gives it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 const VERSION_1: &str = "application/vnd.objectstreaming;v=1";
 const PLAIN: &str = "application/octet-stream";
 
-/// What the server does after the request was read: sends these, one by one.
+/// What the server does, step by step, after it has read the request.
 #[derive(Clone)]
 enum Send {
     Bytes(Vec<u8>),
@@ -23,7 +23,7 @@ enum Send {
     UntilClosed,
 }
 
-/// Answers one request, and gives back what it was.
+/// Answers one request, and returns it.
 async fn serve(script: Vec<Send>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/objects?q=1", listener.local_addr().unwrap());
@@ -56,7 +56,7 @@ async fn read_request(connection: &mut TcpStream) -> String {
     }
 }
 
-/// A head without a length: the body ends with the connection.
+/// The head of a response without a length: the body ends with the connection.
 fn head(status: &str, content_type: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n").into_bytes()
 }
@@ -74,7 +74,7 @@ fn whole_stream() -> Vec<u8> {
     wire
 }
 
-/// All payloads, and the error that ended the reading.
+/// All payloads, and the last error.
 async fn ask(script: Vec<Send>, options: ReadOptions) -> (Vec<Value>, Option<Error>) {
     let (url, _serving) = serve(script).await;
     let mut payloads = Vec::new();
@@ -93,7 +93,7 @@ async fn ask(script: Vec<Send>, options: ReadOptions) -> (Vec<Value>, Option<Err
 }
 
 #[tokio::test]
-async fn a_request_says_what_it_wants_and_the_answer_comes_with_its_trailers() {
+async fn a_request_has_its_headers_and_the_answer_its_trailers() {
     let (url, serving) = serve(answer(VERSION_1, &whole_stream())).await;
     let request = Client::new().post(&url).json(&json!({"question": "?"}));
     let mut stream = request.send(JsonCoder::new()).await.unwrap();
@@ -120,7 +120,7 @@ async fn resuming_is_a_get_with_the_position() {
 }
 
 #[tokio::test]
-async fn a_cut_at_any_byte_is_an_error_after_the_messages_that_were_whole() {
+async fn a_cut_at_any_byte_is_an_error_after_the_whole_messages() {
     let wire = whole_stream();
     let mut ends = vec![0];
     while let Some(size) = wire.get(*ends.last().unwrap()..).filter(|rest| !rest.is_empty()) {
@@ -137,12 +137,14 @@ async fn a_cut_at_any_byte_is_an_error_after_the_messages_that_were_whole() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_that_breaks_is_a_cut_in_a_plain_stream_too() {
+async fn a_chunked_body_without_its_last_chunk_is_cut_in_a_plain_stream_too() {
     let frame = encode_frame(b"{}", b"1").unwrap();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {PLAIN}\r\nTransfer-Encoding: chunked\r\n\r\n");
     let chunk = [head.as_bytes(), format!("{:x}\r\n", frame.len()).as_bytes(), &frame, b"\r\n"].concat();
     let (payloads, failed) = ask(vec![Send::Bytes(chunk.clone())], ReadOptions::default()).await;
-    assert_eq!((payloads.len(), failed.map(|error| error.code())), (1, Some("stream_incomplete")));
+    let failed = failed.unwrap();
+    assert_eq!((payloads.len(), failed.code()), (1, "stream_incomplete"));
+    assert_eq!(failed.to_string(), "the connection was cut after 1 data frames");
     let ended = [&chunk[..], b"0\r\n\r\n"].concat();
     let (payloads, failed) = ask(vec![Send::Bytes(ended)], ReadOptions::default()).await;
     assert!(payloads.len() == 1 && failed.is_none(), "{failed:?}");
@@ -158,8 +160,48 @@ async fn a_plain_stream_ends_with_its_body_unless_an_end_is_required() {
     assert_eq!(failed.unwrap().code(), "stream_incomplete");
 }
 
+/// The messages of an error and of its causes.
+fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+}
+
+/// The kind of the I/O error among the causes.
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind)
+}
+
 #[tokio::test]
-async fn the_peers_error_comes_last() {
+async fn a_connection_that_breaks_is_the_cause_down_to_the_io_error() {
+    for cut in [11, 15] {
+        let wire = [encode_frame(b"{}", b"1").unwrap(), encode_frame(b"{}", b"2").unwrap()].concat();
+        let chunk = [format!("{cut:x}\r\n").as_bytes(), &wire[..cut], b"\r\n"].concat();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {PLAIN}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (read, was_read) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            read_request(&mut connection).await;
+            connection.write_all(&[head.as_bytes(), &chunk].concat()).await.unwrap();
+            was_read.await.unwrap();
+            connection.set_zero_linger().unwrap(); // closing resets the connection
+        });
+        let mut stream = Client::new().post(&url).send(JsonCoder::new()).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap().1, json!(1));
+        read.send(()).unwrap();
+        let failed = stream.next().await.unwrap().unwrap_err();
+        serving.await.unwrap();
+        assert_eq!(failed.code(), if cut == 11 { "stream_incomplete" } else { "truncated_frame" });
+        assert_eq!(io_kind(&failed), Some(std::io::ErrorKind::ConnectionReset), "{:?}", chain(&failed));
+        let chain = chain(&failed);
+        assert!(chain.windows(2).all(|pair| !pair[0].contains(&pair[1])), "{chain:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_the_peer_comes_last() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let mut wire = encoder.data(&json!({}), &1).unwrap();
     let error = StreamError::new(Code::Unavailable, "the model went away").with_details(json!({"retry": 5}));
@@ -171,7 +213,7 @@ async fn the_peers_error_comes_last() {
 }
 
 #[tokio::test]
-async fn after_a_payload_that_was_refused_the_next_message_can_be_read() {
+async fn after_a_refused_payload_the_next_message_can_be_read() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let mut wire = [encoder.data(&json!({}), &1).unwrap(), encode_frame(b"{}", b"nope").unwrap()].concat();
     wire.extend(encode_frame(b"{}", b"3").unwrap());
@@ -182,7 +224,7 @@ async fn after_a_payload_that_was_refused_the_next_message_can_be_read() {
 }
 
 #[tokio::test]
-async fn silence_for_three_heartbeats_is_an_idle_timeout_and_pings_break_it() {
+async fn three_heartbeats_of_silence_are_an_idle_timeout_and_pings_prevent_it() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let open = encoder.open(Open { heartbeat: Some(0.1), ..Open::default() }).unwrap();
     let mut script = answer(VERSION_1, &open);
@@ -205,7 +247,7 @@ async fn a_server_that_never_answers_is_an_idle_timeout() {
 }
 
 #[tokio::test]
-async fn a_caller_may_wait_for_ever() {
+async fn a_timeout_may_be_unlimited() {
     let mut script = answer(VERSION_1, &[]);
     script.extend([Send::Silence(Duration::from_millis(20)), Send::Bytes(whole_stream())]);
     let options = ReadOptions { idle_timeout: Some(Duration::MAX), ..ReadOptions::default() };
@@ -214,7 +256,7 @@ async fn a_caller_may_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_no_silence() {
+async fn a_slow_reader_causes_no_timeout() {
     let options = ReadOptions { idle_timeout: Some(Duration::from_millis(60)), ..ReadOptions::default() };
     let (url, _serving) = serve(answer(VERSION_1, &whole_stream())).await;
     let mut stream = Client::new().post(&url).options(options).send(JsonCoder::new()).await.unwrap();
@@ -228,7 +270,7 @@ async fn a_slow_reader_is_no_silence() {
 }
 
 #[tokio::test]
-async fn the_end_is_the_end_though_the_connection_stays() {
+async fn the_stream_ends_at_its_end_frame_although_the_connection_stays_open() {
     let mut script = answer(VERSION_1, &whole_stream());
     script.push(Send::UntilClosed);
     let (payloads, failed) = ask(script, ReadOptions::default()).await;
@@ -243,8 +285,9 @@ async fn a_frame_after_the_end_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_no_success_brings_its_problem() {
+async fn a_status_that_is_not_2xx_is_an_error_with_its_problem_decoded() {
     let problems = [
+        (r#"{"detail":[{"loc":["body","q",0],"msg":"too long"}]}"#, "body.q.0: too long"),
         (r#"{"code":"resource_exhausted","message":"slow down","details":{"seconds":5}}"#, "slow down"),
         (r#"{"detail":{"code":"resource_exhausted","message":"slow down"}}"#, "slow down"),
         (r#"{"title":"Too many"}"#, "Too many"),
@@ -261,11 +304,11 @@ async fn a_status_that_is_no_success_brings_its_problem() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_is_refused_with_its_beginning() {
+async fn a_response_that_is_not_a_stream_is_refused_with_its_beginning() {
     let refused = [
         ("text/html", "the content type is \"text/html\""),
-        ("application/vnd.objectstreaming", "version None"),
-        ("application/vnd.objectstreaming; v=2", "version Some(\"2\")"),
+        ("application/vnd.objectstreaming", "version \"\", this reader knows \"1\""),
+        ("application/vnd.objectstreaming; v=2", "version \"2\""),
         ("application/vnd.objectstreaming; V=\"1\"; coder=\"tal\"", "the stream's coder is \"tal\""),
         ("application/octet-stream\r\nContent-Encoding: gzip", "Content-Encoding is \"gzip\""),
     ];
@@ -283,11 +326,17 @@ async fn what_is_no_stream_is_refused_with_its_beginning() {
 
 #[tokio::test]
 async fn no_response_is_an_error_with_its_cause() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // and closed again
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // closed again at once
     let failed = Client::new().post(&format!("http://{address}/")).send(JsonCoder::new()).await.unwrap_err();
-    assert!(matches!(failed, Error::Transport(_)) && failed.to_string().contains("refused"), "{failed}");
+    assert!(matches!(failed, Error::Transport(_)), "{failed}");
+    assert_eq!(failed.to_string(), "no response was received");
+    assert_eq!(io_kind(&failed), Some(std::io::ErrorKind::ConnectionRefused), "{:?}", chain(&failed));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_sent_is_an_encode_error() {
     let failed = Client::new().post("http://[").send(JsonCoder::new()).await.unwrap_err();
-    assert!(failed.to_string().contains("is no URL"), "{failed}");
+    assert!(failed.code() == "encode_error" && failed.to_string().contains("is not a URL"), "{failed}");
     let failed = Client::new().post("http://a/").json(&f64::NAN).send(JsonCoder::new()).await.unwrap_err();
     assert_eq!(failed.code(), "encode_error");
 }
@@ -300,7 +349,7 @@ async fn dropping_the_stream_closes_the_connection() {
     let mut stream = Client::new().post(&url).send(JsonCoder::new()).await.unwrap();
     stream.next().await.unwrap().unwrap();
     drop(stream);
-    tokio::time::timeout(Duration::from_secs(5), serving).await.expect("the server saw it").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), serving).await.expect("the server notices it").unwrap();
 }
 
 #[tokio::test]
@@ -317,7 +366,7 @@ async fn a_wait_that_is_cancelled_loses_no_message() {
         match select(next, std::pin::pin!(sleep(Duration::from_millis(2)))).await {
             Either::Left((Some(message), _)) => payloads.push(message.unwrap().1),
             Either::Left((None, _)) => break,
-            Either::Right(_) => {} // and wait anew
+            Either::Right(_) => {} // wait again
         }
     }
     assert_eq!(payloads, [json!("Yes."), json!("No.")]);

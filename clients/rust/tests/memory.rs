@@ -1,12 +1,12 @@
-//! Memory: a long stream is read in little more than a frame and a chunk, a claimed length reserves nothing, and bytes
-//! that trickle are not moved again and again: what is allocated in all, every move included, is linear in the bytes.
+//! Memory. A long stream needs little more than one frame and one chunk. A length that a peer claims reserves nothing.
+//! One-byte chunks are not moved again and again: the sum of all allocations, moves included, is linear in the bytes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use objectstreaming::{FrameDecoder, encode_frame};
 
-/// The system's allocator, with a mark at the highest tide. The crate itself forbids unsafe code; this is the test's.
+/// The allocator of the system, with counters. The crate itself forbids unsafe code; only this test has some.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -30,7 +30,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most that `run` held beyond what was held before. One test function, for tests run side by side.
+/// The largest amount that `run` held beyond what was held before. There is one test function, because tests run in
+/// parallel.
 fn most(run: impl FnOnce()) -> usize {
     let before = HELD.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -58,7 +59,7 @@ fn memory_stays_flat() {
     let claimed = most(|| {
         let mut decoders: Vec<FrameDecoder> = (0..100).map(|_| FrameDecoder::new()).collect();
         for decoder in &mut decoders {
-            // 16 MiB claimed, ten bytes there.
+            // The frame claims 16 MiB, ten bytes arrive.
             assert_eq!(decoder.feed(b"\0\0\0\x01\x02\0\0\0{}").count(), 0);
         }
     });
@@ -67,6 +68,6 @@ fn memory_stays_flat() {
     let before = IN_ALL.load(Ordering::Relaxed);
     let mut decoder = FrameDecoder::new();
     assert_eq!(wire.chunks(1).map(|byte| decoder.feed(byte).count()).sum::<usize>(), 1);
-    let trickled = IN_ALL.load(Ordering::Relaxed) - before;
-    assert!(trickled < 5 * MIB, "1 MiB in single bytes took {trickled} bytes in all");
+    let allocated = IN_ALL.load(Ordering::Relaxed) - before;
+    assert!(allocated < 5 * MIB, "1 MiB in single bytes took {allocated} bytes in all");
 }

@@ -1,4 +1,4 @@
-//! What streams and coders do beyond the vectors.
+//! Streams and coders, where the vectors do not test them.
 
 use objectstreaming::{
     Code, End, Error, Frame, JsonCoder, Limits, Open, ProtocolErrorKind, RawCoder, Samples, StreamDecoder,
@@ -28,7 +28,7 @@ fn one<H: serde::de::DeserializeOwned, P: serde::de::DeserializeOwned>(
 }
 
 #[test]
-fn a_stream_tells_all_it_has_to() {
+fn a_stream_is_written_and_read_with_everything_in_it() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let metadata = Map::from_iter([("id".to_owned(), json!("q7"))]);
     let mut wire = encoder.open(Open { heartbeat: Some(0.5), metadata: Some(metadata.clone()) }).unwrap();
@@ -54,7 +54,7 @@ fn a_stream_tells_all_it_has_to() {
 }
 
 #[test]
-fn an_encoder_refuses_what_the_table_does_not_allow_and_changes_nothing() {
+fn an_encoder_that_refuses_a_frame_has_not_changed() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     encoder.data(&json!({}), &1).unwrap();
     assert!(encoder.open(Open::default()).unwrap_err().to_string().contains("begun already"));
@@ -79,7 +79,7 @@ fn an_encoder_refuses_what_the_table_does_not_allow_and_changes_nothing() {
 }
 
 #[test]
-fn what_json_cannot_say_is_not_sent() {
+fn values_that_json_cannot_express_are_not_sent() {
     #[derive(Serialize)]
     enum Kind {
         Unit,
@@ -127,7 +127,7 @@ mod erased {
 
 #[test]
 fn typed_messages_are_as_strict_as_untyped_ones() {
-    // What serde_json alone would let pass, in members that the type does not name.
+    // serde_json alone would accept these errors, because they are in members that the type does not have.
     let code = |header: &[u8], payload: &[u8]| {
         let wire = [
             u32::try_from(8 + header.len() + payload.len()).unwrap().to_le_bytes().to_vec(),
@@ -154,7 +154,7 @@ fn typed_messages_are_as_strict_as_untyped_ones() {
 }
 
 #[test]
-fn of_a_member_given_twice_the_last_counts_for_derived_types_too() {
+fn the_last_member_of_a_name_counts_for_derived_types_too() {
     let (status, answer): (Status, Answer) =
         one(br#"{"status":"a","status":"b"}"#, br#"{"answer":"a","answer":"b"}"#).unwrap();
     assert_eq!((status.status.as_str(), answer.answer.as_str()), ("b", "b"));
@@ -167,7 +167,7 @@ fn of_a_member_given_twice_the_last_counts_for_derived_types_too() {
 }
 
 #[test]
-fn integers_of_any_size_are_accepted_and_kept_where_the_type_can() {
+fn integers_of_any_size_are_accepted_and_kept_if_the_type_can_hold_them() {
     let digits = "9".repeat(4300);
     let (_, value): (Value, Value) = one(b"{}", format!("[-{digits}, 1.5e3, \"{digits}\"]").as_bytes()).unwrap();
     assert_eq!(value, json!([-f64::MAX, 1.5e3, digits]));
@@ -180,7 +180,7 @@ fn integers_of_any_size_are_accepted_and_kept_where_the_type_can() {
 }
 
 #[test]
-fn after_a_payload_that_was_refused_the_stream_goes_on() {
+fn after_a_refused_payload_the_stream_continues() {
     let wire = [encode_frame(b"{}", b"1"), encode_frame(b"{}", b"nope"), encode_frame(b"{}", b"3")];
     let wire: Vec<u8> = wire.into_iter().flat_map(Result::unwrap).collect();
     let mut decoder = StreamDecoder::new(JsonCoder::<Value, u8>::typed());
@@ -191,7 +191,7 @@ fn after_a_payload_that_was_refused_the_stream_goes_on() {
 }
 
 #[test]
-fn what_an_iterator_is_not_asked_for_stays() {
+fn messages_that_were_not_read_stay_in_the_decoder() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let mut wire: Vec<u8> = (0..3).flat_map(|n| encoder.data(&json!({}), &n).unwrap()).collect();
     wire.extend(encoder.end(End::default()).unwrap());
@@ -211,7 +211,7 @@ fn what_an_iterator_is_not_asked_for_stays() {
 }
 
 #[test]
-fn a_dead_decoder_says_the_same_again() {
+fn a_failed_decoder_returns_the_same_error_again() {
     let mut decoder = StreamDecoder::new(JsonCoder::new());
     let wire = encode_frame(b"{\"$stream\":1}", b"").unwrap();
     for _ in 0..2 {
@@ -222,7 +222,7 @@ fn a_dead_decoder_says_the_same_again() {
 }
 
 #[test]
-fn speech_comes_as_samples_and_keeps_what_it_does_not_know() {
+fn speech_is_read_as_samples_and_keeps_unknown_members() {
     let extra = Map::from_iter([("speaker".to_owned(), json!("Ann"))]);
     let speech = TalAudio { answer: "Yes.".into(), channels: 2, extra, ..TalAudio::default() };
     let mut encoder = StreamEncoder::plain(TalCoder);

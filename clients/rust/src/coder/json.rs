@@ -1,4 +1,4 @@
-//! The `json` coder: any JSON object, and any JSON value (SPEC section 4.1).
+//! The `json` coder: headers are JSON objects, payloads are any JSON value (SPEC section 4.1).
 
 use alloc::string::String;
 use alloc::vec;
@@ -10,15 +10,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Coder, Decode, Encode, Refusal};
+use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, seal};
+use crate::frame::{Frame, write_lengths};
 use crate::read_json;
 
-/// Received messages are serde types: `serde_json`'s own unless you name yours, which is quicker. Sent ones are anything
-/// that serde can write.
+/// Received messages are serde types: the types of `serde_json` by default, or your own, which are faster. To send, any
+/// type that serde can serialize will do.
 ///
-/// Integers beyond 64 bits become doubles in a `Value`; an `i128`, or `Box<RawValue>`, keeps them.
+/// Integers larger than 64 bits become doubles in a `Value`. An `i128` or a `Box<RawValue>` keeps them.
 ///
 /// ```
 /// use objectstreaming::{Frame, JsonCoder, StreamDecoder};
@@ -41,7 +41,7 @@ pub struct JsonCoder<H = Map<String, Value>, P = Value> {
 }
 
 impl JsonCoder {
-    /// For messages of any JSON.
+    /// A coder for any JSON.
     #[must_use]
     pub fn new() -> Self {
         Self::typed()
@@ -49,7 +49,7 @@ impl JsonCoder {
 }
 
 impl<H, P> JsonCoder<H, P> {
-    /// For messages of your types.
+    /// A coder for messages of your types.
     #[must_use]
     pub fn typed() -> Self {
         Self { types: PhantomData }
@@ -98,14 +98,14 @@ impl<H: DeserializeOwned, P: DeserializeOwned> Decode for JsonCoder<H, P> {
     }
 }
 
-/// Whatever the types that are read: what serde writes as an object, and any value.
+/// A header is any value that serde writes as an object, a payload any value. The types for reading do not matter.
 impl<H, P, A: Serialize + ?Sized, B: Serialize + ?Sized> Encode<A, B> for JsonCoder<H, P> {
     fn encode(&self, header: &A, payload: &B) -> Result<Vec<u8>, EncodeError> {
         let mut wire = vec![0; 8];
         read_json::write_object(&mut wire, header)?;
         let header_len = wire.len() - 8;
         read_json::write(&mut wire, payload)?;
-        seal(&mut wire, header_len)?;
+        write_lengths(&mut wire, header_len)?;
         Ok(wire)
     }
 }

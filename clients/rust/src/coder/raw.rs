@@ -1,4 +1,4 @@
-//! The `raw` coder: bytes as they are (SPEC section 4.5).
+//! The `raw` coder: headers are JSON objects, payloads are bytes (SPEC section 4.5).
 
 use alloc::string::String;
 use alloc::vec;
@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Coder, Decode, Encode, Refusal};
+use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, seal};
+use crate::frame::{Frame, write_lengths};
 use crate::read_json;
 
-/// Messages are a JSON object and any bytes.
+/// Headers are JSON objects, payloads are bytes.
+
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawCoder;
 
@@ -39,7 +40,7 @@ impl<H: Serialize + ?Sized, P: AsRef<[u8]> + ?Sized> Encode<H, P> for RawCoder {
         read_json::write_object(&mut wire, header)?;
         let header_len = wire.len() - 8;
         wire.extend_from_slice(payload.as_ref());
-        seal(&mut wire, header_len)?;
+        write_lengths(&mut wire, header_len)?;
         Ok(wire)
     }
 }

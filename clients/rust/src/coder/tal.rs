@@ -1,7 +1,7 @@
 //! The `tal` coder: text, audio and lip in frames of speech (SPEC section 4.2).
 //!
-//! The header says what the sound is, what is said in it, and where in the answer it stands; the payload is PCM,
-//! little-endian, interleaved, whole sample frames, and never a RIFF header, whatever `audioFormat` seems to say.
+//! The header describes the audio, has its text, and gives the place of the frame in its answer. The payload is PCM:
+//! little-endian, interleaved, whole sample frames. It never has a RIFF header, although `audioFormat` is `wav`.
 
 use alloc::format;
 use alloc::string::String;
@@ -13,129 +13,51 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Coder, Decode, Encode, Refusal};
+use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, seal};
+use crate::frame::{Frame, write_lengths};
 use crate::read_json;
 
 const MAX_SAMPLE_RATE: u32 = 768_000; // Hz: 16 times 48 kHz
 const MAX_CHANNELS: u32 = 255;
-const MAX_ORDER: u64 = (1 << 53) - 1; // the largest integer that every JSON reader keeps
+const MAX_ORDER: u64 = (1 << 53) - 1; // the largest integer that every JSON reader keeps exactly
 
-/// What a frame of speech says of itself: ten members, all with defaults, and whatever else a peer sent.
-///
-/// ```
-/// let tal = objectstreaming::TalAudio { answer: "Good morning.".into(), ..Default::default() };
-/// assert_eq!((tal.sample_rate, tal.channels, tal.sign, tal.order), (16_000, 1, 1, 1));
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct TalAudio {
-    /// `audioType`: `int16` or `int32`.
-    pub audio_type: String,
-    /// `bitDepth`: 16 with `int16`, 32 with `int32`.
-    pub bit_depth: u32,
-    /// `sampleRate`: sample frames a second, 1 to 768,000.
-    pub sample_rate: u32,
-    /// `channels`: 1 to 255, interleaved.
-    pub channels: u32,
-    /// `audioFormat`: `wav`. It names the family; there is no RIFF header.
-    pub audio_format: String,
-    /// What was asked.
-    pub question: String,
-    /// The text of this sound.
-    pub answer: String,
-    /// Where it comes from.
-    pub url: String,
-    /// 1 start, 2 middle, 3 end of an answer.
-    pub sign: u32,
-    /// The frame's number in its answer, 1 to 2^53 - 1.
-    pub order: u64,
-    /// Members beside the ten: they go out again after them.
-    pub extra: Map<String, Value>,
-}
+/// Makes the struct, its defaults, its JSON and its names from one list of members.
+macro_rules! members {
+    ($($(#[$doc:meta])* $field:ident: $type:ty = $name:literal, $default:expr;)*) => {
+        /// The header of a frame of speech: ten members, all with defaults, and any other members that a peer sent.
+        ///
+        /// ```
+        /// let tal = objectstreaming::TalAudio { answer: "Good morning.".into(), ..Default::default() };
+        /// assert_eq!((tal.sample_rate, tal.channels, tal.sign, tal.order), (16_000, 1, 1, 1));
+        /// ```
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct TalAudio {
+            $($(#[$doc])* pub $field: $type,)*
+            /// All other members. They are sent after the ten.
+            pub extra: Map<String, Value>,
+        }
 
-impl Default for TalAudio {
-    fn default() -> Self {
-        Self {
-            audio_type: "int16".into(),
-            bit_depth: 16,
-            sample_rate: 16_000,
-            channels: 1,
-            audio_format: "wav".into(),
-            question: String::new(),
-            answer: String::new(),
-            url: String::new(),
-            sign: 1,
-            order: 1,
-            extra: Map::new(),
-        }
-    }
-}
+        const NAMES: &[&str] = &[$($name),*];
 
-impl TalAudio {
-    /// Bytes of one sample frame: a sample of every channel.
-    #[must_use]
-    pub fn block_align(&self) -> usize {
-        (self.bit_depth / 8) as usize * self.channels as usize
-    }
+        impl Default for TalAudio {
+            fn default() -> Self {
+                Self { $($field: $default,)* extra: Map::new() }
+            }
+        }
 
-    /// Whether every member is what the specification allows; if not, what is wrong.
-    fn check(&self) -> Result<(), String> {
-        let depth = match self.audio_type.as_str() {
-            "int16" => 16,
-            "int32" => 32,
-            other => return Err(format!("audioType is int16 or int32, not {other:?}")),
-        };
-        if self.bit_depth != depth {
-            return Err(format!("bitDepth is {depth} where audioType is {}, not {}", self.audio_type, self.bit_depth));
+        impl Serialize for TalAudio {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                $(map.serialize_entry($name, &self.$field)?;)*
+                for (name, value) in self.extra.iter().filter(|(name, _)| !NAMES.contains(&name.as_str())) {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
         }
-        if !(1..=MAX_SAMPLE_RATE).contains(&self.sample_rate) {
-            return Err(format!("sampleRate is 1 to {MAX_SAMPLE_RATE} Hz, not {}", self.sample_rate));
-        }
-        if !(1..=MAX_CHANNELS).contains(&self.channels) {
-            return Err(format!("channels is 1 to {MAX_CHANNELS}, not {}", self.channels));
-        }
-        if self.audio_format != "wav" {
-            return Err(format!("audioFormat is wav, not {:?}", self.audio_format));
-        }
-        if !(1..=3).contains(&self.sign) {
-            return Err(format!("sign is 1, 2 or 3, not {}", self.sign));
-        }
-        if !(1..=MAX_ORDER).contains(&self.order) {
-            return Err(format!("order is 1 to {MAX_ORDER}, not {}", self.order));
-        }
-        Ok(())
-    }
-}
 
-impl Serialize for TalAudio {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("audioType", &self.audio_type)?;
-        map.serialize_entry("bitDepth", &self.bit_depth)?;
-        map.serialize_entry("sampleRate", &self.sample_rate)?;
-        map.serialize_entry("channels", &self.channels)?;
-        map.serialize_entry("audioFormat", &self.audio_format)?;
-        map.serialize_entry("question", &self.question)?;
-        map.serialize_entry("answer", &self.answer)?;
-        map.serialize_entry("url", &self.url)?;
-        map.serialize_entry("sign", &self.sign)?;
-        map.serialize_entry("order", &self.order)?;
-        for (name, value) in self.extra.iter().filter(|(name, _)| !MEMBERS.contains(&name.as_str())) {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-const MEMBERS: [&str; 10] =
-    ["audioType", "bitDepth", "sampleRate", "channels", "audioFormat", "question", "answer", "url", "sign", "order"];
-
-/// By hand, for a derived one refuses a member that is given twice, and takes an object apart twice to `flatten` it.
-impl<'de> Deserialize<'de> for TalAudio {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
+        /// Not derived: a derived implementation refuses a member that occurs twice, and parses twice to `flatten`.
         impl<'de> Visitor<'de> for Members {
             type Value = TalAudio;
 
@@ -147,16 +69,7 @@ impl<'de> Deserialize<'de> for TalAudio {
                 let mut tal = TalAudio::default();
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
-                        "audioType" => tal.audio_type = map.next_value()?,
-                        "bitDepth" => tal.bit_depth = map.next_value()?,
-                        "sampleRate" => tal.sample_rate = map.next_value()?,
-                        "channels" => tal.channels = map.next_value()?,
-                        "audioFormat" => tal.audio_format = map.next_value()?,
-                        "question" => tal.question = map.next_value()?,
-                        "answer" => tal.answer = map.next_value()?,
-                        "url" => tal.url = map.next_value()?,
-                        "sign" => tal.sign = map.next_value()?,
-                        "order" => tal.order = map.next_value()?,
+                        $($name => tal.$field = map.next_value()?,)*
                         _ => {
                             tal.extra.insert(name, map.next_value()?);
                         }
@@ -165,22 +78,88 @@ impl<'de> Deserialize<'de> for TalAudio {
                 Ok(tal)
             }
         }
+    };
+}
 
+members! {
+    /// `int16` or `int32`.
+    audio_type: String = "audioType", "int16".into();
+    /// 16 with `int16`, 32 with `int32`.
+    bit_depth: u32 = "bitDepth", 16;
+    /// Sample frames per second, 1 to 768,000.
+    sample_rate: u32 = "sampleRate", 16_000;
+    /// 1 to 255, interleaved.
+    channels: u32 = "channels", 1;
+    /// Always `wav`. It names the family of the format; there is no RIFF header.
+    audio_format: String = "audioFormat", "wav".into();
+    /// The question.
+    question: String = "question", String::new();
+    /// The text of this audio.
+    answer: String = "answer", String::new();
+    /// The source of the answer.
+    url: String = "url", String::new();
+    /// The place in the answer: 1 start, 2 middle, 3 end.
+    sign: u32 = "sign", 1;
+    /// The number of the frame in its answer, 1 to 2^53 - 1.
+    order: u64 = "order", 1;
+}
+
+struct Members;
+
+impl<'de> Deserialize<'de> for TalAudio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Members)
     }
 }
 
-/// PCM as numbers: interleaved, as many as channels for each moment.
+impl TalAudio {
+    /// The number of bytes of one sample frame: one sample for each channel.
+    #[must_use]
+    pub fn block_align(&self) -> usize {
+        (self.bit_depth / 8) as usize * self.channels as usize
+    }
+
+    /// Checks every member against the table of the specification. The error says what is wrong.
+    fn check(&self) -> Result<(), String> {
+        let depth = match self.audio_type.as_str() {
+            "int16" => 16,
+            "int32" => 32,
+            other => return Err(format!("audioType is \"int16\" or \"int32\", not {other:?}")),
+        };
+        if self.bit_depth != depth {
+            return Err(format!(
+                "bitDepth is {depth} where audioType is {:?}, not {}",
+                self.audio_type, self.bit_depth
+            ));
+        }
+        check_integer("sampleRate", self.sample_rate.into(), MAX_SAMPLE_RATE.into())?;
+        check_integer("channels", self.channels.into(), MAX_CHANNELS.into())?;
+        if self.audio_format != "wav" {
+            return Err(format!("audioFormat is \"wav\", not {:?}", self.audio_format));
+        }
+        check_integer("sign", self.sign.into(), 3)?;
+        check_integer("order", self.order, MAX_ORDER)
+    }
+}
+
+fn check_integer(name: &str, value: u64, largest: u64) -> Result<(), String> {
+    if (1..=largest).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{name} is an integer from 1 to {largest}, not {value}"))
+}
+
+/// PCM as numbers. The channels are interleaved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Samples {
-    /// Of `int16` speech.
+    /// The samples where `audioType` is `int16`.
     Int16(Vec<i16>),
-    /// Of `int32` speech.
+    /// The samples where `audioType` is `int32`.
     Int32(Vec<i32>),
 }
 
 impl Samples {
-    /// The samples, if they are of 16 bits.
+    /// The samples, if they have 16 bits.
     #[must_use]
     pub fn as_i16(&self) -> Option<&[i16]> {
         match self {
@@ -189,7 +168,7 @@ impl Samples {
         }
     }
 
-    /// The samples, if they are of 32 bits.
+    /// The samples, if they have 32 bits.
     #[must_use]
     pub fn as_i32(&self) -> Option<&[i32]> {
         match self {
@@ -198,7 +177,7 @@ impl Samples {
         }
     }
 
-    /// PCM as it is on the wire: little-endian.
+    /// The PCM bytes: little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
@@ -208,7 +187,7 @@ impl Samples {
     }
 
     fn from_bytes(pcm: &[u8], bit_depth: u32) -> Self {
-        // Whole samples: the caller has looked.
+        // The caller has checked that the samples are whole.
         if bit_depth == 16 {
             Self::Int16(pcm.chunks_exact(2).map(|bytes| i16::from_le_bytes([bytes[0], bytes[1]])).collect())
         } else {
@@ -237,7 +216,7 @@ impl From<Vec<i32>> for Samples {
     }
 }
 
-/// Messages are a [`TalAudio`] and its [`Samples`]; sent, PCM bytes will do as well.
+/// Headers are [`TalAudio`], payloads are [`Samples`]. To send, PCM bytes can be given instead of samples.
 ///
 /// ```
 /// use objectstreaming::{Samples, StreamDecoder, StreamEncoder, TalAudio, TalCoder};
@@ -254,15 +233,15 @@ impl From<Vec<i32>> for Samples {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TalCoder;
 
-/// Where in an answer a stream of speech stands.
+/// The order of the last frame in a stream of speech.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum TalOrder {
-    /// Not known: nothing has come, or a payload was refused. Any order may follow.
+    /// Not known: there was no frame yet, or its payload was refused. The next frame may have any order.
     #[default]
     Unknown,
-    /// The order of the frame before.
+    /// The order of the last frame.
     At(u64),
-    /// The frame before was the last of its answer.
+    /// The last frame ended its answer.
     Ended,
 }
 
@@ -280,7 +259,8 @@ impl Decode for TalCoder {
     fn decode(&self, frame: Frame) -> Result<(TalAudio, Samples), Refusal> {
         let tal: TalAudio = read_json::object(frame.header_bytes()).map_err(Refusal::Header)?;
         tal.check().map_err(Refusal::Header)?;
-        check_whole(&tal, frame.payload().len()).map_err(Refusal::Payload)?;
+        let advice = "was the PCM cut inside one?";
+        check_whole(&tal, frame.payload().len(), advice).map_err(Refusal::Payload)?;
         let samples = Samples::from_bytes(frame.payload(), tal.bit_depth);
         Ok((tal, samples))
     }
@@ -305,12 +285,13 @@ impl Decode for TalCoder {
 
 impl Encode<TalAudio, [u8]> for TalCoder {
     fn encode(&self, header: &TalAudio, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
-        header.check().and_then(|()| check_whole(header, payload.len())).map_err(EncodeError::new)?;
+        let advice = "carry the odd bytes over to the next frame";
+        header.check().and_then(|()| check_whole(header, payload.len(), advice)).map_err(EncodeError::new)?;
         let mut wire = vec![0; 8];
         read_json::write_object(&mut wire, header)?;
         let header_len = wire.len() - 8;
         wire.extend_from_slice(payload);
-        seal(&mut wire, header_len)?;
+        write_lengths(&mut wire, header_len)?;
         Ok(wire)
     }
 }
@@ -325,10 +306,10 @@ impl Encode<TalAudio, Samples> for TalCoder {
     }
 }
 
-fn check_whole(tal: &TalAudio, size: usize) -> Result<(), String> {
+fn check_whole(tal: &TalAudio, size: usize, advice: &str) -> Result<(), String> {
     let block = tal.block_align();
     if size % block == 0 {
         return Ok(());
     }
-    Err(format!("{size} bytes are not whole sample frames of {block} bytes: was the PCM cut inside one?"))
+    Err(format!("{size} bytes are not whole sample frames of {block} bytes: {advice}"))
 }

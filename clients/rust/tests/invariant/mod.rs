@@ -1,5 +1,5 @@
-//! What holds for any bytes at all, for the fuzz target and for the share of it that is an ordinary test:
-//! no panic, the same verdict however the bytes were cut, no more held than a frame, one judgement of JSON.
+//! Properties that hold for all bytes, for the fuzz target and for `robustness.rs`: no panic, the same result for all
+//! chunkings, at most one frame held, and two checks of JSON that agree.
 
 use std::fmt::Write;
 
@@ -12,16 +12,16 @@ use serde_json::value::RawValue;
 
 const LIMITS: Limits = Limits { frame: 4096, header: 1024 };
 
-/// Panics if it does not hold.
-pub(crate) fn holds(data: &[u8]) {
-    same_verdict(data, frames);
-    same_verdict(data, |chunks| messages(chunks, JsonCoder::new()));
-    same_verdict(data, |chunks| messages(chunks, TalCoder));
-    same_verdict(data, |chunks| messages(chunks, RawCoder));
-    one_judgement(data);
+/// Panics if a property does not hold.
+pub(crate) fn check(data: &[u8]) {
+    check_chunkings(data, frames);
+    check_chunkings(data, |chunks| messages(chunks, JsonCoder::new()));
+    check_chunkings(data, |chunks| messages(chunks, TalCoder));
+    check_chunkings(data, |chunks| messages(chunks, RawCoder));
+    check_json(data);
 }
 
-fn same_verdict(data: &[u8], read: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> String) {
+fn check_chunkings(data: &[u8], read: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> String) {
     let whole = read(&mut std::iter::once(data));
     for size in [1, 3, 64] {
         assert_eq!(read(&mut data.chunks(size)), whole, "in chunks of {size}");
@@ -37,7 +37,7 @@ fn frames(chunks: &mut dyn Iterator<Item = &[u8]>) -> String {
         }
         assert!(decoder.buffered() <= LIMITS.frame);
     }
-    // A decoder that failed says so once more.
+    // A decoder that has failed returns its error again.
     writeln!(seen, "{:?} {}", decoder.finish(), decoder.position()).unwrap();
     seen
 }
@@ -49,25 +49,25 @@ fn messages<C: Decode>(chunks: &mut dyn Iterator<Item = &[u8]>, coder: C) -> Str
         Some(error) => writeln!(seen, "{error}").unwrap(),
         None => writeln!(seen, "a message").unwrap(),
     };
-    let mut dead = false;
+    let mut over = false;
     for chunk in chunks {
         for message in decoder.feed(chunk) {
             let failed = message.err();
-            if !dead {
-                dead = failed.as_ref().is_some_and(|error| !matches!(error, Error::Payload(_)));
+            if !over {
+                over = failed.as_ref().is_some_and(|error| !matches!(error, Error::Payload(_)));
                 see(failed);
             }
         }
     }
-    if !dead {
+    if !over {
         see(decoder.finish().err());
     }
     writeln!(seen, "{} {:?} {:?}", decoder.position(), decoder.trailers(), decoder.heartbeat()).unwrap();
     seen
 }
 
-/// The checker, and `serde_json` with what we look at besides, agree about what is JSON; and what is read can be written.
-fn one_judgement(text: &[u8]) {
+/// `strict_json` and the reader, which uses `serde_json`, accept the same texts; and a value that was read can be written.
+fn check_json(text: &[u8]) {
     let good = strict_json::check(text).is_ok();
     assert_eq!(good && strict_json::check_object(text).is_ok(), strict_json::check_object(text).is_ok());
     assert_eq!(read::<Box<RawValue>>(text).is_some(), good, "{}", String::from_utf8_lossy(text));
@@ -79,7 +79,7 @@ fn one_judgement(text: &[u8]) {
             let again = objectstreaming::decode_frame(&wire.unwrap()).unwrap();
             assert_eq!(read::<Value>(again.payload()), Some(value));
         }
-        // A fraction or a power of ten that no double holds: the specification leaves it open.
+        // A number with a fraction or an exponent that no double can hold: the specification does not define it.
         None => assert!(!good || text.iter().any(|byte| b".eE".contains(byte)), "{}", String::from_utf8_lossy(text)),
     }
 }
