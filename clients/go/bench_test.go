@@ -50,7 +50,7 @@ func benchWire(tb testing.TB) []byte {
 	return wire
 }
 
-// pair is what the alternative sends: the same members, in one JSON text behind a length.
+// pair is the message of the alternative: the same members in one JSON text after a length word.
 type pair[H, P any] struct {
 	Header  H `json:"h"`
 	Payload P `json:"p"`
@@ -70,7 +70,7 @@ func prefixedWire(tb testing.TB) []byte {
 	return wire
 }
 
-// readPrefixed is the well-known alternative in Go: bufio, a length word, encoding/json.
+// readPrefixed is the usual alternative in Go: bufio, a length word, encoding/json.
 func readPrefixed[H, P any](r io.Reader, take func(H, P)) error {
 	buffered := bufio.NewReaderSize(r, readSize)
 	var word [4]byte
@@ -100,7 +100,7 @@ func readPrefixed[H, P any](r io.Reader, take func(H, P)) error {
 	}
 }
 
-// pieces gives at most size bytes a read.
+// pieces returns at most size bytes per read.
 type pieces struct {
 	data []byte
 	size int
@@ -115,8 +115,8 @@ func (p *pieces) Read(dst []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkT reads workload T with this package and with bufio + encoding/json behind a length prefix, in turns, and reports
-// the medians and their ratio.
+// BenchmarkT reads workload T in turns with this package and with bufio, a length word and encoding/json. It reports the
+// medians and their ratio.
 func BenchmarkT(b *testing.B) {
 	b.Run("typed", benchT[benchStatus, benchAnswer])
 	b.Run("maps", benchT[map[string]any, any])
@@ -184,7 +184,7 @@ func BenchmarkEncodeT(b *testing.B) {
 	perMessage(b)
 }
 
-// BenchmarkOneByteChunks reads frames of 256 KiB and 4 MiB byte by byte: as much for a byte, whatever the frame.
+// BenchmarkOneByteChunks reads frames of 256 KiB and 4 MiB byte by byte. The time per byte is the same for both.
 func BenchmarkOneByteChunks(b *testing.B) {
 	for _, size := range []int{256 << 10, 4 << 20} {
 		wire, _ := AppendFrame(nil, []byte("{}"), make([]byte, size))
@@ -203,7 +203,7 @@ func BenchmarkOneByteChunks(b *testing.B) {
 	}
 }
 
-// BenchmarkGiB reads 1,024 frames of 1 MiB each, and reports the heap it came to.
+// BenchmarkGiB reads 1,024 frames of 1 MiB each, and reports the growth of the heap.
 func BenchmarkGiB(b *testing.B) {
 	frame, _ := AppendFrame(nil, []byte("{}"), bytes.Repeat([]byte{7}, 1<<20))
 	var peak, before runtime.MemStats
@@ -226,7 +226,7 @@ func BenchmarkGiB(b *testing.B) {
 	b.ReportMetric(float64(peak.HeapAlloc-min(before.HeapAlloc, peak.HeapAlloc))/(1<<20), "heap-MiB")
 }
 
-// repeated reads the same frame again and again.
+// repeated is a reader that returns the same frame several times.
 type repeated struct {
 	frame     []byte
 	at, times int

@@ -1,19 +1,20 @@
 package objectstreaming
 
-// Coder gives the headers and payloads of a stream their meaning (section 4). Both sides agree on one. It may be shared by
-// goroutines.
+// Coder gives the headers and payloads of a stream their meaning (section 4). Both sides use the same coder. Several
+// goroutines may use one coder.
 type Coder[H, P any] interface {
-	// Name is what the wire calls it.
+	// Name is the name of the coder on the wire.
 	Name() string
-	// Neutral is the payload of a control frame, which a peer that knows none decodes without an error.
+	// Neutral is the payload of control frames. A peer that does not know control frames decodes it without an error.
 	Neutral() []byte
-	// Encode gives a header's JSON and a payload's bytes. Its errors become an *EncodeError.
+	// Encode returns the JSON text of a header and the bytes of a payload. Its errors become an *EncodeError.
 	Encode(header H, payload P) (head, body []byte, err error)
-	// Decode reads a frame. Its error is a *FrameError, which ends the stream, or a *PayloadError, which need not.
+	// Decode reads a frame. Its error is a *FrameError, which ends the stream, or a *PayloadError, after which the stream
+	// can continue.
 	Decode(frame Frame) (H, P, error)
 }
 
-// orderChecker is a coder that watches how the messages of a stream follow one another.
+// orderChecker is a coder whose messages are numbered.
 type orderChecker[H any] interface {
 	newOrder() order[H]
 }
@@ -21,13 +22,13 @@ type orderChecker[H any] interface {
 type order[H any] interface {
 	// follow is called for each message. Its error is a *ProtocolError.
 	follow(header H, index int64) error
-	// forget is called where a payload was refused: of what comes after it nothing can be said.
+	// forget is called for a refused payload. The next message may have any number.
 	forget()
 }
 
-// JSON is the coder "json": a header that is a JSON object, and a payload that is any JSON value (section 4.1). H and P are
-// what they are read into: structs, maps, any. What does not fit is refused, with CodeInvalidHeader or
-// CodeInvalidPayload; members that H and P do not have are passed over.
+// JSON is the coder "json": headers are JSON objects, payloads are any JSON value (section 4.1). H and P are the types of
+// received messages: structs, maps, any. A value that does not fit its type is refused, with CodeInvalidHeader or
+// CodeInvalidPayload. Members that a type does not have are ignored.
 //
 //	JSON[Status, Answer]()
 //	JSON[map[string]any, any]()
@@ -46,16 +47,16 @@ func (jsonCoder[H, P]) Encode(header H, payload P) (head, body []byte, err error
 }
 
 func (jsonCoder[H, P]) Decode(frame Frame) (header H, payload P, err error) {
-	if err = frame.DecodeHeader(&header); err != nil {
-		return header, payload, err
+	if err = unmarshalObject(frame.Header, &header); err != nil {
+		return header, payload, frame.invalidHeader("the header is not what the coder json reads", err)
 	}
 	if err = unmarshal(frame.Payload, &payload); err != nil {
-		return header, payload, frame.invalidPayload("the payload is not the JSON that is wanted: "+err.Error(), err)
+		return header, payload, frame.invalidPayload("the payload is not what the coder json reads: "+err.Error(), err)
 	}
 	return header, payload, nil
 }
 
-// Raw is the coder "raw": a header that is a JSON object, and bytes as they are (section 4.5).
+// Raw is the coder "raw": headers are JSON objects, payloads are bytes (section 4.5).
 func Raw[H any]() Coder[H, []byte] { return rawCoder[H]{} }
 
 type rawCoder[H any] struct{}
@@ -69,6 +70,8 @@ func (rawCoder[H]) Encode(header H, payload []byte) (head, body []byte, err erro
 }
 
 func (rawCoder[H]) Decode(frame Frame) (header H, payload []byte, err error) {
-	err = frame.DecodeHeader(&header)
-	return header, frame.Payload, err
+	if err = unmarshalObject(frame.Header, &header); err != nil {
+		return header, nil, frame.invalidHeader("the header is not what the coder raw reads", err)
+	}
+	return header, frame.Payload, nil
 }

@@ -3,27 +3,29 @@ package objectstreaming
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
 )
 
-// Decoder reads the messages of one stream from an [io.Reader], which it reads to its end.
+// Decoder reads the messages of one stream from an [io.Reader]. It reads to the end of the reader.
 type Decoder[H, P any] struct {
 	stream *StreamDecoder[H, P]
 	source source
 }
 
-// NewDecoder makes a decoder of the stream in r. Its options are those of [NewStreamDecoder].
+// NewDecoder returns a decoder of the stream in r. It takes the options of [NewStreamDecoder].
 func NewDecoder[H, P any](r io.Reader, coder Coder[H, P], opts ...Option) *Decoder[H, P] {
 	return &Decoder[H, P]{stream: NewStreamDecoder(coder, opts...), source: source{reader: r}}
 }
 
-// Next returns the next message, or [io.EOF] where the stream has ended as it should. All other errors are those of
-// [StreamDecoder.Next]: after a *PayloadError it may be called again, for the messages after it; the others come again.
+// Next returns the next message, or [io.EOF] at the end of a whole stream. The other errors are those of
+// [StreamDecoder.Next]. After a *PayloadError, Next returns the message after it. Every other error is returned again.
 //
-// A reader that fails has cut the stream, unless that was whole: the error is CodeTruncatedFrame inside a frame and
-// CodeStreamIncomplete between two, of a plain stream too, and wraps the reader's. Every message that was whole comes first.
+// If the reader fails before the end of the stream, the stream was cut. The error is CodeTruncatedFrame inside a frame and
+// CodeStreamIncomplete between two frames, in a plain stream too. It wraps the error of the reader, and comes after all
+// whole messages.
 func (d *Decoder[H, P]) Next() (Message[H, P], error) {
 	for {
 		message, ok, err := d.stream.Next()
@@ -36,45 +38,47 @@ func (d *Decoder[H, P]) Next() (Message[H, P], error) {
 			if d.source.err == io.EOF || d.stream.Ended() {
 				return message, io.EOF
 			}
-			d.stream.err = d.cut() // a plain stream, whose reader failed between two frames
+			// A plain stream, whose reader failed between two frames.
+			d.stream.err = &IncompleteError{Code: CodeStreamIncomplete, Position: d.Position()}
 			return message, d.explain(d.stream.err)
 		}
 		d.source.fill(d.stream.frames)
 	}
 }
 
-func (d *Decoder[H, P]) cut() error {
-	return &IncompleteError{Code: CodeStreamIncomplete, Position: d.Position(), Message: "the stream was cut", Err: d.source.err}
-}
-
-// explain adds to an error why the reading stopped, if it was not the input's end.
+// explain adds the error of the reader to an error, if the reader did not just end.
 func (d *Decoder[H, P]) explain(err error) error {
 	cause := d.source.err
 	if cause == nil || cause == io.EOF {
 		return err
 	}
+	var idle *idleError
+	silent := errors.As(cause, &idle)
 	switch failure := err.(type) {
 	case *FrameError:
-		if cause == errIdle && failure.Code == CodeTruncatedFrame {
-			break
+		if !silent || failure.Code != CodeTruncatedFrame {
+			return withCause(err, cause)
 		}
-		return withCause(err, cause)
 	case *IncompleteError:
-		if cause != errIdle {
+		if !silent {
+			failure.Message = fmt.Sprintf("the connection was cut after %d data frames", d.Position())
 			failure.Err = cause
 			return failure
 		}
 	default:
 		return err
 	}
-	return &IncompleteError{Code: CodeIdleTimeout, Position: d.Position(), Message: "nothing arrived for too long, not even a ping"}
+	message := fmt.Sprintf("nothing arrived for %g s, not even a ping, after %d data frames", idle.limit.Seconds(), d.Position())
+	return &IncompleteError{Code: CodeIdleTimeout, Position: d.Position(), Message: message}
 }
 
-// errIdle is why a reading stopped that waited too long.
-var errIdle = errors.New("idle for too long")
+// idleError is returned by a reader that has waited longer than limit.
+type idleError struct{ limit time.Duration }
 
-// All ranges over the messages that are left. Of an error the message is empty. After a *PayloadError the loop may go on to
-// the next message; any other error is the last pair. Where a stream ends as it should, the loop ends.
+func (e *idleError) Error() string { return fmt.Sprintf("nothing arrived for %g s", e.limit.Seconds()) }
+
+// All ranges over the messages that were not read yet. With an error the message is empty. After a *PayloadError the loop
+// can continue with the next message. Any other error is the last pair. At the end of a whole stream the loop ends.
 func (d *Decoder[H, P]) All() iter.Seq2[Message[H, P], error] {
 	return func(yield func(Message[H, P], error) bool) {
 		for {
@@ -90,17 +94,18 @@ func (d *Decoder[H, P]) All() iter.Seq2[Message[H, P], error] {
 	}
 }
 
-// Position is how many data frames have been received: what to resume from.
+// Position is the number of data frames received: the position to resume from.
 func (d *Decoder[H, P]) Position() int64 { return d.stream.Position() }
 
-// Ended reports whether the end frame has come, and was a right one.
+// Ended reports whether the end frame was received, and was valid.
 func (d *Decoder[H, P]) Ended() bool { return d.stream.Ended() }
 
-// Trailers is the JSON object that the end frame carried, an empty one if it carried none; nil before the end.
+// Trailers is the JSON object of the end frame, an empty one if it had none. It is nil before the end.
 func (d *Decoder[H, P]) Trailers() json.RawMessage { return d.stream.Trailers() }
 
-// Metadata is the JSON object that the open frame carried; nil if it carried none.
+// Metadata is the JSON object of the open frame. It is nil if there is none.
 func (d *Decoder[H, P]) Metadata() json.RawMessage { return d.stream.Metadata() }
 
-// Heartbeat is how often the peer promised to be heard; 0 if it did not.
+// Heartbeat is the heartbeat that the open frame announced: the peer sends something at least this often. 0 if there is
+// none.
 func (d *Decoder[H, P]) Heartbeat() time.Duration { return d.stream.Heartbeat() }

@@ -1,11 +1,11 @@
-// Package objectstreaming reads and writes streams of objects and speech: length-prefixed frames over HTTP, files,
-// sockets, or any other bytes, each a JSON header and a payload.
+// Package objectstreaming reads and writes streams of objects and speech. A stream is length-prefixed frames over HTTP, a
+// file, a socket or any other bytes. A frame is a JSON header and a payload.
 //
 //	0            4             8              8+H                 T
 //	| T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
 //
-// A stream read by this package was whole, or its reader got an error: a cut at any byte is found. The wire is
-// specified in spec/SPEC.md of the project; the section numbers in comments are its.
+// A stream that was read without an error was whole. A cut is found at any byte. The wire is specified in spec/SPEC.md of
+// the project. Comments give the numbers of its sections.
 //
 // # Reading
 //
@@ -23,24 +23,23 @@
 //		fmt.Println(message.Payload.Answer)
 //	}
 //
-// From any [io.Reader], [NewDecoder]; from bytes as they come, with no input or output at all, [NewStreamDecoder].
-// For frames alone, with neither coders nor control frames, there are [ReadFrames] and [FrameDecoder].
+// [NewDecoder] reads from any [io.Reader]. [NewStreamDecoder] reads from bytes that you give it, and does no input or output.
+// [ReadFrames] and [FrameDecoder] read frames alone, without coders and control frames.
 //
 // # Writing
 //
-// [NewEncoder] writes to an [io.Writer], [StreamEncoder] appends to byte slices, [AppendFrame] makes one frame.
+// [NewEncoder] writes to an [io.Writer]. [StreamEncoder] appends to byte slices. [AppendFrame] writes one frame.
 //
 // # Coders
 //
 // A [Coder] gives headers and payloads their meaning: [JSON], [TAL] (speech), [Raw]. JSON is read strictly, as the
-// specification wants it: valid UTF-8, no lone surrogates, at most 100 levels deep. The names of struct fields match
-// exactly, unlike encoding/json's, and of members with the same name the last one counts. In an `any`, numbers are
-// [json.Number], which keeps integers of every size.
+// specification requires: valid UTF-8, no lone surrogates, at most 100 levels. Unlike in encoding/json, the names of struct
+// fields match exactly. Of members with the same name the last one counts. In an `any`, numbers are [json.Number], which
+// keeps integers of every size.
 //
 // # Errors
 //
-// Every error about a stream has a [Code], and says with [errors.Is] whether it is one, and with [errors.As] what it
-// knows beside:
+// Every error of a stream has a [Code]. [errors.Is] compares the code, [errors.As] gives the details:
 //
 //	errors.Is(err, objectstreaming.CodeTruncatedFrame)
 //
@@ -49,12 +48,12 @@
 //		log.Printf("frame %d, byte %d", bad.Index, bad.Offset)
 //	}
 //
-//	*FrameError        the bytes are not frames; the decoder is dead
-//	*PayloadError      the framing is sound, the payload is not; the stream may go on
-//	*ProtocolError     right frames in a wrong stream
-//	*IncompleteError   the end that was promised never came, or nothing came for too long
-//	*StreamError       the peer said that it failed
-//	*ResponseError     it said so by HTTP status; also a *StreamError
+//	*FrameError        the bytes are not frames; the decoder has failed
+//	*PayloadError      the frame is valid, the payload is not; the stream can continue
+//	*ProtocolError     the frames are valid, the stream is not; the decoder has failed
+//	*IncompleteError   the stream stopped before its end, or nothing arrived for too long
+//	*StreamError       the peer reported an error
+//	*ResponseError     the peer reported an error by its HTTP status; also a *StreamError
 //	*ContentTypeError  the response is not a stream of frames
-//	*EncodeError       ours, before a byte leaves
+//	*EncodeError       the message cannot be sent; no byte was written
 package objectstreaming

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Encoder writes one stream to an [io.Writer], each frame with one Write as soon as it is encoded. It may be used by several
-// goroutines: one that sends messages, and one that pings.
+// Encoder writes one stream to an [io.Writer]. Each frame is one Write. Several goroutines may use it, for example one that
+// sends messages and one that sends pings.
 type Encoder[H, P any] struct {
 	mutex  sync.Mutex
 	writer io.Writer
@@ -15,15 +15,15 @@ type Encoder[H, P any] struct {
 	err    error
 }
 
-// NewEncoder makes an encoder of a stream into w. Its options are those of [NewStreamEncoder].
+// NewEncoder returns an encoder that writes a stream to w. It takes the options of [NewStreamEncoder].
 //
-// An error of its methods is an *EncodeError, after which the stream stands where it stood, or the writer's, after which
-// the encoder returns that one again.
+// The methods return an *EncodeError, after which the stream is unchanged, or an error of the writer, which the encoder
+// returns again after that.
 func NewEncoder[H, P any](w io.Writer, coder Coder[H, P], opts ...Option) *Encoder[H, P] {
 	return &Encoder[H, P]{writer: w, stream: NewStreamEncoder(coder, opts...)}
 }
 
-// Open writes the open frame, which may be the first, and must be where no HTTP header says what the stream is.
+// Open writes the open frame, which must come first. It is optional over HTTP, where the headers describe the stream.
 func (e *Encoder[H, P]) Open(opening Open) error {
 	return e.write(func(dst []byte) ([]byte, error) { return e.stream.AppendOpen(dst, opening) })
 }
@@ -33,16 +33,16 @@ func (e *Encoder[H, P]) Encode(header H, payload P) error {
 	return e.write(func(dst []byte) ([]byte, error) { return e.stream.AppendData(dst, header, payload) })
 }
 
-// EncodeFrame writes a data frame that is encoded already: its bytes go out untouched.
+// EncodeFrame writes a data frame that is encoded already. Its bytes are sent unchanged.
 func (e *Encoder[H, P]) EncodeFrame(frame Frame) error {
 	return e.write(func(dst []byte) ([]byte, error) { return e.stream.AppendFrame(dst, frame) })
 }
 
-// Ping writes a ping, which tells the reader, and every proxy between, that the stream is alive.
+// Ping writes a ping, which shows the reader, and every proxy between, that the stream is alive.
 func (e *Encoder[H, P]) Ping() error { return e.write(e.stream.AppendPing) }
 
-// End writes the end frame, the last: success. Trailers are a JSON object: a struct, a map; nil for none. It does not close
-// the writer.
+// End writes the end frame, which comes last and means success. Trailers are a JSON object: a struct or a map, nil for
+// none. The writer is not closed.
 func (e *Encoder[H, P]) End(trailers any) error {
 	return e.write(func(dst []byte) ([]byte, error) { return e.stream.AppendEnd(dst, trailers, nil) })
 }
@@ -52,14 +52,14 @@ func (e *Encoder[H, P]) Fail(failure *StreamError) error {
 	return e.write(func(dst []byte) ([]byte, error) { return e.stream.AppendEnd(dst, nil, failure) })
 }
 
-// Position is how many data frames have been written.
+// Position is the number of data frames written.
 func (e *Encoder[H, P]) Position() int64 {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return e.stream.Position()
 }
 
-const keptBuffer = 64 << 10 // a buffer that one large frame needed is not kept for the small ones after it
+const keptBuffer = 64 << 10 // a larger buffer, made for one large frame, is not kept
 
 func (e *Encoder[H, P]) write(appendTo func([]byte) ([]byte, error)) error {
 	e.mutex.Lock()

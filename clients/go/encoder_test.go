@@ -18,7 +18,7 @@ type question struct {
 	Text string `json:"text"`
 }
 
-func TestWhatTheEncoderWritesTheDecoderReads(t *testing.T) {
+func TestTheDecoderReadsTheStreamOfTheEncoder(t *testing.T) {
 	var wire bytes.Buffer
 	coder := JSON[question, map[string]any]()
 	encoder := NewEncoder(&wire, coder)
@@ -61,7 +61,7 @@ func TestWhatTheEncoderWritesTheDecoderReads(t *testing.T) {
 	}
 }
 
-func TestAFailureIsToldAndRead(t *testing.T) {
+func TestAStreamErrorIsWrittenAndRead(t *testing.T) {
 	var wire bytes.Buffer
 	encoder := NewEncoder(&wire, Raw[map[string]any]())
 	failure := &StreamError{CodeNotFound, "no such \xff document", json.RawMessage(`[1]`)}
@@ -76,13 +76,13 @@ func TestAFailureIsToldAndRead(t *testing.T) {
 			messages++
 		}
 	}
-	var told *StreamError
-	if !errors.As(last, &told) || !errors.Is(last, CodeNotFound) || told.Message != "no such \ufffd document" ||
-		string(told.Details) != `[1]` || messages != 1 || !decoder.Ended() {
+	var reported *StreamError
+	if !errors.As(last, &reported) || !errors.Is(last, CodeNotFound) || reported.Message != "no such \ufffd document" ||
+		string(reported.Details) != `[1]` || messages != 1 || !decoder.Ended() {
 		t.Errorf("%d messages and %v", messages, last)
 	}
 	if _, again := decoder.Next(); again != last {
-		t.Errorf("and again: %v", again)
+		t.Errorf("the second time: %v", again)
 	}
 }
 
@@ -117,13 +117,13 @@ func TestTheEncoderFollowsTheStateTable(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedChangesNothing(t *testing.T) {
+func TestARefusedFrameChangesNothing(t *testing.T) {
 	e := NewStreamEncoder(JSON[any, any](), WithMaxFrame(100), WithMaxHeader(50))
 	refused := map[string]func([]byte) ([]byte, error){
-		"a header that is no object": func(dst []byte) ([]byte, error) { return e.AppendData(dst, []int{1}, nil) },
-		"the member $stream":         func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{"$stream": 1}, nil) },
-		"NaN":                        func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{}, math.NaN()) },
-		"a frame too large":          func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{}, strings.Repeat("x", 100)) },
+		"a header that is not an object": func(dst []byte) ([]byte, error) { return e.AppendData(dst, []int{1}, nil) },
+		"the member $stream":             func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{"$stream": 1}, nil) },
+		"NaN":                            func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{}, math.NaN()) },
+		"a frame too large":              func(dst []byte) ([]byte, error) { return e.AppendData(dst, map[string]any{}, strings.Repeat("x", 100)) },
 		"a header too large": func(dst []byte) ([]byte, error) {
 			return e.AppendData(dst, map[string]any{strings.Repeat("x", 50): 1}, 1)
 		},
@@ -131,14 +131,14 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 		"the same with an escape": func(dst []byte) ([]byte, error) {
 			return e.AppendFrame(dst, Frame{Header: []byte(`{"\u0024stream":{}}`)})
 		},
-		"a frame whose header is none": func(dst []byte) ([]byte, error) { return e.AppendFrame(dst, Frame{}) },
-		"trailers that are no object":  func(dst []byte) ([]byte, error) { return e.AppendEnd(dst, []int{1}, nil) },
-		"metadata that are no object":  func(dst []byte) ([]byte, error) { return e.AppendOpen(dst, Open{Metadata: "x"}) },
-		"a negative heartbeat":         func(dst []byte) ([]byte, error) { return e.AppendOpen(dst, Open{Heartbeat: -1}) },
-		"a code that is not the peer's": func(dst []byte) ([]byte, error) {
+		"a frame without a header":        func(dst []byte) ([]byte, error) { return e.AppendFrame(dst, Frame{}) },
+		"trailers that are not an object": func(dst []byte) ([]byte, error) { return e.AppendEnd(dst, []int{1}, nil) },
+		"metadata that is not an object":  func(dst []byte) ([]byte, error) { return e.AppendOpen(dst, Open{Metadata: "x"}) },
+		"a negative heartbeat":            func(dst []byte) ([]byte, error) { return e.AppendOpen(dst, Open{Heartbeat: -1}) },
+		"a code that is not one of the sixteen": func(dst []byte) ([]byte, error) {
 			return e.AppendEnd(dst, nil, &StreamError{Code: CodeInvalidLength})
 		},
-		"details that are no JSON": func(dst []byte) ([]byte, error) {
+		"details that are not JSON": func(dst []byte) ([]byte, error) {
 			return e.AppendEnd(dst, nil, &StreamError{Code: CodeInternal, Details: json.RawMessage(`{`)})
 		},
 	}
@@ -201,7 +201,7 @@ func TestAWriterThatFailedIsNotWrittenToAgain(t *testing.T) {
 		}
 	}
 	if writes != 1 {
-		t.Errorf("%d writes, the second behind half a frame", writes)
+		t.Errorf("%d writes, the second after a part of a frame", writes)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestARefusedPayloadDoesNotEndTheStream(t *testing.T) {
 	}
 }
 
-func TestMessagesOfChunks(t *testing.T) {
+func TestMessagesContinuesAfterALoopThatWasLeft(t *testing.T) {
 	encoder := NewStreamEncoder(JSON[map[string]any, any]())
 	wire, _ := encoder.AppendOpen(nil, Open{})
 	for n := range 4 {
@@ -245,7 +245,7 @@ func TestMessagesOfChunks(t *testing.T) {
 		buffer := make([]byte, size)
 		for at := 0; at < len(wire) && last == nil; at += size {
 			n := copy(buffer, wire[at:])
-			for round := range 2 { // left once, and gone on with
+			for round := range 2 { // the first loop is left, the second one continues
 				for message, err := range decoder.Messages(buffer[:n]) {
 					if last = err; err == nil {
 						got = append(got, message.Payload)
@@ -265,7 +265,7 @@ func TestMessagesOfChunks(t *testing.T) {
 }
 
 func TestAReaderThatFailsIsNeverASuccess(t *testing.T) {
-	broken := errors.New("the cable is out")
+	broken := errors.New("the network is down")
 	var wire bytes.Buffer
 	encoder := NewEncoder(&wire, Raw[map[string]any]())
 	_ = encoder.Encode(map[string]any{}, []byte("abc"))

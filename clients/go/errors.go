@@ -8,11 +8,11 @@ import (
 	"os"
 )
 
-// Code is what an error of this package is, as the specification spells it (sections 5.1 to 5.4). Codes are errors
-// themselves, so that errors.Is(err, CodeTruncatedFrame) asks for one.
+// Code is the code of an error, as in the specification (sections 5.1 to 5.4). A code is an error itself, so that
+// errors.Is(err, CodeTruncatedFrame) works.
 type Code string
 
-// Framing: the bytes are not frames (section 5.1).
+// Codes of framing: the bytes are not frames (section 5.1).
 const (
 	CodeInvalidLength  Code = "invalid_length"
 	CodeFrameTooLarge  Code = "frame_too_large"
@@ -21,7 +21,7 @@ const (
 	CodeTruncatedFrame Code = "truncated_frame"
 )
 
-// Payload and protocol: frames that are sound, with something wrong in or between them (sections 5.2 and 5.3).
+// Codes of payloads and of the protocol: the frames are valid, but a payload or the stream is not (sections 5.2 and 5.3).
 const (
 	CodeInvalidPayload        Code = "invalid_payload"
 	CodeInvalidControl        Code = "invalid_control"
@@ -34,7 +34,7 @@ const (
 	CodeEncodeError           Code = "encode_error"
 )
 
-// The peer's: what a [StreamError] can say (section 5.4). They are the codes of the Connect protocol.
+// Codes of the peer, in a [StreamError] (section 5.4). They are the codes of the Connect protocol.
 const (
 	CodeCanceled           Code = "canceled"
 	CodeUnknown            Code = "unknown"
@@ -63,11 +63,11 @@ var httpStatus = map[Code]int{
 
 func (c Code) Error() string { return string(c) }
 
-// HTTPStatus is the status to answer with if a failure of this code comes before the first frame; 0 for codes that are
-// not the peer's (section 5.4).
+// HTTPStatus is the status of the response if an error with this code occurs before the first frame (section 5.4). It is 0
+// for a code that is not one of the peer's.
 func (c Code) HTTPStatus() int { return httpStatus[c] }
 
-// CodeOf returns the code of an error of this package, or an empty one.
+// CodeOf returns the code of an error of this package. It is empty for any other error.
 func CodeOf(err error) Code {
 	var coded interface{ code() Code }
 	if errors.As(err, &coded) {
@@ -78,17 +78,17 @@ func CodeOf(err error) Code {
 	return code
 }
 
-// FrameError says that the bytes are not frames, where, and why. The decoder that returned it is dead.
+// FrameError means that the bytes are not frames. The decoder that returned it has failed, and returns it again.
 type FrameError struct {
 	// Code is one of CodeInvalidLength, CodeFrameTooLarge, CodeHeaderTooLarge, CodeInvalidHeader, CodeTruncatedFrame.
 	Code Code
-	// Index counts the frames of the stream from 0, control frames included.
+	// Index is the number of the frame in the stream, from 0. Control frames count.
 	Index int64
-	// Offset counts its bytes from 0: the length word at fault, or the first byte of the frame.
+	// Offset is the byte of the stream, from 0: the first byte of the wrong length word, or else of the frame.
 	Offset int64
 	// Message is for people.
 	Message string
-	// Err is what made it so, if anything else did: why the reading stopped, for instance.
+	// Err is the cause, if there is one: for example the error of the reader.
 	Err error
 }
 
@@ -98,13 +98,13 @@ func (e *FrameError) Error() string {
 func (e *FrameError) Unwrap() error { return e.Err }
 func (e *FrameError) code() Code    { return e.Code }
 
-// Is reports whether target is the error's code. A truncated frame is an [io.ErrUnexpectedEOF] too.
+// Is reports whether target is the code of the error. A truncated frame is an [io.ErrUnexpectedEOF] too.
 func (e *FrameError) Is(target error) bool {
 	return target == e.Code || e.Code == CodeTruncatedFrame && target == io.ErrUnexpectedEOF
 }
 
-// PayloadError says that a frame is sound and its payload is not what the coder reads. It counts for the position, and
-// the stream may go on.
+// PayloadError means that the frame is valid, but its payload is not what the coder reads. The frame counts for the
+// position, and the stream can continue.
 type PayloadError struct {
 	Index, Offset int64
 	Message       string
@@ -118,7 +118,7 @@ func (e *PayloadError) Unwrap() error        { return e.Err }
 func (e *PayloadError) Is(target error) bool { return target == CodeInvalidPayload }
 func (e *PayloadError) code() Code           { return CodeInvalidPayload }
 
-// ProtocolError says that right frames make a wrong stream. The decoder that returned it is dead.
+// ProtocolError means that the frames are valid, but not a valid stream. The decoder that returned it has failed.
 type ProtocolError struct {
 	// Code is one of CodeInvalidControl, CodeFrameAfterEnd, CodeCountMismatch, CodeOrderGap.
 	Code    Code
@@ -132,11 +132,11 @@ func (e *ProtocolError) Error() string {
 func (e *ProtocolError) Is(target error) bool { return target == e.Code }
 func (e *ProtocolError) code() Code           { return e.Code }
 
-// IncompleteError says that a stream stopped between two frames, before its end.
+// IncompleteError means that a stream stopped between two frames, before its end.
 type IncompleteError struct {
-	// Code is CodeStreamIncomplete, or CodeIdleTimeout: nothing arrived, not even a ping, for too long.
+	// Code is CodeStreamIncomplete, or CodeIdleTimeout if nothing arrived for too long, not even a ping.
 	Code Code
-	// Position is the number of data frames received: what to resume from.
+	// Position is the number of data frames received: the position to resume from.
 	Position int64
 	Message  string
 	Err      error
@@ -148,11 +148,11 @@ func (e *IncompleteError) Error() string {
 func (e *IncompleteError) Unwrap() error { return e.Err }
 func (e *IncompleteError) code() Code    { return e.Code }
 
-// Timeout makes an idle timeout a net.Error's.
+// Timeout reports whether the error is an idle timeout, as the method of net.Error does.
 func (e *IncompleteError) Timeout() bool { return e.Code == CodeIdleTimeout }
 
-// Is reports whether target is the error's code. An end that never came is an [io.ErrUnexpectedEOF] too, an idle
-// timeout an [os.ErrDeadlineExceeded].
+// Is reports whether target is the code of the error. An idle timeout is a CodeStreamIncomplete and an
+// [os.ErrDeadlineExceeded] too, any other IncompleteError an [io.ErrUnexpectedEOF].
 func (e *IncompleteError) Is(target error) bool {
 	switch target {
 	case e.Code, CodeStreamIncomplete:
@@ -165,12 +165,12 @@ func (e *IncompleteError) Is(target error) bool {
 	return false
 }
 
-// StreamError is a failure that one peer tells the other in the end frame (section 3.4).
+// StreamError is an error that one peer reports to the other in the end frame (section 3.4).
 type StreamError struct {
-	// Code is one of the sixteen of section 5.4; one that is not among them is read as CodeUnknown.
+	// Code is one of the sixteen codes of section 5.4. Any other code is read as CodeUnknown.
 	Code    Code
 	Message string
-	// Details is any JSON value; nil if there is none.
+	// Details is any JSON value, nil if there is none.
 	Details json.RawMessage
 }
 
@@ -195,13 +195,13 @@ func (e *ResponseError) Error() string {
 	return fmt.Sprintf("objectstreaming: HTTP %d, %s: %s", e.Status, e.Code, e.Message)
 }
 
-// Unwrap returns the StreamError in it.
+// Unwrap returns the embedded StreamError.
 func (e *ResponseError) Unwrap() error { return &e.StreamError }
 
-// ContentTypeError is a response that succeeded, but is no stream of this coder's frames.
+// ContentTypeError is a successful response that is not a stream of this coder.
 type ContentTypeError struct {
 	ContentType string
-	// Beginning is what the body starts with.
+	// Beginning is the beginning of the body.
 	Beginning []byte
 	Message   string
 }
@@ -212,7 +212,7 @@ func (e *ContentTypeError) Error() string {
 func (e *ContentTypeError) Is(target error) bool { return target == CodeUnexpectedContentType }
 func (e *ContentTypeError) code() Code           { return CodeUnexpectedContentType }
 
-// EncodeError says that what was to be sent cannot be. No byte has left, and nothing has changed.
+// EncodeError means that a message cannot be sent. No byte was written, and nothing has changed.
 type EncodeError struct {
 	Message string
 	Err     error

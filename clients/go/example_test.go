@@ -48,7 +48,7 @@ func ExamplePost() {
 	defer stream.Close()
 	for message, err := range stream.All() {
 		if err != nil {
-			log.Fatal(err) // cut, silent for too long, or failed: never a short success
+			log.Fatal(err) // the stream was cut, was silent for too long, or failed
 		}
 		fmt.Println(message.Payload.Answer)
 	}

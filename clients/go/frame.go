@@ -6,22 +6,16 @@ import (
 	"math"
 )
 
-// What a decoder accepts unless it is told otherwise, in bytes (section 2.4).
-const (
-	DefaultMaxFrame  = 16 << 20
-	DefaultMaxHeader = 64 << 10
-)
-
-// Layout is how the two length words are written. The zero Layout is the wire's, 4 bytes each, little-endian; another
-// one is a private agreement of both sides (section 2.1).
+// Layout is how the two length words are written. The zero Layout is the standard one: 4 bytes each, little-endian. Another
+// layout is a private agreement of both sides (section 2.1).
 type Layout struct {
-	// ByteLength is the width of a length word, 1 to 8; 0 means 4.
+	// ByteLength is the width of a length word, 1 to 8. 0 means 4.
 	ByteLength int
-	// BigEndian turns the bytes of a length word round.
+	// BigEndian puts the most significant byte of a length word first.
 	BigEndian bool
 }
 
-// width panics on one that is none: it is the program's, never a peer's.
+// width panics if the layout is invalid: only the program sets it, never a peer.
 func (l Layout) width() int {
 	if l.ByteLength == 0 {
 		return 4
@@ -32,7 +26,7 @@ func (l Layout) width() int {
 	return l.ByteLength
 }
 
-// largest is the largest T a length word can say.
+// largest is the largest T that a length word can hold.
 func (l Layout) largest() uint64 { return math.MaxUint64 >> (64 - 8*l.width()) }
 
 func (l Layout) word(data []byte) (word uint64) {
@@ -65,33 +59,27 @@ func (l Layout) appendWord(data []byte, word uint64) []byte {
 
 // Frame is one frame of a stream: a header and a payload, as they were on the wire.
 type Frame struct {
-	// Header is a JSON object, not yet judged: DecodeHeader does that.
+	// Header is a JSON object. It is not checked yet: see DecodeHeader.
 	Header []byte
-	// Payload is what the stream's coder says.
+	// Payload belongs to the coder of the stream.
 	Payload []byte
-	// Index and Offset tell where in its stream the frame stood, in frames and in bytes from 0.
+	// Index and Offset are the place of the frame in its stream: its number and its first byte, both from 0.
 	Index, Offset int64
 }
 
-// DecodeHeader reads the header into what v points to, or, if v is nil, only checks it. The error is a *FrameError,
-// CodeInvalidHeader, if it is not one strict JSON object, or does not fit.
+// DecodeHeader reads the header into the value that v points to. If v is nil, it only checks the header. The error is a
+// *FrameError with CodeInvalidHeader, if the header is not one strict JSON object or does not fit v.
 func (f Frame) DecodeHeader(v any) error {
-	err := checkOrUnmarshalObject(f.Header, v)
-	if err != nil {
-		return f.invalidHeader("the header is not the JSON object that is wanted", err)
+	if v == nil {
+		if err := checkObject(f.Header); err != nil {
+			return f.invalidHeader("the header is not a JSON object", err)
+		}
+		return nil
+	}
+	if err := unmarshalObject(f.Header, v); err != nil {
+		return f.invalidHeader("the header is not the expected JSON object", err)
 	}
 	return nil
-}
-
-func checkOrUnmarshalObject(data []byte, v any) error {
-	if v == nil {
-		return checkObject(data)
-	}
-	p := parser{data: data}
-	if err := p.wantObject(); err != nil {
-		return err
-	}
-	return unmarshal(data, v)
 }
 
 func (f Frame) invalidHeader(message string, err error) *FrameError {
@@ -104,16 +92,16 @@ func (f Frame) invalidPayload(message string, err error) *PayloadError {
 
 const controlPrefix = `{"$stream":`
 
-// IsControl reports whether the frame is a control frame: its header begins with `{"$stream":` (section 3.1).
+// IsControl reports whether the frame is a control frame, whose header begins with `{"$stream":` (section 3.1).
 func (f Frame) IsControl() bool { return bytes.HasPrefix(f.Header, []byte(controlPrefix)) }
 
-// AppendFrame appends one frame to dst. The header is JSON, and goes out as it is once it has been checked. The error is
-// an *EncodeError.
+// AppendFrame appends one frame to dst. The header is JSON text. It is checked, and written unchanged. The error is an
+// *EncodeError.
 func AppendFrame(dst, header, payload []byte) ([]byte, error) {
 	return Layout{}.AppendFrame(dst, header, payload)
 }
 
-// AppendFrame is the package's AppendFrame in another layout.
+// AppendFrame appends one frame in this layout. See the function AppendFrame.
 func (l Layout) AppendFrame(dst, header, payload []byte) ([]byte, error) {
 	if err := checkObject(header); err != nil {
 		return dst, &EncodeError{Message: "the header is not a JSON object", Err: err}
@@ -121,11 +109,12 @@ func (l Layout) AppendFrame(dst, header, payload []byte) ([]byte, error) {
 	return l.appendFrame(dst, header, payload)
 }
 
-// appendFrame takes the header's word for it.
+// appendFrame appends a frame whose header was checked before.
 func (l Layout) appendFrame(dst, header, payload []byte) ([]byte, error) {
 	size := 2*l.width() + len(header) + len(payload)
 	if uint64(size) > l.largest() {
-		message := fmt.Sprintf("a frame of %d bytes does not fit a length word of %d: send it in pieces", size, l.width())
+		message := fmt.Sprintf("a frame of %d bytes does not fit a length word of %d bytes; send it in pieces, a frame each",
+			size, l.width())
 		return dst, &EncodeError{Message: message}
 	}
 	if cap(dst)-len(dst) < size {
@@ -135,36 +124,4 @@ func (l Layout) appendFrame(dst, header, payload []byte) ([]byte, error) {
 	dst = l.appendWord(dst, uint64(len(header)))
 	dst = append(dst, header...)
 	return append(dst, payload...), nil
-}
-
-// Option changes what a decoder, an encoder or a request does by default.
-type Option func(*options)
-
-type options struct {
-	maxFrame, maxHeader uint64
-	layout              Layout
-	end                 endPolicy
-	plain               bool
-	http                httpOptions
-}
-
-func optionsOf(given []Option) options {
-	made := options{maxFrame: DefaultMaxFrame, maxHeader: DefaultMaxHeader}
-	for _, option := range given {
-		option(&made)
-	}
-	return made
-}
-
-// WithMaxFrame limits T, the bytes in a whole frame. What a receiver refuses an [Encoder] refuses as well.
-func WithMaxFrame(bytes int) Option { return func(o *options) { o.maxFrame = uint64(max(bytes, 0)) } }
-
-// WithMaxHeader limits H, the bytes in a header.
-func WithMaxHeader(bytes int) Option { return func(o *options) { o.maxHeader = uint64(max(bytes, 0)) } }
-
-// WithLayout is for streams of another layout. It is looked at by [FrameDecoder] and [ReadFrames]; messages and control
-// frames are always of the standard layout.
-func WithLayout(layout Layout) Option {
-	layout.width() // panics now rather than in the midst of a stream
-	return func(o *options) { o.layout = layout }
 }

@@ -8,47 +8,46 @@ import (
 	"iter"
 )
 
-// FrameDecoder turns bytes, as a transport cuts them, into frames. It does no input or output: give it bytes with Feed,
-// take frames with Next until there is none, and call Finish where the bytes end.
+// FrameDecoder reads frames from bytes, in chunks of any size. It does no input or output. Give it bytes with Feed, take
+// frames with Next until there is none, and call Finish after the last byte.
 //
-// Frames that lie whole in a chunk are cut out of it. Of one that does not, the bytes gather in partial, which grows
-// with what has arrived and never because a length word claims it. Each length word is judged as soon as it is there.
-// No byte is looked at twice, so the cost is linear however the bytes were cut.
+// A frame that is whole in a chunk is copied out of it. The bytes of a frame in several chunks are collected in partial,
+// which grows with the bytes that arrive. No memory is reserved for a length that a peer claims. Each length word is
+// checked as soon as it has arrived. No byte is read twice, so the cost is linear for any chunks.
 type FrameDecoder struct {
 	options
 	width    int
-	chunk    []byte // what Feed was given, from at on not yet looked at
+	chunk    []byte // the argument of Feed; the bytes from at on were not read yet
 	at       int
 	owned    bool   // chunk is our own copy
-	partial  []byte // the beginning of a frame that lies in several chunks
-	judged   int    // how many of its length words have been judged
-	total    uint64 // its T, once judged
-	header   uint64 // its H, once judged
+	partial  []byte // the beginning of a frame in several chunks
+	checked  int    // how many of its length words have been checked
+	total    uint64 // its T, once checked
+	header   uint64 // its H, once checked
 	index    int64
 	offset   int64
 	finished bool
 	err      error
 }
 
-// NewFrameDecoder makes a decoder of one stream. Its options are [WithMaxFrame], [WithMaxHeader] and [WithLayout].
+// NewFrameDecoder returns a decoder of one stream. Its options are [WithMaxFrame], [WithMaxHeader] and [WithLayout].
 func NewFrameDecoder(opts ...Option) *FrameDecoder {
 	made := optionsOf(opts)
 	return &FrameDecoder{options: made, width: made.layout.width()}
 }
 
-// Position is how many frames have been delivered.
+// Position is the number of frames returned.
 func (d *FrameDecoder) Position() int64 { return d.index }
 
-// Offset is how many bytes these frames took: where the next one begins.
+// Offset is the number of bytes of these frames: where the next frame begins.
 func (d *FrameDecoder) Offset() int64 { return d.offset }
 
-// Buffered is how many bytes have been fed beyond Offset.
+// Buffered is the number of bytes fed beyond Offset.
 func (d *FrameDecoder) Buffered() int { return len(d.partial) + len(d.chunk) - d.at }
 
-var errFedAfterFinish = errors.New("objectstreaming: Feed after Finish: the stream was said to have ended")
+var errFedAfterFinish = errors.New("objectstreaming: Feed after Finish: the stream has ended")
 
-// Feed takes a chunk. It is kept, not copied, so it must not change before Next has asked for more. After Finish it
-// panics.
+// Feed takes a chunk. The chunk is not copied, so it must not change until Next has returned false. After Finish it panics.
 func (d *FrameDecoder) Feed(chunk []byte) {
 	switch {
 	case d.finished:
@@ -58,22 +57,22 @@ func (d *FrameDecoder) Feed(chunk []byte) {
 		d.chunk, d.at, d.owned = chunk, 0, false
 	default:
 		d.own()
-		if d.at > len(d.chunk)/2 { // or a reader that never takes the last frame would make it grow for ever
+		if d.at > len(d.chunk)/2 { // otherwise it would grow without limit if the last frame is never taken
 			d.chunk, d.at = append(d.chunk[:0], d.chunk[d.at:]...), 0
 		}
 		d.chunk = append(d.chunk, chunk...)
 	}
 }
 
-// own makes a copy of what is left of the chunk.
+// own copies the rest of the chunk.
 func (d *FrameDecoder) own() {
 	if !d.owned {
 		d.chunk, d.at, d.owned = bytes.Clone(d.chunk[d.at:]), 0, true
 	}
 }
 
-// Frames feeds a chunk and ranges over the frames that are now whole, and the error after them, if there is one. The
-// chunk may change once the loop has ended, however it ended: what was not taken is kept, and comes first in the next.
+// Frames feeds a chunk and ranges over the frames that are now whole, and the error after them, if there is one. The chunk
+// may change after the loop. If the loop was left early, the other frames are kept and come first in the next loop.
 func (d *FrameDecoder) Frames(chunk []byte) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
 		d.Feed(chunk)
@@ -87,8 +86,8 @@ func (d *FrameDecoder) Frames(chunk []byte) iter.Seq2[Frame, error] {
 	}
 }
 
-// Next returns the next frame. It is the caller's to keep. ok is false if more bytes are needed, or if there is an error,
-// a *FrameError, after which the decoder is dead and returns the same again.
+// Next returns the next frame, which the caller may keep. ok is false if more bytes are needed, or if there is an error.
+// The error is a *FrameError. The decoder has then failed, and returns the same error again.
 func (d *FrameDecoder) Next() (frame Frame, ok bool, err error) {
 	if d.err != nil {
 		return Frame{}, false, d.err
@@ -96,9 +95,9 @@ func (d *FrameDecoder) Next() (frame Frame, ok bool, err error) {
 	if len(d.partial) == 0 {
 		if rest := d.chunk[d.at:]; len(rest) >= 2*d.width {
 			total, header := d.layout.word(rest), d.layout.word(rest[d.width:])
-			if d.sound(total, header) && total <= uint64(len(rest)) {
+			if d.valid(total, header) && total <= uint64(len(rest)) {
 				d.at += int(total)
-				return d.deliver(bytes.Clone(rest[:total]), header), true, nil
+				return d.frame(bytes.Clone(rest[:total]), header), true, nil
 			}
 		}
 	}
@@ -109,19 +108,19 @@ func (d *FrameDecoder) Next() (frame Frame, ok bool, err error) {
 			}
 			return Frame{}, false, d.err
 		}
-		if d.judged == 2 {
+		if d.checked == 2 {
 			whole, header := d.partial, d.header
-			d.partial, d.judged = nil, 0
-			return d.deliver(whole, header), true, nil
+			d.partial, d.checked = nil, 0
+			return d.frame(whole, header), true, nil
 		}
-		if !d.judge() {
+		if !d.check() {
 			return Frame{}, false, d.err
 		}
 	}
 }
 
-// Finish says that no more bytes will come. The error is a *FrameError, CodeTruncatedFrame, if the stream stopped inside a
-// frame. Whole frames that have not been taken can still be taken, and the error then comes after them.
+// Finish tells the decoder that no more bytes will come. The error is a *FrameError with CodeTruncatedFrame, if the stream
+// stopped inside a frame. Whole frames that were not taken yet can still be taken. The error then comes after them.
 func (d *FrameDecoder) Finish() error {
 	d.finished = true
 	if d.err == nil && d.at == len(d.chunk) && len(d.partial) > 0 {
@@ -130,14 +129,14 @@ func (d *FrameDecoder) Finish() error {
 	return d.err
 }
 
-// sound reports whether both length words may be true.
-func (d *FrameDecoder) sound(total, header uint64) bool {
+// valid reports whether both length words pass all checks.
+func (d *FrameDecoder) valid(total, header uint64) bool {
 	words := uint64(2 * d.width)
 	return words <= total && total <= d.maxFrame && header <= total-words && header <= d.maxHeader
 }
 
-// deliver makes a frame of its bytes.
-func (d *FrameDecoder) deliver(whole []byte, header uint64) Frame {
+// frame makes a frame of its bytes.
+func (d *FrameDecoder) frame(whole []byte, header uint64) Frame {
 	first := uint64(2 * d.width)
 	cut := first + header
 	frame := Frame{whole[first:cut:cut], whole[cut:len(whole):len(whole)], d.index, d.offset}
@@ -146,12 +145,12 @@ func (d *FrameDecoder) deliver(whole []byte, header uint64) Frame {
 	return frame
 }
 
-// gather moves bytes of the chunk to partial, up to where there is something to judge or the frame ends, and reports
-// whether it came there.
+// gather moves bytes of the chunk to partial, up to the end of the next length word or of the frame. It reports whether
+// that end was reached.
 func (d *FrameDecoder) gather() bool {
 	wanted := d.total
-	if d.judged < 2 {
-		wanted = uint64((d.judged + 1) * d.width)
+	if d.checked < 2 {
+		wanted = uint64((d.checked + 1) * d.width)
 	}
 	missing := wanted - uint64(len(d.partial))
 	rest := d.chunk[d.at:]
@@ -165,24 +164,25 @@ func (d *FrameDecoder) gather() bool {
 	return uint64(arrived) == missing
 }
 
-// grow makes room for more bytes: at least doubled, so that each is moved once on average, but not beyond the frame.
+// grow makes space in partial for more bytes. The capacity at least doubles, so that each byte is moved once on average,
+// but is never larger than the frame.
 func (d *FrameDecoder) grow(more int, wanted uint64) {
 	needed := len(d.partial) + more
 	if needed <= cap(d.partial) {
 		return
 	}
 	size := max(needed, 64)
-	if d.judged == 2 {
+	if d.checked == 2 {
 		size = int(min(max(uint64(needed), 2*uint64(cap(d.partial))), wanted))
 	}
 	d.partial = append(make([]byte, 0, size), d.partial...)
 }
 
-// room is where the next bytes of a large frame may be read to directly; empty if that is not worth it. What was read is
-// then said with arrived.
-func (d *FrameDecoder) room() []byte {
+// space is where the next bytes of a large frame can be read to directly. It is nil for a small frame. The caller reports
+// with arrived how many bytes were read.
+func (d *FrameDecoder) space() []byte {
 	missing := d.total - uint64(len(d.partial))
-	if d.judged < 2 || d.err != nil || d.at < len(d.chunk) || missing < readSize {
+	if d.checked < 2 || d.err != nil || d.at < len(d.chunk) || missing < readSize {
 		return nil
 	}
 	d.grow(min(int(missing), max(readSize, cap(d.partial)-len(d.partial))), d.total)
@@ -191,14 +191,16 @@ func (d *FrameDecoder) room() []byte {
 
 func (d *FrameDecoder) arrived(n int) { d.partial = d.partial[:len(d.partial)+n] }
 
-// judge looks at the length word that has just come, in field order.
-func (d *FrameDecoder) judge() bool {
-	if d.judged == 0 {
+// check checks the length word that has just arrived, T before H.
+func (d *FrameDecoder) check() bool {
+	if d.checked == 0 {
 		switch total := d.layout.word(d.partial); {
 		case total < uint64(2*d.width):
-			d.fail(CodeInvalidLength, 0, fmt.Sprintf("T is %d, and the smallest frame is %d bytes", total, 2*d.width), d.suspicion())
+			message := fmt.Sprintf("T is %d, but a frame has at least %d bytes", total, 2*d.width)
+			d.fail(CodeInvalidLength, 0, message+d.likelyCause())
 		case total > d.maxFrame:
-			d.fail(CodeFrameTooLarge, 0, fmt.Sprintf("T is %d, above the limit of %d bytes", total, d.maxFrame), d.suspicion())
+			message := fmt.Sprintf("T is %d, above the limit of %d bytes", total, d.maxFrame)
+			d.fail(CodeFrameTooLarge, 0, message+d.likelyCause())
 		default:
 			d.total = total
 		}
@@ -207,32 +209,32 @@ func (d *FrameDecoder) judge() bool {
 		switch header := d.layout.word(d.partial[d.width:]); {
 		case header > left:
 			message := fmt.Sprintf("H is %d, but T is %d and leaves %d bytes", header, d.total, left)
-			d.fail(CodeInvalidLength, d.width, message, d.suspicion())
+			d.fail(CodeInvalidLength, d.width, message+d.likelyCause())
 		case header > d.maxHeader:
-			d.fail(CodeHeaderTooLarge, d.width, fmt.Sprintf("H is %d, above the limit of %d bytes", header, d.maxHeader), "")
+			d.fail(CodeHeaderTooLarge, d.width, fmt.Sprintf("H is %d, above the limit of %d bytes", header, d.maxHeader))
 		default:
 			d.header = header
 		}
 	}
-	d.judged++
+	d.checked++
 	return d.err == nil
 }
 
 func (d *FrameDecoder) truncated() {
 	of := ""
-	if d.judged > 0 {
+	if d.checked > 0 {
 		of = fmt.Sprintf(" of %d", d.total)
 	}
-	suspicion := ""
+	message := fmt.Sprintf("the stream ended inside a frame, after %d%s bytes", len(d.partial), of)
 	if d.index == 0 {
-		suspicion = d.suspicion()
+		message += d.likelyCause()
 	}
-	d.fail(CodeTruncatedFrame, 0, fmt.Sprintf("the stream ended inside a frame, after %d%s bytes", len(d.partial), of), suspicion)
+	d.fail(CodeTruncatedFrame, 0, message)
 }
 
-// fail lets go of what is held: a dead decoder costs nothing.
-func (d *FrameDecoder) fail(code Code, at int, message, suspicion string) {
-	d.err = &FrameError{Code: code, Index: d.index, Offset: d.offset + int64(at), Message: message + suspicion}
+// fail sets the error and releases all memory.
+func (d *FrameDecoder) fail(code Code, at int, message string) {
+	d.err = &FrameError{Code: code, Index: d.index, Offset: d.offset + int64(at), Message: message}
 	d.chunk, d.at, d.partial = nil, 0, nil
 }
 
@@ -247,8 +249,8 @@ var beginnings = []struct{ bytes, cause string }{
 	{"[", "JSON without frames?"},
 }
 
-// suspicion is the likely cause of a bad length word, to end its message with.
-func (d *FrameDecoder) suspicion() string {
+// likelyCause is the likely cause of a wrong length word, as the end of its message. It is empty if there is no guess.
+func (d *FrameDecoder) likelyCause() string {
 	if d.index > 0 {
 		return ": was the frame before it written with a wrong length, or were bytes lost?"
 	}
@@ -261,14 +263,17 @@ func (d *FrameDecoder) suspicion() string {
 	if len(head) == 4 && head[0] == 0 && head[1] == 0 && (head[2] != 0 || head[3] != 0) {
 		return ": the other byte order?"
 	}
-	return ""
+	if len(head) == 0 || bytes.ContainsFunc(head, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return ""
+	}
+	return fmt.Sprintf(": the stream starts with %q, text instead of frames?", head)
 }
 
 const readSize = 64 << 10
 
-// ReadFrames ranges over the frames of r, to its end. Control frames are frames like any other. The last pair has an
-// error if there was one: a *FrameError, or the reader's own if it failed between two frames; a reader that failed inside
-// one is a truncated frame that wraps its error. The options are those of [NewFrameDecoder].
+// ReadFrames ranges over the frames of r, to its end, control frames included. If there is an error, it is in the last pair:
+// a *FrameError, or the error of a reader that failed between two frames. If the reader failed inside a frame, the error is
+// a truncated frame that wraps the error of the reader. It takes the options of [NewFrameDecoder].
 func ReadFrames(r io.Reader, opts ...Option) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
 		decoder := NewFrameDecoder(opts...)
@@ -295,7 +300,7 @@ func ReadFrames(r io.Reader, opts ...Option) iter.Seq2[Frame, error] {
 	}
 }
 
-// withCause tells a truncated frame why the reading stopped.
+// withCause adds the error of the reader to a truncated frame.
 func withCause(err, cause error) error {
 	if failure, ok := err.(*FrameError); ok && failure.Code == CodeTruncatedFrame && failure.Err == nil && cause != io.EOF {
 		failure.Err = cause
@@ -303,23 +308,23 @@ func withCause(err, cause error) error {
 	return err
 }
 
-// source reads for a decoder: into a buffer of its own, or, for large frames, to where their bytes belong.
+// source reads for a decoder. It reads into its own buffer, or for a large frame directly into the frame.
 type source struct {
 	reader io.Reader
 	buffer []byte
-	err    error // why there is no more, once there is not
+	err    error // the error of the last read, io.EOF at the end
 }
 
-// fill feeds what one read gives, and finishes the decoder where the bytes end.
+// fill feeds the bytes of one read. At the end of the bytes it finishes the decoder.
 func (s *source) fill(d *FrameDecoder) {
 	for range 100 {
 		if s.err != nil {
-			_ = d.Finish() // Next tells
+			_ = d.Finish() // Next returns its error
 			return
 		}
 		var n int
-		if room := d.room(); room != nil {
-			n, s.err = s.reader.Read(room)
+		if space := d.space(); space != nil {
+			n, s.err = s.reader.Read(space)
 			d.arrived(n)
 		} else {
 			if s.buffer == nil {

@@ -19,7 +19,7 @@ func frameOf(tb testing.TB, header, payload string) []byte {
 	return wire
 }
 
-func TestFramesAreTheCallersToKeep(t *testing.T) {
+func TestTheCallerMayKeepFrames(t *testing.T) {
 	wire := bytes.Repeat(frameOf(t, `{"a":1}`, "payload"), 3)
 	for size := 1; size <= len(wire); size++ {
 		var kept []Frame
@@ -33,7 +33,7 @@ func TestFramesAreTheCallersToKeep(t *testing.T) {
 				}
 				kept = append(kept, frame)
 			}
-			clear(buffer) // as a reader does that uses its buffer again
+			clear(buffer) // a reader uses its buffer again
 		}
 		if len(kept) != 3 {
 			t.Fatalf("chunks of %d: %d frames", size, len(kept))
@@ -51,7 +51,7 @@ func TestFramesAreTheCallersToKeep(t *testing.T) {
 	}
 }
 
-func TestALoopThatWasLeftGoesOnWithTheNextChunk(t *testing.T) {
+func TestFramesOfALoopThatWasLeftComeInTheNextLoop(t *testing.T) {
 	wire := bytes.Repeat(frameOf(t, "{}", "x"), 5)
 	decoder := NewFrameDecoder()
 	chunk := bytes.Clone(wire)
@@ -93,7 +93,7 @@ func TestChunksMayBeFedBeforeTheFramesAreTaken(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotTakenBeforeFinishComesBeforeItsError(t *testing.T) {
+func TestFramesThatWereNotTakenComeBeforeTheErrorOfFinish(t *testing.T) {
 	wire := append(frameOf(t, "{}", "abc"), 12, 0)
 	decoder := NewFrameDecoder()
 	decoder.Feed(wire)
@@ -117,7 +117,7 @@ func TestWhatWasNotTakenBeforeFinishComesBeforeItsError(t *testing.T) {
 	}
 }
 
-func TestALayoutThatIsNonePanics(t *testing.T) {
+func TestAnInvalidLayoutPanics(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("length words of 9 bytes")
@@ -126,7 +126,7 @@ func TestALayoutThatIsNonePanics(t *testing.T) {
 	WithLayout(Layout{ByteLength: 9})
 }
 
-func TestWhatErrorsSay(t *testing.T) {
+func TestErrorMessages(t *testing.T) {
 	for want, err := range map[string]error{
 		"objectstreaming: truncated_frame: cut (frame 1, byte 2): EOF":        &FrameError{CodeTruncatedFrame, 1, 2, "cut", io.EOF},
 		"objectstreaming: invalid_payload: no JSON (frame 1, byte 2)":         &PayloadError{1, 2, "no JSON", nil},
@@ -145,7 +145,7 @@ func TestWhatErrorsSay(t *testing.T) {
 	}
 }
 
-func TestAReaderThatIsAlwaysAFrameBehindCostsNoMemory(t *testing.T) {
+func TestAReaderThatIsOneFrameBehindUsesNoMoreMemory(t *testing.T) {
 	wire := frameOf(t, "{}", strings.Repeat("x", 1000))
 	decoder := NewFrameDecoder()
 	decoder.Feed(bytes.Clone(wire))
@@ -160,11 +160,11 @@ func TestAReaderThatIsAlwaysAFrameBehindCostsNoMemory(t *testing.T) {
 	}
 }
 
-func TestADeadDecoderSaysTheSameAgain(t *testing.T) {
+func TestAFailedDecoderReturnsTheSameErrorAgain(t *testing.T) {
 	decoder := NewFrameDecoder(WithMaxFrame(64))
 	decoder.Feed(append(frameOf(t, "{}", ""), 65, 0, 0, 0))
 	if _, ok, err := decoder.Next(); !ok || err != nil {
-		t.Fatalf("the good frame comes first, not %v", err)
+		t.Fatalf("the valid frame comes first, not %v", err)
 	}
 	_, _, first := decoder.Next()
 	decoder.Feed(frameOf(t, "{}", ""))
@@ -177,7 +177,7 @@ func TestADeadDecoderSaysTheSameAgain(t *testing.T) {
 		t.Errorf("%v", failure)
 	}
 	if err := decoder.Finish(); err != first {
-		t.Errorf("Finish says %v", err)
+		t.Errorf("Finish returns %v", err)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestFeedAfterFinishPanics(t *testing.T) {
 	_ = decoder.Finish()
 	defer func() {
 		if recover() == nil {
-			t.Error("a stream that has ended took bytes")
+			t.Error("Feed after Finish did not panic")
 		}
 	}()
 	decoder.Feed([]byte("x"))
@@ -211,7 +211,7 @@ func TestNothingIsAllocatedOnAClaim(t *testing.T) {
 }
 
 func TestOneByteChunksCostLinearMemoryTraffic(t *testing.T) {
-	// Each byte is moved a bounded number of times: what is allocated for a frame is at most about three times its size.
+	// Each byte is moved a bounded number of times: a frame needs allocations of about three times its size at most.
 	for _, size := range []int{1 << 12, 1 << 16, 1 << 20} {
 		wire := frameOf(t, "{}", strings.Repeat("x", size))
 		allocated := bytesAllocated(func() {
@@ -236,7 +236,7 @@ func TestOneByteChunksCostLinearMemoryTraffic(t *testing.T) {
 }
 
 func TestMemoryStaysFlat(t *testing.T) {
-	// A bounded share of BenchmarkGiB: 64 frames of 1 MiB, of which never more than a few may be alive.
+	// A short version of BenchmarkGiB: 64 frames of 1 MiB, of which only a few may be in memory at a time.
 	frame := frameOf(t, "{}", strings.Repeat("x", 1<<20))
 	var before, now runtime.MemStats
 	runtime.GC()
@@ -267,7 +267,7 @@ func bytesAllocated(work func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-func TestReadFramesWhateverTheReaderDoes(t *testing.T) {
+func TestReadFramesWorksWithAnyReader(t *testing.T) {
 	large := strings.Repeat("x", 3*readSize)
 	wire := append(frameOf(t, `{"n":1}`, "small"), frameOf(t, `{"n":2}`, large)...)
 	wire = append(wire, frameOf(t, `{"n":3}`, "")...)
@@ -292,7 +292,7 @@ func TestReadFramesWhateverTheReaderDoes(t *testing.T) {
 	}
 }
 
-// hesitant reads nothing every other time.
+// hesitant reads nothing on every second call.
 type hesitant struct {
 	reader io.Reader
 	turn   int
@@ -305,8 +305,8 @@ func (h *hesitant) Read(p []byte) (int, error) {
 	return h.reader.Read(p)
 }
 
-func TestReadFramesTellsWhyTheReaderFailed(t *testing.T) {
-	broken := errors.New("the cable is out")
+func TestReadFramesReturnsTheErrorOfTheReader(t *testing.T) {
+	broken := errors.New("the network is down")
 	wire := frameOf(t, "{}", "abc")
 	for _, size := range []int{0, 5, len(wire), len(wire) + 3} {
 		input := append(bytes.Clone(wire), wire...)[:size]
@@ -325,7 +325,7 @@ func TestReadFramesTellsWhyTheReaderFailed(t *testing.T) {
 	stuck := readerFunc(func([]byte) (int, error) { return 0, nil })
 	for _, err := range ReadFrames(stuck) {
 		if err != io.ErrNoProgress {
-			t.Errorf("a reader that gives nothing: %v", err)
+			t.Errorf("a reader that returns nothing: %v", err)
 		}
 	}
 }
@@ -342,6 +342,7 @@ func TestMessagesNameTheLikelyCause(t *testing.T) {
 		"data: {}":                 "server-sent events?",
 		`{"a":1}`:                  "JSON without frames?",
 		"\x1f\x8b\x08\xff":         "gzip",
+		"Hello":                    "text instead of frames?",
 		"\x00\x00\x00\x18\x00\x00": "the other byte order?",
 	} {
 		for _, err := range ReadFrames(strings.NewReader(beginning)) {
@@ -381,9 +382,9 @@ func TestErrorsAreFoundByCodeAndByType(t *testing.T) {
 			t.Errorf("errors.Is(%v, %v) is %v", c.err, c.target, got)
 		}
 	}
-	var told *StreamError
-	if !errors.As(error(response), &told) || told.Code != CodeNotFound {
-		t.Error("a ResponseError is no StreamError")
+	var reported *StreamError
+	if !errors.As(error(response), &reported) || reported.Code != CodeNotFound {
+		t.Error("a ResponseError is not a StreamError")
 	}
 	if CodeOf(errors.Join(io.EOF, idle)) != CodeIdleTimeout || CodeOf(io.EOF) != "" || CodeOf(CodeAborted) != CodeAborted {
 		t.Error("CodeOf finds the wrong code")

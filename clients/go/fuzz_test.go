@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzFrames: whatever the bytes and however they were cut, the frames and the error are the same, the error is a
-// documented one, and what is held is no more than what was fed.
+// FuzzFrames: for all bytes, the frames and the error are the same for all chunkings, the error is a documented one, and the
+// memory held is bounded by the bytes fed.
 func FuzzFrames(f *testing.F) {
 	golden := []byte("\x18\x00\x00\x00\x08\x00\x00\x00{\"a\": 1}{\"b\": 2}")
 	f.Add(golden, uint8(3))
@@ -32,15 +32,15 @@ func checkChunkings(t *testing.T, wire []byte, size uint8) {
 	}
 }
 
-func decodedAs(t *testing.T, wire []byte, size int) (told string) {
+func decodedAs(t *testing.T, wire []byte, size int) (reported string) {
 	t.Helper()
 	decoder := NewFrameDecoder(WithMaxFrame(1<<12), WithMaxHeader(1<<10))
 	note := func(err error) string {
 		var failure *FrameError
 		if err != nil && !errors.As(err, &failure) {
-			t.Fatalf("not documented: %v", err)
+			t.Fatalf("an undocumented error: %v", err)
 		}
-		return fmt.Sprintf("%s%v at %d", told, err, decoder.Offset())
+		return fmt.Sprintf("%s%v at %d", reported, err, decoder.Offset())
 	}
 	fed := 0
 	for ; fed < len(wire); fed += size {
@@ -49,7 +49,7 @@ func decodedAs(t *testing.T, wire []byte, size int) (told string) {
 			if err != nil {
 				return note(err)
 			}
-			told += fmt.Sprintf("%d@%d %x:%x ", frame.Index, frame.Offset, frame.Header, frame.Payload)
+			reported += fmt.Sprintf("%d@%d %x:%x ", frame.Index, frame.Offset, frame.Header, frame.Payload)
 		}
 		if held := cap(decoder.partial); held > 64+2*(fed+len(chunk)) {
 			t.Fatalf("%d bytes are held after %d", held, fed+len(chunk))
@@ -58,14 +58,14 @@ func decodedAs(t *testing.T, wire []byte, size int) (told string) {
 	return note(decoder.Finish())
 }
 
-func messagesOf(t *testing.T, wire []byte, size int) (told string) {
+func messagesOf(t *testing.T, wire []byte, size int) (reported string) {
 	t.Helper()
 	decoder := NewStreamDecoder(JSON[map[string]any, any](), WithMaxFrame(1<<12))
 	note := func(err error) {
 		if CodeOf(err) == "" {
-			t.Fatalf("not documented: %v", err)
+			t.Fatalf("an undocumented error: %v", err)
 		}
-		told += err.Error() + " "
+		reported += err.Error() + " "
 	}
 	for at := 0; at < len(wire); at += size {
 		decoder.Feed(wire[at:min(at+size, len(wire))])
@@ -74,10 +74,10 @@ func messagesOf(t *testing.T, wire []byte, size int) (told string) {
 			var refused *PayloadError
 			if err != nil {
 				if note(err); !errors.As(err, &refused) {
-					return told
+					return reported
 				}
 			} else if ok {
-				told += fmt.Sprint(message, " ")
+				reported += fmt.Sprint(message, " ")
 			} else {
 				break
 			}
@@ -86,11 +86,11 @@ func messagesOf(t *testing.T, wire []byte, size int) (told string) {
 	if err := decoder.Finish(); err != nil {
 		note(err)
 	}
-	return told + string(decoder.Trailers())
+	return reported + string(decoder.Trailers())
 }
 
-// FuzzStrictJSON: the parser accepts what encoding/json does, but for what the specification refuses, and reads the same
-// values.
+// FuzzStrictJSON: the parser accepts the texts that encoding/json accepts, except those that the specification refuses, and
+// reads the same values.
 func FuzzStrictJSON(f *testing.F) {
 	for _, text := range jsonTexts {
 		if len(text) < 1000 {
@@ -100,9 +100,9 @@ func FuzzStrictJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { checkAgainstEncodingJSON(t, text) })
 }
 
-// The fuzz targets' share of a plain test run: the same laws, on texts and streams broken in one or two places, the same
-// ones every time.
-func TestAShareOfFuzzing(t *testing.T) {
+// The checks of the fuzz targets in a normal test run: on a fixed set of streams and texts that are damaged in one or two
+// places.
+func TestDamagedInputs(t *testing.T) {
 	random := rand.New(rand.NewPCG(20261120, 4))
 	encoder := NewStreamEncoder(JSON[map[string]any, any]())
 	var wire []byte
@@ -112,22 +112,22 @@ func TestAShareOfFuzzing(t *testing.T) {
 	}
 	wire, _ = encoder.AppendEnd(wire, map[string]int{"n": 4}, nil)
 	for range 4000 {
-		checkChunkings(t, broken(random, wire), uint8(random.Uint32()))
+		checkChunkings(t, damaged(random, wire), uint8(random.Uint32()))
 		text := jsonTexts[random.IntN(len(jsonTexts))]
 		if len(text) < 1000 {
-			checkAgainstEncodingJSON(t, broken(random, []byte(text)))
+			checkAgainstEncodingJSON(t, damaged(random, []byte(text)))
 		}
 	}
 }
 
-const telling = "\x00\x01\x08\x0a\xff\xed{}[]\",:\\u0dD8e.-9 n"
+const special = "\x00\x01\x08\x0a\xff\xed{}[]\",:\\u0dD8e.-9 n"
 
-// broken is a copy in which a byte or two were changed, put in or left out, or the end is missing.
-func broken(random *rand.Rand, good []byte) []byte {
+// damaged is a copy with one or two changes: a byte is replaced or inserted, or the end is cut off.
+func damaged(random *rand.Rand, good []byte) []byte {
 	bad := append([]byte(nil), good...)
 	for range 1 + random.IntN(2) {
 		at := random.IntN(len(bad) + 1)
-		c := telling[random.IntN(len(telling))]
+		c := special[random.IntN(len(special))]
 		switch random.IntN(4) {
 		case 0:
 			bad = append(bad[:at], append([]byte{c}, bad[at:]...)...)

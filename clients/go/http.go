@@ -4,70 +4,50 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// Streams over HTTP (section 6). The response decides, before a byte of its body: its status, its media type and its
-// parameters are checked. Then nothing that ends early looks like an end: a response of version 1 brings its end frame, and
-// a connection that breaks is an error, after every message that was whole. Once the end has come the stream is whole,
-// whatever then happens to the connection.
+// Streams over HTTP (section 6). The status, the media type and its parameters are checked before the body is read. A cut is
+// never taken for an end: a response of version 1 must have its end frame, and a connection that breaks is an error, which
+// comes after all whole messages. After the end frame the stream is whole, whatever happens to the connection.
 //
-// A server of version 1 says in its open frame how often it will be heard: three of these heartbeats without a byte mean
-// that it is gone. Only time spent in reading counts, so that a slow consumer is no silence.
+// A server of version 1 announces a heartbeat in its open frame. If no byte arrives during three heartbeats, the read fails.
+// Only the time spent in reading counts, so a slow consumer causes no timeout.
 
 const (
-	// MediaType is the content type of a stream of version 1; it has the parameters v and coder.
+	// MediaType is the content type of a stream of version 1. Its parameters are v and coder.
 	MediaType = "application/vnd.objectstreaming"
 	// PlainMediaType is the content type of a plain stream.
 	PlainMediaType = "application/octet-stream"
-	// Accept is what a request asks for unless it says otherwise: version 1, or else plain frames.
+	// Accept is the default Accept header: version 1 is preferred, a plain stream is accepted.
 	Accept = MediaType + ";v=1, " + PlainMediaType + ";q=0.5"
 )
 
 const (
-	heartbeats     = 3               // one lost to a slow hop, one to a busy server
-	firstRead      = time.Minute     // before the open frame: a model that thinks outlasts most timeouts
-	longestSilence = time.Hour       // a peer may promise to be heard once a year
+	heartbeats     = 3               // one may be lost on a slow network, one to a busy server
+	firstRead      = time.Minute     // before the open frame; long, because a model may need time for its first word
+	longestSilence = time.Hour       // the upper bound, whatever heartbeat the server announces
 	afterEnd       = time.Second     // only the end of the body is missing, and no message depends on it
-	beginningTime  = 5 * time.Second // for what is read of a body that is no stream
-	problemSize    = 16 << 10
-	beginningSize  = 256
+	beginningTime  = 5 * time.Second // for the beginning of a body that is not a stream
 )
 
-type httpOptions struct {
-	client      *http.Client
-	idleTimeout time.Duration
-}
-
-// WithHTTPClient sends requests with another client than [http.DefaultClient]: one with another transport, with cookies, or
-// which follows no redirects. Its Timeout, if it has one, is for the whole of a stream.
-func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.http.client = client } }
-
-// WithIdleTimeout is how much silence is too much. Unless it is given: three of the heartbeats that the server announces,
-// and a minute until it has.
-func WithIdleTimeout(limit time.Duration) Option {
-	return func(o *options) { o.http.idleTimeout = limit }
-}
-
-// Stream is the messages of one response, in order, as they arrive. Close it.
+// Stream is the messages of one response, in order, as they arrive. The caller must close it.
 type Stream[H, P any] struct {
 	*Decoder[H, P]
-	// Response is the response, of which the body is the decoder's.
+	// Response is the response. Only the decoder reads its body.
 	Response *http.Response
 	body     *body
 }
 
-// Close closes the connection, wherever the reading stands.
+// Close closes the connection, also before the end of the stream.
 func (s *Stream[H, P]) Close() error { return s.body.close() }
 
-// Post sends a question as JSON, and returns the messages of the answer; see [Do].
+// Post sends a question as JSON, and returns the messages of the answer. See [Do].
 func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H, P], opts ...Option) (*Stream[H, P], error) {
 	text, err := marshalJSON(question)
 	if err != nil {
@@ -81,16 +61,17 @@ func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H
 	return Do(request, coder, opts...)
 }
 
-// Do sends a request, and returns the messages of the answer. Its headers are completed with Accept and Accept-Encoding where
-// they have none. The options are [WithHTTPClient], [WithIdleTimeout], and those of [NewDecoder].
+// Do sends a request, and returns the messages of the answer. It adds the headers Accept and Accept-Encoding if they are
+// missing. The options are [WithHTTPClient], [WithIdleTimeout], and those of [NewDecoder].
 //
-// The error is a *ResponseError for a status that is not 2xx, a *ContentTypeError for a response that is no stream of this
-// coder's frames, an *IncompleteError, CodeIdleTimeout, if none came in time, or the client's where none came at all.
-// Reading from the stream returns what [Decoder.Next] does, also CodeIdleTimeout; where the request's context ended, the
-// error wraps the context's. Nothing is ever sent again by itself: a POST that was answered once would be answered twice.
+// The error is a *ResponseError for a status that is not 2xx, a *ContentTypeError for a response that is not a stream of this
+// coder, an *IncompleteError with CodeIdleTimeout if no response arrived in time, or the error of the client if there was no
+// response. Reading from the stream returns the errors of [Decoder.Next], CodeIdleTimeout among them. If the context of the
+// request has ended, the error wraps the one of the context. A request is never sent again: a second POST would start a
+// second stream.
 func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...Option) (*Stream[H, P], error) {
 	made := optionsOf(opts)
-	body, response, err := send(request, made.http)
+	body, response, err := send(request, made)
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +88,8 @@ func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...Option) (*St
 		switch heartbeat := stream.Heartbeat(); {
 		case stream.Ended():
 			return afterEnd
-		case made.http.idleTimeout > 0:
-			return made.http.idleTimeout
+		case made.idleTimeout > 0:
+			return made.idleTimeout
 		case heartbeat > 0:
 			return heartbeats * min(heartbeat, longestSilence/heartbeats)
 		default:
@@ -118,7 +99,7 @@ func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...Option) (*St
 	return stream, nil
 }
 
-// body reads a response's body, no read of it longer than limit.
+// body reads the body of a response. No read takes longer than limit.
 type body struct {
 	reader io.Reader
 	closer io.Closer
@@ -129,7 +110,10 @@ type body struct {
 	limit  func() time.Duration
 }
 
-func send(request *http.Request, chosen httpOptions) (*body, *http.Response, error) {
+// errIdle is the cause with which a request is cancelled that has waited too long.
+var errIdle = errors.New("idle for too long")
+
+func send(request *http.Request, chosen options) (*body, *http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
 	limit := firstRead
 	if chosen.idleTimeout > 0 {
@@ -147,7 +131,7 @@ func send(request *http.Request, chosen httpOptions) (*body, *http.Response, err
 		idle := context.Cause(ctx) == errIdle
 		cancel(nil)
 		if idle {
-			err = &IncompleteError{Code: CodeIdleTimeout, Message: fmt.Sprintf("no response came for %v", limit)}
+			err = &IncompleteError{Code: CodeIdleTimeout, Message: fmt.Sprintf("no response arrived for %g s", limit.Seconds())}
 		}
 		return nil, nil, err
 	}
@@ -167,15 +151,16 @@ func completed(request *http.Request, ctx context.Context) *http.Request {
 		request.Header.Set("Accept", Accept)
 	}
 	if request.Header.Get("Accept-Encoding") == "" {
-		// Compression holds frames back until a block is full, and makes sound larger.
+		// Compression holds frames back until a block is full, and makes audio larger.
 		request.Header.Set("Accept-Encoding", "identity")
 	}
 	return request
 }
 
-// Read says with errIdle that it took too long, and with the caller's cause that its context has ended.
+// Read returns an *idleError if it took too long, and the cause of the caller's context if that has ended.
 func (b *body) Read(p []byte) (int, error) {
-	b.timer.Reset(b.limit())
+	limit := b.limit()
+	b.timer.Reset(limit)
 	n, err := b.reader.Read(p)
 	b.timer.Stop()
 	if err != nil && err != io.EOF {
@@ -183,7 +168,7 @@ func (b *body) Read(p []byte) (int, error) {
 		case b.caller.Err() != nil:
 			err = context.Cause(b.caller)
 		case context.Cause(b.ctx) == errIdle:
-			err = errIdle
+			err = &idleError{limit}
 		}
 	}
 	return n, err
@@ -195,7 +180,7 @@ func (b *body) close() error {
 	return b.closer.Close()
 }
 
-// beginning is the first bytes, as many as come without much ado.
+// beginning is the first bytes, as many as arrive in time.
 func (b *body) beginning(size int64) []byte {
 	latest := time.Now().Add(beginningTime)
 	b.limit = func() time.Duration { return time.Until(latest) }
@@ -203,7 +188,7 @@ func (b *body) beginning(size int64) []byte {
 	return read
 }
 
-// unzipped undoes gzip, which we do not ask for, and begins with that only when it is read.
+// unzipped decompresses gzip, which this package does not ask for. It starts with the first read.
 type unzipped struct {
 	body io.Reader
 	zip  *gzip.Reader
@@ -219,123 +204,4 @@ func (u *unzipped) Read(p []byte) (n int, err error) {
 		}
 	}
 	return u.zip.Read(p)
-}
-
-// mediaType is the content type of a response, and its parameters (RFC 9110, section 8.3.1).
-func mediaType(response *http.Response) (kind string, parameters map[string]string) {
-	given := response.Header.Get("Content-Type")
-	kind, parameters, err := mime.ParseMediaType(given)
-	if err != nil { // of a type that is malformed, its name will do for the message
-		kind, _, _ = strings.Cut(given, ";")
-		kind = strings.ToLower(strings.TrimSpace(kind))
-	}
-	return kind, parameters
-}
-
-// refusal is why the response is no stream that can be read; nil if it is one.
-func refusal(response *http.Response, body *body, coder string) error {
-	if response.StatusCode/100 != 2 {
-		return problem(response, body.beginning(problemSize))
-	}
-	kind, parameters := mediaType(response)
-	var why string
-	theirs, named := parameters["coder"]
-	encoding := strings.ToLower(response.Header.Get("Content-Encoding"))
-	switch {
-	case kind == "":
-		why = "the response has no Content-Type"
-	case kind != MediaType && kind != PlainMediaType:
-		why = fmt.Sprintf("the content type is %.80q", kind)
-	case kind == MediaType && parameters["v"] != strconv.Itoa(Version):
-		why = fmt.Sprintf("the stream is of version %.40q, this reader knows %d", parameters["v"], Version)
-	case named && theirs != coder:
-		why = fmt.Sprintf("the stream's coder is %.40q, this reader's %q", theirs, coder)
-	case encoding != "" && encoding != "identity" && encoding != "gzip":
-		why = fmt.Sprintf("its Content-Encoding is %.40q, which is not read here", encoding)
-	default:
-		return nil
-	}
-	beginning := body.beginning(beginningSize)
-	begins := "the body is empty"
-	if len(beginning) > 0 {
-		begins = fmt.Sprintf("the body begins %q", excerpt(beginning))
-	}
-	return &ContentTypeError{
-		ContentType: response.Header.Get("Content-Type"),
-		Beginning:   beginning,
-		Message:     fmt.Sprintf("%s; wanted is %s;v=%d or %s; %s", why, MediaType, Version, PlainMediaType, begins),
-	}
-}
-
-func excerpt(text []byte) string {
-	const size = 80
-	line := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\ufffd")), " ")
-	if len(line) > size {
-		line = strings.ToValidUTF8(line[:size], "")
-	}
-	return line
-}
-
-var codeForStatus = map[int]Code{
-	400: CodeInvalidArgument, 401: CodeUnauthenticated, 403: CodePermissionDenied, 404: CodeNotFound,
-	408: CodeDeadlineExceeded, 409: CodeAborted, 413: CodeResourceExhausted, 415: CodeInvalidArgument,
-	422: CodeInvalidArgument, 429: CodeResourceExhausted, 499: CodeCanceled, 500: CodeInternal,
-	501: CodeUnimplemented, 502: CodeUnavailable, 503: CodeUnavailable, 504: CodeDeadlineExceeded,
-}
-
-// problem is what a response that is not 2xx says: our own members, FastAPI's detail, RFC 9457's title, or its text.
-func problem(response *http.Response, text []byte) *ResponseError {
-	failure := &ResponseError{Status: response.StatusCode, Body: text}
-	var said members
-	switch err := unmarshal(text, &said); {
-	case err != nil && json.Valid(text): // another JSON value says nothing we know
-	case err != nil:
-		failure.Message = excerpt(text)
-	}
-	detail := said["detail"]
-	if object := asMembers(detail); object != nil {
-		said = object
-		detail = said["detail"]
-	}
-	code, _ := asString(said["code"])
-	if failure.Code = Code(code); failure.Code.HTTPStatus() == 0 {
-		if failure.Code = codeForStatus[response.StatusCode]; failure.Code == "" {
-			failure.Code = CodeUnknown
-		}
-	}
-	for _, name := range []string{"message", "detail", "title"} {
-		if message, ok := asString(said[name]); ok {
-			failure.Message = message
-			break
-		}
-	}
-	if details := said["details"]; string(details) != "null" {
-		failure.Details = details
-	}
-	if failure.Details == nil && bytes.HasPrefix(detail, []byte("[")) {
-		failure.Details = detail // what FastAPI found wrong with the request, an object each
-		if failure.Message == "" {
-			failure.Message = complaint(detail)
-		}
-	}
-	if failure.Message == "" {
-		failure.Message = http.StatusText(response.StatusCode)
-	}
-	return failure
-}
-
-// complaint is the first of what FastAPI found wrong with a request, in a line.
-func complaint(detail json.RawMessage) string {
-	var found []struct {
-		Loc []any  `json:"loc"`
-		Msg string `json:"msg"`
-	}
-	if err := unmarshal(detail, &found); err != nil || len(found) == 0 {
-		return ""
-	}
-	place := make([]string, len(found[0].Loc))
-	for i, name := range found[0].Loc {
-		place[i] = fmt.Sprint(name)
-	}
-	return strings.Join(place, ".") + ": " + found[0].Msg
 }

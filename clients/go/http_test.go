@@ -18,7 +18,7 @@ const vendorType = MediaType + ";v=1;coder=raw"
 
 type object = map[string]any
 
-// answering is a server that answers every request so, its URL and its end.
+// answering starts a server that answers every request with the handler, and returns its URL.
 func answering(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -42,7 +42,7 @@ func sendAll(w io.Writer, steps ...func(*Encoder[object, []byte]) error) {
 	encoder := NewEncoder(w, Raw[object]())
 	for _, step := range steps {
 		if err := step(encoder); err != nil {
-			return // the client has left
+			return // the client has closed the connection
 		}
 	}
 }
@@ -63,7 +63,7 @@ func wireOf(steps ...func(*Encoder[object, []byte]) error) []byte {
 	return []byte(wire.String())
 }
 
-// fetch posts, reads all that comes, and returns the payloads and the first error.
+// fetch posts a question, reads all messages, and returns the payloads and the first error.
 func fetch(ctx context.Context, url string, opts ...Option) (payloads []string, stream *Stream[object, []byte], err error) {
 	stream, err = Post(ctx, url, object{"q": "why?"}, Raw[object](), opts...)
 	if err != nil {
@@ -85,7 +85,7 @@ func TestAQuestionAndItsAnswer(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		asked := fmt.Sprint(r.Method, " ", string(body), " ", r.Header["Accept"], r.Header["Accept-Encoding"], r.Header["Content-Type"])
 		if want := `POST {"q":"why?"} [` + Accept + `] [identity] [application/json]`; asked != want {
-			t.Errorf("asked was %s, not %s", asked, want)
+			t.Errorf("the request is %s, not %s", asked, want)
 		}
 		w.Header().Set("Content-Type", vendorType)
 		w.Header().Set("X-Answer", "7")
@@ -172,13 +172,13 @@ func TestAResponseOfVersion1EndsWithItsEnd(t *testing.T) {
 		return e.Fail(&StreamError{Code: CodeUnavailable, Message: "gone"})
 	}
 	payloads, _, err := fetch(t.Context(), answering(t, reply(vendorType, 200, wireOf(message("one"), failed))))
-	var told *StreamError
-	if !errors.As(err, &told) || told.Code != CodeUnavailable || told.Message != "gone" || len(payloads) != 1 {
+	var reported *StreamError
+	if !errors.As(err, &reported) || reported.Code != CodeUnavailable || reported.Message != "gone" || len(payloads) != 1 {
 		t.Errorf("an end with an error: %v", err)
 	}
 }
 
-// stalling answers with a body, and then says nothing until the client has left.
+// stalling answers with a body, and then sends nothing until the client closes the connection.
 func stalling(contentType string, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -188,7 +188,7 @@ func stalling(contentType string, body []byte) http.HandlerFunc {
 	}
 }
 
-func TestThreeHeartbeatsOfSilenceAreTooMany(t *testing.T) {
+func TestThreeHeartbeatsOfSilenceAreAnIdleTimeout(t *testing.T) {
 	whole := wireOf(opening(50*time.Millisecond), message("one"))
 	for name, body := range map[string][]byte{"between two frames": whole, "inside a frame": append(whole[:len(whole):len(whole)], 40, 0)} {
 		began := time.Now()
@@ -203,13 +203,13 @@ func TestThreeHeartbeatsOfSilenceAreTooMany(t *testing.T) {
 		}
 	}
 	if _, _, err := fetch(t.Context(), answering(t, stalling(PlainMediaType, wireOf(message("x")))), WithIdleTimeout(50*time.Millisecond)); !errors.Is(err, CodeIdleTimeout) {
-		t.Errorf("a plain stream, with a limit of the caller's: %v", err)
+		t.Errorf("a plain stream, with a limit of the caller: %v", err)
 	}
 }
 
 func TestNoResponseInTimeIsAnIdleTimeout(t *testing.T) {
 	url := answering(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client leaves only once it has read
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices a closed connection only after it has read the body
 		<-r.Context().Done()
 	})
 	if _, _, err := fetch(t.Context(), url, WithIdleTimeout(50*time.Millisecond)); !errors.Is(err, CodeIdleTimeout) {
@@ -217,13 +217,13 @@ func TestNoResponseInTimeIsAnIdleTimeout(t *testing.T) {
 	}
 }
 
-func TestPingsAreNoSilence(t *testing.T) {
+func TestPingsPreventAnIdleTimeout(t *testing.T) {
 	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", vendorType)
 		encoder := NewEncoder(flushed{w}, Raw[object]())
 		_ = encoder.Open(Open{Heartbeat: 50 * time.Millisecond})
 		for range 8 {
-			time.Sleep(50 * time.Millisecond) // all in all far more than three heartbeats
+			time.Sleep(50 * time.Millisecond) // in total much more than three heartbeats
 			_ = encoder.Ping()
 		}
 		_ = errors.Join(encoder.Encode(object{}, []byte("at last")), encoder.End(nil))
@@ -241,7 +241,7 @@ func (f flushed) Write(p []byte) (int, error) {
 	return n, errors.Join(err, http.NewResponseController(f.ResponseWriter).Flush())
 }
 
-func TestASlowConsumerIsNoSilence(t *testing.T) {
+func TestASlowConsumerCausesNoTimeout(t *testing.T) {
 	taken := make(chan struct{})
 	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", vendorType)
@@ -264,7 +264,7 @@ func TestASlowConsumerIsNoSilence(t *testing.T) {
 		}
 		switch stream.Position() {
 		case 1:
-			taken <- struct{}{} // the next read is the first that the heartbeat limits
+			taken <- struct{}{} // the next read is the first one with the timeout of the heartbeat
 		case 2:
 			time.Sleep(100 * time.Millisecond) // more than three heartbeats
 			taken <- struct{}{}
@@ -275,7 +275,7 @@ func TestASlowConsumerIsNoSilence(t *testing.T) {
 	}
 }
 
-func TestAStreamThatHasEndedWaitsForNothing(t *testing.T) {
+func TestAStreamThatHasEndedDoesNotWait(t *testing.T) {
 	began := time.Now()
 	body := wireOf(opening(time.Minute), message("one"), ending)
 	payloads, stream, err := fetch(t.Context(), answering(t, stalling(vendorType, body)))
@@ -308,7 +308,7 @@ func TestCancelling(t *testing.T) {
 	ctx, cancel2 := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel2()
 	if _, _, err := fetch(ctx, url); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, CodeIdleTimeout) {
-		t.Errorf("a deadline of the caller's: %v", err)
+		t.Errorf("a deadline of the caller: %v", err)
 	}
 	ctx, cancel3 := context.WithCancel(t.Context())
 	cancel3()
@@ -317,7 +317,7 @@ func TestCancelling(t *testing.T) {
 	}
 }
 
-func TestCloseLeavesTheServer(t *testing.T) {
+func TestCloseClosesTheConnection(t *testing.T) {
 	left := make(chan struct{})
 	url := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		stalling(vendorType, wireOf(opening(0), message("one")))(w, r)
@@ -334,22 +334,22 @@ func TestCloseLeavesTheServer(t *testing.T) {
 		t.Error(err)
 	}
 	if stream.body.ctx.Err() == nil {
-		t.Error("the request's context is kept")
+		t.Error("the context of the request is not cancelled")
 	}
 	select {
 	case <-left:
 	case <-time.After(10 * time.Second):
-		t.Error("the server was not told")
+		t.Error("the server did not notice it")
 	}
 }
 
-func TestAStatusThatIsNoSuccessIsTheProblemItTells(t *testing.T) {
+func TestAStatusThatIsNot2xxIsItsProblemDecoded(t *testing.T) {
 	for _, c := range []struct {
-		status int
-		body   string
-		code   Code
-		said   string
-		detail string
+		status  int
+		body    string
+		code    Code
+		message string
+		detail  string
 	}{
 		{429, `{"code":"resource_exhausted","message":"slow down","details":{"seconds":3}}`, CodeResourceExhausted, "slow down", `{"seconds":3}`},
 		{400, `{"detail":{"code":"out_of_range","message":"beyond the end"}}`, CodeOutOfRange, "beyond the end", ""},
@@ -367,14 +367,14 @@ func TestAStatusThatIsNoSuccessIsTheProblemItTells(t *testing.T) {
 			t.Errorf("%d: %v", c.status, err)
 			continue
 		}
-		if response.Status != c.status || response.Code != c.code || response.Message != c.said ||
+		if response.Status != c.status || response.Code != c.code || response.Message != c.message ||
 			string(response.Details) != c.detail || string(response.Body) != c.body {
 			t.Errorf("%d: %+v", c.status, response)
 		}
 	}
 }
 
-func TestAResponseThatIsNoStreamIsRefused(t *testing.T) {
+func TestAResponseThatIsNotAStreamIsRefused(t *testing.T) {
 	wire := wireOf(message("x"))
 	for contentType, want := range map[string]string{
 		"text/html; charset=utf-8":        "text/html",
@@ -407,7 +407,7 @@ func TestAResponseThatIsNoStreamIsRefused(t *testing.T) {
 	}
 }
 
-func TestABodyByteByByte(t *testing.T) {
+func TestABodyMayArriveByteByByte(t *testing.T) {
 	wire := wireOf(opening(time.Second), message("one"), message("two"), ending)
 	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", vendorType)
@@ -420,7 +420,7 @@ func TestABodyByteByByte(t *testing.T) {
 	}
 }
 
-func TestGzipThatNobodyAskedForIsUndone(t *testing.T) {
+func TestGzipIsReadAlthoughItWasNotAskedFor(t *testing.T) {
 	wire := wireOf(message("one"))
 	var zipped strings.Builder
 	writer := gzip.NewWriter(&zipped)
@@ -442,7 +442,7 @@ func TestGzipThatNobodyAskedForIsUndone(t *testing.T) {
 	}
 }
 
-func TestAQuestionThatIsNoJSONIsNotSent(t *testing.T) {
+func TestAQuestionThatIsNotJSONIsNotSent(t *testing.T) {
 	url := answering(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })
 	if _, err := Post(t.Context(), url, make(chan int), JSON[object, json.RawMessage]()); !errors.Is(err, CodeEncodeError) {
 		t.Error(err)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The README's program, copied out and run against a server.
-func TestTheReadmesProgramRuns(t *testing.T) {
+// The program of the README, copied and run against a server.
+func TestTheProgramOfTheReadmeRuns(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

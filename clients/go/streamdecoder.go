@@ -13,69 +13,15 @@ import (
 // Version is the version of streams that this package reads and writes.
 const Version = 1
 
-type endPolicy int
-
-const (
-	endIfControlled endPolicy = iota
-	endRequired
-	endOptional
-)
-
-// WithRequiredEnd says whether a stream without an end frame is broken. Unless it is given, the stream decides: an end is
-// required once a control frame was seen, for then the stream is of version 1. A response of the vendor's media type is
-// of version 1 from its first byte.
-func WithRequiredEnd(required bool) Option {
-	return func(o *options) {
-		o.end = endOptional
-		if required {
-			o.end = endRequired
-		}
-	}
-}
-
 // Message is one message of a stream.
 type Message[H, P any] struct {
 	Header  H
 	Payload P
 }
 
-// A stream's state, and what may come in it (section 3.5):
-//
-//	           open       data       ping       other      end
-//	start      streaming  streaming  streaming  streaming  ended
-//	streaming  -          streaming  streaming  streaming  ended
-//	ended      -          -          -          -          -
-type (
-	state int
-	event int
-)
-
-const (
-	start state = iota
-	streaming
-	ended
-	wrong
-)
-
-const (
-	open event = iota
-	data
-	ping
-	other
-	end
-)
-
-var transitions = [3][5]state{
-	start:     {streaming, streaming, streaming, streaming, ended},
-	streaming: {wrong, streaming, streaming, streaming, ended},
-	ended:     {wrong, wrong, wrong, wrong, wrong},
-}
-
-var eventNames = [...]string{"open", "data", "ping", "other", "end"}
-
-// StreamDecoder turns bytes, as a transport cuts them, into the messages of one stream; control frames are handled and not
-// shown. It does no input or output: give it bytes with Feed, take messages with Next until there is none, and call
-// Finish where the bytes end.
+// StreamDecoder reads the messages of one stream from bytes, in chunks of any size. Control frames are handled inside. It
+// does no input or output. Give it bytes with Feed, take messages with Next until there is none, and call Finish after the
+// last byte.
 type StreamDecoder[H, P any] struct {
 	coder      Coder[H, P]
 	order      order[H]
@@ -89,7 +35,7 @@ type StreamDecoder[H, P any] struct {
 	err        error
 }
 
-// NewStreamDecoder makes a decoder of one stream. Its options are [WithMaxFrame], [WithMaxHeader] and [WithRequiredEnd].
+// NewStreamDecoder returns a decoder of one stream. Its options are [WithMaxFrame], [WithMaxHeader] and [WithRequiredEnd].
 func NewStreamDecoder[H, P any](coder Coder[H, P], opts ...Option) *StreamDecoder[H, P] {
 	d := &StreamDecoder[H, P]{coder: coder, frames: NewFrameDecoder(append(opts[:len(opts):len(opts)], WithLayout(Layout{}))...)}
 	if checker, ok := coder.(orderChecker[H]); ok {
@@ -98,31 +44,31 @@ func NewStreamDecoder[H, P any](coder Coder[H, P], opts ...Option) *StreamDecode
 	return d
 }
 
-// Position is how many data frames have been received: what to resume from.
+// Position is the number of data frames received: the position to resume from.
 func (d *StreamDecoder[H, P]) Position() int64 { return d.position }
 
-// Buffered is how many bytes have been fed that were not yet asked for, or are not yet a whole frame.
+// Buffered is the number of bytes held: of a frame that is not whole yet, and of messages that were not read yet.
 func (d *StreamDecoder[H, P]) Buffered() int { return d.frames.Buffered() }
 
-// Ended reports whether the end frame has come, and was a right one.
+// Ended reports whether the end frame was received, and was valid.
 func (d *StreamDecoder[H, P]) Ended() bool { return d.trailers != nil }
 
-// Trailers is the JSON object that the end frame carried, an empty one if it carried none; nil before the end.
+// Trailers is the JSON object of the end frame, an empty one if it had none. It is nil before the end.
 func (d *StreamDecoder[H, P]) Trailers() json.RawMessage { return d.trailers }
 
-// Metadata is the JSON object that the open frame carried; nil if it carried none.
+// Metadata is the JSON object of the open frame. It is nil if there is none.
 func (d *StreamDecoder[H, P]) Metadata() json.RawMessage { return d.metadata }
 
-// Heartbeat is how often the peer promised to be heard; 0 if it did not.
+// Heartbeat is the heartbeat that the open frame announced: the peer sends something at least this often. 0 if there is
+// none.
 func (d *StreamDecoder[H, P]) Heartbeat() time.Duration { return d.heartbeat }
 
-// Feed takes a chunk. It is kept, not copied, so it must not change before Next has asked for more. After Finish it
-// panics.
+// Feed takes a chunk. The chunk is not copied, so it must not change until Next has returned false. After Finish it panics.
 func (d *StreamDecoder[H, P]) Feed(chunk []byte) { d.frames.Feed(chunk) }
 
-// Messages feeds a chunk and ranges over the messages that are now whole. Errors are pairs of their own, with an empty message:
-// after a *PayloadError the loop may go on, any other is the last. The chunk may change once the loop has ended, however it
-// ended: what was not taken is kept, and comes first in the next.
+// Messages feeds a chunk and ranges over the messages that are now whole. An error is a pair with an empty message. After a
+// *PayloadError the loop can continue. Any other error is the last pair. The chunk may change after the loop. If the loop
+// was left early, the other messages are kept and come first in the next loop.
 func (d *StreamDecoder[H, P]) Messages(chunk []byte) iter.Seq2[Message[H, P], error] {
 	return func(yield func(Message[H, P], error) bool) {
 		d.Feed(chunk)
@@ -136,9 +82,9 @@ func (d *StreamDecoder[H, P]) Messages(chunk []byte) iter.Seq2[Message[H, P], er
 	}
 }
 
-// Next returns the next message. ok is false if more bytes are needed, or if there is an error: a *PayloadError, after
-// which Next may be called again for the messages after it; or a *FrameError, *ProtocolError, *IncompleteError, or
-// *StreamError (the peer ended the stream with one), after which the decoder is dead and returns the same again.
+// Next returns the next message. ok is false if more bytes are needed, or if there is an error. After a *PayloadError, Next
+// returns the message after it. After a *FrameError, *ProtocolError, *IncompleteError or *StreamError (the peer reported an
+// error in its end frame) the decoder has failed, and returns the same error again.
 func (d *StreamDecoder[H, P]) Next() (message Message[H, P], ok bool, err error) {
 	for d.err == nil {
 		frame, ok, err := d.frames.Next()
@@ -178,8 +124,9 @@ func (d *StreamDecoder[H, P]) Next() (message Message[H, P], ok bool, err error)
 	return Message[H, P]{}, false, d.err
 }
 
-// Finish says that no more bytes will come. The error is a *FrameError, CodeTruncatedFrame, or an *IncompleteError if the
-// end is missing. Messages that have not been taken can still be taken, and the error then comes after them.
+// Finish tells the decoder that no more bytes will come. The error is a *FrameError with CodeTruncatedFrame, or an
+// *IncompleteError if the end is missing. Messages that were not taken yet can still be taken. The error then comes after
+// them.
 func (d *StreamDecoder[H, P]) Finish() error {
 	if err := d.frames.Finish(); d.err == nil && err != nil {
 		d.err = err
@@ -208,7 +155,7 @@ func (d *StreamDecoder[H, P]) step(what event, frame Frame) error {
 		d.state = next
 		return nil
 	case d.state == ended:
-		return &ProtocolError{CodeFrameAfterEnd, frame.Index, "a frame of type " + eventNames[what] + " after the end of the stream"}
+		return &ProtocolError{CodeFrameAfterEnd, frame.Index, "a " + eventNames[what] + " frame after the end of the stream"}
 	default:
 		return invalidControl(frame, "%s in a stream that has begun already", eventNames[what])
 	}
@@ -216,22 +163,6 @@ func (d *StreamDecoder[H, P]) step(what event, frame Frame) error {
 
 func invalidControl(frame Frame, format string, arguments ...any) error {
 	return &ProtocolError{CodeInvalidControl, frame.Index, fmt.Sprintf(format, arguments...)}
-}
-
-// members are a JSON object's, by name, as they stand there.
-type members map[string]json.RawMessage
-
-// asMembers is nil if the value is no object, or not there.
-func asMembers(value json.RawMessage) (object members) {
-	_ = unmarshal(value, &object)
-	return object
-}
-
-func asString(value json.RawMessage) (text string, ok bool) {
-	if len(value) == 0 || value[0] != '"' {
-		return "", false
-	}
-	return text, unmarshal(value, &text) == nil
 }
 
 func (d *StreamDecoder[H, P]) control(frame Frame) error {
@@ -297,7 +228,7 @@ func (d *StreamDecoder[H, P]) ended(control members, frame Frame) error {
 	text := control["frames"]
 	p := parser{data: text}
 	_, integer, err := p.number()
-	frames, _ := strconv.ParseInt(string(text), 10, 64) // one beyond 64 bits is the largest, which is not the position
+	frames, _ := strconv.ParseInt(string(text), 10, 64) // a larger count gives the largest int64, which is not the position
 	if err != nil || !integer || frames < 0 {
 		return invalidControl(frame, "frames is the number of data frames, not %.40s", text)
 	}
@@ -313,30 +244,30 @@ func (d *StreamDecoder[H, P]) ended(control members, frame Frame) error {
 	}
 	var failure error
 	if value, there := control["error"]; there {
-		told, ok := peerError(asMembers(value))
+		reported, ok := peerError(asMembers(value))
 		if !ok {
 			return invalidControl(frame, "error is an object with code and message, not %.60s", value)
 		}
-		failure = told
+		failure = reported
 	}
 	d.trailers = trailers
 	return failure
 }
 
 // peerError reads the error object of section 3.4.
-func peerError(said members) (*StreamError, bool) {
-	code, ok := asString(said["code"])
+func peerError(object members) (*StreamError, bool) {
+	code, ok := asString(object["code"])
 	if !ok {
 		return nil, false
 	}
-	told := &StreamError{Code: Code(code), Details: said["details"]}
-	if value, there := said["message"]; there {
-		if told.Message, ok = asString(value); !ok {
+	reported := &StreamError{Code: Code(code), Details: object["details"]}
+	if value, there := object["message"]; there {
+		if reported.Message, ok = asString(value); !ok {
 			return nil, false
 		}
 	}
-	if told.Code.HTTPStatus() == 0 {
-		told.Code = CodeUnknown // one of a later version is an error all the same
+	if reported.Code.HTTPStatus() == 0 {
+		reported.Code = CodeUnknown // a code of a later version is an error too
 	}
-	return told, true
+	return reported, true
 }

@@ -7,19 +7,16 @@ import (
 	"time"
 )
 
-// WithPlain makes an encoder write a plain stream: data frames only, nothing that tells its end from a cut.
-func WithPlain() Option { return func(o *options) { o.plain = true } }
-
-// Open is what an open frame says.
+// Open is the content of an open frame.
 type Open struct {
-	// Heartbeat is how often the reader will hear something, at least; 0 says nothing.
+	// Heartbeat: the reader receives something at least this often. 0 promises nothing.
 	Heartbeat time.Duration
-	// Metadata is the application's, a JSON object: a struct, a map; nil for none.
+	// Metadata is a JSON object of the application: a struct or a map, nil for none.
 	Metadata any
 }
 
-// StreamEncoder appends the frames of one stream to byte slices. What the stream does not allow is an *EncodeError, before
-// anything changes.
+// StreamEncoder appends the frames of one stream to byte slices. A frame that is not allowed is an *EncodeError, and
+// nothing changes.
 type StreamEncoder[H, P any] struct {
 	options
 	coder    Coder[H, P]
@@ -27,16 +24,16 @@ type StreamEncoder[H, P any] struct {
 	position int64
 }
 
-// NewStreamEncoder makes an encoder of one stream. Its options are [WithPlain], and [WithMaxFrame] and [WithMaxHeader]: what
-// the receiver is expected to keep to.
+// NewStreamEncoder returns an encoder of one stream. Its options are [WithPlain], and [WithMaxFrame] and [WithMaxHeader] for
+// the limits of the receiver.
 func NewStreamEncoder[H, P any](coder Coder[H, P], opts ...Option) *StreamEncoder[H, P] {
 	return &StreamEncoder[H, P]{options: optionsOf(opts), coder: coder}
 }
 
-// Position is how many data frames have been appended.
+// Position is the number of data frames appended.
 func (e *StreamEncoder[H, P]) Position() int64 { return e.position }
 
-// AppendOpen appends the open frame, which may be the first, and must be where no HTTP header says what the stream is.
+// AppendOpen appends the open frame, which must come first. It is optional over HTTP, where the headers describe the stream.
 func (e *StreamEncoder[H, P]) AppendOpen(dst []byte, opening Open) ([]byte, error) {
 	control := struct {
 		Type      string          `json:"type"`
@@ -46,7 +43,8 @@ func (e *StreamEncoder[H, P]) AppendOpen(dst []byte, opening Open) ([]byte, erro
 		Metadata  json.RawMessage `json:"metadata,omitempty"`
 	}{Type: "open", V: Version, Coder: e.coder.Name(), Heartbeat: opening.Heartbeat.Seconds()}
 	if opening.Heartbeat < 0 {
-		return dst, &EncodeError{Message: fmt.Sprintf("a heartbeat is a positive time, not %v", opening.Heartbeat)}
+		message := fmt.Sprintf("heartbeat is a positive number of seconds, not %g", opening.Heartbeat.Seconds())
+		return dst, &EncodeError{Message: message}
 	}
 	metadata, err := marshalMembers("metadata", opening.Metadata)
 	if err != nil {
@@ -56,7 +54,7 @@ func (e *StreamEncoder[H, P]) AppendOpen(dst []byte, opening Open) ([]byte, erro
 	return e.appendControl(dst, open, control)
 }
 
-// AppendData appends a data frame with a message in it.
+// AppendData appends a data frame with a message.
 func (e *StreamEncoder[H, P]) AppendData(dst []byte, header H, payload P) ([]byte, error) {
 	if err := e.allow(data); err != nil {
 		return dst, err
@@ -68,7 +66,7 @@ func (e *StreamEncoder[H, P]) AppendData(dst []byte, header H, payload P) ([]byt
 	return e.appendData(dst, head, body)
 }
 
-// AppendFrame appends a data frame that is encoded already, of another stream or an archive: its bytes go out untouched.
+// AppendFrame appends a data frame that is encoded already, from another stream or an archive. Its bytes are unchanged.
 func (e *StreamEncoder[H, P]) AppendFrame(dst []byte, frame Frame) ([]byte, error) {
 	if err := e.allow(data); err != nil {
 		return dst, err
@@ -78,14 +76,14 @@ func (e *StreamEncoder[H, P]) AppendFrame(dst []byte, frame Frame) ([]byte, erro
 
 func (e *StreamEncoder[H, P]) appendData(dst, head, body []byte) ([]byte, error) {
 	if err := checkObject(head); err != nil {
-		return dst, &EncodeError{Message: "a header is a JSON object", Err: err}
+		return dst, &EncodeError{Message: "the header is not a JSON object", Err: err}
 	}
 	if hasMember(head, "$stream") {
 		return dst, &EncodeError{Message: `the header member "$stream" belongs to control frames`}
 	}
 	if size := uint64(8 + len(head) + len(body)); size > e.maxFrame || uint64(len(head)) > e.maxHeader {
 		message := fmt.Sprintf("a frame of %d bytes with a header of %d is beyond the limits of %d and %d, which receivers "+
-			"keep to: send it in pieces, or raise the limits on both sides", size, len(head), e.maxFrame, e.maxHeader)
+			"keep to; send it in pieces, or raise the limits on both sides", size, len(head), e.maxFrame, e.maxHeader)
 		return dst, &EncodeError{Message: message}
 	}
 	dst, err := Layout{}.appendFrame(dst, head, body)
@@ -96,17 +94,17 @@ func (e *StreamEncoder[H, P]) appendData(dst, head, body []byte) ([]byte, error)
 	return dst, err
 }
 
-// AppendPing appends a ping, which tells the reader, and every proxy between, that the stream is alive.
+// AppendPing appends a ping, which shows the reader, and every proxy between, that the stream is alive.
 func (e *StreamEncoder[H, P]) AppendPing(dst []byte) ([]byte, error) {
 	return e.appendControl(dst, ping, struct {
 		Type string `json:"type"`
 	}{"ping"})
 }
 
-// AppendEnd appends the end frame, the last: success if failure is nil. Trailers are the application's, a JSON object: a
-// struct, a map; nil for none.
+// AppendEnd appends the end frame, which comes last. It means success if failure is nil. Trailers are a JSON object of the
+// application: a struct or a map, nil for none.
 func (e *StreamEncoder[H, P]) AppendEnd(dst []byte, trailers any, failure *StreamError) ([]byte, error) {
-	type told struct {
+	type reported struct {
 		Code    Code            `json:"code"`
 		Message string          `json:"message"`
 		Details json.RawMessage `json:"details,omitempty"`
@@ -115,7 +113,7 @@ func (e *StreamEncoder[H, P]) AppendEnd(dst []byte, trailers any, failure *Strea
 		Type     string          `json:"type"`
 		Frames   int64           `json:"frames"`
 		Trailers json.RawMessage `json:"trailers,omitempty"`
-		Error    *told           `json:"error,omitempty"`
+		Error    *reported       `json:"error,omitempty"`
 	}{Type: "end", Frames: e.position}
 	var err error
 	if control.Trailers, err = marshalMembers("trailers", trailers); err != nil {
@@ -123,17 +121,17 @@ func (e *StreamEncoder[H, P]) AppendEnd(dst []byte, trailers any, failure *Strea
 	}
 	if failure != nil {
 		if failure.Code.HTTPStatus() == 0 {
-			return dst, &EncodeError{Message: fmt.Sprintf("%q is not one of the codes of a stream's error", failure.Code)}
+			return dst, &EncodeError{Message: fmt.Sprintf("%q is not one of the sixteen codes of a StreamError", failure.Code)}
 		}
-		// An error that happens to hold bytes from anywhere must not keep the end from being told.
-		control.Error = &told{failure.Code, strings.ToValidUTF8(failure.Message, "\ufffd"), failure.Details}
+		// An error message may contain any bytes. It must not prevent the end frame.
+		control.Error = &reported{failure.Code, strings.ToValidUTF8(failure.Message, "\ufffd"), failure.Details}
 	}
 	return e.appendControl(dst, end, control)
 }
 
 func (e *StreamEncoder[H, P]) appendControl(dst []byte, what event, control any) ([]byte, error) {
 	if e.plain {
-		return dst, &EncodeError{Message: "a plain stream has no control frames"}
+		return dst, &EncodeError{Message: "a plain stream has no control frames, " + eventNames[what] + " cannot be sent in it"}
 	}
 	if err := e.allow(what); err != nil {
 		return dst, err
@@ -159,14 +157,14 @@ func (e *StreamEncoder[H, P]) allow(what event) error {
 	return &EncodeError{Message: eventNames[what] + " is not allowed: the stream has " + past}
 }
 
-// marshalMembers is the JSON of what must be an object; nil of nil.
+// marshalMembers is the JSON of a value that must be an object. It is nil for nil.
 func marshalMembers(name string, value any) (json.RawMessage, error) {
 	if value == nil {
 		return nil, nil
 	}
 	text, err := marshalJSON(value)
 	if err == nil && asMembers(text) == nil {
-		err = &EncodeError{Message: fmt.Sprintf("%s is a JSON object, not %.40s", name, text)}
+		err = &EncodeError{Message: fmt.Sprintf("%s is an object, not %.40s", name, text)}
 	}
 	return text, err
 }

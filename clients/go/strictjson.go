@@ -9,14 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// JSON as the specification means it (section 2.3). encoding/json leaves open what the specification does not: it
-// replaces what is not UTF-8 and lone surrogates by U+FFFD, nests 10,000 levels, matches the names of struct fields
-// without regard to case, and merges members with the same name. So the text is read here, in one pass over its bytes;
-// unmarshal.go puts it into Go values.
+// The JSON of the specification (section 2.3). encoding/json is less strict: it replaces invalid UTF-8 and lone surrogates by
+// U+FFFD, allows 10,000 levels, ignores case in the names of struct fields, and merges members with the same name. So this
+// package has its own parser, which makes one pass over the bytes. unmarshal.go puts the values into Go types.
 
 const maxDepth = 100
 
-// jsonError is why a text is not the JSON that is wanted. Callers make it their documented error.
+// jsonError is the reason why a text is not the expected JSON. Callers put it into their documented errors.
 type jsonError struct {
 	message string
 	at      int
@@ -24,7 +23,7 @@ type jsonError struct {
 
 func (e *jsonError) Error() string { return fmt.Sprintf("%s (byte %d)", e.message, e.at) }
 
-// checkJSON reports what is wrong with a text that should be one JSON value.
+// checkJSON checks that a text is one JSON value.
 func checkJSON(data []byte) error {
 	p := parser{data: data}
 	if err := p.skip(); err != nil {
@@ -33,10 +32,10 @@ func checkJSON(data []byte) error {
 	return p.end()
 }
 
-// checkObject reports what is wrong with a text that should be one JSON object: what a header must be.
+// checkObject checks that a text is one JSON object, as every header must be.
 func checkObject(data []byte) error {
 	p := parser{data: data}
-	if err := p.wantObject(); err != nil {
+	if err := p.expectObject(); err != nil {
 		return err
 	}
 	if err := p.skip(); err != nil {
@@ -45,7 +44,7 @@ func checkObject(data []byte) error {
 	return p.end()
 }
 
-// hasMember reports whether a JSON object that has been checked has a member of that name.
+// hasMember reports whether a JSON object, which was checked before, has a member of that name.
 func hasMember(data []byte, name string) bool {
 	if !bytes.Contains(data, []byte(name)) && !bytes.Contains(data, []byte(`\u`)) {
 		return false
@@ -59,27 +58,27 @@ func hasMember(data []byte, name string) bool {
 	return found
 }
 
-// marshalJSON is compact JSON that every receiver accepts, or an *EncodeError.
+// marshalJSON returns compact JSON that every receiver accepts, or an *EncodeError.
 func marshalJSON(value any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return nil, &EncodeError{Message: "this cannot be sent as JSON", Err: err}
+		return nil, &EncodeError{Message: "not JSON", Err: err}
 	}
 	data := bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))
-	if err := checkJSON(data); err != nil { // a json.RawMessage, or nested too deep
-		return nil, &EncodeError{Message: "this would be refused by receivers", Err: err}
+	if err := checkJSON(data); err != nil { // an invalid json.RawMessage, or too many levels
+		return nil, &EncodeError{Message: "receivers refuse it", Err: err}
 	}
-	// encoding/json writes what is not UTF-8 as the escape \ufffd, and U+FFFD itself as it is.
+	// encoding/json writes invalid UTF-8 as the escape \ufffd, but U+FFFD itself without an escape.
 	if bytes.Contains(data, []byte(`\ufffd`)) && !validStrings(reflect.ValueOf(value)) {
-		return nil, &EncodeError{Message: "a string is not UTF-8, which JSON is"}
+		return nil, &EncodeError{Message: "a string is not UTF-8"}
 	}
 	return data, nil
 }
 
-// validStrings reports whether all strings in a value, which has been marshaled, are UTF-8. What marshals itself, or is not
-// marshaled, is not looked into: it may hold itself.
+// validStrings reports whether all strings in a value are UTF-8. The value was marshaled before. Values that marshal
+// themselves and fields that are not marshaled are skipped, because they may contain themselves.
 func validStrings(v reflect.Value) bool {
 	if !v.IsValid() {
 		return true
@@ -115,7 +114,7 @@ func validStrings(v reflect.Value) bool {
 	return true
 }
 
-// parser goes through a text once. at is the next byte to look at, depth the number of open arrays and objects.
+// parser reads a text once. at is the next byte, depth the number of open arrays and objects.
 type parser struct {
 	data  []byte
 	at    int
@@ -124,7 +123,7 @@ type parser struct {
 
 func (p *parser) fail(message string) error { return &jsonError{message, p.at} }
 
-// peek passes over white space, and returns the byte after it; 0, which is no JSON, where the text ends.
+// peek skips white space, and returns the byte after it. At the end of the text it returns 0, which no value begins with.
 func (p *parser) peek() byte {
 	for p.at < len(p.data) {
 		switch c := p.data[p.at]; c {
@@ -137,15 +136,15 @@ func (p *parser) peek() byte {
 	return 0
 }
 
-// end fails if anything but white space is left.
+// end checks that only white space is left.
 func (p *parser) end() error {
 	if p.peek(); p.at < len(p.data) {
-		return p.fail("more follows where the value ends")
+		return p.fail("more text after the value")
 	}
 	return nil
 }
 
-func (p *parser) wantObject() error {
+func (p *parser) expectObject() error {
 	if p.peek() == '{' {
 		return nil
 	}
@@ -155,18 +154,18 @@ func (p *parser) wantObject() error {
 	return p.unexpected("an object")
 }
 
-func (p *parser) unexpected(wanted string) error {
+func (p *parser) unexpected(expected string) error {
 	switch {
 	case p.at >= len(p.data):
-		return p.fail("the text ends where " + wanted + " is expected")
+		return p.fail("the text ends where " + expected + " is expected")
 	case bytes.HasPrefix(p.data[p.at:], []byte("\xef\xbb\xbf")):
-		return p.fail("a byte order mark, which JSON forbids")
+		return p.fail("a byte order mark, which JSON does not allow")
 	default:
-		return p.fail(fmt.Sprintf("%q where %s is expected", p.data[p.at], wanted))
+		return p.fail(fmt.Sprintf("%q where %s is expected", p.data[p.at], expected))
 	}
 }
 
-// skip passes over a value, and checks all of it.
+// skip skips a value, and checks all of it.
 func (p *parser) skip() error {
 	switch c := p.peek(); {
 	case c == '"':
@@ -185,7 +184,8 @@ func (p *parser) skip() error {
 	}
 }
 
-// members goes through an object: value is called with each name, unescaped and not to be kept, at the member's value.
+// members reads an object. It calls value for each member, with p at the value. The name is unescaped, and valid only during
+// the call.
 func (p *parser) members(value func(name []byte) error) error {
 	if err := p.enter('{', "an object"); err != nil {
 		return err
@@ -195,7 +195,7 @@ func (p *parser) members(value func(name []byte) error) error {
 	}
 	for {
 		if p.peek() != '"' {
-			return p.unexpected("a member's name")
+			return p.unexpected("the name of a member")
 		}
 		name, escaped, err := p.text()
 		if err != nil {
@@ -217,12 +217,12 @@ func (p *parser) members(value func(name []byte) error) error {
 		case '}':
 			return p.leave()
 		default:
-			return p.unexpected("a comma or the object's end")
+			return p.unexpected("a comma or the end of the object")
 		}
 	}
 }
 
-// elements goes through an array: value is called at each element.
+// elements reads an array. It calls value for each element, with p at the element.
 func (p *parser) elements(value func() error) error {
 	if err := p.enter('[', "an array"); err != nil {
 		return err
@@ -240,7 +240,7 @@ func (p *parser) elements(value func() error) error {
 		case ']':
 			return p.leave()
 		default:
-			return p.unexpected("a comma or the array's end")
+			return p.unexpected("a comma or the end of the array")
 		}
 	}
 }
@@ -274,53 +274,52 @@ func (p *parser) literal() (string, error) {
 	return "", p.unexpected("a value")
 }
 
-// number passes over a number, and tells whether it was written as an integer.
+// number skips a number, and reports whether it was written as an integer.
 func (p *parser) number() (text []byte, integer bool, err error) {
-	data, from, at := p.data, p.at, p.at
-	if at < len(data) && data[at] == '-' {
-		at++
+	from := p.at
+	if p.at < len(p.data) && p.data[p.at] == '-' {
+		p.at++
 	}
-	first := at
-	for at < len(data) && '0' <= data[at] && data[at] <= '9' {
-		at++
+	first := p.at
+	if p.digits() == 0 {
+		return nil, false, p.fail("a digit is expected")
 	}
-	if at == first || data[first] == '0' && at > first+1 {
-		p.at = at
-		return nil, false, p.fail("not a number of JSON")
+	if p.data[first] == '0' && p.at > first+1 {
+		return nil, false, p.fail("a number that begins with 0")
 	}
 	integer = true
-	if at < len(data) && data[at] == '.' {
+	if p.at < len(p.data) && p.data[p.at] == '.' {
 		integer = false
-		at++
-		first = at
-		for at < len(data) && '0' <= data[at] && data[at] <= '9' {
-			at++
-		}
-		if at == first {
-			p.at = at
-			return nil, false, p.fail("a number with no digit after its point")
+		p.at++
+		if p.digits() == 0 {
+			return nil, false, p.fail("a digit is expected")
 		}
 	}
-	if at < len(data) && data[at]|0x20 == 'e' {
+	if p.at < len(p.data) && p.data[p.at]|0x20 == 'e' {
 		integer = false
-		at++
-		if at < len(data) && (data[at] == '+' || data[at] == '-') {
-			at++
+		p.at++
+		if p.at < len(p.data) && (p.data[p.at] == '+' || p.data[p.at] == '-') {
+			p.at++
 		}
-		first = at
-		for at < len(data) && '0' <= data[at] && data[at] <= '9' {
-			at++
-		}
-		if at == first {
-			p.at = at
-			return nil, false, p.fail("a number with no digit in its exponent")
+		if p.digits() == 0 {
+			return nil, false, p.fail("a digit is expected")
 		}
 	}
-	p.at = at
-	return data[from:at], integer, nil
+	return p.data[from:p.at], integer, nil
 }
 
-// plain has true for what a string holds as it is.
+// digits skips digits, and returns how many there were.
+func (p *parser) digits() int {
+	at := p.at
+	for at < len(p.data) && '0' <= p.data[at] && p.data[at] <= '9' {
+		at++
+	}
+	size := at - p.at
+	p.at = at
+	return size
+}
+
+// plain is true for the bytes that stand for themselves in a string.
 var plain = func() (table [256]bool) {
 	for c := 0x20; c < 0x80; c++ {
 		table[c] = c != '"' && c != '\\'
@@ -328,7 +327,7 @@ var plain = func() (table [256]bool) {
 	return table
 }()
 
-// text passes over a string and checks it. What is between the quotes is returned as it is: see unescape.
+// text skips a string and checks it. It returns the bytes between the quotes, with their escapes: see unescape.
 func (p *parser) text() (raw []byte, escaped bool, err error) {
 	data, from := p.data, p.at+1
 	for at := from; at < len(data); {
@@ -344,7 +343,7 @@ func (p *parser) text() (raw []byte, escaped bool, err error) {
 			size := escapeSize(data[at:])
 			if size == 0 {
 				p.at = at
-				return nil, false, p.fail("an escape that is none, or half of a surrogate pair")
+				return nil, false, p.fail("an invalid escape or a lone surrogate in a string")
 			}
 			at += size
 		case c < 0x20:
@@ -360,10 +359,10 @@ func (p *parser) text() (raw []byte, escaped bool, err error) {
 		}
 	}
 	p.at = len(data)
-	return nil, false, p.fail("a string that does not end")
+	return nil, false, p.fail("the text ends inside a string")
 }
 
-// escapeSize is the length of the escape that data begins with, of a surrogate pair as a whole; 0 if it is none.
+// escapeSize is the size of the escape at the beginning of data, 12 for a surrogate pair. It is 0 for an invalid escape.
 func escapeSize(data []byte) int {
 	if len(data) < 2 {
 		return 0
@@ -384,7 +383,7 @@ func escapeSize(data []byte) int {
 	return 0
 }
 
-// hexUnit is the UTF-16 unit of the escape \uXXXX that data begins with; -1 if it does not.
+// hexUnit is the UTF-16 unit of the escape \uXXXX at the beginning of data. It is -1 if there is none.
 func hexUnit(data []byte) rune {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return -1
@@ -404,7 +403,7 @@ func hexUnit(data []byte) rune {
 	return unit
 }
 
-// unescape is the text of a string that has been checked.
+// unescape returns the text of a string that was checked before.
 func unescape(raw []byte) []byte {
 	text := make([]byte, 0, len(raw))
 	for {

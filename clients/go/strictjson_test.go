@@ -12,13 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// encodingJSONAccepts is what the specification means, told by encoding/json: all that it accepts, but for what it lets
-// pass. It is slow, and shares no code with the parser.
+// encodingJSONAccepts applies the rules of the specification with encoding/json, and checks separately what encoding/json
+// does not check. It is slow, and shares no code with the parser.
 func encodingJSONAccepts(text []byte) bool {
 	return json.Valid(text) && utf8.Valid(text) && !hasLoneSurrogate(text) && depthOf(text) <= maxDepth
 }
 
-// hasLoneSurrogate asks encoding/json, which writes U+FFFD for one: each escape that is no U+FFFD itself is tried alone.
+// hasLoneSurrogate uses encoding/json, which reads a lone surrogate as U+FFFD. All other sources of a U+FFFD are replaced
+// before.
 func hasLoneSurrogate(text []byte) bool {
 	var value any
 	if json.Unmarshal(text, &value) != nil {
@@ -30,7 +31,7 @@ func hasLoneSurrogate(text []byte) bool {
 	return bytes.Contains(decodedStrings(withoutThem), []byte("\ufffd"))
 }
 
-// decodedStrings are the strings of a text that may have lost its upper case, so that its values are no matter.
+// decodedStrings are the strings of a text. The text may be in lower case, so values are not decoded.
 func decodedStrings(text []byte) []byte {
 	var all []byte
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -82,7 +83,7 @@ func TestTheStrictParserRefusesWhatTheSpecificationRefuses(t *testing.T) {
 	}
 }
 
-// checkAgainstEncodingJSON: checkJSON, checkObject and unmarshal agree with encoding/json and with one another.
+// checkAgainstEncodingJSON checks that checkJSON, checkObject and unmarshal agree with encoding/json.
 func checkAgainstEncodingJSON(t *testing.T, text []byte) {
 	t.Helper()
 	want := encodingJSONAccepts(text)
@@ -115,7 +116,7 @@ type inner struct {
 	X, Y int
 }
 
-// everyKind is what unmarshal reads itself, and what it leaves to encoding/json.
+// everyKind has fields that unmarshal reads itself, and fields that it leaves to encoding/json.
 type everyKind struct {
 	B     bool             `json:"b"`
 	I     int              `json:"i"`
@@ -187,7 +188,7 @@ func TestUnmarshalDiffersFromEncodingJSONWhereTheSpecificationDoes(t *testing.T)
 			t.Errorf("a target %T was accepted", target)
 		}
 	}
-	// Of a member that is not read, and one that is left to encoding/json, every byte is judged as well.
+	// Members that are ignored, and members that are left to encoding/json, are checked too.
 	for _, text := range []string{"{\"other\":\"\xff\"}", `{"other":"\ud800"}`, "{\"t\":\"\xff\"}"} {
 		if unmarshal([]byte(text), &everyKind{}) == nil {
 			t.Errorf("%q was accepted", text)
@@ -195,7 +196,7 @@ func TestUnmarshalDiffersFromEncodingJSONWhereTheSpecificationDoes(t *testing.T)
 	}
 }
 
-func TestWhatIsSentIsWhatReceiversAccept(t *testing.T) {
+func TestOnlyJSONThatReceiversAcceptIsSent(t *testing.T) {
 	type loop struct{ Next *loop }
 	endless := &loop{}
 	endless.Next = endless
@@ -234,14 +235,14 @@ func TestWhatIsSentIsWhatReceiversAccept(t *testing.T) {
 
 type inner2 struct{ S any }
 
-// hidden holds itself where encoding/json does not look.
+// hidden contains itself in fields that encoding/json does not marshal.
 type hidden struct {
 	Text   string
 	Parent *hidden `json:"-"`
 	up     *hidden
 }
 
-func TestStringsAreLookedForWhereTheyAreSent(t *testing.T) {
+func TestOnlyStringsThatAreSentAreChecked(t *testing.T) {
 	cyclic := &hidden{Text: "\xff"}
 	cyclic.Parent, cyclic.up = cyclic, cyclic
 	if text, err := marshalJSON([]any{cyclic}); !errors.Is(err, CodeEncodeError) {

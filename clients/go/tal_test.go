@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestSpeechThereAndBack(t *testing.T) {
+func TestSpeechIsWrittenAndRead(t *testing.T) {
 	var wire bytes.Buffer
 	encoder := NewEncoder(&wire, TAL())
 	first := TALAudio{Answer: "Yes.", Extra: map[string]json.RawMessage{"speaker": []byte(`"Ann"`)}}
@@ -40,7 +40,7 @@ func TestSpeechThereAndBack(t *testing.T) {
 	}
 }
 
-func TestAHeaderIsWrittenInItsOrder(t *testing.T) {
+func TestMembersAreWrittenInOrder(t *testing.T) {
 	text, err := json.Marshal(TALAudio{Extra: map[string]json.RawMessage{"z": []byte("1"), "a": []byte("2")}})
 	want := `{"audioType":"int16","bitDepth":16,"sampleRate":16000,"channels":1,"audioFormat":"wav",` +
 		`"question":"","answer":"","url":"","sign":1,"order":1,"a":2,"z":1}`
@@ -63,7 +63,7 @@ func TestHeadersOutOfRangeAreNotSent(t *testing.T) {
 		"an order beyond 2^53":    {Order: 1 << 53},
 		"text not UTF-8":          {Answer: "\xff"},
 		"one of the ten as extra": {Extra: map[string]json.RawMessage{"sign": []byte("1")}},
-		"extra that is no JSON":   {Extra: map[string]json.RawMessage{"x": []byte("{")}},
+		"extra that is not JSON":  {Extra: map[string]json.RawMessage{"x": []byte("{")}},
 	} {
 		if wire, err := NewStreamEncoder(TAL()).AppendData(nil, header, nil); !errors.Is(err, CodeEncodeError) || wire != nil {
 			t.Errorf("%s: %v", name, err)
@@ -74,7 +74,7 @@ func TestHeadersOutOfRangeAreNotSent(t *testing.T) {
 	}
 }
 
-func TestIntegersAreWrittenAsIntegers(t *testing.T) {
+func TestOnlyIntegersAreReadAsIntegers(t *testing.T) {
 	for text, fine := range map[string]bool{
 		`{"sampleRate":8000}`: true, `{"order":9007199254740991}`: true, `{"sampleRate":8000,"sampleRate":9000}`: true,
 		`{"sampleRate":8e3}`: false, `{"sampleRate":8000.0}`: false, `{"order":9007199254740992}`: false,

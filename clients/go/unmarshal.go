@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// unmarshal reads one strict JSON value into what target points to. It follows encoding/json's rules and tags, but for
-// two: names of members match exactly, and of members with the same name the last one counts. Types that unmarshal
-// themselves, and the rarer features of encoding/json (embedded structs, the option "string", []byte, maps whose keys are not
-// strings), are left to it, once their text has been checked.
+// unmarshal reads one strict JSON value into the value that target points to. It follows the rules and tags of encoding/json,
+// with two exceptions: names of members match exactly, and of members with the same name the last one counts. Types that
+// unmarshal themselves, and rare features of encoding/json (embedded structs, the option "string", []byte, maps whose keys
+// are not strings), are left to encoding/json, after their text was checked.
 func unmarshal(data []byte, target any) error {
 	v := reflect.ValueOf(target)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
@@ -26,6 +26,15 @@ func unmarshal(data []byte, target any) error {
 	return p.end()
 }
 
+// unmarshalObject is unmarshal for a text that must be an object.
+func unmarshalObject(data []byte, target any) error {
+	p := parser{data: data}
+	if err := p.expectObject(); err != nil {
+		return err
+	}
+	return unmarshal(data, target)
+}
+
 var (
 	unmarshalerType     = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
@@ -36,7 +45,7 @@ var (
 	anyType             = reflect.TypeFor[any]()
 )
 
-// plan is what is known of a type: whether it is read here, and, of a struct, its members.
+// plan describes how a type is read: by encoding/json if it is foreign, and for a struct its members.
 type plan struct {
 	foreign bool
 	fields  []field
@@ -90,7 +99,7 @@ func makePlan(t reflect.Type) *plan {
 	return foreign
 }
 
-// fieldsOf lists a struct's members, unless it has what is left to encoding/json.
+// fieldsOf lists the members of a struct. It returns false if the struct is left to encoding/json.
 func fieldsOf(t reflect.Type) ([]field, bool) {
 	var fields []field
 	seen := map[string]bool{}
@@ -194,7 +203,7 @@ func (p *parser) leaveToEncodingJSON(v reflect.Value) error {
 	return json.Unmarshal(p.data[from:p.at], v.Addr().Interface())
 }
 
-// mismatch is the error of a value that is none, or else of another kind than wanted.
+// mismatch is the error for a value of another kind than expected, or for an invalid value.
 func (p *parser) mismatch(t reflect.Type) error {
 	at := p.at
 	if err := p.skip(); err != nil {
@@ -215,7 +224,7 @@ func (p *parser) intoStruct(v reflect.Value, plan *plan) error {
 	if p.peek() != '{' {
 		return p.mismatch(v.Type())
 	}
-	next := 0 // members mostly come in the order of the fields
+	next := 0 // most members come in the order of the fields
 	return p.members(func(name []byte) error {
 		for range plan.fields {
 			if next == len(plan.fields) {
@@ -225,7 +234,7 @@ func (p *parser) intoStruct(v reflect.Value, plan *plan) error {
 			next++
 			if f.name == string(name) {
 				member := v.Field(f.index)
-				member.SetZero() // what an earlier member of the same name left there
+				member.SetZero() // removes the value of an earlier member of the same name
 				return p.into(member)
 			}
 		}
@@ -354,4 +363,20 @@ func (p *parser) any() (any, error) {
 		}
 		return literal == "true", nil
 	}
+}
+
+// members are the members of a JSON object, by name, as JSON text.
+type members map[string]json.RawMessage
+
+// asMembers is nil if the value is absent or not an object.
+func asMembers(value json.RawMessage) (object members) {
+	_ = unmarshal(value, &object)
+	return object
+}
+
+func asString(value json.RawMessage) (text string, ok bool) {
+	if len(value) == 0 || value[0] != '"' {
+		return "", false
+	}
+	return text, unmarshal(value, &text) == nil
 }

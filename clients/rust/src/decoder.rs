@@ -146,7 +146,7 @@ impl FrameDecoder {
     }
 
     fn assert_open(&self) {
-        assert!(!self.finished, "feed() after finish(): the stream was said to have ended");
+        assert!(!self.finished, "feed() after finish(): the stream has ended");
     }
 
     fn find(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {

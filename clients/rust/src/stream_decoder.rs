@@ -142,7 +142,7 @@ impl<C: Decode> StreamDecoder<C> {
     /// # Panics
     /// If [`finish`](Self::finish) was called before.
     pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a, C> {
-        assert!(!self.finished, "feed() after finish(): the stream was said to have ended");
+        assert!(!self.finished, "feed() after finish(): the stream has ended");
         Messages { decoder: self, chunk, failed: false }
     }
 
