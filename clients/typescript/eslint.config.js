@@ -8,14 +8,14 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname } },
     rules: {
-      // Numbers are what messages are full of.
+      // Many messages contain numbers.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowNullish: true }],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
-      // Typed arrays are indexed in bounds; an assertion that says so beats "!", which says nothing.
+      // Typed arrays are indexed in bounds. An assertion of the type is clearer than "!".
       "@typescript-eslint/non-nullable-type-assertion-style": "off",
-      // members["$stream"] is what noPropertyAccessFromIndexSignature asks for.
+      // noPropertyAccessFromIndexSignature requires members["$stream"].
       "@typescript-eslint/dot-notation": "off",
-      // A source's or a signal's own error goes on as it is, whatever it is.
+      // The error of a source or of a signal may be any value, and is thrown unchanged.
       "@typescript-eslint/only-throw-error": "off",
       "@typescript-eslint/prefer-promise-reject-errors": "off",
     },

@@ -1,7 +1,7 @@
 /**
- * Workload T, 10,000 messages of {"status","reason"} + {"answer","source"}, read from a web stream of 64 KiB chunks:
- * this client, @msgpack/msgpack's streaming decoder, and connect-es's envelopes with JSON in them, in one process,
- * medians of interleaved rounds. Then: that one-byte chunks cost linear time, and that memory stays flat.
+ * Workload T, 10,000 messages of {"status","reason"} + {"answer","source"}, read from a web stream of 64 KiB chunks: by
+ * this client, by the streaming decoder of @msgpack/msgpack, and by the envelopes of connect-es with JSON in them. All run
+ * in one process; the results are medians of interleaved rounds. Then the time of one-byte chunks, and the memory.
  *
  *     npm run bench            (in clients/typescript; `make bench`)
  */

@@ -1,17 +1,18 @@
 /**
  * Streams over HTTP with fetch (SPEC section 6).
  *
- * The response decides, before a byte of its body: its status, its media type and its parameters are checked, and what
- * is wrong is thrown with the beginning of the body. Then nothing that ends early looks like an end: a response of
- * version 1 must bring its `end` frame, and a connection that breaks becomes `truncated_frame` inside a frame and
- * `stream_incomplete` between two, after every message that was whole. Once the `end` has come the stream is whole,
- * whatever then happens to the connection.
+ * **Checks before the body.** The status, the media type and its parameters are checked first. If one is wrong, the error
+ * carries the beginning of the body.
  *
- * **Silence.** A server of version 1 says in its `open` frame how often it will be heard: three of these heartbeats
- * without a byte mean that it is gone. Only time spent waiting for the network counts: a slow reader is no silence.
+ * **A cut is never an end.** A response of version 1 must have its `end` frame. A connection that breaks is
+ * `truncated_frame` inside a frame and `stream_incomplete` between two frames. All whole messages come before the error.
+ * After the `end` frame the stream is whole, whatever happens to the connection.
  *
- * **Never twice.** Nothing is sent again by itself, for a POST that was answered once would be answered twice. What
- * fetch throws where no response came at all is thrown as it is.
+ * **Silence.** A server of version 1 announces a heartbeat in its `open` frame. If no byte arrives during three
+ * heartbeats, the read fails. Only the time spent waiting for the network counts, so a slow reader causes no timeout.
+ *
+ * **Never twice.** A request is never sent again: a second POST would start a second stream. If there is no response, the
+ * error of fetch is thrown unchanged.
  */
 
 import type { AnyCoder } from "./coders/coder.js";
@@ -28,29 +29,29 @@ import { type DecodeOptions, StreamDecoder } from "./protocol.js";
 import { type Chunks, ignore, MessageStream } from "./stream.js";
 import { decodeUtf8, isObject, type JsonObject, type JsonValue, parse, stringifyText } from "./strict-json.js";
 
-/** The content type of a stream of version 1; it has the parameters `v` and `coder`. */
+/** The content type of a stream of version 1. Its parameters are `v` and `coder`. */
 export const MEDIA_TYPE = "application/vnd.objectstreaming";
 /** The content type of a plain stream. */
 export const PLAIN_MEDIA_TYPE = "application/octet-stream";
-/** What is sent as `Accept` unless the caller says otherwise: version 1, or else plain frames. */
+/** The default `Accept` header: version 1 is preferred, a plain stream is accepted. */
 export const ACCEPT = "application/vnd.objectstreaming;v=1, application/octet-stream;q=0.5";
 
-const HEARTBEATS = 3; // one lost to a slow hop, one to a busy server
-const FIRST_READ = 60_000; // before the open frame: a model that thinks outlasts most timeouts
-const LONGEST_SILENCE = 3_600_000; // a peer may promise to be heard once a year; setTimeout overflows at 24 days
+const HEARTBEATS = 3; // one may be lost on a slow network, one to a busy server
+const FIRST_READ = 60_000; // before the open frame; long, because a model may need time for its first word
+const LONGEST_SILENCE = 3_600_000; // the upper bound, whatever heartbeat is announced; setTimeout overflows at 24 days
 const AFTER_END = 1_000; // only the end of the body is missing, and no message depends on it
 const PROBLEM_SIZE = 16_384;
 const BEGINNING_SIZE = 256;
 const BEGINNING_TIME = 5_000;
 
-/** As much of fetch as is used: the global one, undici's, expo/fetch's, a test's. */
+/** The part of fetch that is used. The global fetch fits, and so do those of undici and of expo/fetch. */
 export type FetchLike = (url: string, init: FetchInit) => Promise<ResponseLike>;
 
 export interface FetchInit {
   method: string;
   headers: Record<string, string>;
   signal: AbortSignal;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each fetch has its own type; OpenOptions checks ours
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each fetch has its own type; OpenOptions has the real one
   body?: any;
 }
 
@@ -62,32 +63,32 @@ export interface ResponseLike {
   readonly body: ReadableStream<Uint8Array> | null | undefined;
 }
 
-/** The rest of what fetch takes (`credentials`, `mode`, `cache`, `redirect`...) goes to it untouched. */
+/** All other options of fetch (`credentials`, `mode`, `cache`, `redirect`...) are passed on to it unchanged. */
 export interface OpenOptions<H, P>
   extends DecodeOptions, Omit<RequestInit, "method" | "headers" | "body" | "signal" | "window"> {
   /** The meaning of headers and payloads: `jsonCoder()`, `talCoder()`, `rawCoder()`. */
   readonly coder: AnyCoder<H, P>;
-  /** The question, sent as JSON. */
+  /** A value to send as JSON. */
   readonly json?: unknown;
-  /** Or any body that fetch takes: encoded frames, a WAV file, a stream of either. */
+  /** Any other body that fetch takes: encoded frames, a WAV file, a stream of either. */
   readonly body?: RequestInit["body"];
-  /** POST unless given. */
+  /** The default is POST. */
   readonly method?: string | undefined;
   readonly headers?: RequestInit["headers"];
-  /** Aborting throws the signal's reason, at once, and closes the connection. */
+  /** When it aborts, the reason of the signal is thrown at once, and the connection is closed. */
   readonly signal?: AbortSignal | null | undefined;
-  /** Another fetch: `expo/fetch` in React Native, one that adds a token, a test's. */
+  /** Another fetch: `expo/fetch` in React Native, one that adds a token, one for a test. */
   readonly fetch?: FetchLike | undefined;
   /**
-   * Milliseconds of silence that are too many. Unless given: three of the heartbeats that the server announces, and a
-   * minute until it has.
+   * How long to wait for the next byte, in milliseconds. The default is three of the heartbeats that the server
+   * announces, and one minute before it has announced them.
    */
   readonly idleTimeout?: number | undefined;
 }
 
-/** The messages of one response: iterate over it, once; or `close` it. */
+/** The messages of one response. Iterate over it once, or `close` it. */
 export class ResponseStream<H, P, R extends ResponseLike = ResponseLike> extends MessageStream<H, P> {
-  /** The response as fetch gave it: its status and headers. */
+  /** The response of fetch, with its status and headers. */
   readonly response: R;
 
   /** @internal */
@@ -96,19 +97,19 @@ export class ResponseStream<H, P, R extends ResponseLike = ResponseLike> extends
     this.response = response;
   }
 
-  /** Closes the connection, wherever the reading stands. */
+  /** Closes the connection, also before the end of the stream. */
   async close(): Promise<void> {
     await this.return();
   }
 }
 
 /**
- * Sends a request, a POST unless told otherwise, and resolves to the messages of the answer.
+ * Sends a request, a POST by default, and resolves to the messages of the answer.
  *
- * Rejects with `ResponseError` for a status that is not 2xx, `ContentTypeError` for an answer that is no stream of this
- * coder's frames, `IdleTimeoutError` where none came in time, the signal's reason, or what fetch rejects with.
- * Iterating throws as `StreamDecoder` does, and `truncated_frame`, `stream_incomplete` or `idle_timeout` for a
- * connection that was cut or fell silent.
+ * It rejects with `ResponseError` for a status that is not 2xx, `ContentTypeError` for an answer that is not a stream of
+ * this coder, `IdleTimeoutError` if no response arrived in time, the reason of the signal, or the error of fetch.
+ * Iterating throws the errors of `StreamDecoder`, and `truncated_frame`, `stream_incomplete` or `idle_timeout` for a
+ * connection that was cut or has fallen silent.
  *
  * @example
  * const stream = await openStream("/objects", { json: { question: "why?" }, coder: jsonCoder() });
@@ -120,7 +121,7 @@ export async function openStream<H, P>(url: string | URL, options: OpenOptions<H
   const connection = new Connection(signal ?? undefined, idleTimeout);
   try {
     if (connection.signal.aborted) throw connection.signal.reason;
-    const send: FetchLike = fetch ?? globalThis.fetch; // in a variable: window.fetch minds whose method it is
+    const send: FetchLike = fetch ?? globalThis.fetch; // window.fetch must be called without another `this`
     const init: FetchInit & { duplex?: string } = {
       ...rest,
       method: method ?? "POST",
@@ -129,14 +130,14 @@ export async function openStream<H, P>(url: string | URL, options: OpenOptions<H
     };
     if (json !== undefined) init.body = stringifyText(json);
     if (typeof rest.body === "object" && rest.body !== null && "getReader" in rest.body) {
-      init.duplex = "half"; // without it fetch refuses a stream
+      init.duplex = "half"; // fetch requires it for a stream
     }
-    const response = await connection.within(send(String(url), init), () => connection.silent(0));
+    const response = await connection.within(send(String(url), init), () => connection.noResponse());
     if (!response.ok) throw problem(response, await connection.beginning(response, PROBLEM_SIZE));
     const refusal = refuse(response, coder.name);
     if (refusal) throw notAStream(refusal, response, await connection.beginning(response, BEGINNING_SIZE));
     if (response.body === undefined) {
-      throw new TypeError("this fetch gives no stream of the body; in React Native, give `fetch` of expo/fetch");
+      throw new TypeError("this fetch returns no stream of the body; in React Native, use the `fetch` of expo/fetch");
     }
     const promised = mediaType(response)[0] === MEDIA_TYPE ? true : undefined;
     const decoder = new StreamDecoder(coder, { limits, requireEnd: requireEnd ?? promised });
@@ -147,7 +148,7 @@ export async function openStream<H, P>(url: string | URL, options: OpenOptions<H
   }
 }
 
-/** One request's life: its abort signal, its timer, and the reading of its body. */
+/** One request: its abort signal, its timer, and the reading of its body. */
 class Connection {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal | undefined;
@@ -168,13 +169,13 @@ class Connection {
 
   readonly #abort = (): void => this.#controller.abort(this.#caller?.reason);
 
-  /** Ends the request, if it has not ended, and lets go of the caller's signal, which may outlive it by far. */
+  /** Ends the request, if it has not ended, and removes the listener from the caller's signal, which may exist longer. */
   close(reason?: unknown): void {
     this.#caller?.removeEventListener("abort", this.#abort);
     this.#controller.abort(reason);
   }
 
-  /** `promise`, but no later than the limit of the moment, and not after an abort, whatever fetch makes of its signal. */
+  /** `promise`, but rejected after the current limit, and on an abort, even if fetch ignores its signal. */
   within<T>(promise: Promise<T>, late: () => unknown, limit = this.#limit): Promise<T> {
     const { signal } = this;
     return new Promise((resolve, reject) => {
@@ -194,7 +195,11 @@ class Connection {
     });
   }
 
-  silent(position: number): IdleTimeoutError {
+  noResponse(): IdleTimeoutError {
+    return new IdleTimeoutError(`no response arrived for ${this.#limit / 1000} s`, 0);
+  }
+
+  silence(position: number): IdleTimeoutError {
     const after = `after ${position} data frames`;
     return new IdleTimeoutError(`nothing arrived for ${this.#limit / 1000} s, not even a ping, ${after}`, position);
   }
@@ -207,10 +212,10 @@ class Connection {
         if (reader === undefined) return undefined;
         this.#adjust(decoder);
         try {
-          return (await this.within(reader.read(), () => this.silent(decoder.position))).value;
+          return (await this.within(reader.read(), () => this.silence(decoder.position))).value;
         } catch (cause) {
           if (this.#caller?.aborted) throw this.#caller.reason;
-          if (decoder.ended && decoder.buffered === 0) return undefined; // it was whole already
+          if (decoder.ended && decoder.buffered === 0) return undefined; // the stream is whole
           throw cut(decoder, cause);
         }
       },
@@ -222,7 +227,7 @@ class Connection {
     };
   }
 
-  /** Lets reads take as long as the server's `open` says; hardly any time once its `end` has come. */
+  /** Sets the limit for the next read: from the heartbeat of `open`, and a short one after the `end`. */
   #adjust<H, P>(decoder: StreamDecoder<H, P>): void {
     if (decoder.ended) this.#limit = AFTER_END;
     else if (this.#idleTimeout === undefined && decoder.heartbeat !== undefined) {
@@ -230,7 +235,7 @@ class Connection {
     }
   }
 
-  /** The first bytes of a body that is no stream of ours, as many as come without much ado. */
+  /** The first bytes of a body that is not a stream, as many as arrive in time. */
   async beginning(response: ResponseLike, size: number): Promise<Uint8Array> {
     const parts: number[] = [];
     const reader = response.body?.getReader();
@@ -248,7 +253,7 @@ class Connection {
   }
 }
 
-/** What it means for the stream that its body could not be read on. */
+/** The error of a stream whose body broke. */
 function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
   if (cause instanceof IdleTimeoutError) return cause;
   try {
@@ -268,12 +273,12 @@ function completed(given: RequestInit["headers"], json: boolean): Record<string,
   const headers = new Headers(given);
   if (!headers.has("accept")) headers.set("accept", ACCEPT);
   if (json && !headers.has("content-type")) headers.set("content-type", "application/json");
-  // Compression holds frames back until a block is full, and makes sound larger. A browser ignores this.
+  // Compression holds frames back until a block is full, and makes audio larger. A browser ignores this header.
   if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity");
   return Object.fromEntries(headers);
 }
 
-/** The content type and its parameters, names in lower case (RFC 9110, section 8.3.1). */
+/** The content type and its parameters, with names in lower case (RFC 9110, section 8.3.1). */
 function mediaType(response: ResponseLike): [kind: string, parameters: Map<string, string>] {
   const [kind = "", ...rest] = (response.headers.get("content-type") ?? "").slice(0, 1024).split(";");
   const parameters = new Map<string, string>();
@@ -285,7 +290,7 @@ function mediaType(response: ResponseLike): [kind: string, parameters: Map<strin
   return [kind.trim().toLowerCase(), parameters];
 }
 
-/** Why the response is no stream that can be read; empty if it is one. */
+/** The reason why the response is not a stream of this coder. Empty if it is one. */
 function refuse(response: ResponseLike, coder: string): string {
   const [kind, parameters] = mediaType(response);
   if (kind !== MEDIA_TYPE && kind !== PLAIN_MEDIA_TYPE) {
@@ -299,7 +304,7 @@ function refuse(response: ResponseLike, coder: string): string {
 
 function notAStream(refusal: string, response: ResponseLike, beginning: Uint8Array): ContentTypeError {
   const begins = beginning.length > 0 ? `the body begins '${excerpt(beginning)}'` : "the body is empty";
-  const message = `${refusal}; wanted is ${MEDIA_TYPE};v=1 or ${PLAIN_MEDIA_TYPE}; ${begins}`;
+  const message = `${refusal}; expected ${MEDIA_TYPE};v=1 or ${PLAIN_MEDIA_TYPE}; ${begins}`;
   return new ContentTypeError(message, response.headers.get("content-type") ?? "", beginning);
 }
 
@@ -326,25 +331,28 @@ const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {
   504: "deadline_exceeded",
 };
 
-/** What a response that is not 2xx says: our own members, FastAPI's `detail`, RFC 9457's `title`, or its text. */
+/**
+ * The error of a response whose status is not 2xx. The message is taken from the specification's own members, from
+ * `detail` as FastAPI uses it, from the `title` of RFC 9457, or from the text of the body.
+ */
 function problem(response: ResponseLike, body: Uint8Array): ResponseError {
-  let said: JsonValue;
+  let members: JsonValue;
   try {
-    said = parse(decodeUtf8(body));
+    members = parse(decodeUtf8(body));
   } catch {
-    said = { message: excerpt(body) };
+    members = { message: excerpt(body) };
   }
-  if (!isObject(said)) said = {};
-  if (isObject(said["detail"])) said = said["detail"];
-  let { details } = said;
-  const { code } = said;
-  const { detail } = said;
-  let message = [said["message"], detail, said["title"]].find((text) => typeof text === "string") ?? "";
-  // What FastAPI found wrong with the request, an object each.
+  if (!isObject(members)) members = {};
+  if (isObject(members["detail"])) members = members["detail"];
+  let { details } = members;
+  const { code } = members;
+  const { detail } = members;
+  let message = [members["message"], detail, members["title"]].find((text) => typeof text === "string") ?? "";
+  // What FastAPI found wrong with the request: an object for each error.
   if (details == null && Array.isArray(detail)) {
     details = detail;
     const first: unknown = detail[0];
-    if (!message && isObject(first)) message = where(first);
+    if (!message && isObject(first)) message = firstError(first);
   }
   return new ResponseError(
     isStreamErrorCode(code) ? code : (CODE_FOR_STATUS[response.status] ?? "unknown"),
@@ -355,7 +363,7 @@ function problem(response: ResponseLike, body: Uint8Array): ResponseError {
   );
 }
 
-/** The place, and what is wrong there. */
-function where({ loc, msg }: JsonObject): string {
+/** The place of an error that FastAPI reports, and what is wrong there. */
+function firstError({ loc, msg }: JsonObject): string {
   return `${Array.isArray(loc) ? loc.join(".") : "request"}: ${typeof msg === "string" ? msg : ""}`;
 }

@@ -1,23 +1,24 @@
 /**
- * The error tree (SPEC section 5). `code` tells errors apart, also across copies of this package, where
- * `instanceof` does not.
+ * The error tree (SPEC section 5). Use `code` to distinguish errors. It also works if a program has two copies of this
+ * package, where `instanceof` does not.
  *
- *     ObjectStreamError               code
- *     ├── FrameError                  the bytes are not frames; the decoder is dead
- *     ├── PayloadError                framing sound, payload not; the stream may go on
- *     ├── ProtocolError               right frames in a wrong stream
- *     ├── StreamIncompleteError       a clean boundary, but the promised end never came
- *     │   └── IdleTimeoutError        nothing, not even a ping, for too long
- *     ├── StreamError                 the peer said that it failed: one of sixteen codes, message, details
- *     │   └── ResponseError           it said so by HTTP status, before the first frame
- *     ├── ContentTypeError            the response is no stream of frames
- *     └── EncodeError                 ours, before a byte leaves
+ *     ObjectStreamError
+ *     ├── FrameError                  the bytes are not frames; the decoder has failed
+ *     ├── PayloadError                the frame is valid, the payload is not; the stream can continue
+ *     ├── ProtocolError               the frames are valid, the stream is not; the decoder has failed
+ *     ├── StreamIncompleteError       the stream stopped between two frames, before its end
+ *     │   └── IdleTimeoutError        nothing arrived for too long, not even a ping
+ *     ├── StreamError                 the peer reported an error: one of sixteen codes, a message, details
+ *     │   └── ResponseError           the peer reported an error by its HTTP status, before the first frame
+ *     ├── ContentTypeError            the response is not a stream of frames
+ *     └── EncodeError                 the message cannot be sent; no byte was sent
  *
- * `index` counts the frames of the stream from 0, control frames included. `offset` counts its bytes from 0: the
- * length word at fault for `invalid_length`, `frame_too_large` and `header_too_large`, else the frame's first byte.
+ * `index` is the number of the frame in the stream, from 0. Control frames count. `offset` is the byte of the stream,
+ * from 0: the first byte of the wrong length word for `invalid_length`, `frame_too_large` and `header_too_large`, else
+ * the first byte of the frame.
  */
 
-/** The root: `error instanceof ObjectStreamError` is true of all that this package throws about a stream. */
+/** The root of the tree: all errors of this package about streams are instances of it. */
 export class ObjectStreamError extends Error {
   override readonly name: string = "ObjectStreamError";
   readonly code: string;
@@ -31,7 +32,7 @@ export class ObjectStreamError extends Error {
 export type FrameErrorCode =
   "invalid_length" | "frame_too_large" | "header_too_large" | "invalid_header" | "truncated_frame";
 
-/** The bytes are not frames: `code`, `index` and `offset` say what is wrong, at which frame, at which byte. */
+/** The bytes are not frames. `code`, `index` and `offset` tell what is wrong, in which frame, at which byte. */
 export class FrameError extends ObjectStreamError {
   override readonly name = "FrameError";
   declare readonly code: FrameErrorCode;
@@ -39,13 +40,13 @@ export class FrameError extends ObjectStreamError {
   readonly offset: number;
 
   constructor(code: FrameErrorCode, message: string, index = 0, offset = 0, options?: ErrorOptions) {
-    super(code, `${message} (frame ${index}, byte ${offset})`, options);
+    super(code, `${message} (${code}, frame ${index}, byte ${offset})`, options);
     this.index = index;
     this.offset = offset;
   }
 }
 
-/** A frame whose framing is sound and whose payload is not what its coder reads. The stream may go on. */
+/** The frame is valid, but its payload is not what the coder reads. The stream can continue. */
 export class PayloadError extends ObjectStreamError {
   override readonly name = "PayloadError";
   declare readonly code: "invalid_payload";
@@ -53,7 +54,7 @@ export class PayloadError extends ObjectStreamError {
   readonly offset: number;
 
   constructor(message: string, index = 0, offset = 0, options?: ErrorOptions) {
-    super("invalid_payload", `${message} (frame ${index}, byte ${offset})`, options);
+    super("invalid_payload", `${message} (invalid_payload, frame ${index}, byte ${offset})`, options);
     this.index = index;
     this.offset = offset;
   }
@@ -61,19 +62,19 @@ export class PayloadError extends ObjectStreamError {
 
 export type ProtocolErrorCode = "invalid_control" | "frame_after_end" | "count_mismatch" | "order_gap";
 
-/** Right frames in a wrong stream. */
+/** The frames are valid, but not a valid stream. */
 export class ProtocolError extends ObjectStreamError {
   override readonly name = "ProtocolError";
   declare readonly code: ProtocolErrorCode;
   readonly index: number;
 
   constructor(code: ProtocolErrorCode, message: string, index = 0) {
-    super(code, `${message} (frame ${index})`);
+    super(code, `${message} (${code}, frame ${index})`);
     this.index = index;
   }
 }
 
-/** The stream stopped on a frame boundary, but its end never came. `position`: what to resume after. */
+/** The stream stopped between two frames, before its end. `position` is the position to resume from. */
 export class StreamIncompleteError extends ObjectStreamError {
   override readonly name: string = "StreamIncompleteError";
   declare readonly code: "stream_incomplete" | "idle_timeout";
@@ -85,7 +86,7 @@ export class StreamIncompleteError extends ObjectStreamError {
   }
 }
 
-/** Nothing arrived, not even a ping, for longer than the peer's heartbeat allows. */
+/** Nothing arrived for longer than the heartbeat of the peer allows, not even a ping. */
 export class IdleTimeoutError extends StreamIncompleteError {
   override readonly name = "IdleTimeoutError";
   declare readonly code: "idle_timeout";
@@ -96,8 +97,8 @@ export class IdleTimeoutError extends StreamIncompleteError {
 }
 
 /**
- * The sixteen codes of a stream's end, each with the HTTP status for a failure before the first frame.
- * Source: the error codes of the Connect protocol (connectrpc.com/docs/protocol).
+ * The sixteen codes with which a peer reports an error (SPEC section 5.4), each with the HTTP status for an error before
+ * the first frame. They are the error codes of the Connect protocol (connectrpc.com/docs/protocol).
  */
 export const HTTP_STATUS = {
   canceled: 499,
@@ -124,11 +125,11 @@ export function isStreamErrorCode(code: unknown): code is StreamErrorCode {
   return typeof code === "string" && Object.hasOwn(HTTP_STATUS, code);
 }
 
-/** The peer said that it failed; or, given to `StreamEncoder.end`, that we did. `details` is any JSON value. */
+/** The error that the peer reported; or, given to `StreamEncoder.end`, the one to report. `details` is any JSON value. */
 export class StreamError extends ObjectStreamError {
   override readonly name: string = "StreamError";
   declare readonly code: StreamErrorCode;
-  /** What the peer said, as it said it. */
+  /** The message of the peer, without the code. */
   readonly rawMessage: string;
   readonly details: unknown;
 
@@ -139,7 +140,7 @@ export class StreamError extends ObjectStreamError {
   }
 }
 
-/** A response whose status is not 2xx, its problem decoded; `body` is the beginning of what it carried. */
+/** A response with a status that is not 2xx, its problem decoded. `body` is the beginning of its body. */
 export class ResponseError extends StreamError {
   override readonly name = "ResponseError";
   readonly status: number;
@@ -153,7 +154,7 @@ export class ResponseError extends StreamError {
   }
 }
 
-/** A response that succeeded, but is no stream that can be read here; `beginning` is how its body starts. */
+/** A successful response that is not a stream of this coder. `beginning` is the beginning of its body. */
 export class ContentTypeError extends ObjectStreamError {
   override readonly name = "ContentTypeError";
   declare readonly code: "unexpected_content_type";
@@ -167,7 +168,7 @@ export class ContentTypeError extends ObjectStreamError {
   }
 }
 
-/** What was asked to be sent cannot be: thrown before a byte leaves, and nothing has changed. */
+/** The message cannot be sent. No byte was sent, and nothing has changed. */
 export class EncodeError extends ObjectStreamError {
   override readonly name = "EncodeError";
   declare readonly code: "encode_error";

@@ -1,28 +1,31 @@
 /**
- * Frames: the unit of the wire (SPEC section 2).
+ * Frames (SPEC section 2).
  *
  *     0            4             8              8+H                 T
  *     | T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
  *
- * T counts the whole frame, itself included; H the header alone. This room turns bytes into frames and back; it does no
- * input or output, and it knows neither coders nor control frames.
+ * T is the size of the whole frame, H the size of the header. This module reads and writes frames. It does no input or
+ * output, and knows neither coders nor control frames.
  *
- * **The decoder.** A frame that lies whole in its chunk is a view of it, and nothing is copied. Only a frame that
- * straddles chunks is put together, in a buffer that grows with what has arrived: a length word is a claim, compared
- * with the limits, never a reason to allocate. No byte is read twice, so the cost is linear whatever the chunking. Both
- * length words are judged as soon as they are there, in field order; a header when it is first asked for.
+ * **The decoder.** A frame that is whole in a chunk is a view of the chunk, and nothing is copied. A frame in several
+ * chunks is collected in a buffer, which grows with the bytes that arrive. No memory is reserved for a length that a peer
+ * claims. No byte is read twice, so the cost is linear for any chunks. Each length word is checked as soon as it has
+ * arrived, T before H. A header is checked when it is first used.
  */
 
 import { EncodeError, FrameError, type FrameErrorCode } from "./errors.js";
-import { decodeUtf8, type JsonObject, parseObject, stringify } from "./strict-json.js";
+import { decodeUtf8, type JsonObject, parseObject, shown, stringify } from "./strict-json.js";
 
-/** What a decoder accepts, in bytes: `frame` bounds T (16 MiB unless given), `header` bounds H (64 KiB). */
+/** The limits of a decoder, in bytes: `frame` for T (default 16 MiB), `header` for H (default 64 KiB). */
 export interface Limits {
   readonly frame?: number | undefined;
   readonly header?: number | undefined;
 }
 
-/** How length words are written: `byteLength` bytes, 1 to 8. The wire is 4, little; another is a private agreement. */
+/**
+ * How length words are written: their size in bytes, 1 to 8, and their byte order. A layout other than the standard one,
+ * 4 and little, is a private agreement of both sides.
+ */
 export interface Layout {
   readonly byteLength: number;
   readonly byteOrder: "little" | "big";
@@ -31,16 +34,17 @@ export interface Layout {
 const STANDARD: Layout = { byteLength: 4, byteOrder: "little" };
 const EMPTY: Uint8Array = /* @__PURE__ */ new Uint8Array();
 
-/** Bytes in memory: a typed array, a Node Buffer, an ArrayBuffer as a WebSocket gives it. */
+/** Bytes in memory: a typed array, a Node Buffer, an ArrayBuffer. */
 export type Bytes = ArrayBufferLike | ArrayBufferView;
 
 /**
- * One frame: `headerBytes` and `payload` as they were on the wire, `header` parsed on first use and kept.
+ * One frame: `headerBytes` and `payload` as they were on the wire. `header` is parsed on first use.
  *
- * The bytes are views of the chunk the frame came in: keep `frame.payload.slice()` if you keep little of much.
+ * The bytes are views of the chunk that the frame arrived in. To keep a small part of a large chunk, keep a copy:
+ * `frame.payload.slice()`.
  */
 export class Frame {
-  /** Where the frame stood in its stream: its number, control frames included, and its first byte, from 0. */
+  /** The place of the frame in its stream: its number, control frames included, and its first byte, both from 0. */
   readonly index: number;
   readonly offset: number;
   /** @internal The header is `bytes` from `start` to `cut`, the payload from there to `end`. */
@@ -90,7 +94,7 @@ export class Frame {
 }
 
 /**
- * One frame's bytes. `header` is an object, or JSON bytes, which go out untouched once they have been checked.
+ * The bytes of one frame. `header` is an object, or JSON bytes, which are checked and written unchanged.
  * Throws `EncodeError`.
  */
 export function encodeFrame(header: object, payload: Bytes = EMPTY, layout = STANDARD): Uint8Array<ArrayBuffer> {
@@ -105,13 +109,15 @@ export function encodeFrame(header: object, payload: Bytes = EMPTY, layout = STA
     }
   } else {
     headerBytes = stringify(header);
-    if (headerBytes[0] !== 0x7b) throw new EncodeError("a header is a JSON object");
+    if (headerBytes[0] !== 0x7b) throw new EncodeError(`the header is not a JSON object: it is ${shown(header)}`);
   }
   const width = layout.byteLength;
   const start = 2 * width;
   const total = start + headerBytes.length + body.length;
   if (total >= 256 ** width) {
-    throw new EncodeError(`a frame of ${total} bytes does not fit a length word of ${width}; send it in pieces`);
+    throw new EncodeError(
+      `a frame of ${total} bytes does not fit a length word of ${width} bytes; send it in pieces, a frame each`,
+    );
   }
   const wire = new Uint8Array(total);
   writeWord(wire, 0, total, layout);
@@ -123,16 +129,16 @@ export function encodeFrame(header: object, payload: Bytes = EMPTY, layout = STA
 
 function writeWord(bytes: Uint8Array, at: number, word: number, { byteLength, byteOrder }: Layout): void {
   for (let i = 0; i < byteLength; i++) {
-    // Not >>, which takes 32 bits only.
+    // Not >>, which uses only 32 bits.
     bytes[byteOrder === "little" ? at + i : at + byteLength - 1 - i] = Math.floor(word / 256 ** i);
   }
 }
 
 /**
- * Bytes in, in any pieces; frames out.
+ * Reads frames from bytes, in chunks of any size.
  *
- * `feed` takes its chunk at once and iterates lazily: first every good frame, then the error, if there is one. A decoder
- * that failed is dead and throws the same error again. Chunks are not copied: do not write into one that was fed.
+ * `feed` takes its chunk at once and iterates lazily: first all valid frames, then the error, if there is one. A decoder
+ * that has failed throws the same error again. Chunks are not copied: do not change a chunk that was fed.
  *
  * @example
  * const decoder = new FrameDecoder();
@@ -146,11 +152,11 @@ export class FrameDecoder {
   readonly #little: boolean;
   #chunk = EMPTY;
   #at = 0;
-  readonly #waiting: Uint8Array[] = []; // chunks fed before the reader was done with #chunk
+  readonly #waiting: Uint8Array[] = []; // chunks that were fed while #chunk was not used up
   #index = 0;
-  #offset = 0; // of the next frame, from the beginning of the stream
-  // A frame that straddles chunks: #held bytes of it, in a buffer that may have room for more. #need is how many there
-  // must be before there is anything to decide: a length word, the other, the whole.
+  #offset = 0; // of the next frame in the stream
+  // A frame in several chunks: its first #held bytes, in a buffer that may be larger. #need is the number of bytes at
+  // which the next step is possible: the end of a length word, or of the frame.
   #buffer = EMPTY;
   #held = 0;
   #need: number;
@@ -168,24 +174,24 @@ export class FrameDecoder {
     this.#little = layout.byteOrder === "little";
   }
 
-  /** How many frames have been delivered. */
+  /** The number of frames returned. */
   get position(): number {
     return this.#index - (this.#peeked ? 1 : 0);
   }
 
-  /** How many bytes the delivered frames took: where the next one begins. */
+  /** The number of bytes of the frames returned: where the next frame begins. */
   get offset(): number {
     return this.#peeked ? this.#peeked.offset : this.#offset;
   }
 
-  /** How many bytes have been fed beyond `offset`. */
+  /** The number of bytes fed beyond `offset`. */
   get buffered(): number {
     let size = this.#offset - this.offset + this.#held + this.#chunk.length - this.#at;
     for (const chunk of this.#waiting) size += chunk.length;
     return size;
   }
 
-  /** Takes a chunk, and iterates over the frames that are now whole. What it is not asked for stays in the decoder. */
+  /** Takes a chunk, and iterates over the frames that are now whole. Frames that are not read stay in the decoder. */
   feed(chunk: Bytes): IterableIterator<Frame> {
     this.push(chunk);
     return iterate(() => this.nextFrame());
@@ -194,7 +200,7 @@ export class FrameDecoder {
   /** `feed` without an iterator, for loops over `nextFrame`. */
   push(data: Bytes): void {
     const chunk = toBytes(data);
-    if (this.#finished) throw new TypeError("feed() after finish(): the stream was said to have ended");
+    if (this.#finished) throw new TypeError("feed() after finish(): the stream has ended");
     if (this.#error) throw this.#error;
     if (this.#at < this.#chunk.length || this.#waiting.length > 0) this.#waiting.push(chunk);
     else {
@@ -203,7 +209,7 @@ export class FrameDecoder {
     }
   }
 
-  /** The next frame, or `undefined` if more bytes are needed. Throws `FrameError` after the good frames. */
+  /** The next frame, or `undefined` if more bytes are needed. Throws `FrameError` after the valid frames. */
   nextFrame(): Frame | undefined {
     if (this.#error) throw this.#error;
     let frame = this.#peeked;
@@ -219,38 +225,40 @@ export class FrameDecoder {
         if (frame) return frame;
       } else {
         const next = this.#waiting.shift();
-        this.#chunk = next ?? EMPTY; // so that a chunk that was read is not kept
+        this.#chunk = next ?? EMPTY; // releases the chunk that was read
         this.#at = 0;
         if (!next) break;
       }
     }
     if (this.#finished && this.#held > 0) {
-      this.#fail("truncated_frame", `the bytes ended inside a frame: ${this.#held} of ${this.#total || "?"} had come`);
+      const of = this.#total ? ` of ${this.#total}` : "";
+      const cause = this.#index === 0 ? this.#likelyCause(this.#buffer, 0, this.#held) : "";
+      this.#fail("truncated_frame", `the stream ended inside a frame, after ${this.#held}${of} bytes${cause}`);
     }
     return undefined;
   }
 
   /**
-   * Says that no more bytes will come. Throws `truncated_frame` if a frame has begun and is not whole; frames not yet
-   * asked for can still be read with `nextFrame`, which then throws in its turn.
+   * Tells the decoder that no more bytes will come. Throws `truncated_frame` if a frame has begun and is not whole.
+   * Frames that were not read yet can still be read with `nextFrame`, which throws the error after them.
    */
   finish(): void {
     this.#finished = true;
     this.#peeked ??= this.nextFrame();
   }
 
-  /** The frame at `at`, a view of the chunk, if it is whole in there. */
+  /** The frame at `at`, as a view of the chunk, if it is whole in the chunk. */
   #slice(at: number, left: number): Frame | undefined {
     const chunk = this.#chunk;
-    const total = this.#judgeTotal(chunk, at);
+    const total = this.#checkTotal(chunk, at);
     const start = at + 2 * this.#width;
-    const cut = start + this.#judgeHeader(chunk, at, total);
+    const cut = start + this.#checkHeader(chunk, at, total);
     if (total > left) return this.#assemble();
     this.#at = at + total;
     return this.#frame(chunk, start, cut, at + total, total);
   }
 
-  /** Moves bytes of the chunk to the frame that straddles chunks; that frame, if they complete it. */
+  /** Adds bytes of the chunk to the frame in several chunks. Returns the frame if it is now whole. */
   #assemble(): Frame | undefined {
     const width = this.#width;
     for (;;) {
@@ -259,11 +267,11 @@ export class FrameDecoder {
       if (this.#held < this.#need) return undefined;
       const buffer = this.#buffer;
       if (this.#held === width) {
-        this.#total = this.#judgeTotal(buffer, 0);
+        this.#total = this.#checkTotal(buffer, 0);
         this.#need = 2 * width;
       } else {
         if (this.#held === 2 * width) {
-          this.#cut = 2 * width + this.#judgeHeader(buffer, 0, this.#total);
+          this.#cut = 2 * width + this.#checkHeader(buffer, 0, this.#total);
           this.#need = this.#total;
         }
         if (this.#held === this.#total) {
@@ -281,7 +289,7 @@ export class FrameDecoder {
     const { length } = this.#buffer;
     const held = this.#held + end - this.#at;
     if (held > length) {
-      // Twice what has come, or the frame: never more than has been sent, twice over.
+      // Doubled, but never more than the frame needs.
       const grown = new Uint8Array(Math.max(held, Math.min(this.#total || 64, 2 * length)));
       grown.set(this.#buffer.subarray(0, this.#held));
       this.#buffer = grown;
@@ -301,51 +309,73 @@ export class FrameDecoder {
   #word(bytes: Uint8Array, at: number): number {
     let word = 0;
     const width = this.#width;
-    // Not <<, which takes 32 bits only. Beyond 2^53 the sum is inexact, and beyond every limit.
+    // Not <<, which uses only 32 bits. A sum above 2^53 is not exact, but above every limit.
     for (let i = 0; i < width; i++) word = word * 256 + (bytes[this.#little ? at + width - 1 - i : at + i] as number);
     return word;
   }
 
-  #judgeTotal(bytes: Uint8Array, at: number): number {
+  #checkTotal(bytes: Uint8Array, at: number): number {
     const total = this.#word(bytes, at);
     const smallest = 2 * this.#width;
     if (total < smallest || total > this.#maxFrame) {
-      const begins = String.fromCharCode(...bytes.subarray(at, at + this.#width)).replace(/[^ -~]/g, ".");
-      const bound = total < smallest ? `a frame has at least ${smallest}` : `the limit is ${this.#maxFrame}`;
-      const cause =
-        this.#index === 0 && /[<\w {[]{3}/.test(begins) ? `; it reads '${begins}': is this a web page?` : "";
-      this.#fail(total < smallest ? "invalid_length" : "frame_too_large", `T is ${total} bytes, ${bound}${cause}`);
+      const cause = this.#likelyCause(bytes, at, this.#width);
+      if (total < smallest) {
+        this.#fail("invalid_length", `T is ${total}, but a frame has at least ${smallest} bytes${cause}`);
+      }
+      this.#fail("frame_too_large", `T is ${total}, above the limit of ${this.#maxFrame} bytes${cause}`);
     }
     return total;
   }
 
-  #judgeHeader(bytes: Uint8Array, at: number, total: number): number {
+  #checkHeader(bytes: Uint8Array, at: number, total: number): number {
     const width = this.#width;
     const size = this.#word(bytes, at + width);
-    const room = total - 2 * width;
-    if (size > room) this.#fail("invalid_length", `H is ${size} bytes, T of ${total} leaves ${room}`, width);
+    const left = total - 2 * width;
+    if (size > left) {
+      const cause = this.#likelyCause(bytes, at, width);
+      this.#fail("invalid_length", `H is ${size}, but T is ${total} and leaves ${left} bytes${cause}`, width);
+    }
     if (size > this.#maxHeader) {
-      this.#fail("header_too_large", `H is ${size} bytes, the limit is ${this.#maxHeader}`, width);
+      this.#fail("header_too_large", `H is ${size}, above the limit of ${this.#maxHeader} bytes`, width);
     }
     return size;
   }
 
+  /** The likely cause of a wrong length word, as the end of its message. Empty if there is no guess. */
+  #likelyCause(bytes: Uint8Array, at: number, size: number): string {
+    if (this.#index > 0) return ": was the frame before it written with a wrong length, or were bytes lost?";
+    const start = String.fromCharCode(...bytes.subarray(at, at + Math.min(4, size)));
+    const cause = BEGINNINGS.find(([beginning]) => beginning.test(start))?.[1];
+    if (cause) return `: the stream starts with ${JSON.stringify(start)}, ${cause}`;
+    return /^\0\0(?!\0?\0?$)/.test(start) ? ": the other byte order?" : "";
+  }
+
   #fail(code: FrameErrorCode, message: string, at = 0): never {
-    this.#buffer = this.#chunk = EMPTY; // nobody will read them
+    this.#buffer = this.#chunk = EMPTY;
     this.#waiting.length = 0;
     this.#error = new FrameError(code, message, this.#index, this.#offset + at);
     throw this.#error;
   }
 }
 
-/** @internal A plain view: of a Node Buffer too, whose `slice` would not copy. */
+const BEGINNINGS: readonly (readonly [RegExp, string])[] = [
+  [/^\x1f\x8b/, "gzip: was its Content-Encoding not undone?"],
+  [/^HTTP/, "an HTTP response with its head still on?"],
+  [/^</, "an error page?"],
+  [/^RIFF/, "a WAV file instead of frames?"],
+  [/^data|^even/, "server-sent events?"],
+  [/^[[{]/, "JSON without frames?"],
+  [/^[ -~]+$/, "text instead of frames?"],
+];
+
+/** @internal A plain view, also of a Node Buffer, whose own `slice` does not copy. */
 export function toBytes(data: Bytes): Uint8Array {
   if (typeof data !== "object") throw new TypeError(`bytes are expected, not a ${typeof data}`);
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
   return data.constructor === Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** @internal What `pull` gives, until it gives nothing. */
+/** @internal Iterates over the results of `pull`, until it returns `undefined`. */
 export function iterate<T>(pull: () => T | undefined): IterableIterator<T> {
   return {
     next() {

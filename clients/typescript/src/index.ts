@@ -1,4 +1,4 @@
-/** @objectstreaming/client: length-prefixed frames of JSON, speech and bytes, read for certain or refused. */
+/** @objectstreaming/client: streams of JSON, speech and bytes in length-prefixed frames. */
 
 export {
   ACCEPT,

@@ -1,12 +1,12 @@
 /**
- * Streams, version 1: messages and control frames (SPEC section 3). Sans-IO: bytes in, messages out, and back.
+ * Streams, version 1: messages and control frames (SPEC section 3). There is no input or output in this module.
  *
- * A plain stream is data frames end to end, and nothing tells its end from a cut. Version 1 adds control frames:
- * ordinary frames whose header begins with the eleven bytes `{"$stream":`. `open` may come first, `ping` any time, `end`
- * comes once and last and says how many data frames there were.
+ * A plain stream has data frames only, and its end cannot be told from a cut. Version 1 adds control frames: ordinary
+ * frames whose header begins with the eleven bytes `{"$stream":`. `open` may come first and `ping` at any time. `end`
+ * comes once, last, and has the number of data frames.
  *
- * Both sides follow one table. A row is a state, a column an event; what it does not allow is an error: `EncodeError` in
- * the encoder, before a byte leaves; `ProtocolError` in the decoder, which is then dead.
+ * Encoder and decoder follow the same table. A row is a state, a column is the frame that comes next. A frame that the
+ * table does not allow is an `EncodeError` in the encoder, and a `ProtocolError` in the decoder, which has then failed.
  *
  *                 open        data        ping        other       end
  *     start       streaming   streaming   streaming   streaming   ended
@@ -38,7 +38,7 @@ const TRANSITIONS: Readonly<Record<State, Readonly<Partial<Record<Event, State>>
 // {"$stream":
 const CONTROL = /* @__PURE__ */ new Uint8Array([0x7b, 0x22, 0x24, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x22, 0x3a]);
 
-/** Whether a frame is a control frame, which a relay must not pass on as data: its header begins `{"$stream":`. */
+/** Whether a frame is a control frame: its header begins with `{"$stream":`. A relay must not forward it as data. */
 export function isControlFrame(frame: Frame): boolean {
   const { bytes, start, cut } = frame;
   if (cut - start < CONTROL.length) return false;
@@ -46,18 +46,18 @@ export function isControlFrame(frame: Frame): boolean {
   return true;
 }
 
-/** Options of whatever reads a stream. */
+/** Options for reading a stream. */
 export interface DecodeOptions {
   readonly limits?: Limits | undefined;
-  /** Whether a stream without an `end` is broken. Unless given, it is once a control frame was seen. */
+  /** Whether a stream without an `end` is an error. By default it is one if the stream has a control frame. */
   readonly requireEnd?: boolean | undefined;
 }
 
 /**
- * Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
+ * Reads one stream: bytes in, in chunks of any size; messages out. Control frames are handled inside.
  *
- * Iteration throws, always after the good messages: `FrameError`, `ProtocolError` and `StreamError` (the peer ended the
- * stream with one), after which the decoder is dead; `PayloadError`, after which it may be read on.
+ * Iteration throws after the valid messages. After a `FrameError`, a `ProtocolError` or a `StreamError` (the peer reported
+ * an error in its end frame) the decoder has failed. After a `PayloadError` the next message can be read.
  *
  * @example
  * const decoder = new StreamDecoder(jsonCoder());
@@ -85,37 +85,37 @@ export class StreamDecoder<H, P> {
     this.#requireEnd = options.requireEnd;
   }
 
-  /** How many data frames have been received: what to resume after. */
+  /** The number of data frames received: the position to resume from. */
   get position(): number {
     return this.#position;
   }
 
-  /** How many bytes the frames so far took. */
+  /** The number of bytes of the frames so far. */
   get offset(): number {
     return this.#frames.offset;
   }
 
-  /** How many bytes are held that were not yet asked for, or are not yet a whole frame. */
+  /** The number of bytes held: of a frame that is not whole yet, and of messages that were not read yet. */
   get buffered(): number {
     return this.#frames.buffered;
   }
 
-  /** Whether the `end` frame has come. */
+  /** Whether the `end` frame was received. */
   get ended(): boolean {
     return this.#state === "ended";
   }
 
-  /** What the `end` frame carried, once it has come. */
+  /** The trailers of the `end` frame. `undefined` before the end. */
   get trailers(): JsonObject | undefined {
     return this.#trailers;
   }
 
-  /** The seconds within which the peer promised to send something, if its `open` frame said so. */
+  /** The heartbeat in seconds that the `open` frame announced: the peer sends something at least this often. */
   get heartbeat(): number | undefined {
     return this.#heartbeat;
   }
 
-  /** The `open` frame's metadata. */
+  /** The metadata of the `open` frame. */
   get metadata(): JsonObject {
     return this.#metadata;
   }
@@ -152,8 +152,9 @@ export class StreamDecoder<H, P> {
   }
 
   /**
-   * Says that no more bytes will come. Throws `FrameError`, `truncated_frame`, or `StreamIncompleteError` if the end is
-   * missing. Messages not yet asked for can still be read with `nextMessage`, which then throws in its turn.
+   * Tells the decoder that no more bytes will come. Throws a `FrameError` with `truncated_frame`, or a
+   * `StreamIncompleteError` if the end is missing. Messages that were not read yet can still be read with `nextMessage`,
+   * which throws the error after them.
    */
   finish(): void {
     if (this.#failure) throw this.#failure;
@@ -221,7 +222,7 @@ export class StreamDecoder<H, P> {
     this.#metadata = metadata;
   }
 
-  /** What the peer says went wrong, if it does. */
+  /** The error that the peer reports, if there is one. */
   #ended(control: JsonObject, frame: Frame): StreamError | undefined {
     const { frames, trailers = {}, error } = control as Readonly<Record<string, JsonValue | undefined>>;
     if (!Number.isInteger(frames) || (frames as number) < 0) {
@@ -243,7 +244,7 @@ function peerError(error: JsonValue, frame: Frame): StreamError {
   if (typeof code !== "string" || typeof message !== "string") {
     fail("invalid_control", `error is an object with code and message, not ${shown(error)}`, frame);
   }
-  // A code of a later version is an error all the same.
+  // A code of a later version is an error too.
   return new StreamError(isStreamErrorCode(code) ? code : "unknown", message, details);
 }
 
@@ -252,7 +253,7 @@ function fail(code: ProtocolErrorCode, message: string, frame: Frame): never {
 }
 
 /**
- * Writes one stream: each method gives the bytes of one frame, and throws `EncodeError` before anything changes.
+ * Writes one stream. Each method returns the bytes of one frame. A method that throws `EncodeError` changes nothing.
  *
  * @example
  * const encoder = new StreamEncoder(jsonCoder());
@@ -268,7 +269,7 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
   #state: State = "start";
   #position = 0;
 
-  /** `plain`: data frames only. `limits`: those the receiver keeps to, beyond which a frame is refused here. */
+  /** `plain`: data frames only. `limits`: the limits of the receiver, above which a frame is refused here. */
   constructor(
     coder: Coder<unknown, unknown, HeaderInput, PayloadInput>,
     options: { readonly plain?: boolean | undefined; readonly limits?: Limits | undefined } = {},
@@ -279,31 +280,33 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
     this.#maxHeader = options.limits?.header ?? 65_536;
   }
 
-  /** How many data frames have been written. */
+  /** The number of data frames written. */
   get position(): number {
     return this.#position;
   }
 
-  /** The open frame, first of all. `heartbeat`: the seconds within which the reader will hear something. */
+  /** The open frame, which comes first. `heartbeat`, in seconds: the reader receives something at least this often. */
   open(members: { readonly heartbeat?: number; readonly metadata?: object } = {}): Uint8Array<ArrayBuffer> {
     const { heartbeat, metadata } = members;
-    if (heartbeat !== undefined && !(heartbeat > 0)) throw new EncodeError("heartbeat is a positive number of seconds");
+    if (heartbeat !== undefined && !(heartbeat > 0)) {
+      throw new EncodeError(`heartbeat is a positive number of seconds, not ${heartbeat}`);
+    }
     return this.#control("open", { v: 1, coder: this.#coder.name, heartbeat, metadata });
   }
 
-  /** A data frame with the coder's message in it. */
+  /** A data frame with a message, written by the coder. */
   data(header: HeaderInput, payload: PayloadInput): Uint8Array<ArrayBuffer> {
     const after = this.#after("data");
     const wire = this.#coder.encode(header, payload);
     const headerSize = new DataView(wire.buffer, wire.byteOffset).getUint32(4, true);
     if (wire.length > this.#maxFrame || headerSize > this.#maxHeader) {
       throw new EncodeError(
-        `a frame of ${wire.length} bytes, ${headerSize} of them header, is beyond the limits of ${this.#maxFrame} and ` +
-          `${this.#maxHeader} that receivers keep to; send it in pieces, or raise the limits on both sides`,
+        `a frame of ${wire.length} bytes with a header of ${headerSize} is beyond the limits of ${this.#maxFrame} and ` +
+          `${this.#maxHeader}, which receivers keep to; send it in pieces, or raise the limits on both sides`,
       );
     }
     const headerBytes = wire.subarray(8, 8 + headerSize);
-    // "$", or a backslash that may hide one
+    // Parsed only if there is a "$", or a backslash, which can begin an escaped one.
     if (
       (headerBytes.includes(0x24) || headerBytes.includes(0x5c)) &&
       Object.hasOwn(parseObject(decodeUtf8(headerBytes)), "$stream")
@@ -315,21 +318,24 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
     return wire;
   }
 
-  /** A ping: it tells the reader, and every proxy between, that the stream is alive. */
+  /** A ping. It shows the reader, and every proxy between, that the stream is alive. */
   ping(): Uint8Array<ArrayBuffer> {
     return this.#control("ping", {});
   }
 
-  /** The end frame, last of all: success, or the `error` that ended the stream. */
+  /** The end frame, which comes last: success, or the `error` that ended the stream. */
   end(members: { readonly trailers?: object; readonly error?: StreamError } = {}): Uint8Array<ArrayBuffer> {
     const { trailers, error } = members;
-    const said = error && { code: error.code, message: error.rawMessage, details: error.details };
-    return this.#control("end", { frames: this.#position, trailers, error: said });
+    const reported = error && { code: error.code, message: error.rawMessage, details: error.details };
+    return this.#control("end", { frames: this.#position, trailers, error: reported });
   }
 
   #after(event: Event): State {
     const state = TRANSITIONS[this.#state][event];
-    if (state === undefined) throw new EncodeError(`${event} is not allowed in a stream in the state '${this.#state}'`);
+    if (state === undefined) {
+      const past = this.#state === "ended" ? "ended" : "begun already";
+      throw new EncodeError(`${event} is not allowed: the stream has ${past}`);
+    }
     return state;
   }
 

@@ -1,8 +1,8 @@
 /**
- * Messages out of whatever gives bytes asynchronously: as an async iterator, and as a pair of web streams.
+ * Messages from an asynchronous source of bytes: as an async iterator, and as a pair of web streams.
  *
- * Both pull: a chunk is asked of the source only when the messages of the one before it have been taken, so that
- * back-pressure reaches the peer. Messages that were whole come before the error that follows them, always.
+ * Both pull: the next chunk is read only after the messages of the chunk before it were taken, so that back-pressure
+ * reaches the peer. Whole messages always come before the error that follows them.
  */
 
 import type { AnyCoder, Message } from "./coders/coder.js";
@@ -10,19 +10,19 @@ import { type Bytes, type Frame, FrameDecoder } from "./frames.js";
 import { type DecodeOptions, StreamDecoder } from "./protocol.js";
 import type { JsonObject } from "./strict-json.js";
 
-/** A response's body, a file's stream, a Node stream, an async generator. */
+/** The body of a response, the stream of a file, a Node stream, an async generator. */
 export type ByteSource = ReadableStream<Bytes> | AsyncIterable<Bytes>;
 
-/** @internal Where chunks come from: `undefined` is the end. */
+/** @internal A source of chunks. `undefined` is the end. */
 export interface Chunks {
   read(): Promise<Bytes | undefined>;
-  /** Nothing more is wanted. Never rejects. */
+  /** Called when no more chunks are needed. Never rejects. */
   close(reason?: unknown): Promise<void>;
-  /** Aborted, it ends the reading at once, with its reason, whatever was ready. */
+  /** When it aborts, the reading ends at once with its reason, even if messages are ready. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @internal What `Items` needs of a decoder. */
+/** @internal The part of a decoder that `Items` uses. */
 interface Decoder<T> {
   push(chunk: Bytes): void;
   next(): T | undefined;
@@ -31,7 +31,7 @@ interface Decoder<T> {
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-/** One pass over what a decoder makes of chunks. A hand-made iterator: an async generator costs three times as much. */
+/** Iterates once over the items that a decoder reads from chunks. An async generator would cost three times as much. */
 class Items<T> implements AsyncIterableIterator<T, undefined> {
   readonly #decoder: Decoder<T>;
   readonly #chunks: Chunks;
@@ -50,7 +50,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    // Calls that overlap are served in their order.
+    // Overlapping calls are answered in their order.
     if (this.#reading !== undefined) return this.#wait(this.#reading.then(this.#step, this.#step));
     try {
       const ready = this.#ready();
@@ -60,7 +60,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
     }
   }
 
-  /** Stops reading, and tells the source so: what `break` in a `for await` calls. */
+  /** Stops reading and closes the source. `break` in a `for await` calls it. */
   async return(): Promise<IteratorResult<T, undefined>> {
     this.#over = true;
     await this.#chunks.close();
@@ -76,7 +76,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
     return reading;
   }
 
-  /** What can be said without waiting. */
+  /** The result, if it is known without waiting. */
   #ready(): IteratorResult<T, undefined> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#over) return DONE;
@@ -96,7 +96,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
       if (ready) return ready;
       try {
         const chunk = await this.#chunks.read();
-        if (this.#over) return DONE; // return() was called meanwhile
+        if (this.#over) return DONE; // return() was called in the meantime
         if (chunk !== undefined) this.#decoder.push(chunk);
         else {
           this.#decoder.finish();
@@ -111,7 +111,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
   };
 
   #failed(error: unknown): unknown {
-    // After a payload that was refused, the next call goes on with the next frame.
+    // After a refused payload, the next call continues with the next frame.
     if ((error as { code?: unknown } | undefined)?.code !== "invalid_payload") {
       this.#failure = error;
       void this.#chunks.close(error);
@@ -121,10 +121,10 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
 }
 
 /**
- * The messages of one stream, in order, as they arrive: iterate over it, once. From `decodeStream` and `openStream`.
+ * The messages of one stream, in order, as they arrive. Iterate over it once. `decodeStream` and `openStream` return it.
  *
- * Iterating throws as `StreamDecoder` does. After a `PayloadError` a new `for await` goes on with the next frame; after
- * any other error it throws the same again. `break` closes the source.
+ * Iterating throws the errors of `StreamDecoder`. After a `PayloadError` a new `for await` continues with the next frame.
+ * After any other error it throws the same error again. `break` closes the source.
  */
 export class MessageStream<H, P> extends Items<Message<H, P>> {
   readonly #decoder: StreamDecoder<H, P>;
@@ -138,29 +138,29 @@ export class MessageStream<H, P> extends Items<Message<H, P>> {
     this.#decoder = decoder;
   }
 
-  /** How many messages have come, refused ones included: what to resume after. */
+  /** The number of messages received, those with a refused payload included: the position to resume from. */
   get position(): number {
     return this.#decoder.position;
   }
 
-  /** What the peer sent with the end of the stream, once it has come. */
+  /** The trailers of the `end` frame. `undefined` before the end. */
   get trailers(): JsonObject | undefined {
     return this.#decoder.trailers;
   }
 
-  /** What the peer sent with the `open` frame, which comes before the first message. */
+  /** The metadata of the `open` frame, which comes before the first message. */
   get metadata(): JsonObject {
     return this.#decoder.metadata;
   }
 
-  /** The seconds within which the peer promised to be heard, once its `open` frame has come. */
+  /** The heartbeat in seconds that the `open` frame announced: the peer sends something at least this often. */
   get heartbeat(): number | undefined {
     return this.#decoder.heartbeat;
   }
 }
 
 /**
- * The messages in a stream of bytes.
+ * The messages of a stream of bytes.
  *
  * @example
  * const messages = decodeStream(response.body, jsonCoder());
@@ -186,7 +186,7 @@ export class MessageDecoderStream<H, P> {
   }
 }
 
-/** Bytes in, `Frame`s out, whatever is in them: for relays. Control frames come out too. */
+/** A transform from bytes to `Frame`s, for relays. Control frames are among them. */
 export class FrameDecoderStream {
   readonly readable: ReadableStream<Frame>;
   readonly writable: WritableStream<Bytes>;
@@ -204,7 +204,7 @@ export class FrameDecoderStream {
   }
 }
 
-// Not a TransformStream with a transform(): what it throws drops the messages that are still in its queue.
+// Not a TransformStream with a transform(): an error that it throws drops the messages that are still in its queue.
 function toReadable<T>(items: Items<T>): ReadableStream<T> {
   return new ReadableStream<T>(
     {
@@ -221,13 +221,13 @@ function toReadable<T>(items: Items<T>): ReadableStream<T> {
   );
 }
 
-/** @internal What closing fails with is of no use to a reader who has gone. */
+/** @internal For errors of closing, which the reader no longer needs. */
 export const ignore = (): undefined => undefined;
 
 /** @internal */
 export function chunksOf(source: ByteSource): Chunks {
   if ("getReader" in source) {
-    const reader = source.getReader(); // not every engine's ReadableStream can be iterated over
+    const reader = source.getReader(); // in some engines a ReadableStream is not iterable
     return {
       read: async () => (await reader.read()).value,
       close: (reason) => reader.cancel(reason).catch(ignore),

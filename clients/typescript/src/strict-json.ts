@@ -1,8 +1,8 @@
 /**
- * JSON as the specification means it (SPEC section 2.3): what headers are, and the payloads of the `json` coder.
+ * The JSON of the specification (SPEC section 2.3), for headers and for the payloads of the `json` coder.
  *
- * RFC 8259 without its latitude: valid UTF-8, no byte order mark, no lone surrogate also as an escape, nesting bounded.
- * The parsing is the engine's own; this room adds what `JSON.parse` leaves open.
+ * It is RFC 8259 with fewer options: valid UTF-8, no byte order mark, no lone surrogate, not even as an escape, and a limit
+ * on nesting. The engine parses. This module adds the checks that `JSON.parse` does not make.
  */
 
 import { EncodeError } from "./errors.js";
@@ -14,23 +14,23 @@ export interface JsonObject {
 
 /** How deep arrays and objects may nest. */
 const MAX_DEPTH = 100;
-// A text that nests deeper has this many brackets, opening and closing, at least: shorter ones need no look.
+// A text that nests deeper has at least this many brackets, opening and closing: a shorter one needs no check.
 const SHALLOW = 2 * MAX_DEPTH;
-// A text is read escape by escape; what matches last alone is half of a pair.
+// Matches escape by escape. The group matches only a surrogate without its other half.
 const ESCAPES = /\\(?:ud[89ab]..\\ud[c-f]|(ud[89a-f])|.)/gi;
 
 const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = /* @__PURE__ */ new TextEncoder();
 
-// Its type says string; of undefined and of functions it makes nothing.
+// Its declared type is string, but it returns undefined for undefined and for functions.
 const toText: (value: unknown) => string | undefined = JSON.stringify;
 
-/** UTF-8 as a text. Throws `TypeError` where it is none; a byte order mark stays, for `parse` to refuse. */
+/** Decodes UTF-8. Throws `TypeError` if it is invalid. A byte order mark is kept, so that `parse` refuses it. */
 export function decodeUtf8(bytes: Uint8Array): string {
   return utf8.decode(bytes);
 }
 
-/** Any JSON value. Throws `SyntaxError`; the callers make it their documented error. */
+/** Parses any JSON value. Throws `SyntaxError`, which callers put into their documented errors. */
 export function parse(text: string): JsonValue {
   if (text.length > SHALLOW) checkDepth(text);
   const value = JSON.parse(text) as JsonValue;
@@ -38,19 +38,19 @@ export function parse(text: string): JsonValue {
   return value;
 }
 
-/** A JSON object: what a header must be. */
+/** Parses a JSON object, as every header must be. */
 export function parseObject(text: string): JsonObject {
   const value = parse(text);
-  if (!isObject(value)) throw new SyntaxError(`it is ${Array.isArray(value) ? "an array" : shown(value)}`);
+  if (!isObject(value)) throw new SyntaxError(`an object is expected, not ${shown(value)}`);
   return value;
 }
 
-/** A value in brief, for messages. */
+/** A value for messages: the beginning of its JSON. */
 export function shown(value: unknown): string {
   try {
     return (toText(value) ?? typeof value).slice(0, 60);
   } catch {
-    return typeof value; // a BigInt, or what contains itself
+    return typeof value; // a BigInt, or a value that contains itself
   }
 }
 
@@ -58,7 +58,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Compact UTF-8 JSON; `EncodeError` for what JSON cannot say or a receiver would refuse. */
+/** Compact JSON in UTF-8. Throws `EncodeError` for a value that JSON cannot express or a receiver refuses. */
 export function stringify(value: unknown): Uint8Array {
   return encoder.encode(stringifyText(value));
 }
@@ -67,13 +67,13 @@ export function stringifyText(value: unknown): string {
   let text: string | undefined;
   try {
     text = toText(value);
-    if (text === undefined) throw new TypeError(`${typeof value} is not JSON`);
-    // JSON.stringify writes NaN and Infinity as null: where a null went out, look whether it was one.
+    if (text === undefined) throw new TypeError(`a value of type ${typeof value}`);
+    // JSON.stringify writes NaN and Infinity as null. If the text has a null, check that the value has one.
     if (text.includes("null")) JSON.stringify(value, refuseNonFinite);
     if (text.length > SHALLOW) checkDepth(text);
     checkSurrogates(text);
   } catch (error) {
-    throw new EncodeError(`this cannot be sent as JSON: ${(error as Error).message}`, { cause: error });
+    throw new EncodeError(`not JSON: ${(error as Error).message}`, { cause: error });
   }
   return text;
 }
@@ -88,11 +88,11 @@ function refuseNonFinite(name: string, value: unknown): unknown {
 function checkSurrogates(text: string): void {
   if (!text.includes("\\u")) return;
   for (const match of text.matchAll(ESCAPES)) {
-    if (match[1] !== undefined) throw new SyntaxError(`a lone surrogate, \\${match[1]}.., in a string`);
+    if (match[1] !== undefined) throw new SyntaxError(`a lone surrogate in a string: \\${match[1]}..`);
   }
 }
 
-// A loop, for a regular expression over a string of megabytes overflows the stack of some engines.
+// A loop, because a regular expression on a string of megabytes overflows the stack of some engines.
 function checkDepth(text: string): void {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {

@@ -1,6 +1,6 @@
 /**
- * The vectors, and streams over fetch, in a real headless Chromium: in a page and in a worker. The page posts what came
- * of it to the little server here, so that no driver is needed.
+ * The vectors, and streams over fetch, in headless Chromium: in a page and in a worker. The page posts its results to the
+ * server of the test, so that no browser driver is needed.
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -78,11 +78,11 @@ function answer(response: ServerResponse, path: string, scripts: ReadonlyMap<str
 const chromium = findChromium();
 if (chromium === undefined && process.env.CI !== "true") {
   console.warn(
-    "\n*** SKIPPED: chromium is not installed, so nothing was tried in a browser (CI=true makes this a failure) ***\n",
+    "\n*** SKIPPED: chromium is not installed, so nothing was tested in a browser (CI=true makes this a failure) ***\n",
   );
 }
 
-// With CI=true a browser that is missing is a failure, not a skip.
+// With CI=true a missing browser is a failure, not a skip.
 describe.skipIf(chromium === undefined && process.env.CI !== "true")("headless Chromium", () => {
   let server: Served | undefined;
   let browser: ChildProcess | undefined;
@@ -90,7 +90,7 @@ describe.skipIf(chromium === undefined && process.env.CI !== "true")("headless C
   let report: Promise<{ page: Report; worker: Report }>;
 
   beforeAll(async () => {
-    if (chromium === undefined) throw new Error("chromium is not installed: it is needed where CI=true");
+    if (chromium === undefined) throw new Error("chromium is not installed: it is required with CI=true");
     const scripts = new Map([
       ["page.js", await script("page.ts")],
       ["worker.js", await script("worker.ts")],
@@ -118,7 +118,7 @@ describe.skipIf(chromium === undefined && process.env.CI !== "true")("headless C
       const { pid } = browser;
       const gone = new Promise((resolve) => browser?.once("exit", resolve));
       if (browser.exitCode === null) {
-        process.kill(-pid, "SIGKILL"); // its own group: the browser and its children
+        process.kill(-pid, "SIGKILL"); // its process group: the browser and its children
         await gone;
       }
     }

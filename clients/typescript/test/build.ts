@@ -1,4 +1,4 @@
-/** Builds the package before any test: some look at what is shipped. */
+/** Builds the package before the tests, because some of them check the build. */
 
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -33,7 +33,7 @@ async function open(
   return await openStream(server.url, { coder, ...options });
 }
 
-/** The response's head and these bytes, then the connection breaks. */
+/** Sends the head of the response and these bytes, then breaks the connection. */
 function cutAfter(bytes: Uint8Array, headers: Record<string, string>) {
   return (response: ServerResponse) => {
     response.writeHead(200, headers);
@@ -49,8 +49,8 @@ async function rejection(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-describe("a good answer", () => {
-  it("comes as messages, with position, metadata, heartbeat and trailers", async () => {
+describe("a whole answer", () => {
+  it("is read as messages, with position, metadata, heartbeat and trailers", async () => {
     const stream = await open((response) => response.writeHead(200, V1).end(wholeStream(15)), {
       json: { question: "?" },
     });
@@ -84,13 +84,13 @@ describe("a good answer", () => {
     expect((await collect(stream)).got.map(({ payload }) => payload)).toEqual(["second"]);
   });
 
-  it("may be plain, where the end of the body is the end", async () => {
+  it("may be plain, and then ends with its body", async () => {
     const stream = await open((response) => response.writeHead(200, PLAIN).end(coder.encode({}, 1)));
     expect(await collect(stream)).toEqual({ got: [{ header: {}, payload: 1 }], error: undefined });
     expect(stream.trailers).toBeUndefined();
   });
 
-  it("comes to any method, with the caller's headers and body", async () => {
+  it("is read for any method, with the caller's headers and body", async () => {
     const pcm = talCoder().encode({}, new Int16Array([1, 2]));
     const stream = await open((response) => response.writeHead(200, PLAIN).end(), {
       method: "PUT",
@@ -107,21 +107,21 @@ describe("a good answer", () => {
     });
   });
 
-  it("comes to a question that is a stream itself", async () => {
+  it("is read for a request body that is a stream", async () => {
     const body = new Blob([talCoder().encode({}, new Int16Array(8))]).stream();
     const stream = await open((response) => response.writeHead(200, PLAIN).end(), { body });
     expect((await collect(stream)).error).toBeUndefined();
     expect(server?.requests[0]?.body.length).toBeGreaterThan(16);
   });
 
-  it("is whole once its end has come, whatever the connection does then", async () => {
+  it("is whole after its end, although the connection breaks then", async () => {
     const stream = await open(cutAfter(wholeStream(), V1));
     const { got, error } = await collect(stream);
     expect(error).toBeUndefined();
     expect(got.length).toBe(2);
   });
 
-  it("is whole once its end has come, though the connection stays open", async () => {
+  it("is whole after its end, although the connection stays open", async () => {
     const stream = await open((response) => void response.writeHead(200, V1).write(wholeStream()));
     expect((await collect(stream)).error).toBeUndefined();
     await server?.gone;
@@ -129,7 +129,7 @@ describe("a good answer", () => {
 });
 
 describe("an answer that was cut", () => {
-  it("is an error at every byte of a stream of version 1, after every whole message", async () => {
+  it("is an error at every byte of a stream of version 1", async () => {
     const wire = wholeStream();
     let cut = 0;
     server = await serve((response) => cutAfter(wire.slice(0, cut), V1)(response));
@@ -141,7 +141,7 @@ describe("an answer that was cut", () => {
     }
   });
 
-  it("is an error too where the body ends as HTTP goes", async () => {
+  it("is an error even if the HTTP body ends normally", async () => {
     const wire = wholeStream();
     let cut = 0;
     server = await serve((response) => void response.writeHead(200, V1).end(wire.slice(0, cut)));
@@ -153,7 +153,7 @@ describe("an answer that was cut", () => {
     }
   });
 
-  it("is an error in a plain stream where the connection broke, and says where and why", async () => {
+  it("is an error in a plain stream if the connection broke, with its place and cause", async () => {
     const two = join([coder.encode({}, 1), coder.encode({}, 2)]);
     const between = await collect(await open(cutAfter(two, PLAIN)));
     expect(between.got.length).toBe(2);
@@ -166,7 +166,7 @@ describe("an answer that was cut", () => {
 });
 
 describe("an answer that fails", () => {
-  it("halfway, is the peer's error after the good messages", async () => {
+  it("in the middle is the error of the peer, after the whole messages", async () => {
     const encoder = new StreamEncoder(coder);
     const error = new StreamError("unavailable", "the model went away", { retry: 3 });
     const wire = join([encoder.open(), encoder.data({}, 1), encoder.end({ error })]);
@@ -207,7 +207,7 @@ describe("an answer that fails", () => {
     expect((error as Error).message).toBe(`HTTP ${status}, ${code}: ${message}`);
   });
 
-  it("with a body that never ends: its beginning is enough", async () => {
+  it("with an endless body is read only at the beginning", async () => {
     const error = await rejection(
       open((response) => {
         response.writeHead(500);
@@ -250,7 +250,7 @@ describe("silence", () => {
     await server?.gone;
   });
 
-  it("is broken by pings", async () => {
+  it("is prevented by pings", async () => {
     const encoder = new StreamEncoder(coder);
     const stream = await open((response) => {
       response.writeHead(200, V1).write(encoder.open({ heartbeat: 0.1 }));
@@ -266,13 +266,13 @@ describe("silence", () => {
     expect((await collect(stream)).error).toBeUndefined();
   });
 
-  it("before the response is one too", async () => {
+  it("before the response is an idle timeout too", async () => {
     const error = await rejection(open(() => {}, { idleTimeout: 50 }));
     expect(error).toBeInstanceOf(IdleTimeoutError);
     await server?.gone;
   });
 
-  it("of a reader is none", async () => {
+  it("of a slow reader is no timeout", async () => {
     const stream = await open((response) => response.writeHead(200, V1).end(wholeStream(0.01)));
     let seen = 0;
     for await (const _ of stream) {
@@ -282,12 +282,12 @@ describe("silence", () => {
     expect(seen).toBe(2);
   });
 
-  it("of any length is what idleTimeout: Infinity allows, as far as setTimeout goes", async () => {
+  it("may be long with idleTimeout: Infinity", async () => {
     const handler = (response: ServerResponse) => setTimeout(() => response.writeHead(200, V1).end(wholeStream()), 30);
     expect((await collect(await open(handler, { idleTimeout: Infinity }))).error).toBeUndefined();
   });
 
-  it("of a year, promised, is waited for without setTimeout overflowing", async () => {
+  it("of a year does not overflow setTimeout, if it is announced", async () => {
     const encoder = new StreamEncoder(coder);
     const stream = await open((response) => {
       response.writeHead(200, V1).write(encoder.open({ heartbeat: 31_536_000 }));
@@ -297,14 +297,14 @@ describe("silence", () => {
   });
 });
 
-describe("leaving", () => {
+describe("cancelling", () => {
   it("by signal throws its reason at once and closes the connection", async () => {
     const controller = new AbortController();
     const stream = await open((response) => void response.writeHead(200, V1).write(coder.encode({}, 1)), {
       signal: controller.signal,
     });
     await stream.next();
-    const reason = new Error("the user left");
+    const reason = new Error("the user cancelled");
     const waiting = rejection(stream.next());
     controller.abort(reason);
     expect(await waiting).toBe(reason);
@@ -312,7 +312,7 @@ describe("leaving", () => {
     await server?.gone;
   });
 
-  it("by signal ends the reading at once, whatever was ready", async () => {
+  it("by signal ends the reading at once, even if messages are ready", async () => {
     const controller = new AbortController();
     const stream = await open((response) => response.writeHead(200, V1).end(wholeStream()), {
       signal: controller.signal,
@@ -348,16 +348,16 @@ describe("leaving", () => {
     expect(server?.requests.length).toBe(0);
   });
 
-  it("by signal before the request sends none, though fetch does not know the signal", async () => {
+  it("by signal before the request sends none, even if fetch ignores the signal", async () => {
     const fetch = vi.fn<FetchLike>();
     expect(await rejection(openStream("http://x/", { coder, fetch, signal: AbortSignal.abort("why") }))).toBe("why");
     expect(fetch).not.toHaveBeenCalled();
   });
 
-  it("by signal works though fetch does not know the signal", async () => {
+  it("by signal works even if fetch ignores the signal", async () => {
     const controller = new AbortController();
-    const deaf: FetchLike = () => new Promise(() => {});
-    const waiting = rejection(openStream("http://x/", { coder, fetch: deaf, signal: controller.signal }));
+    const ignoring: FetchLike = () => new Promise(() => {});
+    const waiting = rejection(openStream("http://x/", { coder, fetch: ignoring, signal: controller.signal }));
     controller.abort("left");
     expect(await waiting).toBe("left");
   });
@@ -376,7 +376,7 @@ describe("leaving", () => {
     await server?.gone;
   });
 
-  it("lets go of a signal that lives on", async () => {
+  it("removes its listener from the signal", async () => {
     const { signal } = new AbortController();
     const removed = vi.spyOn(signal, "removeEventListener");
     await collect(await open((response) => response.writeHead(200, V1).end(wholeStream()), { signal }));
@@ -402,7 +402,7 @@ describe("the request", () => {
     expect(await rejection(openStream("http://x/", { coder, json: 1, body: "x" }))).toBeInstanceOf(TypeError);
   });
 
-  it("goes through the fetch that is given, with what else fetch takes", async () => {
+  it("uses the given fetch, with all other options of fetch", async () => {
     const calls: unknown[] = [];
     const fetch: FetchLike = async (url, init) => {
       calls.push([url, init]);
@@ -423,7 +423,7 @@ describe("the request", () => {
     ]);
   });
 
-  it("says what to do where fetch gives no body", async () => {
+  it("explains what to do if fetch returns no body", async () => {
     const fetch = (async () => ({
       ok: true,
       status: 200,
@@ -433,14 +433,14 @@ describe("the request", () => {
     expect(String(await rejection(openStream("http://x/", { coder, fetch })))).toContain("expo/fetch");
   });
 
-  it("throws what fetch throws where there is no server", async () => {
+  it("throws the error of fetch if there is no server", async () => {
     const closed = await serve(() => {});
     await closed.close();
     expect(await rejection(openStream(closed.url, { coder }))).toBeInstanceOf(TypeError);
   });
 });
 
-it("a slow reader stalls the server, and nothing piles up", async () => {
+it("a slow reader slows the server down, and nothing accumulates", async () => {
   const frame = coder.encode({}, "x".repeat(100_000));
   let sent = 0;
   const stream = await open((response) => {
@@ -463,7 +463,7 @@ it("a slow reader stalls the server, and nothing piles up", async () => {
     return sent;
   };
   const stalled = await settled();
-  expect(stalled * frame.length).toBeLessThan(32 * 2 ** 20); // what the kernel's and fetch's buffers hold
+  expect(stalled * frame.length).toBeLessThan(32 * 2 ** 20); // the buffers of the kernel and of fetch
   for (let n = 0; n < 100; n++) await stream.next();
   expect(await settled()).toBeGreaterThan(stalled);
   await stream.close();

@@ -1,4 +1,4 @@
-/** What is shipped: its size, what it leaves out when it is not used, what it needs, what it exports, its README. */
+/** The package: its size, tree shaking, dependencies, exports and README. */
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -28,26 +28,26 @@ async function bundled(names: string): Promise<string> {
 describe("size, minified and gzipped", () => {
   it.each([
     ["the codec", "encodeFrame, FrameDecoder", 3072],
-    ["the stream layer over it", "StreamDecoder, jsonCoder", 5 * 1024],
-    ["all there is", Object.keys(all).join(", "), 10 * 1024],
-  ])("%s keeps to its budget", async (_, names, budget) => {
+    ["the stream layer", "StreamDecoder, jsonCoder", 5 * 1024],
+    ["everything", Object.keys(all).join(", "), 10 * 1024],
+  ])("%s is within its budget", async (_, names, budget) => {
     const size = gzipSync(await bundled(names), { level: 9 }).length;
     console.info(`${names.slice(0, 60)}: ${size} bytes`);
     expect(size).toBeLessThanOrEqual(budget);
   });
 
-  it("what is not used is not there", async () => {
+  it("unused code is not in the bundle", async () => {
     expect(await bundled("encodeFrame, FrameDecoder")).not.toMatch(/ReadableStream|audioType|\$stream|AbortController/);
     expect(await bundled("StreamDecoder, jsonCoder")).not.toMatch(/ReadableStream|audioType|AbortController/);
     expect((await bundled("MEDIA_TYPE")).length).toBeLessThan(100);
   });
 });
 
-describe("what is shipped", () => {
-  it("needs no package, and nothing that only Node has", async () => {
+describe("the package", () => {
+  it("needs no other package, and no API of Node", async () => {
     expect(manifest.dependencies).toBeUndefined();
     expect(manifest.peerDependencies).toBeUndefined();
-    const code = await bundled(Object.keys(all).join(", ")); // platform "neutral": an import of node: fails the build
+    const code = await bundled(Object.keys(all).join(", ")); // with platform "neutral" an import of node: fails the build
     expect(code).not.toMatch(/\b(Buffer|process|require|setImmediate|__dirname)\b/);
   });
 
@@ -64,7 +64,7 @@ describe("what is shipped", () => {
     );
   });
 
-  it("is the built package, its types and its sources, and no test", () => {
+  it("has the build, the types and the sources, and no tests", () => {
     const [packed] = JSON.parse(
       execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, stdio: "pipe" }).toString(),
     );
@@ -77,11 +77,11 @@ describe("what is shipped", () => {
     ).toEqual([]);
   });
 
-  it("hides in its types what is internal", () => {
+  it("has no internal names in its types", () => {
     expect(readFileSync(`${root}dist/frames.d.ts`, "utf8")).not.toMatch(/\b(startsWith|toBytes|iterate)\(/);
   });
 
-  it.each(["tsconfig.json", "tsconfig.node.json"])("has types that stand by themselves (%s)", (config) => {
+  it.each(["tsconfig.json", "tsconfig.node.json"])("has types that compile alone (%s)", (config) => {
     const tsc = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", `test/consumer/${config}`], {
       cwd: root,
     });
@@ -111,7 +111,7 @@ describe("the README", () => {
   });
 
   it.each(examples.map((code) => [code.split("\n").find((line) => !line.startsWith("import")) ?? "", code]))(
-    "runs as copied out: %s",
+    "has an example that runs: %s",
     async (_, code) => {
       const server = await serve((response) => response.writeHead(200, V1).end(wholeStream()));
       try {
@@ -125,7 +125,7 @@ describe("the README", () => {
     },
   );
 
-  it("names only files that are there", () => {
+  it("names only files that exist", () => {
     const names = new Set(readdirSync(root));
     for (const [, path = ""] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
       if (!path.startsWith("..")) expect([...names]).toContain(path.split("/")[0]);

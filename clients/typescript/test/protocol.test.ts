@@ -18,7 +18,7 @@ const json = jsonCoder();
 const utf8 = new TextEncoder();
 
 describe("StreamEncoder", () => {
-  it("writes what StreamDecoder reads", () => {
+  it("writes a stream that StreamDecoder reads", () => {
     const encoder = new StreamEncoder(json);
     const wire = join([
       encoder.open({ heartbeat: 15, metadata: { id: 1 } }),
@@ -39,7 +39,7 @@ describe("StreamEncoder", () => {
     expect(encoder.position).toBe(2);
   });
 
-  it("follows the table, and changes nothing where it refuses", () => {
+  it("follows the table, and has not changed after it refused a frame", () => {
     const encoder = new StreamEncoder(json);
     encoder.ping();
     expect(() => encoder.open()).toThrow(EncodeError);
@@ -54,7 +54,7 @@ describe("StreamEncoder", () => {
     expect(() => encoder.data({}, 1)).toThrow(EncodeError);
   });
 
-  it("has no control frames in a plain stream", () => {
+  it("writes no control frames in a plain stream", () => {
     const encoder = new StreamEncoder(json, { plain: true });
     expect(() => encoder.open()).toThrow(EncodeError);
     expect(() => encoder.ping()).toThrow(EncodeError);
@@ -62,14 +62,14 @@ describe("StreamEncoder", () => {
     expect(toHex(encoder.data({}, 1))).toBe(toHex(json.encode({}, 1)));
   });
 
-  it("keeps to the receiver's limits", () => {
+  it("keeps to the limits of the receiver", () => {
     const encoder = new StreamEncoder(rawCoder(), { limits: { frame: 20, header: 4 } });
     expect(() => encoder.data({}, new Uint8Array(11))).toThrow(EncodeError);
     expect(() => encoder.data({ a: 1 }, new Uint8Array())).toThrow(EncodeError);
     expect(encoder.data({}, new Uint8Array(10)).length).toBe(20);
   });
 
-  it("tells the peer what went wrong", () => {
+  it("reports an error to the peer", () => {
     const encoder = new StreamEncoder(json);
     const wire = encoder.end({ error: new StreamError("not_found", "no such document", [1]) });
     const decoder = new StreamDecoder(json);
@@ -81,7 +81,7 @@ describe("StreamEncoder", () => {
 });
 
 describe("StreamDecoder", () => {
-  it("goes on after a payload that was refused", () => {
+  it("continues after a refused payload", () => {
     const decoder = new StreamDecoder(json);
     decoder.push(join([encodeFrame({}, utf8.encode("nope")), json.encode({}, 2)]));
     expect(() => decoder.nextMessage()).toThrow(PayloadError);
@@ -89,7 +89,7 @@ describe("StreamDecoder", () => {
     expect(decoder.position).toBe(2);
   });
 
-  it("asks for the end once a control frame was seen, or as told", () => {
+  it("requires the end after a control frame, or as its option says", () => {
     const ping = new StreamEncoder(json).ping();
     const finish = (wire: Uint8Array, requireEnd?: boolean) => {
       const decoder = new StreamDecoder(json, { requireEnd });
@@ -102,7 +102,7 @@ describe("StreamDecoder", () => {
     finish(new Uint8Array());
   });
 
-  it("is dead after an error of the peer", () => {
+  it("has failed after an error of the peer", () => {
     const decoder = new StreamDecoder(json);
     decoder.push(new StreamEncoder(json).end({ error: new StreamError("internal") }));
     expect(() => decoder.nextMessage()).toThrow(StreamError);
@@ -111,12 +111,12 @@ describe("StreamDecoder", () => {
     expect(() => decoder.finish()).toThrow(StreamError);
   });
 
-  it("shows a relay which frames are control frames", () => {
+  it("lets a relay find control frames", () => {
     const wire = join([new StreamEncoder(json).open(), json.encode({ a: 1 }, 1), encodeFrame({ $streams: 1 })]);
     expect([...new FrameDecoder().feed(wire)].map(isControlFrame)).toEqual([true, false, false]);
   });
 
-  it("leaves prototypes alone", () => {
+  it("does not change prototypes", () => {
     const wire = encodeFrame(utf8.encode('{"__proto__":{"polluted":1}}'), utf8.encode('{"__proto__":{"polluted":1}}'));
     expect([...new StreamDecoder(json).feed(wire)].length).toBe(1);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
@@ -132,13 +132,13 @@ describe("jsonCoder", () => {
     },
   });
 
-  it("gives what the schemas make of it", () => {
+  it("returns the results of the schemas", () => {
     expect([...new StreamDecoder(checked).feed(json.encode({ status: "success" }, 41))]).toEqual([
       { header: "success", payload: 42 },
     ]);
   });
 
-  it("judges the header first, whatever the payload is", () => {
+  it("checks the header first, for any payload", () => {
     const strict = jsonCoder({
       header() {
         throw new RangeError("never");
@@ -152,7 +152,7 @@ describe("jsonCoder", () => {
     }
   });
 
-  it("makes what a schema throws its own error, with the cause", () => {
+  it("wraps the error of a schema as the cause of its own", () => {
     const decoder = new StreamDecoder(checked);
     expect(() => [...decoder.feed(json.encode({}, "x"))]).toThrow(
       expect.objectContaining({ code: "invalid_payload", index: 0, cause: expect.any(TypeError) }),

@@ -1,4 +1,4 @@
-/** An HTTP server on loopback that does what a test says, and bytes to send. */
+/** An HTTP server on loopback for tests, and a stream to send. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

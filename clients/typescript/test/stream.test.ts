@@ -18,7 +18,7 @@ import { chunkings, join } from "./vectors.js";
 const json = jsonCoder();
 const refused = encodeFrame({}, new TextEncoder().encode("nope"));
 
-/** A stream that gives these chunks one a pull, and counts the pulls. */
+/** A stream that returns one of these chunks per pull, and counts the pulls. */
 function streamOf(chunks: Uint8Array[], failure?: unknown) {
   const state = { pulls: 0, cancelled: undefined as unknown, stream: new ReadableStream<Uint8Array>() };
   state.stream = new ReadableStream<Uint8Array>(
@@ -39,7 +39,7 @@ function streamOf(chunks: Uint8Array[], failure?: unknown) {
 }
 
 describe("decodeStream", () => {
-  it("gives every message of a web stream, under any chunking, and what came with it", async () => {
+  it("reads a web stream in all chunkings, with metadata and trailers", async () => {
     for (const chunks of chunkings(wholeStream(15))) {
       const messages = decodeStream(streamOf(chunks).stream, json);
       const { got, error } = await collect(messages);
@@ -57,7 +57,7 @@ describe("decodeStream", () => {
     expect((await collect(decodeStream(Readable.from([Buffer.from(wholeStream())]), json))).got.length).toBe(2);
   });
 
-  it("never takes a prefix for the whole", async () => {
+  it("never takes a part for a whole stream", async () => {
     const wire = wholeStream();
     for (let cut = 0; cut < wire.length; cut++) {
       const { error } = await collect(decodeStream(streamOf([wire.slice(0, cut)]).stream, json, { requireEnd: true }));
@@ -69,7 +69,7 @@ describe("decodeStream", () => {
     }
   });
 
-  it("asks for a chunk only when the messages before it have been taken", async () => {
+  it("reads a chunk only after the messages before it were taken", async () => {
     const two = join([json.encode({}, 1), json.encode({}, 2)]);
     const source = streamOf([two, two, two]);
     const messages = decodeStream(source.stream, json);
@@ -81,7 +81,7 @@ describe("decodeStream", () => {
     expect(pulls).toEqual([1, 1, 2, 2, 3, 3]);
   });
 
-  it("closes the source when the reader leaves", async () => {
+  it("closes the source after a break", async () => {
     const source = streamOf([join([json.encode({}, 1), json.encode({}, 2)])]);
     const messages = decodeStream(source.stream, json);
     for await (const _ of messages) break;
@@ -89,7 +89,7 @@ describe("decodeStream", () => {
     expect(await messages.next()).toEqual({ done: true, value: undefined });
   });
 
-  it("closes a generator when the reader leaves", async () => {
+  it("closes a generator after a break", async () => {
     let closed = false;
     async function* chunks() {
       try {
@@ -102,7 +102,7 @@ describe("decodeStream", () => {
     expect(closed).toBe(true);
   });
 
-  it("serves overlapping calls in their order", async () => {
+  it("answers overlapping calls in their order", async () => {
     const messages = decodeStream(streamOf([1, 2, 3, 4, 5].map((n) => json.encode({}, n))).stream, json);
     const calls = [messages.next(), messages.next(), messages.next()];
     await calls[0];
@@ -111,7 +111,7 @@ describe("decodeStream", () => {
     expect(results.map(({ value }) => value?.payload)).toEqual([1, 2, 3, 4, 5, undefined]);
   });
 
-  it("goes on after a refused payload with a new loop", async () => {
+  it("continues after a refused payload with a new loop", async () => {
     const messages = decodeStream(streamOf([join([json.encode({}, 1), refused, json.encode({}, 3)])]).stream, json);
     const before = await collect(messages);
     expect(before.got.length).toBe(1);
@@ -122,7 +122,7 @@ describe("decodeStream", () => {
     expect(messages.position).toBe(3);
   });
 
-  it("throws the same again after any other error, and closes the source", async () => {
+  it("throws the same error again after any other error, and closes the source", async () => {
     const source = streamOf([join([json.encode({}, 1), new Uint8Array(8)])]);
     const messages = decodeStream(source.stream, json);
     const { got, error } = await collect(messages);
@@ -132,25 +132,25 @@ describe("decodeStream", () => {
     expect(source.cancelled).toBe(error);
   });
 
-  it("passes on what the source fails with, after the good messages", async () => {
-    const failure = new Error("disk on fire");
+  it("throws the error of the source, after the whole messages", async () => {
+    const failure = new Error("the disk failed");
     const { got, error } = await collect(decodeStream(streamOf([json.encode({}, 1)], failure).stream, json));
     expect(got.length).toBe(1);
     expect(error).toBe(failure);
   });
 
-  it("does not take a source that failed for one that ended, when asked again", async () => {
-    const failure = new Error("disk on fire");
+  it("throws the error of the source again, although a generator then reports its end", async () => {
+    const failure = new Error("the disk failed");
     async function* chunks() {
       yield json.encode({}, 1);
-      throw failure; // and from here on a generator says that it is done
+      throw failure;
     }
     const messages = decodeStream(chunks(), json);
     expect((await collect(messages)).error).toBe(failure);
     expect((await collect(messages)).error).toBe(failure);
   });
 
-  it("does not hang a read that waits while another closes", async () => {
+  it("ends a waiting read when it is closed", async () => {
     const never = new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) });
     const messages = decodeStream(never, json);
     const waiting = messages.next();
@@ -160,7 +160,7 @@ describe("decodeStream", () => {
 });
 
 describe("MessageDecoderStream", () => {
-  it("is a transform, and gives good messages before the error", async () => {
+  it("is a transform, and returns the whole messages before the error", async () => {
     const wire = join([json.encode({}, 1), json.encode({}, 2), new Uint8Array(8)]);
     const readable = streamOf([wire]).stream.pipeThrough(new MessageDecoderStream(json));
     const { got, error } = await collect(readable);
@@ -168,14 +168,14 @@ describe("MessageDecoderStream", () => {
     expect(error).toMatchObject({ code: "invalid_length", index: 2, offset: 22 });
   });
 
-  it("ends well where the stream does, and not where it was cut", async () => {
+  it("ends with a whole stream, and fails with one that was cut", async () => {
     const wire = wholeStream();
     const through = (bytes: Uint8Array) => streamOf([bytes]).stream.pipeThrough(new MessageDecoderStream(json));
     expect((await collect(through(wire))).error).toBeUndefined();
     expect((await collect(through(wire.slice(0, -1)))).error).toMatchObject({ code: "truncated_frame" });
   });
 
-  it("keeps back-pressure: nobody reads, next to nothing is pulled", async () => {
+  it("keeps back-pressure: without a reader, almost nothing is pulled", async () => {
     const source = streamOf(Array.from({ length: 1000 }, () => json.encode({}, 1)));
     const readable = source.stream.pipeThrough(new MessageDecoderStream(json));
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -188,7 +188,7 @@ describe("MessageDecoderStream", () => {
     expect(source.cancelled).toBeDefined();
   });
 
-  it("gives frames to relays, control frames too", async () => {
+  it("returns frames to relays, control frames too", async () => {
     const readable = streamOf([wholeStream()]).stream.pipeThrough(new FrameDecoderStream());
     const { got, error } = await collect(readable);
     expect(error).toBeUndefined();
@@ -218,10 +218,10 @@ it("holds memory flat: 64 MiB in frames of 1 MiB", async () => {
     peak = Math.max(peak, process.memoryUsage().arrayBuffers - before);
     if (++frames === 64) break;
   }
-  expect(peak).toBeLessThan(64 * 2 ** 20); // garbage that was not collected yet included
+  expect(peak).toBeLessThan(64 * 2 ** 20); // with garbage that was not collected yet
 });
 
-it("an encoder's stream read while it is written", async () => {
+it("a stream is read while it is written", async () => {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const encoder = new StreamEncoder(json);
   const writer = writable.getWriter();

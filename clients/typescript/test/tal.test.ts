@@ -11,7 +11,7 @@ function decoded(wire: Uint8Array) {
 }
 
 describe("samples", () => {
-  it("are right and aligned wherever the header's length puts the payload", () => {
+  it("are right and aligned for headers of any length", () => {
     for (let pad = 0; pad < 9; pad++) {
       const question = "?".repeat(pad);
       const short = new Int16Array([0, 1, -1, 32767, -32768]);
@@ -30,7 +30,7 @@ describe("samples", () => {
     expect(toHex(frame?.payload ?? new Uint8Array())).toBe("0100feff");
   });
 
-  it("are a copy of their own", () => {
+  it("are a copy", () => {
     const wire = coder.encode({}, new Int16Array([5]));
     const { payload } = decoded(wire);
     wire.fill(0);
@@ -44,8 +44,8 @@ describe("samples", () => {
 
   it.each([
     ["float samples", {}, new Float32Array(2)],
-    ["32-bit samples where 16 are said", {}, new Int32Array(2)],
-    ["16-bit samples where 32 are said", { audioType: "int32", bitDepth: 32 } as const, new Int16Array(2)],
+    ["32-bit samples where bitDepth is 16", {}, new Int32Array(2)],
+    ["16-bit samples where bitDepth is 32", { audioType: "int32", bitDepth: 32 } as const, new Int16Array(2)],
     ["half a stereo frame", { channels: 2 }, new Int16Array(3)],
   ])("are refused: %s", (_, header, payload) => {
     expect(() => coder.encode(header, payload)).toThrow(EncodeError);
@@ -53,7 +53,7 @@ describe("samples", () => {
 });
 
 describe("headers", () => {
-  it("have their defaults, in order, as the original writes them", () => {
+  it("are written with their defaults, in the order of the original", () => {
     const [frame] = new FrameDecoder().feed(coder.encode({}, new Uint8Array()));
     expect(JSON.stringify(frame?.header)).toBe(
       '{"audioType":"int16","bitDepth":16,"sampleRate":16000,"channels":1,"audioFormat":"wav",' +
@@ -61,7 +61,7 @@ describe("headers", () => {
     );
   });
 
-  it("keep members they do not know, whatever they are called", () => {
+  it("keep unknown members of any name", () => {
     const { header } = decoded(encodeFrame(new TextEncoder().encode('{"__proto__":{"sign":9},"speaker":"Ann"}')));
     expect(Object.keys(header)).toContain("__proto__");
     expect(header.sign).toBe(1);
@@ -78,7 +78,7 @@ describe("headers", () => {
   });
 });
 
-it("a frame lost is an order_gap", () => {
+it("a lost frame is an order_gap", () => {
   const decoder = new StreamDecoder(coder);
   const wire = fromHex(
     [1, 2, 4].map((order) => toHex(coder.encode({ order, sign: order === 1 ? 1 : 2 }, new Uint8Array()))).join(""),

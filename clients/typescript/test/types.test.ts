@@ -1,4 +1,4 @@
-/** The public types: `npm run types` compiles this file, so each line here is a test though nothing is run. */
+/** The public types. `npm run types` compiles this file, so each line is a test although nothing runs. */
 
 import { describe, expectTypeOf, it } from "vitest";
 import {
@@ -38,7 +38,7 @@ interface Answer {
 }
 
 describe("coders", () => {
-  it("infer what a reader gets", () => {
+  it("infer the types of received messages", () => {
     expectTypeOf(new StreamDecoder(jsonCoder()).nextMessage()).toEqualTypeOf<
       { readonly header: JsonObject; readonly payload: JsonValue } | undefined
     >();
@@ -47,7 +47,7 @@ describe("coders", () => {
     expectTypeOf(new StreamDecoder(rawCoder())).toEqualTypeOf<StreamDecoder<JsonObject, Uint8Array>>();
   });
 
-  it("infer from what checks the payload", () => {
+  it("infer the types from a check of the payload", () => {
     const coder = jsonCoder({ payload: (value) => Number(value) });
     expectTypeOf(coder).toEqualTypeOf<Coder<JsonObject, number, object, unknown>>();
     expectTypeOf(jsonCoder({ header: () => "x" }).decode).returns.toExtend<{
@@ -56,7 +56,7 @@ describe("coders", () => {
     }>();
   });
 
-  it("say what a sender may give", () => {
+  it("have the types of messages to send", () => {
     const encoder = new StreamEncoder(talCoder());
     expectTypeOf(encoder.data).parameter(0).toEqualTypeOf<Partial<TalAudio>>();
     expectTypeOf(encoder.data).parameter(1).toEqualTypeOf<Bytes>();
@@ -66,7 +66,7 @@ describe("coders", () => {
     expectTypeOf(encodeFrame({})).toEqualTypeOf<Uint8Array<ArrayBuffer>>();
   });
 
-  it("may be written by anybody", () => {
+  it("can be written by users", () => {
     const mine: Coder<number, string> = {
       name: "mine",
       neutral: new Uint8Array(),
@@ -84,7 +84,7 @@ describe("streams", () => {
     expectTypeOf<Item["payload"]>().toEqualTypeOf<Answer>();
   });
 
-  it("fit pipeThrough and what gives bodies", () => {
+  it("fit pipeThrough and the bodies of responses", () => {
     type Body = NonNullable<Response["body"]>;
     type Piped = (body: Body) => ReadableStream<{ readonly header: JsonObject; readonly payload: JsonValue }>;
     expectTypeOf((body: Body) => body.pipeThrough(new MessageDecoderStream(jsonCoder()))).toExtend<Piped>();
@@ -121,8 +121,8 @@ describe("openStream", () => {
     expectTypeOf<(url: string, init?: NarrowInit) => Promise<NarrowResponse>>().toExtend<Fetch>();
   });
 
-  it("needs a coder, and no method of its own for the rest of fetch", () => {
-    // @ts-expect-error: without a coder nobody knows what the payloads are
+  it("needs a coder, and takes the options of fetch", () => {
+    // @ts-expect-error: the coder is missing
     const missing: OpenOptions<unknown, unknown> = { json: 1 };
     const options: OpenOptions<JsonObject, JsonValue> = {
       coder: jsonCoder(),

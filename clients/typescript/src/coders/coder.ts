@@ -1,4 +1,4 @@
-/** What a coder is: the meaning of headers and payloads (SPEC section 4). */
+/** Coders: the meaning of headers and payloads (SPEC section 4). */
 
 import type { Frame } from "../frames.js";
 
@@ -8,25 +8,25 @@ export interface Message<H, P> {
   readonly payload: P;
 }
 
-/** `H` and `P` are what a reader gets; `HeaderInput` and `PayloadInput` what a sender may give. */
+/** `H` and `P` are the types of received messages, `HeaderInput` and `PayloadInput` the types of messages to send. */
 export interface Coder<H, P, HeaderInput = H, PayloadInput = P> {
   readonly name: string;
-  /** The payload of a control frame, which a peer that knows none decodes without an error. */
+  /** The payload of control frames. A peer that does not know control frames decodes it without an error. */
   readonly neutral: Uint8Array;
-  /** One frame's bytes. Throws `EncodeError`. */
+  /** The bytes of one frame. Throws `EncodeError`. */
   encode(header: HeaderInput, payload: PayloadInput): Uint8Array<ArrayBuffer>;
-  /** Throws `FrameError`, `invalid_header`, and `PayloadError`. */
+  /** Throws a `FrameError` with `invalid_header`, or a `PayloadError`. */
   decode(frame: Frame): Message<H, P>;
-  /** What watches how the messages of one stream follow one another. */
+  /** A new check of the order of messages, for coders whose messages are numbered. */
   orderCheck?(): OrderCheck<H>;
 }
 
 export interface OrderCheck<H> {
-  /** Called for each message; throws `ProtocolError`. */
+  /** Called for each message. Throws `ProtocolError`. */
   follow(header: H, index: number): void;
-  /** A payload was refused: of what comes after it nothing can be said. */
+  /** Called for a refused payload. The next message may have any number. */
   forget(): void;
 }
 
-/** A coder as a reader sees it. */
+/** A coder for reading only. */
 export type AnyCoder<H, P> = Coder<H, P, never, never>;

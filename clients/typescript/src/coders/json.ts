@@ -1,4 +1,4 @@
-/** The `json` coder: a JSON header, a JSON payload (SPEC section 4.1). */
+/** The `json` coder: headers are JSON objects, payloads are any JSON value (SPEC section 4.1). */
 
 import { FrameError, PayloadError } from "../errors.js";
 import { encodeFrame, type Frame } from "../frames.js";
@@ -6,19 +6,19 @@ import { decodeUtf8, type JsonObject, type JsonValue, parse, parseObject, string
 import type { Coder, Message } from "./coder.js";
 
 export interface JsonCoderOptions<H, P> {
-  /** Turns a header into an `H`, or throws, which makes it an `invalid_header`: a schema's `parse` fits. */
+  /** Converts a header to an `H`. If it throws, the header is an `invalid_header`. The `parse` of a schema fits. */
   readonly header?: (header: JsonObject) => H;
-  /** Turns a payload into a `P`, or throws, which makes it an `invalid_payload`. */
+  /** Converts a payload to a `P`. If it throws, the payload is an `invalid_payload`. */
   readonly payload?: (payload: JsonValue) => P;
 }
 
 /**
- * Headers are JSON objects, payloads any JSON value.
+ * Headers are JSON objects, payloads are any JSON value.
  *
  * @example
  * const plain = jsonCoder();
- * const typed = jsonCoder<Status, Answer>();                              // the peer is trusted to send these
- * const checked = jsonCoder({ payload: (value) => Answer.parse(value) }); // zod, valibot, by hand
+ * const typed = jsonCoder<Status, Answer>();                              // the types are not checked
+ * const checked = jsonCoder({ payload: (value) => Answer.parse(value) }); // checked by zod, valibot, your own function
  */
 export function jsonCoder<H = JsonObject, P = JsonValue>(
   options: JsonCoderOptions<H, P> = {},
@@ -39,14 +39,14 @@ export function jsonCoder<H = JsonObject, P = JsonValue>(
   };
 }
 
-/** What most frames are, ASCII, a unit a byte: then both texts come of one call, which costs as much as a parsing. */
+/** The fast path for ASCII frames, which most are. One call decodes both texts; a call costs as much as parsing. */
 function readAscii({ bytes, start, cut, end }: Frame): Message<JsonObject, JsonValue> | undefined {
   try {
     const text = decodeUtf8(bytes.subarray(start, end));
     if (text.length !== end - start) return undefined;
     return { header: parseObject(text.slice(0, cut - start)), payload: parse(text.slice(cut - start)) };
   } catch {
-    return undefined; // what is wrong, and with which of the two, is found the long way
+    return undefined; // the slow path finds the error, and which of the two texts has it
   }
 }
 
@@ -68,11 +68,10 @@ function checked<V, T>(
 }
 
 function refuseHeader(cause: Error, { index, offset }: Frame): Error {
-  return new FrameError("invalid_header", `the header is not what is wanted: ${cause.message}`, index, offset, {
-    cause,
-  });
+  const message = `the header is not what the coder json reads: ${cause.message}`;
+  return new FrameError("invalid_header", message, index, offset, { cause });
 }
 
 function refusePayload(cause: Error, { index, offset }: Frame): Error {
-  return new PayloadError(`the payload is not the JSON that is wanted: ${cause.message}`, index, offset, { cause });
+  return new PayloadError(`the payload is not what the coder json reads: ${cause.message}`, index, offset, { cause });
 }

@@ -1,10 +1,10 @@
-/** The `raw` coder: a JSON header, and bytes as they are (SPEC section 4.5). */
+/** The `raw` coder: headers are JSON objects, payloads are bytes (SPEC section 4.5). */
 
 import { type Bytes, encodeFrame } from "../frames.js";
 import type { JsonObject } from "../strict-json.js";
 import type { Coder } from "./coder.js";
 
-/** Payloads are bytes: views of the chunk they came in, so keep `payload.slice()` if you keep little of much. */
+/** Payloads are views of the chunk that they arrived in. To keep a small part of a large chunk, keep `payload.slice()`. */
 export function rawCoder(): Coder<JsonObject, Uint8Array, object, Bytes> {
   return {
     name: "raw",

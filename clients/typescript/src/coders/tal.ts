@@ -1,8 +1,8 @@
 /**
  * The `tal` coder: text, audio and lip in frames of speech (SPEC section 4.2).
  *
- * The header says what the sound is, what is said in it, and where in the answer it stands; the payload is PCM,
- * little-endian, interleaved, whole sample frames, and never a RIFF header, whatever `audioFormat` seems to say.
+ * The header describes the audio, has its text, and gives the place of the frame in its answer. The payload is PCM:
+ * little-endian, interleaved, whole sample frames. It never has a RIFF header, although `audioFormat` is `wav`.
  */
 
 import { EncodeError, FrameError, PayloadError, ProtocolError } from "../errors.js";
@@ -10,7 +10,7 @@ import { type Bytes, encodeFrame, type Frame, toBytes } from "../frames.js";
 import { type JsonObject, shown } from "../strict-json.js";
 import type { Coder, OrderCheck } from "./coder.js";
 
-/** What a frame of speech says of itself. Members that a peer sent beside the ten are kept, and go out again. */
+/** The header of a frame of speech. Other members that a peer sent are kept, and sent again. */
 export interface TalAudio {
   audioType: "int16" | "int32";
   /** 16 with int16, 32 with int32. */
@@ -19,21 +19,22 @@ export interface TalAudio {
   sampleRate: number;
   /** 1 to 255, interleaved. */
   channels: number;
-  /** It names the family; there is no RIFF header. */
+  /** It names the family of the format; there is no RIFF header. */
   audioFormat: "wav";
-  /** What was asked. */
+  /** The question. */
   question: string;
-  /** The text of this sound. */
+  /** The text of this audio. */
   answer: string;
+  /** The source of the answer. */
   url: string;
-  /** 1 start, 2 middle, 3 end of an answer. */
+  /** The place in the answer: 1 start, 2 middle, 3 end. */
   sign: 1 | 2 | 3;
-  /** 1 and up: the frame's number in its answer. */
+  /** The number of the frame in its answer, 1 to 2^53 - 1. */
   order: number;
   [member: string]: unknown;
 }
 
-/** Samples, interleaved: as many as channels for each moment. An own copy, at an address that fits. */
+/** Samples. The channels are interleaved. The array is a copy, so it is aligned. */
 export type Samples = Int16Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
 const DEFAULTS: TalAudio = {
@@ -51,16 +52,16 @@ const DEFAULTS: TalAudio = {
 
 const LITTLE_ENDIAN = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ new Uint16Array([1]).buffer)[0] === 1;
 
-/** A whole header of what is given, absent members at their defaults. Throws `EncodeError` for values out of range. */
+/** A header with these members, and defaults for the others. Throws `EncodeError` for values out of range. */
 export function talAudio(members: Partial<TalAudio> = {}): TalAudio {
   const tal: TalAudio = { ...DEFAULTS, ...members };
-  const complaint = complain(tal);
-  if (complaint) throw new EncodeError(complaint);
+  const reason = check(tal);
+  if (reason) throw new EncodeError(reason);
   return tal;
 }
 
 /**
- * Headers are `TalAudio`, payloads samples: an `Int16Array`, or an `Int32Array` where `bitDepth` is 32.
+ * Headers are `TalAudio`, payloads are samples: an `Int16Array`, or an `Int32Array` where `bitDepth` is 32.
  * To send, give samples of that type, or PCM bytes.
  */
 export function talCoder(): Coder<TalAudio, Samples, Partial<TalAudio>, Bytes> {
@@ -70,15 +71,15 @@ export function talCoder(): Coder<TalAudio, Samples, Partial<TalAudio>, Bytes> {
     encode(header, payload) {
       const tal = talAudio(header);
       const pcm = toPcm(tal, payload);
-      const rest = pcm.length % blockAlign(tal);
-      if (rest) throw new EncodeError(`${pcm.length} bytes of PCM are not whole sample frames of ${blockAlign(tal)}`);
+      const reason = notWhole(pcm, tal);
+      if (reason) throw new EncodeError(`${reason}: carry the odd bytes over to the next frame`);
       return encodeFrame(tal, pcm);
     },
     decode(frame) {
       const tal = readHeader(frame);
-      const size = blockAlign(tal);
-      if (frame.payload.length % size) {
-        const message = `${frame.payload.length} bytes of PCM are not whole sample frames of ${size}`;
+      const reason = notWhole(frame.payload, tal);
+      if (reason) {
+        const message = `the payload is not what the coder tal reads: ${reason}: was the PCM cut inside one?`;
         throw new PayloadError(message, frame.index, frame.offset);
       }
       return { header: tal, payload: toSamples(frame.payload, tal.bitDepth) };
@@ -89,27 +90,32 @@ export function talCoder(): Coder<TalAudio, Samples, Partial<TalAudio>, Bytes> {
 
 function readHeader(frame: Frame): TalAudio {
   const header: JsonObject = frame.header;
-  // Spread, not Object.assign: a member called __proto__ is a member like any other.
+  // Spread, not Object.assign, which would set the prototype for a member with the name __proto__.
   const tal = { ...DEFAULTS, ...header } as TalAudio;
-  const complaint = complain(tal);
-  if (complaint) throw new FrameError("invalid_header", complaint, frame.index, frame.offset);
+  const reason = check(tal);
+  if (reason) {
+    const message = `the header is not what the coder tal reads: ${reason}`;
+    throw new FrameError("invalid_header", message, frame.index, frame.offset);
+  }
   return tal;
 }
 
-function blockAlign(tal: TalAudio): number {
-  return (tal.bitDepth / 8) * tal.channels;
+/** The reason why PCM is not whole sample frames. Empty if it is. */
+function notWhole({ length }: Uint8Array, { bitDepth, channels }: TalAudio): string {
+  const block = (bitDepth / 8) * channels;
+  return length % block ? `${length} bytes are not whole sample frames of ${block} bytes` : "";
 }
 
-/** What is wrong with the members, in their order; empty if nothing is. */
-function complain(tal: Readonly<Record<string, unknown>>): string {
+/** The reason why the members are not those of SPEC section 4.2. Empty if they are. */
+function check(tal: Readonly<Record<string, unknown>>): string {
   const { audioType, bitDepth, audioFormat } = tal;
-  if (audioType !== "int16" && audioType !== "int32") return `audioType is 'int16' or 'int32', not ${shown(audioType)}`;
+  if (audioType !== "int16" && audioType !== "int32") return `audioType is "int16" or "int32", not ${shown(audioType)}`;
   const depth = audioType === "int16" ? 16 : 32;
-  if (bitDepth !== depth) return `bitDepth is ${depth} where audioType is '${audioType}', not ${shown(bitDepth)}`;
+  if (bitDepth !== depth) return `bitDepth is ${depth} where audioType is "${audioType}", not ${shown(bitDepth)}`;
   return (
     integer(tal, "sampleRate", 768_000) ||
     integer(tal, "channels", 255) ||
-    (audioFormat === "wav" ? "" : `audioFormat is 'wav', not ${shown(audioFormat)}`) ||
+    (audioFormat === "wav" ? "" : `audioFormat is "wav", not ${shown(audioFormat)}`) ||
     text(tal, "question") ||
     text(tal, "answer") ||
     text(tal, "url") ||
@@ -128,9 +134,9 @@ function text(tal: Readonly<Record<string, unknown>>, name: string): string {
   return typeof tal[name] === "string" ? "" : `${name} is a string, not ${shown(tal[name])}`;
 }
 
-/** PCM as samples. A header's length varies, so a payload seldom lies where a typed array may begin: it is copied. */
+/** PCM as samples. It is copied, because a payload begins at any byte, and a typed array only at an aligned one. */
 function toSamples(pcm: Uint8Array, bitDepth: 16 | 32): Samples {
-  const bytes = new Uint8Array(pcm); // a new buffer, from its beginning
+  const bytes = new Uint8Array(pcm); // a new buffer, which is aligned
   if (!LITTLE_ENDIAN) swap(bytes, bitDepth / 8);
   return bitDepth === 16 ? new Int16Array(bytes.buffer) : new Int32Array(bytes.buffer);
 }
@@ -139,7 +145,7 @@ function toPcm(tal: TalAudio, payload: Bytes): Uint8Array {
   const samples = payload instanceof Int16Array ? 16 : payload instanceof Int32Array ? 32 : 0;
   if (samples === 0) {
     if (ArrayBuffer.isView(payload) && "BYTES_PER_ELEMENT" in payload && payload.BYTES_PER_ELEMENT !== 1) {
-      throw new EncodeError("samples are an Int16Array or an Int32Array; convert them first");
+      throw new EncodeError("samples are an Int16Array or an Int32Array: convert them first");
     }
     return toBytes(payload);
   }
@@ -155,15 +161,17 @@ function swap(bytes: Uint8Array, width: number): void {
 }
 
 /**
- * Sign 1 starts an answer, at any time, with order 1. Signs 2 and 3 go on with the order before, plus one. After sign 3
- * comes sign 1. A stream whose first frame has sign 2 or 3 is a resumed one and begins anywhere.
+ * The order rule of SPEC section 4.2. Sign 1 starts an answer, at any time, with order 1. Signs 2 and 3 have the order of
+ * the frame before plus 1. After sign 3 comes sign 1. A stream whose first frame has sign 2 or 3 is a resumed one, and may
+ * start at any order.
  */
 function orderCheck(): OrderCheck<TalAudio> {
-  let previous = -1; // -1: not known; 0: an answer has ended
+  let previous = -1; // -1: not known; 0: the last frame ended its answer
   return {
     follow({ sign, order }, index) {
       if (sign === 1) {
-        if (order !== 1) throw new ProtocolError("order_gap", `sign 1 starts with order 1, not ${order}`, index);
+        if (order !== 1)
+          throw new ProtocolError("order_gap", `sign 1 starts an answer with order 1, not ${order}`, index);
       } else if (previous === 0) {
         throw new ProtocolError("order_gap", `sign ${sign} after sign 3: an answer starts with sign 1`, index);
       } else if (previous > 0 && order !== previous + 1) {

@@ -1,4 +1,4 @@
-/** What is checked in a browser, in a page and in a worker alike. */
+/** The checks in a browser, in a page and in a worker. */
 
 import { decodeStream, jsonCoder, MessageDecoderStream, openStream, StreamDecoder, talCoder } from "../../src/index.js";
 import { failureOf, SKIPPED_FLAGS, type Suite } from "../vectors.js";
@@ -26,7 +26,7 @@ async function drain(items: AsyncIterable<{ payload: unknown }>): Promise<unknow
   return payloads;
 }
 
-/** Each a name, and what is wrong, if something is. */
+/** Each check has a name, and returns what is wrong. It returns an empty string if it passes. */
 const CHECKS: Record<string, (base: string) => Promise<unknown>> = {
   async "a stream of version 1 over fetch"(base) {
     const stream = await openStream(`${base}whole`, { coder, json: { question: "?" } });
@@ -62,7 +62,7 @@ const CHECKS: Record<string, (base: string) => Promise<unknown>> = {
     const code = await codeOf(() => openStream(base, { coder, method: "GET" }));
     return code === "unexpected_content_type" ? "" : code;
   },
-  async "a body through a transform, and by hand"(base) {
+  async "a body through a transform, and with decodeStream"(base) {
     const first = (await fetch(`${base}whole`)).body;
     const second = (await fetch(`${base}whole`)).body;
     if (!first || !second) return "no body";

@@ -1,4 +1,4 @@
-/** The page: checks all, lets a worker check all, and posts what came of it. */
+/** The page: runs all checks here and in a worker, and posts the results. */
 
 import { checkAll, type Report } from "./checks.js";
 

@@ -1,4 +1,4 @@
-/** A program that uses the built package: compiled with every check on, against the types that are shipped. */
+/** A program that uses the built package. It is compiled with all checks, against the types of the package. */
 
 import { type Coder, decodeStream, type FrameError, jsonCoder, openStream, talCoder } from "@objectstreaming/client";
 
