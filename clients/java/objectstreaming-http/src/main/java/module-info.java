@@ -1,5 +1,5 @@
 /**
- * Streams over HTTP, on {@code java.net.http}.
+ * Streams over HTTP, with {@code java.net.http}.
  */
 module io.github.objectstreaming.http {
     requires transitive io.github.objectstreaming;

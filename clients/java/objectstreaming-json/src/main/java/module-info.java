@@ -1,5 +1,5 @@
 /**
- * The coder {@code json}, by Jackson.
+ * The coder {@code json}, with Jackson.
  */
 module io.github.objectstreaming.json {
     requires transitive com.fasterxml.jackson.databind;

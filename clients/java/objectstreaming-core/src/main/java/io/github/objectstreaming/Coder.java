@@ -1,23 +1,23 @@
 package io.github.objectstreaming;
 
 /**
- * Gives headers and payloads their meaning (SPEC section 4). A coder has no state and may be shared.
+ * Gives headers and payloads their meaning (SPEC section 4). A coder has no state and can be shared.
  *
- * @param <H> what headers are read into and written from
- * @param <P> what payloads are read into and written from
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  */
 public interface Coder<H, P> {
     /**
-     * The name by which both sides agree on it.
+     * The name of the coder on the wire.
      *
      * @return such as {@code "json"}
      */
     String name();
 
     /**
-     * The payload of control frames, which a peer that knows none of them can decode.
+     * The payload of control frames. A peer that does not know control frames decodes it without an error.
      *
-     * @return no bytes, unless a coder needs some
+     * @return no bytes, unless the coder needs some
      */
     default byte[] neutralPayload() {
         return new byte[0];
@@ -28,8 +28,8 @@ public interface Coder<H, P> {
      *
      * @param header the header
      * @param payload the payload
-     * @return a loose frame
-     * @throws EncodeException if it cannot be sent
+     * @return a frame
+     * @throws EncodeException if the message cannot be sent
      */
     Frame encode(H header, P payload);
 
@@ -37,33 +37,33 @@ public interface Coder<H, P> {
      * Reads a message.
      *
      * @param frame a data frame
-     * @return what it says
+     * @return the message
      * @throws FrameException of code {@link FrameException#INVALID_HEADER}, which ends the stream
      * @throws PayloadException if only the payload is wrong
      */
     Message<H, P> decode(Frame frame);
 
     /**
-     * For coders whose frames are numbered: what looks at the headers of one stream.
+     * Returns a check of the order of frames, for coders whose frames are numbered.
      *
-     * @return a new one, which knows of no frame yet
+     * @return a new check for one stream
      */
     default SequenceCheck<H> newSequenceCheck() {
         return (header, frame) -> {};
     }
 
     /**
-     * Looks at each data frame of a stream in turn.
+     * Checks the order of the data frames of one stream.
      *
-     * @param <H> what headers are read into
+     * @param <H> the type of headers
      */
     @FunctionalInterface
     interface SequenceCheck<H> {
         /**
-         * Looks at the next frame.
+         * Checks the next frame.
          *
          * @param header its header
-         * @param frame where it stood
+         * @param frame the frame, for its place
          * @throws ProtocolException of code {@link ProtocolException#ORDER_GAP}
          */
         void accept(H header, Frame frame);

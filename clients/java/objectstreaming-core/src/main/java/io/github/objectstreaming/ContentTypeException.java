@@ -1,6 +1,6 @@
 package io.github.objectstreaming;
 
-/** A response that succeeded, but is no stream of frames. */
+/** A successful response that is not a stream of frames. */
 public final class ContentTypeException extends ObjectStreamException {
     private static final long serialVersionUID = 1L;
 
@@ -8,11 +8,11 @@ public final class ContentTypeException extends ObjectStreamException {
     private final byte[] beginning;
 
     /**
-     * Made by HTTP clients.
+     * For HTTP clients.
      *
      * @param message what is wrong
-     * @param contentType the response's; empty if it had none
-     * @param beginning what its body starts with
+     * @param contentType the content type of the response, empty if it has none
+     * @param beginning the beginning of its body
      */
     public ContentTypeException(String message, String contentType, byte[] beginning) {
         super(message, null);
@@ -26,16 +26,16 @@ public final class ContentTypeException extends ObjectStreamException {
     }
 
     /**
-     * The response's content type.
+     * The content type of the response.
      *
-     * @return empty if it had none
+     * @return the content type, empty if there is none
      */
     public String contentType() {
         return contentType;
     }
 
     /**
-     * What the body starts with.
+     * The beginning of the body.
      *
      * @return a copy
      */

@@ -1,6 +1,6 @@
 package io.github.objectstreaming;
 
-/** What was asked to be sent cannot be: thrown before a byte leaves, and nothing has changed. */
+/** The message cannot be sent. No byte was written, and nothing has changed. */
 public final class EncodeException extends ObjectStreamException {
     private static final long serialVersionUID = 1L;
 
@@ -17,7 +17,7 @@ public final class EncodeException extends ObjectStreamException {
      * For coders.
      *
      * @param message what cannot be sent, and why
-     * @param cause what found it, or {@code null}
+     * @param cause the cause, or {@code null}
      */
     public EncodeException(String message, Throwable cause) {
         super(message, cause);

@@ -1,11 +1,11 @@
 package io.github.objectstreaming;
 
-/** Whether a stream that stops without an end frame is broken. */
+/** Whether a stream without an end frame is an error. */
 public enum EndPolicy {
-    /** It is, once it has shown a control frame: then it is of version 1 (SPEC section 3.4). */
+    /** It is an error if the stream has a control frame, because it is then a stream of version 1 (SPEC section 3.4). */
     AUTO,
-    /** It always is: for streams that are known to be of version 1. */
+    /** It is always an error: for streams that are known to be of version 1. */
     REQUIRED,
-    /** It never is. */
+    /** It is never an error. */
     OPTIONAL
 }

@@ -11,8 +11,8 @@ import java.util.Collections;
 import java.util.Map;
 
 /**
- * One frame: its header and its payload as they were on the wire. The arrays are the frame's own and not copied: leave
- * them as they are. Two frames are equal if their bytes are.
+ * One frame: its header and its payload, as they were on the wire. The arrays are not copied: do not change them. Two
+ * frames are equal if their bytes are.
  *
  * <pre>
  * 0            4             8              8+H                 T
@@ -36,7 +36,7 @@ public final class Frame {
     }
 
     /**
-     * A frame of a header as JSON text, which goes out untouched once it has been checked.
+     * A frame with a header as JSON text. It is checked, and written unchanged.
      *
      * @param headerBytes one JSON object in UTF-8
      * @param payload any bytes
@@ -54,23 +54,23 @@ public final class Frame {
     }
 
     /**
-     * A frame of a header as a map.
+     * A frame with a header as a map.
      *
      * @param header maps, iterables, strings, numbers, booleans and {@code null}
      * @param payload any bytes
      * @return the frame
-     * @throws EncodeException if JSON cannot say it
+     * @throws EncodeException if JSON cannot express the header
      */
     public static Frame of(Map<String, ?> header, byte[] payload) {
         try {
             return new Frame(JsonWriter.write(header), payload, 0, 0);
         } catch (InvalidJsonException error) {
-            throw new EncodeException("the header cannot be sent: " + error.getMessage(), error);
+            throw new EncodeException("the header is not JSON: " + error.getMessage(), error);
         }
     }
 
     /**
-     * For coders that write JSON themselves: nothing is checked.
+     * A frame without any check, for coders that write JSON themselves.
      *
      * @param headerBytes one strict JSON object in UTF-8
      * @param payload any bytes
@@ -81,7 +81,7 @@ public final class Frame {
     }
 
     /**
-     * The header as it was on the wire.
+     * The bytes of the header.
      *
      * @return not a copy
      */
@@ -99,8 +99,8 @@ public final class Frame {
     }
 
     /**
-     * The header, read when it is first asked for: maps, lists, strings, {@link Long} or {@link java.math.BigInteger},
-     * {@link Double}, {@link Boolean} and {@code null}.
+     * The header, parsed at the first call: maps, lists, strings, {@link Long} or {@link java.math.BigInteger}, {@link
+     * Double}, {@link Boolean} and {@code null}.
      *
      * @return its members in their order, unmodifiable
      * @throws FrameException of code {@link FrameException#INVALID_HEADER} if it is not one strict JSON object
@@ -118,25 +118,25 @@ public final class Frame {
     }
 
     /**
-     * Which frame of its stream this is.
+     * The number of the frame in its stream.
      *
-     * @return its number from 0, control frames counted; 0 for a loose one
+     * @return the number, from 0, control frames included; 0 for a frame that was not received
      */
     public long index() {
         return index;
     }
 
     /**
-     * Where in its stream this frame began.
+     * The first byte of the frame in its stream.
      *
-     * @return the byte, from 0; 0 for a loose one
+     * @return the byte, from 0; 0 for a frame that was not received
      */
     public long offset() {
         return offset;
     }
 
     /**
-     * The frame on the wire.
+     * The bytes of the frame.
      *
      * @return a new array
      * @throws EncodeException if it is too long for its length words
@@ -146,7 +146,7 @@ public final class Frame {
     }
 
     /**
-     * The frame on the wire, in a layout of your own.
+     * The bytes of the frame in another layout.
      *
      * @param layout how the length words are written
      * @return a new array
@@ -156,7 +156,8 @@ public final class Frame {
         int prefix = 2 * layout.byteLength();
         long total = (long) prefix + headerBytes.length + payload.length;
         if (!layout.fits(total) || total > Integer.MAX_VALUE - PREFIX) {
-            throw new EncodeException("a frame of " + total + " bytes is too long for one array or its length words");
+            throw new EncodeException("a frame of " + total + " bytes does not fit a length word of "
+                    + layout.byteLength() + " bytes, or an array; send it in pieces, a frame each");
         }
         byte[] wire = new byte[(int) total];
         layout.write(wire, 0, total);
@@ -167,7 +168,7 @@ public final class Frame {
     }
 
     /**
-     * The frame on the wire in two parts, the payload not copied: for {@link
+     * The bytes of the frame in two parts, without a copy of the payload, for {@link
      * java.nio.channels.GatheringByteChannel#write(ByteBuffer[])}.
      *
      * @return the length words with the header, and the payload
@@ -191,7 +192,7 @@ public final class Frame {
         return 31 * Arrays.hashCode(headerBytes) + Arrays.hashCode(payload);
     }
 
-    /** A line for logs: place, header in brief, payload size. */
+    /** A line for logs: the place, the beginning of the header, the size of the payload. */
     @Override
     public String toString() {
         int shown = Math.min(headerBytes.length, 80);

@@ -3,9 +3,11 @@ package io.github.objectstreaming;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 
 /**
- * Bytes in, in any pieces; frames out. Sans-IO, and not thread-safe.
+ * Reads frames from bytes, in chunks of any size. It does no input or output, and is not thread-safe.
  *
  * <pre>{@code
  * FrameDecoder decoder = new FrameDecoder();
@@ -18,19 +20,29 @@ import java.util.Arrays;
  * decoder.finish();
  * }</pre>
  *
- * <p>All bytes gather in one array, which is used again and grows with what has arrived: a length word is a claim,
- * compared with the limits, never a reason to allocate. Each byte is copied in once and out once, so the cost is linear
- * whatever the chunks, and what is held is the frame that is not whole, and what was fed and not yet asked for. Both
- * length words are judged as soon as they are there, in field order; a header when {@link Frame#header()} is first
- * asked for, so that a relay never pays for parsing it. Frames before a bad one always come first.
+ * <p>All bytes are collected in one array, which is used again and grows with the bytes that arrive. No memory is
+ * reserved for a length that a peer claims. Each byte is copied in once and out once, so the cost is linear for any
+ * chunks. The decoder holds the frame that is not whole yet, and bytes that were fed and not read yet. Each length word
+ * is checked as soon as it has arrived, T before H. A header is checked at the first call of {@link Frame#header()}, so
+ * that a relay does not parse it. Valid frames always come before an error.
  */
 public final class FrameDecoder {
-    /** An array that is larger than this is let go of when it is empty. */
+    /** A larger array is released when it is empty. */
     private static final int KEPT = 1 << 20;
 
     private static final int SMALLEST = 1 << 10;
     private static final int UNKNOWN = -1;
     private static final byte[] NOTHING = {};
+
+    private static final List<Map.Entry<String, String>> BEGINNINGS = List.of(
+            Map.entry("\u001f\u008b", "gzip: was its Content-Encoding not undone?"),
+            Map.entry("HTTP", "an HTTP response with its head still on?"),
+            Map.entry("<", "an error page?"),
+            Map.entry("RIFF", "a WAV file instead of frames?"),
+            Map.entry("data", "server-sent events?"),
+            Map.entry("even", "server-sent events?"),
+            Map.entry("{", "JSON without frames?"),
+            Map.entry("[", "JSON without frames?"));
 
     private final Limits limits;
     private final Layout layout;
@@ -38,34 +50,34 @@ public final class FrameDecoder {
     private final int prefix;
 
     private byte[] bytes = NOTHING;
-    private int at; // where the next frame begins in bytes, and where what was fed ends
-    private int end;
+    private int at; // the beginning of the next frame in bytes
+    private int end; // the end of the bytes that were fed
     private long index; // of the next frame
     private long offset;
-    private int total = UNKNOWN; // the next frame's length words, once they are there and sound
+    private int total = UNKNOWN; // the length words of the next frame, when they are valid
     private int headerSize = UNKNOWN;
     private Frame peeked;
     private boolean finished;
     private FrameException failure;
 
-    /** A decoder of the wire, with the default limits. */
+    /** A decoder with the default limits. */
     public FrameDecoder() {
         this(Limits.DEFAULT);
     }
 
     /**
-     * A decoder of the wire.
+     * A decoder with other limits.
      *
-     * @param limits what it accepts
+     * @param limits the limits of frames and headers
      */
     public FrameDecoder(Limits limits) {
         this(limits, Layout.STANDARD);
     }
 
     /**
-     * A decoder of a layout of your own.
+     * A decoder with another layout.
      *
-     * @param limits what it accepts
+     * @param limits the limits of frames and headers
      * @param layout how the length words are written
      */
     public FrameDecoder(Limits limits, Layout layout) {
@@ -76,35 +88,35 @@ public final class FrameDecoder {
     }
 
     /**
-     * Takes all bytes of the chunk. They are copied: the buffer may be used again at once.
+     * Takes all bytes of the chunk. They are copied, so the buffer can be used again at once.
      *
      * @param chunk its position moves to its limit
-     * @throws FrameException again, if the decoder is dead
+     * @throws FrameException again, if the decoder has failed
      * @throws IllegalStateException after {@link #finish()}
      */
     public void feed(ByteBuffer chunk) {
         if (finished) {
-            throw new IllegalStateException("feed() after finish(): the stream was said to have ended");
+            throw new IllegalStateException("feed() after finish(): the stream has ended");
         }
-        check();
+        throwFailure();
         int size = chunk.remaining();
-        makeRoom(size);
+        reserve(size);
         chunk.get(bytes, end, size);
         end += size;
     }
 
     /**
-     * Takes all bytes of the chunk, which are copied.
+     * Takes all bytes of the chunk. They are copied.
      *
-     * @param chunk may be used again at once
-     * @throws FrameException again, if the decoder is dead
+     * @param chunk can be used again at once
+     * @throws FrameException again, if the decoder has failed
      * @throws IllegalStateException after {@link #finish()}
      */
     public void feed(byte[] chunk) {
         feed(ByteBuffer.wrap(chunk));
     }
 
-    private void makeRoom(int size) {
+    private void reserve(int size) {
         if (at == end) {
             at = end = 0;
         }
@@ -112,7 +124,7 @@ public final class FrameDecoder {
             return;
         }
         int held = end - at;
-        // To the front only where that moves no more bytes than were taken out since: linear in the long run.
+        // Moved to the front only if at least as many bytes were taken out before: all moves together are linear.
         if (size <= bytes.length - held && held <= at) {
             System.arraycopy(bytes, at, bytes, 0, held);
         } else {
@@ -128,8 +140,8 @@ public final class FrameDecoder {
     /**
      * The next frame.
      *
-     * @return {@code null} if more bytes are needed, or, after {@link #finish()}, if there is none
-     * @throws FrameException if the bytes are not frames, after the good ones; and again whenever asked
+     * @return {@code null} if more bytes are needed, or, after {@link #finish()}, if there is no more frame
+     * @throws FrameException if the bytes are not frames, after the valid frames; and the same again at every later call
      */
     public Frame next() {
         if (peeked != null) {
@@ -137,11 +149,9 @@ public final class FrameDecoder {
             peeked = null;
             return frame;
         }
-        if (failure != null) {
-            check();
-        }
+        throwFailure();
         int available = end - at;
-        if (headerSize < 0 && !judge(available) || available < total) {
+        if (headerSize < 0 && !checkLengths(available) || available < total) {
             if (finished && available > 0) {
                 throw fail(FrameException.TRUNCATED_FRAME, truncation(available), offset);
             }
@@ -162,8 +172,8 @@ public final class FrameDecoder {
         return frame;
     }
 
-    /** Judges the length words, in field order, each as soon as its bytes are there. Whether both are. */
-    private boolean judge(int available) {
+    /** Checks each length word as soon as it has arrived, T before H. Returns whether both are valid. */
+    private boolean checkLengths(int available) {
         if (total < 0) {
             if (available < width) {
                 return false;
@@ -207,8 +217,8 @@ public final class FrameDecoder {
     }
 
     /**
-     * Says that no more bytes will come. Frames not yet asked for can still be had from {@link #next()}, which then
-     * throws in its turn.
+     * Tells the decoder that no more bytes will come. Frames that were not read yet can still be read with {@link
+     * #next()}, which throws the exception after them.
      *
      * @throws FrameException of code {@link FrameException#TRUNCATED_FRAME} if a frame has begun and is not whole
      */
@@ -220,39 +230,39 @@ public final class FrameDecoder {
     }
 
     /**
-     * How many frames have been delivered.
+     * The number of frames returned.
      *
-     * @return the index of the next one
+     * @return the index of the next frame
      */
     public long position() {
         return peeked == null ? index : peeked.index();
     }
 
     /**
-     * How many bytes the delivered frames took.
+     * The number of bytes of the frames returned.
      *
-     * @return where in the stream the next one begins
+     * @return the byte of the stream where the next frame begins
      */
     public long offset() {
         return peeked == null ? offset : peeked.offset();
     }
 
     /**
-     * How many bytes are held: fed, and not delivered.
+     * The number of bytes that were fed and not returned yet.
      *
-     * @return 0 where the input may end
+     * @return 0 if the input may end here
      */
     public int buffered() {
         return end - at + (int) (offset - offset());
     }
 
-    private void check() {
+    private void throwFailure() {
         if (failure != null) {
             throw failure;
         }
     }
 
-    /** Dies, and lets go of what is held. */
+    /** Sets the failure and releases all memory. */
     private FrameException fail(String code, String message, long where) {
         failure = new FrameException(code, message, index, where);
         bytes = NOTHING;
@@ -265,29 +275,27 @@ public final class FrameDecoder {
         return "the stream ended inside a frame, after " + available + of + " bytes" + (index == 0 ? cause() : "");
     }
 
-    /** The likely cause of a bad length word; empty where nothing suggests itself. */
+    /** The likely cause of a wrong length word, as the end of its message. Empty if there is no guess. */
     private String cause() {
         if (index > 0) {
             return ": was the frame before it written with a wrong length, or were bytes lost?";
         }
         String start = new String(bytes, at, Math.min(4, end - at), StandardCharsets.ISO_8859_1);
-        String guess = start.startsWith("\u001f\u008b")
-                ? "gzip: was its Content-Encoding not undone?"
-                : start.equals("HTTP")
-                        ? "an HTTP response with its head still on?"
-                        : start.startsWith("<")
-                                ? "an error page?"
-                                : start.equals("RIFF")
-                                        ? "a WAV file instead of frames?"
-                                        : start.equals("data") || start.equals("even")
-                                                ? "server-sent events?"
-                                                : start.startsWith("{") || start.startsWith("[")
-                                                        ? "JSON without frames?"
-                                                        : start.startsWith("\0\0") && !start.endsWith("\0\0")
-                                                                ? "the other byte order?"
-                                                                : start.chars().allMatch(c -> c >= 0x20 && c < 0x7f)
-                                                                        ? "text instead of frames?"
-                                                                        : "";
-        return guess.isEmpty() ? "" : ": " + guess;
+        for (Map.Entry<String, String> beginning : BEGINNINGS) {
+            if (start.startsWith(beginning.getKey())) {
+                return startsWith(start, beginning.getValue());
+            }
+        }
+        if (start.startsWith("\0\0") && !start.endsWith("\0\0")) {
+            return ": the other byte order?";
+        }
+        boolean text = !start.isEmpty() && start.chars().allMatch(c -> c >= 0x20 && c < 0x7f);
+        return text ? startsWith(start, "text instead of frames?") : "";
+    }
+
+    private static String startsWith(String start, String cause) {
+        StringBuilder shown = new StringBuilder();
+        start.chars().forEach(c -> shown.append(c >= 0x20 && c < 0x7f ? "" + (char) c : String.format("\\x%02x", c)));
+        return ": the stream starts with '" + shown + "', " + cause;
     }
 }

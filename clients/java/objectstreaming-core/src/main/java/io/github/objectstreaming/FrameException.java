@@ -1,16 +1,16 @@
 package io.github.objectstreaming;
 
-/** The bytes are not frames, or a header is not what it must be. The decoder is dead, and throws the same again. */
+/** The bytes are not frames, or a header is not valid. The decoder has failed, and throws the same exception again. */
 public final class FrameException extends ObjectStreamException {
-    /** A length word that cannot be true: T below its own two words, or H reaching past T. */
+    /** A length word that cannot be true: T is smaller than its two length words, or H is larger than T leaves. */
     public static final String INVALID_LENGTH = "invalid_length";
-    /** T is above {@link Limits#frame()}; refused on the length word alone. */
+    /** T is above {@link Limits#frame()}. Nothing was allocated for it. */
     public static final String FRAME_TOO_LARGE = "frame_too_large";
     /** H is above {@link Limits#header()}. */
     public static final String HEADER_TOO_LARGE = "header_too_large";
-    /** The header is not one strict JSON object, or not what the coder wants. */
+    /** The header is not one strict JSON object, or not what the coder reads. */
     public static final String INVALID_HEADER = "invalid_header";
-    /** The bytes ended inside a frame. */
+    /** The input ended inside a frame. */
     public static final String TRUNCATED_FRAME = "truncated_frame";
 
     private static final long serialVersionUID = 1L;
@@ -24,18 +24,18 @@ public final class FrameException extends ObjectStreamException {
     }
 
     FrameException(String code, String message, long index, long offset, Throwable cause) {
-        super(message + " (frame " + index + ", byte " + offset + ")", cause);
+        super(message + " (" + code + ", frame " + index + ", byte " + offset + ")", cause);
         this.code = code;
         this.index = index;
         this.offset = offset;
     }
 
     /**
-     * For coders: a header that is JSON, but not what the coder wants.
+     * For coders: a header that is not what the coder reads.
      *
-     * @param frame the frame it was found in
+     * @param frame the frame with the header
      * @param message what is wrong with it
-     * @param cause what found it, or {@code null}
+     * @param cause the cause, or {@code null}
      * @return an exception of code {@link #INVALID_HEADER}
      */
     public static FrameException invalidHeader(Frame frame, String message, Throwable cause) {
@@ -48,18 +48,18 @@ public final class FrameException extends ObjectStreamException {
     }
 
     /**
-     * Which frame of the stream it was.
+     * The number of the frame in the stream.
      *
-     * @return its number from 0, control frames counted
+     * @return the number, from 0, control frames included
      */
     public long index() {
         return index;
     }
 
     /**
-     * Where in the stream it was.
+     * The byte of the stream.
      *
-     * @return the byte from 0: of the length word at fault, for the three codes about lengths, else of the frame
+     * @return the byte, from 0: the first byte of the wrong length word, for the three codes of lengths, else of the frame
      */
     public long offset() {
         return offset;

@@ -1,11 +1,11 @@
 package io.github.objectstreaming;
 
-/** Nothing arrived, not even a ping, for longer than the peer's heartbeat allows. */
+/** Nothing arrived for longer than the heartbeat of the peer allows, not even a ping. */
 public final class IdleTimeoutException extends StreamIncompleteException {
     private static final long serialVersionUID = 1L;
 
     /**
-     * Made by those who wait.
+     * For readers of streams.
      *
      * @param message what happened
      * @param position the number of data frames received

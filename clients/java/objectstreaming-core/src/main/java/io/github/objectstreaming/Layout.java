@@ -6,11 +6,11 @@ import java.nio.ByteOrder;
 import java.util.Objects;
 
 /**
- * How the two length words of a frame are written. The wire is {@link #STANDARD}; another one is a private agreement of
- * both sides (SPEC section 2.1).
+ * How the two length words of a frame are written. A layout other than {@link #STANDARD} is a private agreement of both
+ * sides (SPEC section 2.1).
  *
- * @param byteLength how many bytes each has, 1 to 8
- * @param byteOrder the order of these bytes
+ * @param byteLength the size of a length word in bytes, 1 to 8
+ * @param byteOrder its byte order
  */
 public record Layout(int byteLength, ByteOrder byteOrder) {
     /** Four bytes, little-endian. */
@@ -19,11 +19,11 @@ public record Layout(int byteLength, ByteOrder byteOrder) {
     private static final VarHandle WORD = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
 
     /**
-     * A layout of your own.
+     * Makes a layout.
      *
-     * @param byteLength how many bytes each has, 1 to 8
-     * @param byteOrder the order of these bytes
-     * @throws IllegalArgumentException if the width is not 1 to 8
+     * @param byteLength the size of a length word in bytes, 1 to 8
+     * @param byteOrder its byte order
+     * @throws IllegalArgumentException if the size is not 1 to 8
      */
     public Layout {
         Objects.requireNonNull(byteOrder);

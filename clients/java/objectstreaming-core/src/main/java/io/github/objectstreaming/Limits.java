@@ -1,20 +1,20 @@
 package io.github.objectstreaming;
 
 /**
- * What a decoder accepts, in bytes.
+ * The limits of a decoder, in bytes.
  *
- * @param frame bounds T, the whole frame
- * @param header bounds H, the header
+ * @param frame the limit of T, the size of a whole frame
+ * @param header the limit of H, the size of a header
  */
 public record Limits(int frame, int header) {
-    /** 16 MiB and 64 KiB: what peers keep to unless both sides agree otherwise (SPEC section 2.4). */
+    /** 16 MiB and 64 KiB, unless both sides agree on others (SPEC section 2.4). */
     public static final Limits DEFAULT = new Limits(16 << 20, 64 << 10);
 
     /**
-     * Limits of your own.
+     * Makes limits.
      *
-     * @param frame bounds T, the whole frame
-     * @param header bounds H, the header
+     * @param frame the limit of T, the size of a whole frame
+     * @param header the limit of H, the size of a header
      * @throws IllegalArgumentException if one is negative
      */
     public Limits {

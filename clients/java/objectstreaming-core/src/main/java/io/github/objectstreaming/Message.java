@@ -1,11 +1,11 @@
 package io.github.objectstreaming;
 
 /**
- * What a data frame says, read by the stream's coder.
+ * The header and the payload of a data frame, read by the coder of the stream.
  *
- * @param <H> what the coder makes of headers
- * @param <P> what the coder makes of payloads
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  * @param header the header
- * @param payload the payload; {@code null} where a coder of JSON reads {@code null}
+ * @param payload the payload; {@code null} if a coder of JSON reads {@code null}
  */
 public record Message<H, P>(H header, P payload) {}

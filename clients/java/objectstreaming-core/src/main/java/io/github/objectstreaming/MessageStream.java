@@ -18,7 +18,7 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * The messages of one stream, in order, as they arrive; reading blocks until there is one.
+ * The messages of one stream, in order, as they arrive. Reading blocks until there is a message.
  *
  * <pre>{@code
  * try (MessageStream<TalAudio, Pcm> speech = MessageStream.of(file, new TalCoder())) {
@@ -28,13 +28,13 @@ import java.util.stream.StreamSupport;
  * }
  * }</pre>
  *
- * <p>Reading throws as {@link StreamDecoder} does, and what breaks the connection becomes {@code truncated_frame}
- * inside a frame and {@code stream_incomplete} between two, after every message that was whole. Once the end frame has
- * come the stream is whole, whatever then happens to the connection. After a {@link PayloadException} reading goes on
- * with the next frame; any other exception is thrown again. One thread reads; any may {@link #close()}.
+ * <p>Reading throws the exceptions of {@link StreamDecoder}. A connection that breaks is {@code truncated_frame} inside
+ * a frame and {@code stream_incomplete} between two frames, after all whole messages. After the end frame the stream is
+ * whole, whatever happens to the connection. After a {@link PayloadException} reading continues with the next frame. Any
+ * other exception is thrown again. One thread reads; any thread may {@link #close()}.
  *
- * @param <H> what the coder makes of headers
- * @param <P> what the coder makes of payloads
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  */
 public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseable {
     private static final int CHUNK = 64 << 10;
@@ -46,10 +46,10 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
     private volatile boolean closed;
 
     /**
-     * The messages in a source of chunks.
+     * The messages of a source of chunks.
      *
-     * @param decoder what reads them
-     * @param source where the bytes come from; closed at the end, and by {@link #close()}
+     * @param decoder reads the messages
+     * @param source the source of the bytes; closed at the end, and by {@link #close()}
      */
     public MessageStream(StreamDecoder<H, P> decoder, ChunkSource source) {
         this.decoder = decoder;
@@ -57,26 +57,26 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
     }
 
     /**
-     * The messages in an input stream.
+     * The messages of an input stream.
      *
-     * @param <H> what the coder makes of headers
-     * @param <P> what the coder makes of payloads
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
      * @param in closed at the end, and by {@link #close()}
-     * @param coder what reads the messages
-     * @return nothing has been read of it yet
+     * @param coder reads the messages
+     * @return the messages; no byte has been read yet
      */
     public static <H, P> MessageStream<H, P> of(InputStream in, Coder<H, P> coder) {
         return of(in, new StreamDecoder<>(coder));
     }
 
     /**
-     * The messages in an input stream, with limits and an end policy of your own.
+     * The messages of an input stream, with other limits or another end policy.
      *
-     * @param <H> what the coder makes of headers
-     * @param <P> what the coder makes of payloads
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
      * @param in closed at the end, and by {@link #close()}
-     * @param decoder a new one
-     * @return nothing has been read of it yet
+     * @param decoder a new decoder
+     * @return the messages; no byte has been read yet
      */
     public static <H, P> MessageStream<H, P> of(InputStream in, StreamDecoder<H, P> decoder) {
         byte[] chunk = new byte[CHUNK];
@@ -98,7 +98,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
      * Waits for the next message.
      *
      * @return {@code null} at the end
-     * @throws ObjectStreamException as the class says
+     * @throws ObjectStreamException as described for the class
      * @throws CancellationException if the stream is closed before its end, or the thread is interrupted
      */
     public final Message<H, P> read() {
@@ -133,7 +133,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
         return null;
     }
 
-    /** The bytes stopped in a way that is not their end: throws what this means, or nothing, if all had come. */
+    /** Throws the exception for a source that failed. Throws nothing if the stream was whole before. */
     private void broken(Exception error) {
         if (closed) {
             throw new CancellationException("the stream was closed before its end");
@@ -151,7 +151,8 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
             throw failed(silence);
         }
         if (error instanceof SocketTimeoutException) {
-            throw failed(new IdleTimeoutException("nothing arrived in time, after " + position + " frames", position));
+            throw failed(new IdleTimeoutException(
+                    "nothing arrived in time, not even a ping, after " + position + " data frames", position));
         }
         try {
             decoder.finish();
@@ -159,7 +160,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
             truncated.addSuppressed(error);
             throw failed(truncated);
         } catch (StreamIncompleteException expected) {
-            // said below, with the cause
+            // thrown below, with the cause
         }
         throw failed(new StreamIncompleteException(
                 "the connection was cut after " + position + " data frames: " + error, position, error));
@@ -172,9 +173,9 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
     }
 
     /**
-     * The messages from where the reading stands, once: every {@code for} goes on where the one before it stopped.
+     * The messages that were not read yet. Every {@code for} continues where the one before it stopped.
      *
-     * @return its {@code hasNext} waits, and throws as {@link #read()} does
+     * @return an iterator whose {@code hasNext} waits, and throws the exceptions of {@link #read()}
      */
     @Override
     public final Iterator<Message<H, P>> iterator() {
@@ -202,9 +203,9 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
     }
 
     /**
-     * The messages from where the reading stands, as a stream of {@code java.util.stream}.
+     * The messages that were not read yet, as a stream of {@code java.util.stream}.
      *
-     * @return sequential and ordered; closing it closes this
+     * @return a sequential, ordered stream; closing it closes this
      */
     public final Stream<Message<H, P>> stream() {
         int characteristics = Spliterator.ORDERED | Spliterator.NONNULL;
@@ -212,7 +213,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
                 .onClose(this::close);
     }
 
-    /** Lets go of the source, wherever the reading stands. A thread that reads gets a {@link CancellationException}. */
+    /** Closes the source, also before the end. A thread that is reading gets a {@link CancellationException}. */
     @Override
     public final void close() {
         closed = true;
@@ -223,41 +224,41 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
         try {
             source.close();
         } catch (IOException ignored) {
-            // of no use to a reader who has gone
+            // the reader no longer needs it
         }
     }
 
     /**
-     * How many messages have come, those with a refused payload included: what to resume after.
+     * The number of messages received, those with a refused payload included.
      *
-     * @return the position
+     * @return the position to resume from
      */
     public final long position() {
         return decoder.position();
     }
 
     /**
-     * What the peer sent with the end of the stream.
+     * The trailers of the end frame.
      *
-     * @return empty before it came
+     * @return the trailers, empty before the end
      */
     public final Optional<Map<String, Object>> trailers() {
         return decoder.trailers();
     }
 
     /**
-     * What the peer sent with the open frame, which comes before the first message.
+     * The metadata of the open frame, which comes before the first message.
      *
-     * @return empty if there was none
+     * @return the metadata, empty if there is none
      */
     public final Map<String, Object> metadata() {
         return decoder.metadata();
     }
 
     /**
-     * Within what time the peer promised to be heard.
+     * The heartbeat that the open frame announced: the peer sends something at least this often.
      *
-     * @return empty if it has not said so
+     * @return the heartbeat, empty if there is none
      */
     public final Optional<Duration> heartbeat() {
         return decoder.heartbeat();

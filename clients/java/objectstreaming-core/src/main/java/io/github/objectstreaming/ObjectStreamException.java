@@ -1,6 +1,6 @@
 package io.github.objectstreaming;
 
-/** The root of all that is thrown about a stream. Unchecked, so that iterators and lambdas can throw it. */
+/** The root of all exceptions of streams. It is unchecked, so that iterators and lambdas can throw it. */
 public abstract class ObjectStreamException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
@@ -9,7 +9,7 @@ public abstract class ObjectStreamException extends RuntimeException {
     }
 
     /**
-     * What went wrong, as the specification names it: {@code "invalid_length"}, {@code "stream_incomplete"}...
+     * The code of the specification: {@code "invalid_length"}, {@code "stream_incomplete"}...
      *
      * @return one of the codes of SPEC section 5
      */

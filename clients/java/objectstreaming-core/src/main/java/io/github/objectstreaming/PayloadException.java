@@ -1,6 +1,6 @@
 package io.github.objectstreaming;
 
-/** A frame whose framing is fine and whose payload is not what its coder reads. The stream may go on. */
+/** The frame is valid, but its payload is not what the coder reads. The stream can continue. */
 public final class PayloadException extends ObjectStreamException {
     private static final long serialVersionUID = 1L;
 
@@ -10,12 +10,12 @@ public final class PayloadException extends ObjectStreamException {
     /**
      * For coders.
      *
-     * @param frame the frame it was found in
-     * @param message what is wrong with its payload
-     * @param cause what found it, or {@code null}
+     * @param frame the frame with the payload
+     * @param message what is wrong with it
+     * @param cause the cause, or {@code null}
      */
     public PayloadException(Frame frame, String message, Throwable cause) {
-        super(message + " (frame " + frame.index() + ", byte " + frame.offset() + ")", cause);
+        super(message + " (invalid_payload, frame " + frame.index() + ", byte " + frame.offset() + ")", cause);
         this.index = frame.index();
         this.offset = frame.offset();
     }
@@ -26,16 +26,16 @@ public final class PayloadException extends ObjectStreamException {
     }
 
     /**
-     * Which frame of the stream it was.
+     * The number of the frame in the stream.
      *
-     * @return its number from 0, control frames counted
+     * @return the number, from 0, control frames included
      */
     public long index() {
         return index;
     }
 
     /**
-     * Where in the stream the frame began.
+     * The first byte of the frame in the stream.
      *
      * @return the byte, from 0
      */

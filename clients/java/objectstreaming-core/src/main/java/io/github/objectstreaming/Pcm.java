@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 
-/** Sound: samples, the channels interleaved. */
+/** Audio samples. The channels are interleaved. */
 public final class Pcm {
     private final SampleType type;
     private final byte[] bytes;
@@ -15,7 +15,7 @@ public final class Pcm {
     }
 
     /**
-     * Samples of 16 bits.
+     * Makes PCM of 16-bit samples.
      *
      * @param samples the channels interleaved
      * @return a copy
@@ -27,7 +27,7 @@ public final class Pcm {
     }
 
     /**
-     * Samples of 32 bits.
+     * Makes PCM of 32-bit samples.
      *
      * @param samples the channels interleaved
      * @return a copy
@@ -39,36 +39,36 @@ public final class Pcm {
     }
 
     /**
-     * Samples as they are on the wire.
+     * Makes PCM of its bytes.
      *
-     * @param type what they are
-     * @param bytes little-endian, without a header of their own; not copied
-     * @return a view of them
+     * @param type the type of the samples
+     * @param bytes little-endian, without a header; not copied
+     * @return a view of the bytes
      */
     public static Pcm of(SampleType type, byte[] bytes) {
         return new Pcm(type, bytes);
     }
 
     /**
-     * What the samples are.
+     * The type of the samples.
      *
-     * @return the type that {@link TalAudio#sampleType()} names
+     * @return the type, as in {@link TalAudio#sampleType()}
      */
     public SampleType type() {
         return type;
     }
 
     /**
-     * How many samples there are.
+     * The number of samples.
      *
-     * @return all channels counted
+     * @return the number, all channels together
      */
     public int length() {
         return bytes.length / type.bytes();
     }
 
     /**
-     * The samples as they are on the wire: little-endian, as {@code javax.sound.sampled} takes them too.
+     * The bytes of the samples: little-endian, as {@code javax.sound.sampled} also uses them.
      *
      * @return not a copy
      */
@@ -77,10 +77,10 @@ public final class Pcm {
     }
 
     /**
-     * The samples of 16 bits.
+     * The samples as 16-bit numbers.
      *
      * @return a new array
-     * @throws IllegalStateException if they are of 32 bits
+     * @throws IllegalStateException if they have 32 bits
      */
     public short[] toShorts() {
         require(SampleType.INT16);
@@ -90,10 +90,10 @@ public final class Pcm {
     }
 
     /**
-     * The samples of 32 bits.
+     * The samples as 32-bit numbers.
      *
      * @return a new array
-     * @throws IllegalStateException if they are of 16 bits
+     * @throws IllegalStateException if they have 16 bits
      */
     public int[] toInts() {
         require(SampleType.INT32);
@@ -102,9 +102,9 @@ public final class Pcm {
         return samples;
     }
 
-    private void require(SampleType wanted) {
-        if (type != wanted) {
-            throw new IllegalStateException("the samples are " + type.wireName() + ", not " + wanted.wireName());
+    private void require(SampleType expected) {
+        if (type != expected) {
+            throw new IllegalStateException("the samples are " + type.wireName() + ", not " + expected.wireName());
         }
     }
 

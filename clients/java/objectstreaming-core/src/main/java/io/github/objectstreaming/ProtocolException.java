@@ -1,12 +1,12 @@
 package io.github.objectstreaming;
 
-/** Right frames in a wrong stream. The stream decoder is dead. */
+/** The frames are valid, but not a valid stream. The stream decoder has failed. */
 public final class ProtocolException extends ObjectStreamException {
     /** A control frame that SPEC section 3 does not allow. */
     public static final String INVALID_CONTROL = "invalid_control";
     /** A whole frame after the end. */
     public static final String FRAME_AFTER_END = "frame_after_end";
-    /** The end counts other data frames than came. */
+    /** The end frame has another number of data frames than were received. */
     public static final String COUNT_MISMATCH = "count_mismatch";
     /** Frames of speech out of order. */
     public static final String ORDER_GAP = "order_gap";
@@ -25,7 +25,7 @@ public final class ProtocolException extends ObjectStreamException {
     /**
      * For coders whose frames are numbered.
      *
-     * @param frame the frame that does not follow the one before it
+     * @param frame the frame with the wrong number
      * @param message what is wrong
      * @return an exception of code {@link #ORDER_GAP}
      */
@@ -39,9 +39,9 @@ public final class ProtocolException extends ObjectStreamException {
     }
 
     /**
-     * Which frame of the stream it was.
+     * The number of the frame in the stream.
      *
-     * @return its number from 0, control frames counted
+     * @return the number, from 0, control frames included
      */
     public long index() {
         return index;

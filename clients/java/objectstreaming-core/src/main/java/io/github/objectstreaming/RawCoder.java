@@ -2,9 +2,9 @@ package io.github.objectstreaming;
 
 import java.util.Map;
 
-/** The coder {@code raw}: any JSON object, and bytes as they are. */
+/** The coder {@code raw}: headers are JSON objects, payloads are bytes (SPEC section 4.5). */
 public final class RawCoder implements Coder<Map<String, Object>, byte[]> {
-    /** The coder. */
+    /** Makes the coder. */
     public RawCoder() {}
 
     @Override

@@ -8,11 +8,11 @@ public final class ResponseException extends StreamException {
     private final byte[] body;
 
     /**
-     * Made by HTTP clients.
+     * For HTTP clients.
      *
-     * @param error what kind
-     * @param text what the body said
-     * @param details what it added for programs, or {@code null}
+     * @param error the code
+     * @param text the message of the body
+     * @param details the details of the body, or {@code null}
      * @param status the HTTP status
      * @param body the beginning of the body
      */
@@ -32,7 +32,7 @@ public final class ResponseException extends StreamException {
     }
 
     /**
-     * The beginning of the body, as it was sent.
+     * The beginning of the body.
      *
      * @return a copy
      */

@@ -1,6 +1,6 @@
 package io.github.objectstreaming;
 
-/** The samples that travel: signed, little-endian on the wire. */
+/** The types of samples. They are signed, and little-endian on the wire. */
 public enum SampleType {
     /** 16 bits. */
     INT16("int16", 16),
@@ -34,7 +34,7 @@ public enum SampleType {
     }
 
     /**
-     * What one sample takes.
+     * The size of a sample in bytes.
      *
      * @return 2 or 4
      */

@@ -11,19 +11,19 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown. Sans-IO, and not
- * thread-safe. It is used as {@link FrameDecoder} is.
+ * Reads one stream: bytes in, in chunks of any size; messages out. Control frames are handled inside. It does no input or
+ * output, and is not thread-safe. It is used in the same way as {@link FrameDecoder}.
  *
- * <p>{@link #next()} throws, always after the good messages: {@link FrameException}, {@link ProtocolException} and
- * {@link StreamException} (the peer ended the stream with one), after which the decoder is dead; {@link
- * PayloadException}, after which the next call goes on with the next frame.
+ * <p>{@link #next()} throws after the valid messages. After a {@link FrameException}, a {@link ProtocolException} or a
+ * {@link StreamException} (the peer reported an error in its end frame) the decoder has failed. After a {@link
+ * PayloadException} the next call continues with the next frame.
  *
- * @param <H> what the coder makes of headers
- * @param <P> what the coder makes of payloads
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  */
 public final class StreamDecoder<H, P> {
     private static final byte[] CONTROL = "{\"$stream\":".getBytes(StandardCharsets.US_ASCII);
-    private static final long LONGEST_HEARTBEAT = 1_000_000_000; // seconds; a peer may write what it likes
+    private static final long LONGEST_HEARTBEAT = 1_000_000_000; // seconds; a peer may announce any number
 
     private final Coder<H, P> coder;
     private final FrameDecoder frames;
@@ -41,7 +41,7 @@ public final class StreamDecoder<H, P> {
     /**
      * A decoder with the default limits.
      *
-     * @param coder what reads the messages
+     * @param coder reads the messages
      */
     public StreamDecoder(Coder<H, P> coder) {
         this(coder, Limits.DEFAULT, EndPolicy.AUTO);
@@ -50,9 +50,9 @@ public final class StreamDecoder<H, P> {
     /**
      * A decoder.
      *
-     * @param coder what reads the messages
-     * @param limits what it accepts
-     * @param endPolicy whether a stream without an end frame is broken
+     * @param coder reads the messages
+     * @param limits the limits of frames and headers
+     * @param endPolicy whether a stream without an end frame is an error
      */
     public StreamDecoder(Coder<H, P> coder, Limits limits, EndPolicy endPolicy) {
         this.coder = coder;
@@ -62,22 +62,22 @@ public final class StreamDecoder<H, P> {
     }
 
     /**
-     * Takes all bytes of the chunk. They are copied: the buffer may be used again at once.
+     * Takes all bytes of the chunk. They are copied, so the buffer can be used again at once.
      *
      * @param chunk its position moves to its limit
-     * @throws ObjectStreamException again, if the decoder is dead
+     * @throws ObjectStreamException again, if the decoder has failed
      * @throws IllegalStateException after {@link #finish()}
      */
     public void feed(ByteBuffer chunk) {
-        check();
+        throwFailure();
         frames.feed(chunk);
     }
 
     /**
-     * Takes all bytes of the chunk, which are copied.
+     * Takes all bytes of the chunk. They are copied.
      *
-     * @param chunk may be used again at once
-     * @throws ObjectStreamException again, if the decoder is dead
+     * @param chunk can be used again at once
+     * @throws ObjectStreamException again, if the decoder has failed
      * @throws IllegalStateException after {@link #finish()}
      */
     public void feed(byte[] chunk) {
@@ -87,11 +87,11 @@ public final class StreamDecoder<H, P> {
     /**
      * The next message.
      *
-     * @return {@code null} if more bytes are needed, or, after {@link #finish()}, if there is none
-     * @throws ObjectStreamException as the class says
+     * @return {@code null} if more bytes are needed, or, after {@link #finish()}, if there is no more message
+     * @throws ObjectStreamException as described for the class
      */
     public Message<H, P> next() {
-        check();
+        throwFailure();
         try {
             for (Frame frame; (frame = frames.next()) != null; ) {
                 if (isControl(frame.headerBytes())) {
@@ -101,7 +101,7 @@ public final class StreamDecoder<H, P> {
                 }
             }
         } catch (PayloadException refused) {
-            // Its order was not seen: the next frame may have any, as in a resumed stream.
+            // The order of this frame is not known: the next frame may have any, as in a resumed stream.
             sequence = coder.newSequenceCheck();
             throw refused;
         } catch (ObjectStreamException error) {
@@ -125,14 +125,14 @@ public final class StreamDecoder<H, P> {
     }
 
     /**
-     * Says that no more bytes will come. Messages not yet asked for can still be had from {@link #next()}, which then
-     * throws in its turn.
+     * Tells the decoder that no more bytes will come. Messages that were not read yet can still be read with {@link
+     * #next()}, which throws the exception after them.
      *
      * @throws FrameException of code {@link FrameException#TRUNCATED_FRAME} if a frame has begun and is not whole
-     * @throws StreamIncompleteException if the end that was promised has not come
+     * @throws StreamIncompleteException if the end frame is missing
      */
     public void finish() {
-        check();
+        throwFailure();
         finished = true;
         try {
             frames.finish();
@@ -155,7 +155,7 @@ public final class StreamDecoder<H, P> {
         }
     }
 
-    private void check() {
+    private void throwFailure() {
         if (failure != null) {
             throw failure;
         }
@@ -192,9 +192,11 @@ public final class StreamDecoder<H, P> {
         if (next == null) {
             if (state == StreamState.ENDED) {
                 throw new ProtocolException(
-                        ProtocolException.FRAME_AFTER_END, "a frame after the end of the stream", frame.index());
+                        ProtocolException.FRAME_AFTER_END,
+                        "a " + event.wireName() + " frame after the end of the stream",
+                        frame.index());
             }
-            throw invalid(frame, "open in a stream that has begun already");
+            throw invalid(frame, event.wireName() + " in a stream that has begun already");
         }
         state = next;
     }
@@ -248,7 +250,7 @@ public final class StreamDecoder<H, P> {
         throw invalid(frame, "error is an object with code and message, not " + value);
     }
 
-    @SuppressWarnings("unchecked") // read by JsonReader, with strings for names
+    @SuppressWarnings("unchecked") // JsonReader makes maps whose keys are strings
     private static Map<String, Object> object(Map<?, ?> control, String name, Frame frame) {
         Object value = control.get(name);
         if (value instanceof Map<?, ?>) {
@@ -265,54 +267,54 @@ public final class StreamDecoder<H, P> {
     }
 
     /**
-     * How many data frames have been received, those with a refused payload included: what to resume after.
+     * The number of data frames received, those with a refused payload included.
      *
-     * @return the position
+     * @return the position to resume from
      */
     public long position() {
         return position;
     }
 
     /**
-     * How many bytes are held that were not yet asked for, or are not yet a whole frame.
+     * The number of bytes held: of a frame that is not whole yet, and of messages that were not read yet.
      *
-     * @return 0 where the input may end
+     * @return 0 if the input may end here
      */
     public int buffered() {
         return frames.buffered();
     }
 
     /**
-     * Whether the end frame has come, and was a right one.
+     * Whether the end frame was received, and was valid.
      *
-     * @return true also if it carried the peer's error
+     * @return true also for an end frame with an error
      */
     public boolean ended() {
         return trailers != null;
     }
 
     /**
-     * What the end frame carried.
+     * The trailers of the end frame.
      *
-     * @return empty before it came; an empty map if it carried none
+     * @return empty before the end; an empty map if the end frame has none
      */
     public Optional<Map<String, Object>> trailers() {
         return Optional.ofNullable(trailers);
     }
 
     /**
-     * What the open frame carried.
+     * The metadata of the open frame.
      *
-     * @return empty if there was none
+     * @return the metadata, empty if there is none
      */
     public Map<String, Object> metadata() {
         return metadata;
     }
 
     /**
-     * Within what time the peer promised to be heard.
+     * The heartbeat that the open frame announced: the peer sends something at least this often.
      *
-     * @return empty if its open frame did not say
+     * @return the heartbeat, empty if there is none
      */
     public Optional<Duration> heartbeat() {
         return Optional.ofNullable(heartbeat);

@@ -5,12 +5,11 @@ import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 
 /**
- * Writes one stream: each method gives the bytes of one frame, and throws {@link EncodeException} before anything
- * changes.
+ * Writes one stream. Each method returns the bytes of one frame. A method that throws {@link EncodeException} changes
+ * nothing.
  *
  * <pre>{@code
  * StreamEncoder<JsonNode, JsonNode> encoder = new StreamEncoder<>(JsonCoder.ofTrees());
@@ -19,11 +18,12 @@ import java.util.Map;
  * out.write(encoder.end());
  * }</pre>
  *
- * @param <H> what headers are
- * @param <P> what payloads are
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  */
 public final class StreamEncoder<H, P> {
     private static final byte[] MEMBER = "$stream".getBytes(StandardCharsets.US_ASCII);
+    private static final byte[] ESCAPE = "\\u".getBytes(StandardCharsets.US_ASCII);
 
     private final Coder<H, P> coder;
     private final Limits limits;
@@ -34,7 +34,7 @@ public final class StreamEncoder<H, P> {
     /**
      * An encoder of a stream of version 1.
      *
-     * @param coder what writes the messages
+     * @param coder writes the messages
      */
     public StreamEncoder(Coder<H, P> coder) {
         this(coder, Limits.DEFAULT, false);
@@ -49,9 +49,9 @@ public final class StreamEncoder<H, P> {
     /**
      * An encoder of a plain stream: data frames only.
      *
-     * @param <H> what headers are
-     * @param <P> what payloads are
-     * @param coder what writes the messages
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param coder writes the messages
      * @return a new encoder
      */
     public static <H, P> StreamEncoder<H, P> plain(Coder<H, P> coder) {
@@ -59,10 +59,10 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * The same with other limits: those the receiver is expected to keep to. A frame beyond them is refused here,
-     * where the program that made it can still be told.
+     * The same encoder with the limits of the receiver. A larger frame is refused here, where the program that made it
+     * gets the exception.
      *
-     * @param limits the receiver's
+     * @param limits the limits of the receiver
      * @return a new encoder
      */
     public StreamEncoder<H, P> withLimits(Limits limits) {
@@ -70,7 +70,7 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * The open frame, first of all.
+     * The open frame, which comes first.
      *
      * @return its bytes
      * @throws EncodeException if the stream has begun, or is plain
@@ -80,10 +80,10 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * The open frame, first of all.
+     * The open frame, which comes first.
      *
-     * @param heartbeat within this time the reader will always hear something; {@code null} promises nothing
-     * @param metadata the application's
+     * @param heartbeat the reader receives something at least this often; {@code null} promises nothing
+     * @param metadata an object of the application
      * @return its bytes
      * @throws EncodeException if the stream has begun, or is plain
      */
@@ -93,7 +93,7 @@ public final class StreamEncoder<H, P> {
         members.put("coder", coder.name());
         if (heartbeat != null) {
             if (heartbeat.isNegative() || heartbeat.isZero()) {
-                throw new EncodeException("a heartbeat is a positive time, not " + heartbeat);
+                throw new EncodeException("heartbeat is a positive number of seconds, not " + heartbeat);
             }
             BigDecimal seconds = BigDecimal.valueOf(heartbeat.getSeconds())
                     .add(BigDecimal.valueOf(heartbeat.getNano(), 9))
@@ -109,34 +109,42 @@ public final class StreamEncoder<H, P> {
     /**
      * A data frame.
      *
-     * @param header what the coder writes as its header
-     * @param payload what the coder writes as its payload
+     * @param header the header
+     * @param payload the payload
      * @return its bytes
      * @throws EncodeException if the stream has ended, or the message cannot be sent
      */
     public byte[] data(H header, P payload) {
-        step(Event.DATA);
-        return frame(coder.encode(header, payload));
+        StreamState next = step(Event.DATA);
+        Frame frame = coder.encode(header, payload);
+        // The name may be written with escapes. Most headers contain neither, and are not parsed.
+        if (contains(frame.headerBytes(), MEMBER) || contains(frame.headerBytes(), ESCAPE)) {
+            checkHeader(frame);
+        }
+        return write(frame, next);
     }
 
     /**
-     * A data frame that is encoded already, from another stream or an archive: its header goes out untouched.
+     * A data frame that is encoded already, from another stream or an archive. Its header is sent unchanged.
      *
      * @param frame the frame
      * @return its bytes
-     * @throws EncodeException if the stream has ended, or the frame is a control frame or beyond the limits
+     * @throws EncodeException if the stream has ended, or the header is not a JSON object or has the member {@code
+     *     $stream}, or the frame is beyond the limits
      */
     public byte[] frame(Frame frame) {
         StreamState next = step(Event.DATA);
-        byte[] header = frame.headerBytes();
-        if (contains(header) && isControl(frame)) {
-            throw new EncodeException("the header member \"$stream\" belongs to control frames");
-        }
-        long size = 8L + header.length + frame.payload().length;
-        if (size > limits.frame() || header.length > limits.header()) {
-            throw new EncodeException("a frame of " + size + " bytes with a header of " + header.length
-                    + " is beyond " + limits + ", which the receiver keeps to; send it in pieces, or raise the limits"
-                    + " on both sides");
+        checkHeader(frame);
+        return write(frame, next);
+    }
+
+    private byte[] write(Frame frame, StreamState next) {
+        int headerSize = frame.headerBytes().length;
+        long size = 8L + headerSize + frame.payload().length;
+        if (size > limits.frame() || headerSize > limits.header()) {
+            throw new EncodeException("a frame of " + size + " bytes with a header of " + headerSize
+                    + " is beyond the limits of " + limits.frame() + " and " + limits.header()
+                    + ", which receivers keep to; send it in pieces, or raise the limits on both sides");
         }
         byte[] wire = frame.toBytes();
         state = next;
@@ -145,7 +153,7 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * A ping: it tells the reader, and every proxy between, that the stream is alive.
+     * A ping. It shows the reader, and every proxy between, that the stream is alive.
      *
      * @return its bytes
      * @throws EncodeException if the stream has ended, or is plain
@@ -155,7 +163,7 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * The end frame, last of all: success.
+     * The end frame, which comes last: success.
      *
      * @return its bytes
      * @throws EncodeException if the stream has ended, or is plain
@@ -165,9 +173,9 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * The end frame, last of all: success.
+     * The end frame, which comes last: success.
      *
-     * @param trailers the application's
+     * @param trailers an object of the application
      * @return its bytes
      * @throws EncodeException if the stream has ended, or is plain
      */
@@ -176,10 +184,10 @@ public final class StreamEncoder<H, P> {
     }
 
     /**
-     * The end frame, last of all.
+     * The end frame, which comes last.
      *
-     * @param trailers the application's
-     * @param error what ended the stream; {@code null} for success
+     * @param trailers an object of the application
+     * @param error the error that ended the stream; {@code null} for success
      * @return its bytes
      * @throws EncodeException if the stream has ended, or is plain
      */
@@ -190,19 +198,19 @@ public final class StreamEncoder<H, P> {
             members.put("trailers", trailers);
         }
         if (error != null) {
-            Map<String, Object> said = new LinkedHashMap<>();
-            said.put("code", error.code());
-            said.put("message", error.text());
+            Map<String, Object> reported = new LinkedHashMap<>();
+            reported.put("code", error.code());
+            reported.put("message", error.text());
             if (error.details() != null) {
-                said.put("details", error.details());
+                reported.put("details", error.details());
             }
-            members.put("error", said);
+            members.put("error", reported);
         }
         return control(Event.END, members);
     }
 
     /**
-     * How many data frames have been written.
+     * The number of data frames written.
      *
      * @return the position
      */
@@ -212,11 +220,12 @@ public final class StreamEncoder<H, P> {
 
     private byte[] control(Event event, Map<String, Object> members) {
         if (plain) {
-            throw new EncodeException("a plain stream has no control frames: no " + lower(event));
+            throw new EncodeException(
+                    "a plain stream has no control frames, " + event.wireName() + " cannot be sent in it");
         }
         StreamState next = step(event);
         Map<String, Object> value = new LinkedHashMap<>();
-        value.put("type", lower(event));
+        value.put("type", event.wireName());
         value.putAll(members);
         byte[] wire = Frame.of(Map.of("$stream", value), coder.neutralPayload()).toBytes();
         state = next;
@@ -227,28 +236,26 @@ public final class StreamEncoder<H, P> {
         StreamState next = state.after(event);
         if (next == null) {
             String past = state == StreamState.ENDED ? "ended" : "begun already";
-            throw new EncodeException(lower(event) + " is not allowed: the stream has " + past);
+            throw new EncodeException(event.wireName() + " is not allowed: the stream has " + past);
         }
         return next;
     }
 
-    private static String lower(Event event) {
-        return event.name().toLowerCase(Locale.ROOT);
-    }
-
-    private static boolean isControl(Frame frame) {
+    private static void checkHeader(Frame frame) {
         try {
-            return frame.header().containsKey("$stream");
+            if (frame.header().containsKey("$stream")) {
+                throw new EncodeException("the header member \"$stream\" belongs to control frames");
+            }
         } catch (FrameException error) {
             throw new EncodeException(error.getMessage(), error);
         }
     }
 
-    private static boolean contains(byte[] header) {
+    private static boolean contains(byte[] header, byte[] word) {
         search:
-        for (int at = 0; at <= header.length - MEMBER.length; at++) {
-            for (int n = 0; n < MEMBER.length; n++) {
-                if (header[at + n] != MEMBER[n]) {
+        for (int at = 0; at <= header.length - word.length; at++) {
+            for (int n = 0; n < word.length; n++) {
+                if (header[at + n] != word[n]) {
                     continue search;
                 }
             }

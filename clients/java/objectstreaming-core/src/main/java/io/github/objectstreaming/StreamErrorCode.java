@@ -4,39 +4,39 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 
-/** The sixteen ways in which a peer fails: those of the Connect protocol (SPEC section 5.4). */
+/** The sixteen codes with which a peer reports an error (SPEC section 5.4). They are those of the Connect protocol. */
 public enum StreamErrorCode {
-    /** The caller gave up. */
+    /** The caller cancelled the request. */
     CANCELED(499),
-    /** Nothing better fits. */
+    /** No other code fits. */
     UNKNOWN(500),
-    /** The request can never succeed. */
+    /** The request is wrong and can never succeed. */
     INVALID_ARGUMENT(400),
-    /** Time ran out. */
+    /** The deadline passed. */
     DEADLINE_EXCEEDED(504),
-    /** What was asked for is not there. */
+    /** The requested object does not exist. */
     NOT_FOUND(404),
-    /** What was to be made is there. */
+    /** The object to be created exists already. */
     ALREADY_EXISTS(409),
-    /** The caller is known and may not. */
+    /** The caller is known but has no permission. */
     PERMISSION_DENIED(403),
-    /** A quota, a rate, a size. */
+    /** A quota, a rate limit or a size limit was exceeded. */
     RESOURCE_EXHAUSTED(429),
-    /** The state does not allow it; retrying will not help. */
+    /** The current state does not allow it. A retry does not help. */
     FAILED_PRECONDITION(400),
-    /** A conflict; retrying may help. */
+    /** A conflict. A retry may help. */
     ABORTED(409),
-    /** Beyond what is there, such as a position. */
+    /** Outside the valid range, such as a position beyond the end. */
     OUT_OF_RANGE(400),
-    /** Not supported by the peer. */
+    /** The peer does not support it. */
     UNIMPLEMENTED(501),
-    /** The peer's own fault. */
+    /** An error inside the peer. */
     INTERNAL(500),
-    /** For now; retry. */
+    /** Temporarily unavailable. Try again. */
     UNAVAILABLE(503),
-    /** Data is gone or corrupt. */
+    /** Data is lost or corrupt. */
     DATA_LOSS(500),
-    /** The caller is not known. */
+    /** The caller is not authenticated. */
     UNAUTHENTICATED(401);
 
     private static final Map<String, StreamErrorCode> BY_CODE = new HashMap<>();
@@ -55,7 +55,7 @@ public enum StreamErrorCode {
     }
 
     /**
-     * The name on the wire.
+     * The name of the code on the wire.
      *
      * @return such as {@code "not_found"}
      */
@@ -64,7 +64,7 @@ public enum StreamErrorCode {
     }
 
     /**
-     * The HTTP status to send where the failure comes before the first frame.
+     * The HTTP status of the response if the error occurs before the first frame.
      *
      * @return such as 404
      */
@@ -73,20 +73,20 @@ public enum StreamErrorCode {
     }
 
     /**
-     * The constant of a name on the wire.
+     * The code with this name on the wire.
      *
      * @param code such as {@code "not_found"}
-     * @return {@link #UNKNOWN} for a name that this version does not know
+     * @return the code, {@link #UNKNOWN} for an unknown name
      */
     public static StreamErrorCode of(String code) {
         return BY_CODE.getOrDefault(code, UNKNOWN);
     }
 
     /**
-     * The code that fits an HTTP status whose body did not name one.
+     * The code that fits an HTTP status whose body does not name one.
      *
      * @param status such as 404
-     * @return {@link #UNKNOWN} for a status that says nothing
+     * @return the code, {@link #UNKNOWN} for any other status
      */
     public static StreamErrorCode ofStatus(int status) {
         return switch (status) {

@@ -2,7 +2,7 @@ package io.github.objectstreaming;
 
 import java.util.Objects;
 
-/** The peer said that it failed; or, given to {@link StreamEncoder#end}: tell the peer that we did. */
+/** The error that the peer reported; or, given to {@link StreamEncoder#end}, the one to report to the peer. */
 public class StreamException extends ObjectStreamException {
     private static final long serialVersionUID = 1L;
 
@@ -13,8 +13,8 @@ public class StreamException extends ObjectStreamException {
     /**
      * An error without details.
      *
-     * @param error what kind
-     * @param text for people; empty if there is nothing to say
+     * @param error the code
+     * @param text the message for people, may be empty
      */
     public StreamException(StreamErrorCode error, String text) {
         this(error, text, null);
@@ -23,8 +23,8 @@ public class StreamException extends ObjectStreamException {
     /**
      * An error.
      *
-     * @param error what kind
-     * @param text for people; empty if there is nothing to say
+     * @param error the code
+     * @param text the message for people, may be empty
      * @param details any JSON value as maps, lists, strings and numbers; {@code null} for none
      */
     public StreamException(StreamErrorCode error, String text, Object details) {
@@ -44,27 +44,27 @@ public class StreamException extends ObjectStreamException {
     }
 
     /**
-     * What kind of failure.
+     * The code.
      *
-     * @return one of sixteen; those that this version does not know are {@link StreamErrorCode#UNKNOWN}
+     * @return one of sixteen; an unknown code is read as {@link StreamErrorCode#UNKNOWN}
      */
     public final StreamErrorCode error() {
         return error;
     }
 
     /**
-     * What the peer had to say, as it said it; {@link #getMessage()} has the code in front.
+     * The message of the peer. {@link #getMessage()} has the code in front of it.
      *
-     * @return the text, or an empty string
+     * @return the message, may be empty
      */
     public final String text() {
         return text;
     }
 
     /**
-     * What the peer added for programs.
+     * The details for programs.
      *
-     * @return a JSON value as maps, lists, strings and numbers, or {@code null}; lost when the exception is serialized
+     * @return a JSON value as maps, lists, strings and numbers, or {@code null}; lost if the exception is serialized
      */
     public final Object details() {
         return details;

@@ -1,17 +1,17 @@
 package io.github.objectstreaming;
 
-/** The stream stopped on a frame boundary, but the end it promised never came. */
+/** The stream stopped between two frames, before its end. */
 public class StreamIncompleteException extends ObjectStreamException {
     private static final long serialVersionUID = 1L;
 
     private final long position;
 
     /**
-     * Made by those who read.
+     * For readers of streams.
      *
      * @param message what happened
      * @param position the number of data frames received
-     * @param cause what it was noticed by, or {@code null}
+     * @param cause the cause, or {@code null}
      */
     public StreamIncompleteException(String message, long position, Throwable cause) {
         super(message, cause);
@@ -24,9 +24,9 @@ public class StreamIncompleteException extends ObjectStreamException {
     }
 
     /**
-     * What to resume after.
+     * The number of data frames received.
      *
-     * @return the number of data frames received
+     * @return the position to resume from
      */
     public final long position() {
         return position;

@@ -1,7 +1,10 @@
 package io.github.objectstreaming;
 
+import java.util.Locale;
+
 /**
- * The state table of SPEC section 3.5, which both sides follow. {@code OTHER} is a control type of a later version.
+ * The states of a stream (SPEC section 3.5). Encoder and decoder follow the same table. A row is a state, a column is the
+ * frame that comes next. {@code OTHER} is a control frame of a later version.
  *
  * <pre>
  *             OPEN        DATA        PING        OTHER       END
@@ -20,10 +23,16 @@ enum StreamState {
         DATA,
         PING,
         OTHER,
-        END
+        END;
+
+        private final String wireName = name().toLowerCase(Locale.ROOT);
+
+        String wireName() {
+            return wireName;
+        }
     }
 
-    /** The next state; {@code null} where the table has none. */
+    /** The state after a frame. {@code null} if the table does not allow the frame. */
     StreamState after(Event event) {
         if (this == ENDED || this == STREAMING && event == Event.OPEN) {
             return null;

@@ -3,23 +3,24 @@ package io.github.objectstreaming;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 
 /**
- * What a frame of speech says of itself: text, audio and lip (SPEC section 4.2).
+ * The header of a frame of speech: text, audio and lip (SPEC section 4.2).
  *
  * <pre>{@code
  * TalAudio.builder().answer("Good morning.").order(2).sign(Sign.MIDDLE).build()
  * }</pre>
  *
  * @param sampleType the members {@code audioType} and {@code bitDepth}
- * @param sampleRate sample frames a second, 1 to 768,000
- * @param channels interleaved, 1 to 255
- * @param question what was asked
- * @param answer the text spoken in this frame
- * @param url where it comes from
+ * @param sampleRate sample frames per second, 1 to 768,000
+ * @param channels the number of channels, 1 to 255, interleaved
+ * @param question the question
+ * @param answer the text of this audio
+ * @param url the source of the answer
  * @param sign start, middle or end of an answer
- * @param order the frame's number in its answer, 1 to 2^53 - 1
- * @param extra members beside these, which survive a round trip; unmodifiable
+ * @param order the number of the frame in its answer, 1 to 2^53 - 1
+ * @param extra all other members, which are sent again; unmodifiable
  */
 public record TalAudio(
         SampleType sampleType,
@@ -32,24 +33,27 @@ public record TalAudio(
         long order,
         Map<String, Object> extra) {
 
-    /** The highest rate audio interfaces are made for: 16 times 48 kHz. */
+    /** The highest sample rate of audio interfaces: 16 times 48 kHz. */
     public static final int MAX_SAMPLE_RATE = 768_000;
-    /** The most channels there can be. */
+    /** The largest number of channels. */
     public static final int MAX_CHANNELS = 255;
     /** The largest integer that every JSON reader keeps exactly. */
     public static final long MAX_ORDER = (1L << 53) - 1;
 
-    /** All members as they are where nothing else is said. */
+    private static final String FORMAT = "wav";
+
+    /** A header with the defaults of all members. */
     public static final TalAudio DEFAULT =
             new TalAudio(SampleType.INT16, 16_000, 1, "", "", "", Sign.START, 1, Map.of());
 
-    private static final String FORMAT = "wav";
+    /** The names of the ten members. */
+    private static final Set<String> NAMES = DEFAULT.toMembers().keySet();
 
-    /** Where in an answer a frame stands. */
+    /** The place of a frame in its answer. */
     public enum Sign {
         /** 1: the first frame, whose order is 1. */
         START,
-        /** 2: a frame between. */
+        /** 2: a frame in the middle. */
         MIDDLE,
         /** 3: the last frame. */
         END;
@@ -63,116 +67,97 @@ public record TalAudio(
      * Checks all members.
      *
      * @param sampleType the members {@code audioType} and {@code bitDepth}
-     * @param sampleRate sample frames a second, 1 to 768,000
-     * @param channels interleaved, 1 to 255
-     * @param question what was asked
-     * @param answer the text spoken in this frame
-     * @param url where it comes from
+     * @param sampleRate sample frames per second, 1 to 768,000
+     * @param channels the number of channels, 1 to 255, interleaved
+     * @param question the question
+     * @param answer the text of this audio
+     * @param url the source of the answer
      * @param sign start, middle or end of an answer
-     * @param order the frame's number in its answer, 1 to 2^53 - 1
-     * @param extra members beside these, copied
-     * @throws EncodeException if one is outside its range
+     * @param order the number of the frame in its answer, 1 to 2^53 - 1
+     * @param extra all other members, copied
+     * @throws EncodeException if a member is outside its range
      */
     public TalAudio {
         within("sampleRate", sampleRate, MAX_SAMPLE_RATE);
         within("channels", channels, MAX_CHANNELS);
         within("order", order, MAX_ORDER);
         if (sampleType == null || question == null || answer == null || url == null || sign == null) {
-            throw new EncodeException("no member is null");
+            throw new EncodeException("no member of a TalAudio may be null");
         }
-        // Most headers have none: then there is nothing to copy.
-        extra = extra.isEmpty() ? Map.of() : Collections.unmodifiableMap(new LinkedHashMap<>(extra));
+        extra = otherMembers(extra);
+    }
+
+    private static Map<String, Object> otherMembers(Map<String, Object> extra) {
+        if (extra.isEmpty()) { // as in most headers
+            return Map.of();
+        }
         for (String name : extra.keySet()) {
-            if (isMember(name)) {
-                throw new EncodeException(name + " is a member of its own and cannot be extra");
+            if (NAMES.contains(name)) {
+                throw new EncodeException("extra cannot hold " + name + ", which is one of the ten members");
             }
         }
+        return Collections.unmodifiableMap(new LinkedHashMap<>(extra));
     }
 
-    private static void within(String name, long value, long most) {
-        if (value < 1 || value > most) {
-            throw new EncodeException(name + " is " + value + ", which is not 1 to " + most);
+    private static long within(String name, long value, long largest) {
+        if (value < 1 || value > largest) {
+            throw new EncodeException(name + " is an integer from 1 to " + largest + ", not " + value);
         }
-    }
-
-    private static boolean isMember(String name) {
-        return switch (name) {
-            case "audioType", "bitDepth", "sampleRate", "channels", "audioFormat" -> true;
-            case "question", "answer", "url", "sign", "order" -> true;
-            default -> false;
-        };
+        return value;
     }
 
     /**
-     * Reads the members of a header.
+     * Reads the members of a header. Absent members get their defaults.
      *
-     * @param members as {@link Frame#header()} has them
-     * @return what they say, defaults filled in
-     * @throws EncodeException if one is not as SPEC section 4.2 says
+     * @param members as in {@link Frame#header()}
+     * @return the header
+     * @throws EncodeException if a member is outside the table of SPEC section 4.2
      */
     public static TalAudio of(Map<String, ?> members) {
-        String audioType = text(members, "audioType", "int16");
+        Map<String, Object> all = DEFAULT.toMembers();
+        all.putAll(members);
+        String audioType = text(all, "audioType");
         SampleType type = audioType.equals("int16") ? SampleType.INT16 : SampleType.INT32;
         if (!audioType.equals(type.wireName())) {
             throw new EncodeException("audioType is 'int16' or 'int32', not '" + audioType + "'");
         }
-        if (integer(members, "bitDepth", 16) != type.bits()) {
-            throw new EncodeException("bitDepth is " + type.bits() + " where audioType is '" + audioType + "'");
+        long bits = integer(all, "bitDepth");
+        if (bits != type.bits()) {
+            throw new EncodeException(
+                    "bitDepth is " + type.bits() + " where audioType is '" + audioType + "', not " + bits);
         }
-        if (!text(members, "audioFormat", FORMAT).equals(FORMAT)) {
-            throw new EncodeException("audioFormat is 'wav'");
+        String format = text(all, "audioFormat");
+        if (!format.equals(FORMAT)) {
+            throw new EncodeException("audioFormat is 'wav', not '" + format + "'");
         }
-        long sign = integer(members, "sign", 1);
-        if (sign < 1 || sign > 3) {
-            throw new EncodeException("sign is 1, 2 or 3, not " + sign);
-        }
-        Map<String, Object> extra = new LinkedHashMap<>();
-        for (Map.Entry<String, ?> member : members.entrySet()) {
-            if (!isMember(member.getKey())) {
-                extra.put(member.getKey(), member.getValue());
-            }
-        }
-        return new TalAudio(
-                type,
-                small(integer(members, "sampleRate", DEFAULT.sampleRate)),
-                small(integer(members, "channels", DEFAULT.channels)),
-                text(members, "question", ""),
-                text(members, "answer", ""),
-                text(members, "url", ""),
-                Sign.values()[(int) sign - 1],
-                integer(members, "order", 1),
-                extra);
+        int sampleRate = (int) within("sampleRate", integer(all, "sampleRate"), MAX_SAMPLE_RATE);
+        int channels = (int) within("channels", integer(all, "channels"), MAX_CHANNELS);
+        Sign sign = Sign.values()[(int) within("sign", integer(all, "sign"), Sign.values().length) - 1];
+        String question = text(all, "question");
+        String answer = text(all, "answer");
+        String url = text(all, "url");
+        long order = integer(all, "order");
+        all.keySet().removeAll(NAMES);
+        return new TalAudio(type, sampleRate, channels, question, answer, url, sign, order, all);
     }
 
-    private static String text(Map<String, ?> members, String name, String absent) {
-        Object value = members.get(name);
-        if (value == null && !members.containsKey(name)) {
-            return absent;
-        }
-        if (value instanceof String text) {
+    private static String text(Map<String, ?> members, String name) {
+        if (members.get(name) instanceof String text) {
             return text;
         }
-        throw new EncodeException(name + " is a string, not " + value);
+        throw new EncodeException(name + " is a string, not " + members.get(name));
     }
 
-    private static long integer(Map<String, ?> members, String name, long absent) {
+    private static long integer(Map<String, ?> members, String name) {
         Object value = members.get(name);
-        if (value == null && !members.containsKey(name)) {
-            return absent;
-        }
         if (value instanceof Long || value instanceof Integer) {
             return ((Number) value).longValue();
         }
         throw new EncodeException(name + " is an integer, not " + value);
     }
 
-    /** What does not fit becomes something that is out of range too. */
-    private static int small(long value) {
-        return (int) Math.max(Integer.MIN_VALUE, Math.min(value, Integer.MAX_VALUE));
-    }
-
     /**
-     * The header as it is written: the ten members in their order, then those in {@link #extra()}.
+     * The header as it is written: the ten members in their order, then those of {@link #extra()}.
      *
      * @return a new map
      */
@@ -193,9 +178,9 @@ public record TalAudio(
     }
 
     /**
-     * What one sample frame takes, a sample of each channel: payloads are a multiple of it.
+     * The size of a sample frame: one sample for each channel. The size of a payload is a multiple of it.
      *
-     * @return bytes
+     * @return the size in bytes
      */
     public int blockAlign() {
         return sampleType.bytes() * channels;
@@ -216,129 +201,112 @@ public record TalAudio(
      * @return a new builder
      */
     public Builder toBuilder() {
-        return new Builder(this);
+        return new Builder(toMembers());
     }
 
-    /** Sets members one by one; what they are is checked at the end. */
+    /** Sets members one by one. They are checked at the end. */
     public static final class Builder {
-        private SampleType sampleType;
-        private int sampleRate;
-        private int channels;
-        private String question;
-        private String answer;
-        private String url;
-        private Sign sign;
-        private long order;
-        private Map<String, Object> extra;
+        private final Map<String, Object> members;
 
-        private Builder(TalAudio from) {
-            sampleType = from.sampleType;
-            sampleRate = from.sampleRate;
-            channels = from.channels;
-            question = from.question;
-            answer = from.answer;
-            url = from.url;
-            sign = from.sign;
-            order = from.order;
-            extra = from.extra;
+        private Builder(Map<String, Object> members) {
+            this.members = members;
+        }
+
+        private Builder set(String name, Object value) {
+            members.put(name, value);
+            return this;
         }
 
         /**
          * Sets {@code audioType} and {@code bitDepth}.
          *
-         * @param value what the samples are
+         * @param value the type of the samples
          * @return this
          */
         public Builder sampleType(SampleType value) {
-            sampleType = value;
-            return this;
+            return set("audioType", value.wireName()).set("bitDepth", value.bits());
         }
 
         /**
          * Sets {@code sampleRate}.
          *
-         * @param value Hz
+         * @param value in Hz
          * @return this
          */
         public Builder sampleRate(int value) {
-            sampleRate = value;
-            return this;
+            return set("sampleRate", value);
         }
 
         /**
          * Sets {@code channels}.
          *
-         * @param value how many
+         * @param value the number of channels
          * @return this
          */
         public Builder channels(int value) {
-            channels = value;
-            return this;
+            return set("channels", value);
         }
 
         /**
          * Sets {@code question}.
          *
-         * @param value what was asked
+         * @param value the question
          * @return this
          */
         public Builder question(String value) {
-            question = value;
-            return this;
+            return set("question", value);
         }
 
         /**
          * Sets {@code answer}.
          *
-         * @param value the text spoken
+         * @param value the text of the audio
          * @return this
          */
         public Builder answer(String value) {
-            answer = value;
-            return this;
+            return set("answer", value);
         }
 
         /**
          * Sets {@code url}.
          *
-         * @param value where it comes from
+         * @param value the source of the answer
          * @return this
          */
         public Builder url(String value) {
-            url = value;
-            return this;
+            return set("url", value);
         }
 
         /**
          * Sets {@code sign}.
          *
-         * @param value where in the answer the frame stands
+         * @param value the place of the frame in its answer
          * @return this
          */
         public Builder sign(Sign value) {
-            sign = value;
-            return this;
+            return set("sign", value.number());
         }
 
         /**
          * Sets {@code order}.
          *
-         * @param value the frame's number in its answer, from 1
+         * @param value the number of the frame in its answer, from 1
          * @return this
          */
         public Builder order(long value) {
-            order = value;
-            return this;
+            return set("order", value);
         }
 
         /**
-         * Sets the members beside the ten.
+         * Replaces all other members.
          *
-         * @param value all of them
+         * @param value the members
          * @return this
+         * @throws EncodeException if one of the ten is among them
          */
         public Builder extra(Map<String, Object> value) {
-            extra = value;
+            members.keySet().retainAll(NAMES);
+            members.putAll(otherMembers(value));
             return this;
         }
 
@@ -346,10 +314,10 @@ public record TalAudio(
          * Checks the members.
          *
          * @return the header
-         * @throws EncodeException if one is outside its range
+         * @throws EncodeException if a member is outside its range
          */
         public TalAudio build() {
-            return new TalAudio(sampleType, sampleRate, channels, question, answer, url, sign, order, extra);
+            return of(members);
         }
     }
 }

@@ -1,24 +1,24 @@
 /**
- * A stream of frames, read and written: whole, or known not to be.
+ * Reads and writes streams of frames. A stream that was read without an exception was whole.
  *
- * <p>{@link io.github.objectstreaming.FrameDecoder} turns bytes into frames, {@link
- * io.github.objectstreaming.StreamDecoder} turns them into messages and knows the end of a stream from a cut, {@link
- * io.github.objectstreaming.MessageStream} reads them from an input stream. None of them does more input or output than
- * that; HTTP is in the artifact {@code objectstreaming-http}, JSON for your own classes in {@code objectstreaming-json}.
+ * <p>{@link io.github.objectstreaming.FrameDecoder} reads frames from bytes. {@link
+ * io.github.objectstreaming.StreamDecoder} reads messages and finds a stream that was cut. {@link
+ * io.github.objectstreaming.MessageStream} reads messages from an input stream. HTTP is in the artifact {@code
+ * objectstreaming-http}, JSON for your own classes in {@code objectstreaming-json}.
  *
- * <p>All errors about a stream are {@link io.github.objectstreaming.ObjectStreamException}s:
+ * <p>All exceptions of streams are {@link io.github.objectstreaming.ObjectStreamException}s:
  *
  * <pre>
  * ObjectStreamException
- *   FrameException              the bytes are not frames: code, index, offset; the decoder is dead
- *   PayloadException            framing fine, content not; the stream may go on
- *   ProtocolException           right frames in a wrong stream: code, index
- *   StreamIncompleteException   a clean boundary, but the promised end never came: position
- *     IdleTimeoutException      nothing, not even a ping, for too long
- *   StreamException             the peer said that it failed: code, message, details
- *     ResponseException         it said so by HTTP status, before the first frame
+ *   FrameException              the bytes are not frames; the decoder has failed
+ *   PayloadException            the frame is valid, the payload is not; the stream can continue
+ *   ProtocolException           the frames are valid, the stream is not; the decoder has failed
+ *   StreamIncompleteException   the stream stopped between two frames, before its end
+ *     IdleTimeoutException      nothing arrived for too long, not even a ping
+ *   StreamException             the peer reported an error
+ *     ResponseException         the peer reported an error by its HTTP status, before the first frame
  *   ContentTypeException        the response is not a stream of frames
- *   EncodeException             ours, before a byte leaves
+ *   EncodeException             the message cannot be sent; no byte was written
  * </pre>
  */
 package io.github.objectstreaming;

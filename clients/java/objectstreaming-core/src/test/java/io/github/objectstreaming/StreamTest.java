@@ -15,6 +15,7 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -51,7 +52,7 @@ class StreamTest {
     }
 
     @Test
-    void whatIsWrittenIsRead() {
+    void aStreamIsWrittenAndRead() {
         MessageStream<Map<String, Object>, byte[]> stream = reading(wholeStream());
         List<Object> numbers = new ArrayList<>();
         for (Message<Map<String, Object>, byte[]> message : stream) {
@@ -67,7 +68,7 @@ class StreamTest {
     }
 
     @Test
-    void asAJavaStream() {
+    void aStreamIsReadAsAJavaStream() {
         assertEquals(
                 List.of(1, 2),
                 reading(wholeStream()).stream()
@@ -76,7 +77,7 @@ class StreamTest {
     }
 
     @Test
-    void aCutAtAnyByteIsAnErrorAfterTheMessagesThatWereWhole() {
+    void aCutAtAnyByteIsAnErrorAfterTheWholeMessages() {
         byte[] wire = wholeStream();
         for (int size = 1; size < wire.length; size++) {
             MessageStream<Map<String, Object>, byte[]> stream = reading(Arrays.copyOf(wire, size));
@@ -91,11 +92,11 @@ class StreamTest {
     }
 
     @Test
-    void thePeersErrorComesAfterItsMessages() {
+    void theErrorOfThePeerComesAfterItsMessages() {
         StreamEncoder<Map<String, Object>, byte[]> encoder = new StreamEncoder<>(RAW);
-        StreamException said = new StreamException(StreamErrorCode.UNAVAILABLE, "busy", List.of(1L));
+        StreamException reported = new StreamException(StreamErrorCode.UNAVAILABLE, "busy", List.of(1L));
         MessageStream<Map<String, Object>, byte[]> stream =
-                reading(join(encoder.data(Map.of(), new byte[0]), encoder.end(Map.of("a", 1), said)));
+                reading(join(encoder.data(Map.of(), new byte[0]), encoder.end(Map.of("a", 1), reported)));
         assertTrue(stream.iterator().hasNext());
         StreamException error = assertThrows(StreamException.class, stream::read);
         assertEquals(StreamErrorCode.UNAVAILABLE, error.error());
@@ -106,7 +107,7 @@ class StreamTest {
     }
 
     @Test
-    void aStreamThatWasWholeSurvivesWhateverItsConnectionDoes() {
+    void aStreamIsWholeAfterItsEndAlthoughTheConnectionBreaks() {
         MessageStream<Map<String, Object>, byte[]> stream =
                 MessageStream.of(new BreakingStream(wholeStream(), new IOException("reset")), RAW);
         assertEquals(2, stream.stream().count());
@@ -114,7 +115,7 @@ class StreamTest {
     }
 
     @Test
-    void whatBreaksTheConnectionIsTheCause() {
+    void theExceptionOfTheSourceIsTheCause() {
         byte[] wire = wholeStream();
         IOException reset = new IOException("reset");
         int end = wire.length - new StreamEncoder<>(RAW).end(Map.of("tokens", 7)).length;
@@ -137,7 +138,7 @@ class StreamTest {
     }
 
     @Test
-    void aPlainStreamThatBreaksIsNoSuccess() {
+    void aPlainStreamWhoseSourceFailsIsCut() {
         byte[] wire = StreamEncoder.plain(RAW).data(Map.of(), new byte[1]);
         assertEquals(
                 "stream_incomplete", readingAll(wire, new IOException("reset")).code());
@@ -145,14 +146,14 @@ class StreamTest {
     }
 
     @Test
-    void anInterruptIsNoCut() {
+    void anInterruptIsNotACut() {
         MessageStream<?, ?> stream =
                 MessageStream.of(new BreakingStream(new byte[0], new InterruptedIOException()), RAW);
         assertThrows(CancellationException.class, stream::read);
     }
 
     @Test
-    void closedBeforeItsEndAStreamDoesNotLookWhole() {
+    void aStreamThatWasClosedEarlyDoesNotLookWhole() {
         MessageStream<?, ?> stream = reading(wholeStream());
         Iterator<?> messages = stream.iterator();
         messages.next();
@@ -160,7 +161,7 @@ class StreamTest {
         assertThrows(CancellationException.class, messages::hasNext);
     }
 
-    /** Gives its bytes, then throws. */
+    /** Returns its bytes, then throws. */
     private static final class BreakingStream extends InputStream {
         private final InputStream bytes;
         private final IOException then;
@@ -186,7 +187,7 @@ class StreamTest {
     }
 
     @Test
-    void anEndMayBeRequiredOrNot() {
+    void anEndFrameIsRequiredOrOptional() {
         byte[] data = StreamEncoder.plain(RAW).data(Map.of(), new byte[0]);
         StreamDecoder<?, ?> required = new StreamDecoder<>(RAW, Limits.DEFAULT, EndPolicy.REQUIRED);
         required.feed(data);
@@ -200,7 +201,7 @@ class StreamTest {
     }
 
     @Test
-    void theEncoderKeepsToTheTable() {
+    void theEncoderFollowsTheTable() {
         StreamEncoder<Map<String, Object>, byte[]> encoder = new StreamEncoder<>(RAW);
         encoder.ping();
         assertThrows(EncodeException.class, encoder::open);
@@ -213,7 +214,7 @@ class StreamTest {
     }
 
     @Test
-    void theEncoderRefusesBeforeAnythingChanges() {
+    void anEncoderThatRefusedAFrameHasNotChanged() {
         StreamEncoder<Map<String, Object>, byte[]> encoder = new StreamEncoder<>(RAW).withLimits(new Limits(64, 32));
         assertThrows(EncodeException.class, () -> encoder.data(Map.of("$stream", Map.of("type", "end")), new byte[0]));
         assertThrows(EncodeException.class, () -> encoder.data(Map.of(), new byte[55]));
@@ -222,12 +223,42 @@ class StreamTest {
         assertThrows(EncodeException.class, () -> encoder.data(Map.of("x", "\ud800"), new byte[0]));
         assertThrows(EncodeException.class, () -> encoder.data(Map.of("x", new Object()), new byte[0]));
         assertEquals(0, encoder.position());
+        Frame escaped = frame("{\"\\u0024stream\":{}}");
+        assertThrows(EncodeException.class, () -> encoder.frame(escaped));
+        assertThrows(EncodeException.class, () -> new StreamEncoder<>(passing()).data(escaped, null));
+        assertThrows(EncodeException.class, () -> encoder.frame(frame("[]")));
+        assertEquals(0, encoder.position());
         encoder.data(Map.of("a", Map.of("$stream", 1)), new byte[0]);
         assertEquals(1, encoder.position());
     }
 
+    /** A frame whose header was not checked. */
+    private static Frame frame(String header) {
+        return Frame.ofUnchecked(header.getBytes(StandardCharsets.UTF_8), new byte[0]);
+    }
+
+    /** A coder that returns the frames it is given. */
+    private static Coder<Frame, Void> passing() {
+        return new Coder<>() {
+            @Override
+            public String name() {
+                return "passing";
+            }
+
+            @Override
+            public Frame encode(Frame header, Void payload) {
+                return header;
+            }
+
+            @Override
+            public Message<Frame, Void> decode(Frame frame) {
+                return new Message<>(frame, null);
+            }
+        };
+    }
+
     @Test
-    void samplesComeBackAsTheyWere() {
+    void samplesAreWrittenAndRead() {
         TalAudio first = TalAudio.builder()
                 .answer("Good morning.")
                 .extra(Map.of("speaker", "Ann"))
@@ -251,7 +282,7 @@ class StreamTest {
     }
 
     @Test
-    void samplesOf32Bits() {
+    void samplesOf32BitsAreWrittenAndRead() {
         int[] samples = {0, -1, Integer.MAX_VALUE, Integer.MIN_VALUE};
         TalAudio header =
                 TalAudio.builder().sampleType(SampleType.INT32).channels(2).build();
@@ -262,7 +293,7 @@ class StreamTest {
     }
 
     @Test
-    void speechOutsideItsRangesIsRefused() {
+    void membersOutOfRangeAreRefused() {
         assertThrows(
                 EncodeException.class, () -> TalAudio.builder().sampleRate(0).build());
         assertThrows(
@@ -277,21 +308,21 @@ class StreamTest {
         assertThrows(EncodeException.class, () -> TalAudio.of(Map.of("channels", 1L << 32 | 1)));
     }
 
-    /** What a decoder makes of bytes, in words; anything but a documented exception fails the test. */
-    private static <H, P> String verdict(Coder<H, P> coder, byte[] wire, int chunk) {
+    /** The result of decoding, as text. An undocumented exception fails the test. */
+    private static <H, P> String decoded(Coder<H, P> coder, byte[] wire, int chunk) {
         StreamDecoder<H, P> decoder = new StreamDecoder<>(coder, new Limits(4096, 512), EndPolicy.AUTO);
-        StringBuilder verdict = new StringBuilder();
+        StringBuilder result = new StringBuilder();
         try {
             for (int at = 0; at < wire.length; at += chunk) {
                 decoder.feed(ByteBuffer.wrap(wire, at, Math.min(chunk, wire.length - at)));
-                takeAll(decoder, verdict);
+                takeAll(decoder, result);
                 assertTrue(decoder.buffered() <= 4096 + chunk);
             }
             decoder.finish();
         } catch (ObjectStreamException error) {
-            verdict.append(error);
+            result.append(error);
         }
-        return verdict.append(decoder.position()).append(decoder.trailers()).toString();
+        return result.append(decoder.position()).append(decoder.trailers()).toString();
     }
 
     private static <H, P> void takeAll(StreamDecoder<H, P> decoder, StringBuilder messages) {
@@ -309,7 +340,7 @@ class StreamTest {
     }
 
     @Test
-    void brokenBytesGiveDocumentedExceptionsTheSameHoweverTheyAreCut() {
+    void damagedStreamsGiveTheSameDocumentedExceptionsForAllChunkings() {
         StreamEncoder<TalAudio, Pcm> encoder = new StreamEncoder<>(new TalCoder());
         byte[] speech = join(
                 encoder.open(),
@@ -325,9 +356,9 @@ class StreamTest {
                         (byte) (random.nextInt(5) == 0 ? random.nextInt(256) : '0' + random.nextInt(10));
             }
             for (Coder<?, ?> coder : List.of(RAW, new TalCoder())) {
-                String whole = verdict(coder, wire, wire.length);
-                assertEquals(whole, verdict(coder, wire, 1));
-                assertEquals(whole, verdict(coder, wire, 1 + random.nextInt(50)));
+                String whole = decoded(coder, wire, wire.length);
+                assertEquals(whole, decoded(coder, wire, 1));
+                assertEquals(whole, decoded(coder, wire, 1 + random.nextInt(50)));
             }
         }
     }

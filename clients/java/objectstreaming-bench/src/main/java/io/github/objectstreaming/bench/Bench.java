@@ -31,9 +31,9 @@ import java.util.Map;
 import java.util.function.ToLongFunction;
 
 /**
- * Workload T, 10,000 messages of {"status","reason"} + {"answer","source"} in chunks of 64 KiB: this client, and Netty's
- * LengthFieldBasedFrameDecoder with Jackson behind it, in one process, medians of interleaved rounds. Then: that
- * one-byte chunks cost linear time, and that memory stays flat.
+ * Workload T, 10,000 messages of {"status","reason"} + {"answer","source"} in chunks of 64 KiB, read by this client, and
+ * by Netty's LengthFieldBasedFrameDecoder with Jackson. Both run in one process; the results are medians of interleaved
+ * rounds. Then the time of one-byte chunks, and the memory of a long stream.
  *
  * <p>{@code make bench}, in clients/java.
  */
@@ -142,7 +142,7 @@ public final class Bench {
     private static final ObjectReader HEADERS = MAPPER.readerFor(Status.class);
     private static final ObjectReader PAYLOADS = MAPPER.readerFor(Answer.class);
 
-    /** As a Netty user would write it: the frame decoder, and a handler that reads two JSON texts of each frame. */
+    /** The usual way with Netty: the frame decoder, and a handler that reads two JSON texts of each frame. */
     private static final class JsonHandler extends ChannelInboundHandlerAdapter {
         private long seen;
 
@@ -194,7 +194,7 @@ public final class Bench {
         return seen;
     }
 
-    /** Frames that outlive the chunk, as ours do: copied out of it. */
+    /** Copies frames out of the chunk, as this client does. */
     private static final class FrameHandler extends ChannelInboundHandlerAdapter {
         private long seen;
 
@@ -226,10 +226,10 @@ public final class Bench {
         for (int size = 1 << 18; size <= 1 << 22; size <<= 1) {
             byte[] wire = StreamEncoder.plain(new RawCoder()).data(Map.of(), new byte[size]);
             long best = Long.MAX_VALUE;
-            for (int round = 0; round < (size == 1 << 18 ? 40 : 5); round++) { // the first warms up too
+            for (int round = 0; round < (size == 1 << 18 ? 40 : 5); round++) { // the first size warms up too
                 FrameDecoder decoder = new FrameDecoder();
                 ByteBuffer chunk = ByteBuffer.wrap(wire);
-                // Of the thread alone, for long runs are interrupted more often than short ones.
+                // The time of this thread only, because long runs are interrupted more often than short ones.
                 long begun = thread.getCurrentThreadCpuTime();
                 Frame frame = null;
                 for (int at = 0; at < wire.length; at++) {
@@ -255,7 +255,7 @@ public final class Bench {
             for (int at = 0; at < wire.length; at += 16 << 10) {
                 decoder.feed(ByteBuffer.wrap(wire, at, Math.min(16 << 10, wire.length - at)));
                 while (decoder.next() != null) {
-                    // the frame is let go of
+                    // the frame is not kept
                 }
             }
             if (Integer.bitCount(n) == 1 && n >= 64) {

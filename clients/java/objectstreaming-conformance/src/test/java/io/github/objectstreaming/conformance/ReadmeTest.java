@@ -22,7 +22,7 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The example of the README, copied out, compiled and run. */
+/** Compiles and runs the example of the README. */
 class ReadmeTest {
     @Test
     void theExampleRuns(@TempDir Path folder) throws Exception {

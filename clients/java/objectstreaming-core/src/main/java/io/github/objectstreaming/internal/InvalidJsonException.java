@@ -1,6 +1,6 @@
 package io.github.objectstreaming.internal;
 
-/** Why a text is not the JSON that was asked for. Rooms above make it their own documented exception. */
+/** The reason why a text is not the expected JSON. Callers put it into their documented exceptions. */
 public final class InvalidJsonException extends Exception {
     private static final long serialVersionUID = 1L;
 

@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * JSON as the specification means it (SPEC section 2.3), read into maps, lists, strings, {@link Long} or {@link
- * BigInteger}, {@link Double}, {@link Boolean} and {@code null}. It is small, so that the core needs no library; for
- * payloads and for classes of your own there is Jackson.
+ * Reads the JSON of the specification (SPEC section 2.3) into maps, lists, strings, {@link Long} or {@link BigInteger},
+ * {@link Double}, {@link Boolean} and {@code null}. It is small, so that the core needs no library. The coder for
+ * payloads and for your own classes uses Jackson.
  */
 public final class JsonReader {
     private final byte[] text;
@@ -24,35 +24,35 @@ public final class JsonReader {
     }
 
     /**
-     * Any JSON value.
+     * Reads any JSON value.
      *
-     * @throws InvalidJsonException if it is not one
+     * @throws InvalidJsonException if the text is not JSON
      */
     public static Object read(byte[] text) throws InvalidJsonException {
         StrictJson.check(text, 0, text.length);
         JsonReader reader = new JsonReader(text);
         Object value = reader.value(reader.next());
         if (reader.next() >= 0) {
-            throw new InvalidJsonException("there is more after its end, at byte " + (reader.at - 1));
+            throw new InvalidJsonException("more text after the value (byte " + (reader.at - 1) + ")");
         }
         return value;
     }
 
     /**
-     * A JSON object: what a header must be.
+     * Reads a JSON object, as every header must be.
      *
-     * @throws InvalidJsonException if it is not one
+     * @throws InvalidJsonException if the text is not a JSON object
      */
-    @SuppressWarnings("unchecked") // made here, with strings for names
+    @SuppressWarnings("unchecked") // the keys of the maps made here are strings
     public static Map<String, Object> readObject(byte[] text) throws InvalidJsonException {
         Object value = read(text);
         if (value instanceof Map<?, ?> members) {
             return (Map<String, Object>) members;
         }
-        throw new InvalidJsonException("it is no object");
+        throw new InvalidJsonException("an object is expected");
     }
 
-    /** The next byte that is not white space, taken; -1 at the end. */
+    /** Takes the next byte that is not white space. -1 at the end. */
     private int next() {
         while (at < end) {
             byte b = text[at++];
@@ -130,15 +130,15 @@ public final class JsonReader {
 
     private void enter() throws InvalidJsonException {
         if (++depth > StrictJson.MAX_DEPTH) {
-            throw new InvalidJsonException("it nests deeper than " + StrictJson.MAX_DEPTH + " levels");
+            throw new InvalidJsonException("nested deeper than " + StrictJson.MAX_DEPTH + " levels");
         }
     }
 
-    private void expect(int wanted, int b) throws InvalidJsonException {
+    private void expect(int expected, int b) throws InvalidJsonException {
         if (b < 0) {
             throw cut();
         }
-        if (b != wanted) {
+        if (b != expected) {
             throw unexpected();
         }
     }
@@ -173,10 +173,10 @@ public final class JsonReader {
         throw cut();
     }
 
-    /** The rest of a string whose first escape is at {@code at - 1}. */
+    /** Reads the rest of a string whose first escape is at {@code at - 1}. */
     private String escaped(int start) throws InvalidJsonException {
         StringBuilder string = new StringBuilder();
-        int run = start; // where the bytes begin that are not yet in it
+        int run = start; // the first byte that was not appended yet
         at--;
         while (at < end) {
             byte b = text[at++];
@@ -234,7 +234,7 @@ public final class JsonReader {
         }
         int digits = digits();
         if (digits > 1 && text[at - digits] == '0') {
-            throw new InvalidJsonException("a number has a zero too many, at byte " + start);
+            throw new InvalidJsonException("a number that begins with 0 (byte " + start + ")");
         }
         boolean integer = true;
         if (at < end && text[at] == '.') {
@@ -258,7 +258,7 @@ public final class JsonReader {
             return Long.valueOf(number);
         }
         if (digits > StrictJson.MAX_DIGITS) {
-            throw new InvalidJsonException("an integer has " + digits + " digits");
+            throw new InvalidJsonException("an integer of " + digits + " digits");
         }
         BigInteger large = new BigInteger(number);
         return large.bitLength() < Long.SIZE ? (Object) large.longValue() : large;
@@ -281,10 +281,10 @@ public final class JsonReader {
 
     private InvalidJsonException unexpected() {
         return new InvalidJsonException(
-                String.format("byte %d is not what JSON has there: 0x%02x", at - 1, text[at - 1] & 0xff));
+                String.format("an unexpected byte: 0x%02x (byte %d)", text[at - 1] & 0xff, at - 1));
     }
 
     private InvalidJsonException cut() {
-        return new InvalidJsonException(end == 0 ? "it is empty" : "it ends before the JSON does");
+        return new InvalidJsonException(end == 0 ? "empty, where a value is expected" : "the text ends inside a value");
     }
 }

@@ -6,7 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Iterator;
 import java.util.Map;
 
-/** The other way: compact JSON of maps, iterables, arrays of objects, strings, numbers, booleans and {@code null}. */
+/** Writes compact JSON: maps, iterables, arrays of objects, strings, numbers, booleans and {@code null}. */
 public final class JsonWriter {
     private final StringBuilder out = new StringBuilder();
     private int depth;
@@ -14,9 +14,9 @@ public final class JsonWriter {
     private JsonWriter() {}
 
     /**
-     * The value as UTF-8.
+     * Writes a value as UTF-8.
      *
-     * @throws InvalidJsonException if JSON cannot say it, or a receiver would refuse it
+     * @throws InvalidJsonException if JSON cannot express it, or a receiver refuses it
      */
     public static byte[] write(Object value) throws InvalidJsonException {
         JsonWriter writer = new JsonWriter();
@@ -39,8 +39,8 @@ public final class JsonWriter {
             array(java.util.Arrays.asList(items).iterator());
         } else {
             throw new InvalidJsonException(value.getClass().getName()
-                    + " is none of map, iterable, string, number, boolean and null; for your own classes there is"
-                    + " the coder of objectstreaming-json");
+                    + " is not a map, iterable, string, number, boolean or null; for your own classes use the coder of"
+                    + " objectstreaming-json");
         }
     }
 
@@ -55,7 +55,7 @@ public final class JsonWriter {
                 || number instanceof Byte
                 || number instanceof BigInteger
                 || number instanceof BigDecimal)) {
-            throw new InvalidJsonException(number.getClass().getName() + " is no number that JSON knows");
+            throw new InvalidJsonException(number.getClass().getName() + " is not a number of JSON");
         }
         out.append(number);
     }
@@ -66,7 +66,7 @@ public final class JsonWriter {
         for (Map.Entry<?, ?> member : members.entrySet()) {
             out.append(before);
             if (!(member.getKey() instanceof CharSequence name)) {
-                throw new InvalidJsonException("a member's name is a string, not " + member.getKey());
+                throw new InvalidJsonException("the name of a member is a string, not " + member.getKey());
             }
             string(name);
             out.append(':');
@@ -91,8 +91,8 @@ public final class JsonWriter {
 
     private void enter() throws InvalidJsonException {
         if (++depth > StrictJson.MAX_DEPTH) {
-            throw new InvalidJsonException("it nests deeper than " + StrictJson.MAX_DEPTH
-                    + " levels, which receivers refuse; or it contains itself");
+            throw new InvalidJsonException(
+                    "nested deeper than " + StrictJson.MAX_DEPTH + " levels, or it contains itself");
         }
     }
 
@@ -116,7 +116,7 @@ public final class JsonWriter {
                             && Character.isLowSurrogate(text.charAt(n + 1))) {
                         out.append(c).append(text.charAt(++n));
                     } else {
-                        throw new InvalidJsonException("a string has half of a surrogate pair, at " + n);
+                        throw new InvalidJsonException("a lone surrogate in a string, at " + n);
                     }
                 }
             }

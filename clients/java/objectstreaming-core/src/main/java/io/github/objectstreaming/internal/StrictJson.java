@@ -5,13 +5,13 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * What SPEC section 2.3 asks of a text beyond what JSON parsers look at: valid UTF-8 without a byte order mark, and no
- * lone surrogate, as an escape too. A text that passes may still not be JSON.
+ * The checks of SPEC section 2.3 that JSON parsers do not make: valid UTF-8 without a byte order mark, and no lone
+ * surrogate, not even as an escape. A text that passes may still not be JSON.
  */
 public final class StrictJson {
     /** How deep arrays and objects may nest. */
     public static final int MAX_DEPTH = 100;
-    /** How many digits an integer may have: reading one takes time that grows with the square of them. */
+    /** How many digits an integer may have. The time to read one grows with the square of their number. */
     public static final int MAX_DIGITS = 4300;
 
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
@@ -22,7 +22,7 @@ public final class StrictJson {
     private StrictJson() {}
 
     /**
-     * Checks a text, eight bytes at a time as long as it is ASCII without escapes.
+     * Checks a text. It checks eight bytes at a time as long as they are ASCII without escapes.
      *
      * @throws InvalidJsonException with the reason
      */
@@ -31,7 +31,7 @@ public final class StrictJson {
         for (; at <= to - 8; at += 8) {
             long word = (long) LONGS.get(text, at);
             long noBackslash = word ^ BACKSLASHES;
-            // Has a byte the high bit, or is one of noBackslash zero? (False alarms cost time only.)
+            // True if a byte has the high bit, or a byte of noBackslash is zero. A false alarm only costs time.
             if (((word | (noBackslash - ONES) & ~noBackslash) & HIGH_BITS) != 0) {
                 checkSlowly(text, at, to, from);
                 return;
@@ -46,11 +46,11 @@ public final class StrictJson {
     }
 
     private static void checkSlowly(byte[] text, int from, int to, int start) throws InvalidJsonException {
-        boolean highBefore = false; // whether the escape before this place was the first half of a pair
+        boolean highBefore = false; // whether the escape before was the first half of a surrogate pair
         int at = from;
         if (at == start && to - at >= 3 && text[at] == (byte) 0xef && text[at + 1] == (byte) 0xbb) {
             if (text[at + 2] == (byte) 0xbf) {
-                throw new InvalidJsonException("it begins with a byte order mark, which JSON forbids");
+                throw new InvalidJsonException("a byte order mark, which JSON does not allow");
             }
         }
         while (at < to) {
@@ -62,7 +62,7 @@ public final class StrictJson {
                     throw loneSurrogate();
                 }
                 highBefore = unit >= 0xd800 && unit <= 0xdbff;
-                at += unit >= 0 ? 6 : 2; // what is escaped badly, or cut, is for the parser to refuse
+                at += unit >= 0 ? 6 : 2; // the parser refuses an invalid escape
                 continue;
             }
             if (highBefore) {
@@ -76,10 +76,10 @@ public final class StrictJson {
     }
 
     private static InvalidJsonException loneSurrogate() {
-        return new InvalidJsonException("a string has half of a surrogate pair");
+        return new InvalidJsonException("a lone surrogate in a string");
     }
 
-    /** The number of bytes of the sequence at {@code at} (RFC 3629, section 4). */
+    /** The size of the UTF-8 sequence at {@code at} (RFC 3629, section 4). */
     private static int sequence(byte[] text, int at, int to) throws InvalidJsonException {
         int lead = text[at] & 0xff;
         int size = lead < 0xc2 || lead > 0xf4 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
@@ -90,15 +90,15 @@ public final class StrictJson {
         if (valid && size > 2) {
             int second = text[at + 1] & 0xff;
             valid = switch (lead) {
-                case 0xe0 -> second >= 0xa0; // overlong below
-                case 0xed -> second <= 0x9f; // surrogates above
-                case 0xf0 -> second >= 0x90; // overlong below
-                case 0xf4 -> second <= 0x8f; // beyond Unicode above
+                case 0xe0 -> second >= 0xa0; // below: overlong
+                case 0xed -> second <= 0x9f; // above: surrogates
+                case 0xf0 -> second >= 0x90; // below: overlong
+                case 0xf4 -> second <= 0x8f; // above: beyond Unicode
                 default -> true;
             };
         }
         if (!valid) {
-            throw new InvalidJsonException("it is not UTF-8");
+            throw new InvalidJsonException("not UTF-8");
         }
         return size;
     }

@@ -41,7 +41,7 @@ class JsonTest {
     }
 
     @Test
-    void numbers() throws InvalidJsonException {
+    void numbersOfEveryKind() throws InvalidJsonException {
         assertEquals(
                 List.of(0L, Long.MIN_VALUE, Long.MAX_VALUE), read("[-0,-9223372036854775808,9223372036854775807]"));
         assertEquals(1e3, read("1e3"));
@@ -51,7 +51,7 @@ class JsonTest {
     }
 
     @Test
-    void depth() throws InvalidJsonException {
+    void nestingIsLimited() throws InvalidJsonException {
         read("[".repeat(100) + "]".repeat(100));
         assertThrows(InvalidJsonException.class, () -> read("[".repeat(101) + "]".repeat(101)));
         assertThrows(InvalidJsonException.class, () -> read("{\"a\":".repeat(1_000_000)));
@@ -104,13 +104,13 @@ class JsonTest {
                 "/**/1",
                 "\u00a01",
             })
-    void whatIsNotJson(String text) {
+    void invalidJsonIsRefused(String text) {
         assertThrows(InvalidJsonException.class, () -> read(text));
     }
 
     @Test
-    void everySequenceOfUpToFourBytesThatIsNotUtf8() {
-        // Lead bytes and second bytes at every border of RFC 3629's table.
+    void invalidUtf8OfUpToFourBytesIsRefused() {
+        // The first and last values of each range in the table of RFC 3629.
         int[] edges = {
             0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf3,
             0xf4, 0xf5, 0xff

@@ -4,7 +4,7 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 
-/** A content type and its parameters, names in lower case (RFC 9110, section 8.3.1). */
+/** A content type and its parameters, with names in lower case (RFC 9110, section 8.3.1). */
 record MediaType(String name, Map<String, String> parameters) {
     static MediaType parse(String field) {
         int at = field.indexOf(';');

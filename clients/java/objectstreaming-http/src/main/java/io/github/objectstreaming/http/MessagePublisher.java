@@ -9,8 +9,8 @@ import java.util.concurrent.Flow;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * The messages of one response as a publisher: a thread of the executor sends the request once there is a subscriber,
- * reads, and waits where nothing is asked for. It is one message ahead, so that the end is told without a request for it.
+ * The messages of one response as a publisher. When there is a subscriber, a thread of the executor sends the request and
+ * reads. It waits while no message is requested. It reads one message ahead, so that the end is reported without a request.
  */
 final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
     /** Sends the request. */
@@ -35,7 +35,8 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
         if (subscribed.compareAndSet(false, true)) {
             executor.execute(reading);
         } else {
-            subscriber.onError(new IllegalStateException("one subscriber only: the request is not sent again"));
+            subscriber.onError(
+                    new IllegalStateException("only one subscriber is allowed: the request is not sent again"));
         }
     }
 
@@ -57,7 +58,7 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
                 demand = demand + n < 0 ? Long.MAX_VALUE : demand + n;
                 notifyAll();
             } else if (misuse == null) {
-                misuse = new IllegalArgumentException("request(" + n + "): a positive number is wanted");
+                misuse = new IllegalArgumentException("request(" + n + "): a positive number is required");
                 stop();
             }
         }
@@ -83,7 +84,7 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
             Throwable failure = null;
             try {
                 if (open()) {
-                    for (Message<H, P> message; (message = stream.read()) != null && asked(); ) {
+                    for (Message<H, P> message; (message = stream.read()) != null && requested(); ) {
                         subscriber.onNext(message);
                     }
                 }
@@ -107,7 +108,7 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
             }
         }
 
-        /** Sends the request; false if it is no longer wanted. */
+        /** Sends the request. Returns false if the subscriber has cancelled. */
         private boolean open() throws IOException, InterruptedException {
             synchronized (this) {
                 if (stopped()) {
@@ -123,7 +124,7 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
                     sending = null;
                     stream = opened;
                     if (stopped()) {
-                        Thread.interrupted(); // which was meant for the sending alone
+                        Thread.interrupted(); // the interrupt was only for the sending
                         opened = null; // closed by run()
                     }
                 }
@@ -131,8 +132,8 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
             return opened != null;
         }
 
-        /** Waits until a message is wanted; false if none is. */
-        private synchronized boolean asked() throws InterruptedException {
+        /** Waits until a message is requested. Returns false if the subscriber has cancelled. */
+        private synchronized boolean requested() throws InterruptedException {
             while (demand == 0 && !stopped()) {
                 wait();
             }

@@ -12,7 +12,6 @@ import java.io.IOException;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Objects;
@@ -25,7 +24,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 
 /**
- * Streams over HTTP (SPEC section 6). Thread-safe: make one and share it.
+ * Reads streams over HTTP (SPEC section 6). It is thread-safe: make one and share it.
  *
  * <pre>{@code
  * ObjectStreamClient client = ObjectStreamClient.create();
@@ -40,30 +39,29 @@ import java.util.function.Supplier;
  * }
  * }</pre>
  *
- * <p>The response decides, before a byte of its body: its status, its media type and its parameters are checked, and
- * what is wrong is thrown with the beginning of the body. Then nothing that ends early looks like an end: a response of
- * version 1 must bring its end frame.
+ * <p><b>Checks before the body.</b> The status, the media type and its parameters are checked first. If one is wrong, the
+ * exception carries the beginning of the body.
  *
- * <p><b>Silence.</b> A server of version 1 says in its open frame how often it will be heard: three of these heartbeats
- * without a byte mean that it is gone. Only time spent waiting for the network counts: a slow reader is no silence.
+ * <p><b>A cut is never an end.</b> A response of version 1 must have its end frame.
  *
- * <p><b>Never twice.</b> Nothing is sent again, for a POST that was answered once would be answered twice. To go on
- * where a stream broke off, GET with {@code Last-Event-ID: } and the {@link ResponseStream#position()}.
+ * <p><b>Silence.</b> A server of version 1 announces a heartbeat in its open frame. If no byte arrives during three
+ * heartbeats, the read fails. Only the time spent waiting for the network counts, so a slow reader causes no timeout.
+ *
+ * <p><b>Never twice.</b> A request is never sent again: a second POST would start a second stream. To resume a stream,
+ * send a GET with the header {@code Last-Event-ID} and the {@link ResponseStream#position()}.
  */
 public final class ObjectStreamClient {
-    /** The content type of a stream of version 1; it has the parameters {@code v} and {@code coder}. */
+    /** The content type of a stream of version 1. Its parameters are {@code v} and {@code coder}. */
     public static final String MEDIA_TYPE = "application/vnd.objectstreaming";
     /** The content type of a plain stream. */
     public static final String PLAIN_MEDIA_TYPE = "application/octet-stream";
-    /** What is sent as {@code Accept} unless the request has its own: version 1, or else plain frames. */
+    /** The default {@code Accept} header: version 1 is preferred, a plain stream is accepted. */
     public static final String ACCEPT = MEDIA_TYPE + ";v=1, " + PLAIN_MEDIA_TYPE + ";q=0.5";
 
-    static final Duration FIRST_READ = Duration.ofSeconds(60); // before the open frame: a model that thinks takes long
-
-    private static final int HEARTBEATS = 3; // one lost to a slow hop, one to a busy server
-    private static final Duration LONGEST_SILENCE = Duration.ofHours(1); // a peer may promise to be heard once a year
+    private static final int HEARTBEATS = 3; // one may be lost on a slow network, one to a busy server
+    private static final Duration LONGEST_SILENCE = Duration.ofHours(1); // the upper bound, whatever is announced
     private static final Duration AFTER_END = Duration.ofSeconds(1); // only the end of the body is missing
-    private static final Duration BEGINNING_PATIENCE = Duration.ofSeconds(5);
+    private static final Duration BEGINNING_TIME = Duration.ofSeconds(5);
     private static final int BEGINNING_SIZE = 256;
     private static final int PROBLEM_SIZE = 16 << 10;
 
@@ -82,7 +80,7 @@ public final class ObjectStreamClient {
     }
 
     /**
-     * A client with an {@link HttpClient} of its own and all defaults.
+     * A client with its own {@link HttpClient} and all defaults.
      *
      * @return a new client
      */
@@ -91,7 +89,7 @@ public final class ObjectStreamClient {
     }
 
     /**
-     * A client with settings of your own.
+     * Starts a client with other settings.
      *
      * @return a new builder
      */
@@ -102,16 +100,16 @@ public final class ObjectStreamClient {
     /**
      * Sends a request and waits for the response, not for its body.
      *
-     * @param <H> what the coder makes of headers
-     * @param <P> what the coder makes of payloads
-     * @param request goes out as it is, with {@code Accept} and {@code Accept-Encoding} where it has none; its timeout,
-     *     if it has one, bounds the wait for the response
-     * @param coder what reads the messages
-     * @return the messages of the answer; to be closed
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param request the request; {@code Accept} and {@code Accept-Encoding} are added if it has none; if it has a
+     *     timeout, the timeout limits the wait for the response
+     * @param coder reads the messages
+     * @return the messages of the answer, which the caller must close
      * @throws io.github.objectstreaming.ResponseException for a status that is not 2xx, with the problem decoded
-     * @throws ContentTypeException for an answer that is no stream of this coder's frames
-     * @throws IdleTimeoutException if no response came in time and the request had no timeout
-     * @throws IOException what {@link HttpClient#send} throws
+     * @throws ContentTypeException for a response that is not a stream of this coder
+     * @throws IdleTimeoutException if no response arrived in time and the request has no timeout
+     * @throws IOException if {@link HttpClient#send} throws it
      * @throws InterruptedException if the thread is interrupted; the request is then cancelled
      */
     public <H, P> ResponseStream<H, P> send(HttpRequest request, Coder<H, P> coder)
@@ -127,13 +125,13 @@ public final class ObjectStreamClient {
     }
 
     /**
-     * Sends a request once there is a subscriber, who gets the messages of the answer as they are asked for.
+     * Sends a request when there is a subscriber. The subscriber gets the messages of the answer as it requests them.
      *
-     * @param <H> what the coder makes of headers
-     * @param <P> what the coder makes of payloads
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
      * @param request as for {@link #send}
-     * @param coder what reads the messages
-     * @return for one subscriber; any exception ends it, and cancelling closes the connection
+     * @param coder reads the messages
+     * @return a publisher for one subscriber; any exception ends it, and cancelling closes the connection
      */
     public <H, P> Flow.Publisher<Message<H, P>> publish(HttpRequest request, Coder<H, P> coder) {
         return new MessagePublisher<>(() -> send(request, coder), executor);
@@ -142,21 +140,22 @@ public final class ObjectStreamClient {
     private HttpResponse<ResponseBody> await(HttpRequest request) throws IOException, InterruptedException {
         CompletableFuture<HttpResponse<ResponseBody>> coming =
                 client.sendAsync(complete(request), info -> new ResponseBody());
-        Duration longest = idleTimeout != null ? idleTimeout : FIRST_READ;
+        Duration longest = idleTimeout != null ? idleTimeout : ResponseBody.FIRST_READ;
         try {
             return request.timeout().isPresent()
-                    ? coming.get() // which the client's own timer ends
+                    ? coming.get() // the timeout of the request ends it
                     : coming.get(longest.toNanos(), TimeUnit.NANOSECONDS);
         } catch (TimeoutException error) {
-            throw new IdleTimeoutException("no response for " + longest.toMillis() / 1000.0 + " s", 0);
+            throw new IdleTimeoutException("no response arrived for " + longest.toMillis() / 1000.0 + " s", 0);
         } catch (ExecutionException error) {
             if (error.getCause() instanceof IOException failed) {
-                failed.addSuppressed(new Exception("waited for here")); // the other stack is the client's own
+                failed.addSuppressed(
+                        new Exception("waited for here")); // the other stack trace is of the client's thread
                 throw failed;
             }
             throw new IOException(error.getCause());
         } finally {
-            coming.cancel(true); // which does nothing once it has come
+            coming.cancel(true); // does nothing if it is complete
         }
     }
 
@@ -166,11 +165,11 @@ public final class ObjectStreamClient {
             builder.header("Accept", ACCEPT);
         }
         if (request.headers().firstValue("Accept-Encoding").isEmpty()) {
-            // Compression holds frames back until a block is full, and makes sound larger.
+            // Compression holds frames back until a block is full, and makes audio larger.
             builder.header("Accept-Encoding", "identity");
         }
         if (request.version().isEmpty() && "http".equalsIgnoreCase(request.uri().getScheme())) {
-            builder.version(HttpClient.Version.HTTP_1_1); // no Upgrade: h2c, which servers only wonder about
+            builder.version(HttpClient.Version.HTTP_1_1); // without the header Upgrade: h2c, which servers do not use
         }
         return builder.build();
     }
@@ -178,28 +177,29 @@ public final class ObjectStreamClient {
     private <H, P> ResponseStream<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder) {
         ResponseBody body = response.body();
         if (response.statusCode() / 100 != 2) {
-            throw Problem.of(response.statusCode(), body.beginning(PROBLEM_SIZE, BEGINNING_PATIENCE));
+            throw Problem.of(response.statusCode(), body.beginning(PROBLEM_SIZE, BEGINNING_TIME));
         }
         String contentType = response.headers().firstValue("Content-Type").orElse("");
         MediaType type = MediaType.parse(contentType);
         String refusal = refuse(type, response, coder.name());
         if (refusal != null) {
-            byte[] beginning = body.beginning(BEGINNING_SIZE, BEGINNING_PATIENCE);
-            String starts =
-                    beginning.length == 0 ? "the body is empty" : "the body begins '" + excerpt(beginning) + "'";
+            byte[] beginning = body.beginning(BEGINNING_SIZE, BEGINNING_TIME);
+            String begins = beginning.length == 0
+                    ? "the body is empty"
+                    : "the body begins '" + Problem.excerpt(beginning) + "'";
             throw new ContentTypeException(
-                    refusal + "; wanted is " + MEDIA_TYPE + ";v=1 or " + PLAIN_MEDIA_TYPE + "; " + starts,
+                    refusal + "; expected " + MEDIA_TYPE + ";v=1 or " + PLAIN_MEDIA_TYPE + "; " + begins,
                     contentType,
                     beginning);
         }
-        // The media type has promised an end, whatever frames come.
-        boolean promised = endPolicy == EndPolicy.AUTO && type.name().equals(MEDIA_TYPE);
-        StreamDecoder<H, P> decoder = new StreamDecoder<>(coder, limits, promised ? EndPolicy.REQUIRED : endPolicy);
+        // A response with the media type of version 1 always needs an end frame.
+        boolean required = endPolicy == EndPolicy.AUTO && type.name().equals(MEDIA_TYPE);
+        StreamDecoder<H, P> decoder = new StreamDecoder<>(coder, limits, required ? EndPolicy.REQUIRED : endPolicy);
         body.within(limitOf(decoder), decoder::position);
         return new ResponseStream<>(decoder, response);
     }
 
-    /** How long reads may take: as the server's open frame says, and hardly any time once its end has come. */
+    /** The limit for the next read: from the heartbeat of the open frame, and a short one after the end frame. */
     private Supplier<Duration> limitOf(StreamDecoder<?, ?> decoder) {
         return () -> {
             if (decoder.ended()) {
@@ -210,19 +210,19 @@ public final class ObjectStreamClient {
             }
             Duration silence = decoder.heartbeat()
                     .map(heartbeat -> heartbeat.multipliedBy(HEARTBEATS))
-                    .orElse(FIRST_READ);
+                    .orElse(ResponseBody.FIRST_READ);
             return silence.compareTo(LONGEST_SILENCE) > 0 ? LONGEST_SILENCE : silence;
         };
     }
 
-    /** Why the response is no stream that can be read; {@code null} if it is one. */
+    /** The reason why the response is not a stream of this coder. {@code null} if it is one. */
     private static String refuse(MediaType type, HttpResponse<?> response, String coder) {
         String name = type.name();
         if (!name.equals(MEDIA_TYPE) && !name.equals(PLAIN_MEDIA_TYPE)) {
             return name.isEmpty() ? "the response has no Content-Type" : "the content type is '" + name + "'";
         }
-        String version = type.parameters().get("v");
-        if (name.equals(MEDIA_TYPE) && !"1".equals(version)) {
+        String version = type.parameters().getOrDefault("v", "");
+        if (name.equals(MEDIA_TYPE) && !version.equals("1")) {
             return "the stream is of version '" + version + "', this reader knows '1'";
         }
         String theirs = type.parameters().getOrDefault("coder", coder);
@@ -236,13 +236,7 @@ public final class ObjectStreamClient {
                 .toLowerCase(Locale.ROOT);
         return encoding.equals("identity") || encoding.isEmpty()
                 ? null
-                : "its Content-Encoding is '" + encoding + "', which was not asked for and is not read here";
-    }
-
-    static String excerpt(byte[] body) {
-        int size = Math.min(body.length, BEGINNING_SIZE);
-        String text = new String(body, 0, size, StandardCharsets.UTF_8).strip().replaceAll("\\s+", " ");
-        return text.substring(0, Math.min(text.length(), 80));
+                : "the Content-Encoding is '" + encoding + "', which is not read here";
     }
 
     /** Settings of a client. */
@@ -256,9 +250,9 @@ public final class ObjectStreamClient {
         private Builder() {}
 
         /**
-         * What sends: with your proxy, authenticator, executor, TLS.
+         * Sets the client that sends requests, for example with a proxy, an authenticator, an executor or TLS.
          *
-         * @param value shared, and not closed by this client
+         * @param value it is not closed by this client
          * @return this
          */
         public Builder httpClient(HttpClient value) {
@@ -267,9 +261,9 @@ public final class ObjectStreamClient {
         }
 
         /**
-         * What is accepted of frames and headers.
+         * Sets the limits of frames and headers.
          *
-         * @param value 16 MiB and 64 KiB unless set
+         * @param value the default is 16 MiB and 64 KiB
          * @return this
          */
         public Builder limits(Limits value) {
@@ -278,9 +272,9 @@ public final class ObjectStreamClient {
         }
 
         /**
-         * Whether a response without an end frame is broken.
+         * Sets whether a response without an end frame is an error.
          *
-         * @param value unless set, one of version 1 is, and a plain one that has shown a control frame
+         * @param value by default it is one for a response of version 1, and for a plain one with a control frame
          * @return this
          */
         public Builder endPolicy(EndPolicy value) {
@@ -289,9 +283,10 @@ public final class ObjectStreamClient {
         }
 
         /**
-         * How much silence is too much.
+         * Sets how long to wait for the next byte.
          *
-         * @param value unless set: three of the heartbeats that the server announces, and a minute until it has
+         * @param value the default is three of the heartbeats that the server announces, and one minute before it has
+         *     announced them
          * @return this
          */
         public Builder idleTimeout(Duration value) {
@@ -303,9 +298,9 @@ public final class ObjectStreamClient {
         }
 
         /**
-         * Where publishers read, each on a thread that waits while nothing comes: virtual ones do well.
+         * Sets the executor of publishers. Each publisher blocks one thread; virtual threads are suitable.
          *
-         * @param value a new daemon thread each, unless set
+         * @param value by default each publisher gets a new daemon thread
          * @return this
          */
         public Builder executor(Executor value) {
@@ -322,7 +317,7 @@ public final class ObjectStreamClient {
         /**
          * Makes the client.
          *
-         * @return a new one
+         * @return a new client
          */
         public ObjectStreamClient build() {
             return new ObjectStreamClient(this);

@@ -4,40 +4,46 @@ import io.github.objectstreaming.ResponseException;
 import io.github.objectstreaming.StreamErrorCode;
 import io.github.objectstreaming.internal.InvalidJsonException;
 import io.github.objectstreaming.internal.JsonReader;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** What a response that is not 2xx says: our own members, FastAPI's {@code detail}, RFC 9457's {@code title}, its text. */
+/**
+ * The exception for a status that is not 2xx. The message is taken from the specification's own members, from {@code
+ * detail} as FastAPI uses it, from the {@code title} of RFC 9457, or from the text of the body.
+ */
 final class Problem {
+    private static final int EXCERPT_SIZE = 256;
+
     private Problem() {}
 
     static ResponseException of(int status, byte[] body) {
-        Map<?, ?> said;
+        Map<?, ?> members;
         try {
-            said = JsonReader.read(body) instanceof Map<?, ?> members ? members : Map.of();
+            members = JsonReader.read(body) instanceof Map<?, ?> object ? object : Map.of();
         } catch (InvalidJsonException error) {
-            said = Map.of("message", ObjectStreamClient.excerpt(body));
+            members = Map.of("message", excerpt(body));
         }
-        if (said.get("detail") instanceof Map<?, ?> inner) {
-            said = inner;
+        if (members.get("detail") instanceof Map<?, ?> inner) {
+            members = inner;
         }
-        StreamErrorCode error = said.get("code") instanceof String code ? StreamErrorCode.of(code) : null;
-        if (error == null || error == StreamErrorCode.UNKNOWN && !error.code().equals(said.get("code"))) {
+        StreamErrorCode error = members.get("code") instanceof String code ? StreamErrorCode.of(code) : null;
+        if (error == null || error == StreamErrorCode.UNKNOWN && !error.code().equals(members.get("code"))) {
             error = StreamErrorCode.ofStatus(status);
         }
         String text = Stream.of("message", "detail", "title")
-                .map(said::get)
+                .map(members::get)
                 .filter(String.class::isInstance)
                 .map(String.class::cast)
                 .findFirst()
                 .orElse("");
-        Object details = said.get("details");
-        if (details == null && said.get("detail") instanceof List<?> complaints) {
-            // What FastAPI found wrong with the request, an object each.
-            details = complaints;
-            if (text.isEmpty() && !complaints.isEmpty() && complaints.get(0) instanceof Map<?, ?> first) {
+        Object details = members.get("details");
+        if (details == null && members.get("detail") instanceof List<?> errors) {
+            // What FastAPI found wrong with the request: an object for each error.
+            details = errors;
+            if (text.isEmpty() && !errors.isEmpty() && errors.get(0) instanceof Map<?, ?> first) {
                 text = place(first.get("loc")) + ": " + first.get("msg");
             }
         }
@@ -48,5 +54,12 @@ final class Problem {
         return location instanceof List<?> steps
                 ? steps.stream().map(String::valueOf).collect(Collectors.joining("."))
                 : "request";
+    }
+
+    /** The beginning of a body as one line of text. */
+    static String excerpt(byte[] body) {
+        int size = Math.min(body.length, EXCERPT_SIZE);
+        String text = new String(body, 0, size, StandardCharsets.UTF_8).strip().replaceAll("\\s+", " ");
+        return text.substring(0, Math.min(text.length(), 80));
     }
 }

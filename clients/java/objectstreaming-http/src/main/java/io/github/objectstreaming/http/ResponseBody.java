@@ -20,24 +20,26 @@ import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 
 /**
- * A body, read as it arrives by a thread that waits no longer than it is told. What has arrived and was not yet taken is
- * at most what the client gives at once: it is asked for more only when that was taken, so that back-pressure reaches
- * the peer.
+ * A body that a thread reads as it arrives, with a timeout for each read. It requests the next buffers only after the
+ * thread has taken those before, so that back-pressure reaches the peer.
  */
 final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
+    /** The timeout before the open frame. It is long, because a model may need time for its first word. */
+    static final Duration FIRST_READ = Duration.ofSeconds(60);
+
     private static final Object END = new Object();
     private static final Object CLOSED = new Object();
 
     private final CompletableFuture<ResponseBody> ready = new CompletableFuture<>();
-    // Lists of buffers, then END, CLOSED or a Throwable; what was asked for one by one needs no bound of its own.
+    // Lists of buffers, then END, CLOSED or a Throwable. It needs no bound, because one list is requested at a time.
     private final BlockingQueue<Object> arrived = new LinkedBlockingQueue<>();
     private volatile Subscription subscription;
     private volatile boolean closed;
     private Iterator<ByteBuffer> buffers = List.<ByteBuffer>of().iterator();
-    private Supplier<Duration> limit = () -> ObjectStreamClient.FIRST_READ;
+    private Supplier<Duration> limit = () -> FIRST_READ;
     private LongSupplier position = () -> 0;
 
-    /** How long a read may take, asked at each, and how far the stream has come, for the exception. */
+    /** Sets the timeout of each read, and the position of the stream for the exception. */
     void within(Supplier<Duration> limit, LongSupplier position) {
         this.limit = limit;
         this.position = position;
@@ -102,7 +104,7 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
             buffers = taken.iterator();
             return buffers.hasNext() ? buffers.next() : ByteBuffer.allocate(0);
         }
-        arrived.add(item); // what has ended stays so
+        arrived.add(item); // for the next call: the body has ended
         if (item instanceof IOException error) {
             throw error;
         }
@@ -115,10 +117,10 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
         return null;
     }
 
-    /** The first bytes of a body that is no stream, as many as come without much ado. */
-    byte[] beginning(int size, Duration patience) {
+    /** The first bytes of a body that is not a stream, as many as arrive in time. */
+    byte[] beginning(int size, Duration time) {
         ByteArrayOutputStream beginning = new ByteArrayOutputStream();
-        long latest = System.nanoTime() + patience.toNanos();
+        long latest = System.nanoTime() + time.toNanos();
         within(() -> Duration.ofNanos(Math.max(0, latest - System.nanoTime())), () -> 0);
         try {
             for (ByteBuffer chunk; beginning.size() < size && (chunk = read()) != null; ) {
@@ -127,7 +129,7 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
                 beginning.write(bytes);
             }
         } catch (IOException | IdleTimeoutException error) {
-            // then it is what has come
+            // the bytes that have arrived are the beginning
         } finally {
             close();
         }

@@ -6,10 +6,10 @@ import java.net.http.HttpHeaders;
 import java.net.http.HttpResponse;
 
 /**
- * The messages of one response: iterate over it, once; or close it, which closes the connection.
+ * The messages of one response. Iterate over it once, or close it, which closes the connection.
  *
- * @param <H> what the coder makes of headers
- * @param <P> what the coder makes of payloads
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  */
 public final class ResponseStream<H, P> extends MessageStream<H, P> {
     private final HttpResponse<?> response;
@@ -20,7 +20,7 @@ public final class ResponseStream<H, P> extends MessageStream<H, P> {
     }
 
     /**
-     * The status.
+     * The status of the response.
      *
      * @return 2xx
      */
@@ -29,9 +29,9 @@ public final class ResponseStream<H, P> extends MessageStream<H, P> {
     }
 
     /**
-     * The response's headers.
+     * The headers of the response.
      *
-     * @return all of them
+     * @return all headers
      */
     public HttpHeaders headers() {
         return response.headers();

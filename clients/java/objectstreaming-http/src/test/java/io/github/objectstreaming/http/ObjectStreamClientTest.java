@@ -67,7 +67,7 @@ class ObjectStreamClientTest {
         });
     }
 
-    /** Sends the beginning of a stream, and then nothing, until the test is over. */
+    /** Sends the beginning of a stream, and then nothing until the end of the test. */
     private static Server stalling(byte[] body) throws IOException {
         return new Server(out -> {
             Server.respond(out, "200 OK", V1, 1_000_000, body);
@@ -83,7 +83,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void messagesAndTrailers() throws Exception {
+    void messagesAndTrailersAreRead() throws Exception {
         try (Server server = serving("200 OK", V1, wholeStream(Duration.ofSeconds(15)));
                 ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
             List<String> answers = new ArrayList<>();
@@ -103,7 +103,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void headersOfTheRequestsOwnStay() throws Exception {
+    void headersOfTheRequestAreKept() throws Exception {
         try (Server server = serving("200 OK", "application/octet-stream", new byte[0])) {
             HttpRequest request = HttpRequest.newBuilder(server.uri())
                     .header("Accept", "application/octet-stream")
@@ -119,11 +119,11 @@ class ObjectStreamClientTest {
     @Test
     void aCutAtAnyByteIsAnError() throws Exception {
         byte[] wire = wholeStream(null);
-        for (boolean told : new boolean[] {true, false}) {
+        for (boolean withLength : new boolean[] {true, false}) {
             for (int size = 0; size < wire.length; size++) {
                 byte[] cut = Arrays.copyOf(wire, size);
                 try (Server server = new Server(out -> {
-                            Server.respond(out, "200 OK", V1, told ? wire.length : -1, cut);
+                            Server.respond(out, "200 OK", V1, withLength ? wire.length : -1, cut);
                             return true;
                         });
                         ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
@@ -136,7 +136,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void threeHeartbeatsOfSilence() throws Exception {
+    void threeHeartbeatsOfSilenceAreAnIdleTimeout() throws Exception {
         byte[] wire = wholeStream(Duration.ofMillis(50));
         try (Server server = stalling(Arrays.copyOf(wire, wire.length - 1));
                 ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
@@ -149,7 +149,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void anIdleTimeoutOfTheCallers() throws Exception {
+    void theCallerCanSetTheIdleTimeout() throws Exception {
         ObjectStreamClient impatient = ObjectStreamClient.builder()
                 .idleTimeout(Duration.ofMillis(150))
                 .httpClient(HttpClient.newHttpClient())
@@ -168,7 +168,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void afterItsEndAStreamIsWholeWhateverTheConnectionDoes() throws Exception {
+    void aStreamIsWholeAfterItsEndAlthoughTheConnectionStaysOpen() throws Exception {
         try (Server server = stalling(wholeStream(null));
                 ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
             assertEquals(2, stream.stream().count());
@@ -177,7 +177,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void closingWakesTheReaderAndClosesTheConnection() throws Exception {
+    void closeEndsAReadAndClosesTheConnection() throws Exception {
         byte[] wire = wholeStream(Duration.ofSeconds(60));
         try (Server server = stalling(Arrays.copyOf(wire, wire.length - 1))) {
             ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER);
@@ -198,7 +198,7 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void anInterruptEndsTheWaitAndStaysSet() throws Exception {
+    void anInterruptEndsAReadAndStaysSet() throws Exception {
         try (Server server = stalling(new byte[0])) {
             ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER);
             Thread.currentThread().interrupt();
@@ -239,11 +239,11 @@ class ObjectStreamClientTest {
             value = {
                 "text/html; charset=utf-8 | the content type is 'text/html'",
                 "'' | no Content-Type",
-                "application/vnd.objectstreaming | of version 'null'",
+                "application/vnd.objectstreaming | of version ''",
                 "application/vnd.objectstreaming;v=2 | of version '2'",
                 "application/vnd.objectstreaming; v=1; coder=\"tal\" | coder is 'tal'",
             })
-    void whatIsNoStreamOfOursIsRefusedWithItsBeginning(String contentType, String why) throws Exception {
+    void aResponseThatIsNotAStreamIsRefusedWithItsBeginning(String contentType, String why) throws Exception {
         try (Server server = serving("200 OK", contentType, "<html>\n  hello".getBytes(StandardCharsets.UTF_8))) {
             ContentTypeException error =
                     assertThrows(ContentTypeException.class, () -> CLIENT.send(post(server), CODER));
@@ -253,21 +253,21 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void aMediaTypeMayBeWrittenInManyWays() {
+    void aMediaTypeIsReadInAnySpelling() {
         MediaType type = MediaType.parse("Application/VND.objectstreaming ; V=\"1\";coder=\"j\\son\"; a=\"x;y\"; b");
         assertEquals("application/vnd.objectstreaming", type.name());
         assertEquals(Map.of("v", "1", "coder", "json", "a", "x;y"), type.parameters());
     }
 
     @Test
-    void whereNobodyListens() throws IOException {
+    void withoutAServerTheExceptionOfTheClientIsThrown() throws IOException {
         Server server = serving("200 OK", V1, new byte[0]);
         server.close();
         assertThrows(ConnectException.class, () -> CLIENT.send(post(server), CODER));
     }
 
-    /** Notes what it is told, and asks for what the test asks for. */
-    private static final class Notes implements Flow.Subscriber<Message<ObjectNode, JsonNode>> {
+    /** Records its events, and requests messages as the test wants. */
+    private static final class Recorder implements Flow.Subscriber<Message<ObjectNode, JsonNode>> {
         final BlockingQueue<String> events = new LinkedBlockingQueue<>();
         Flow.Subscription subscription;
 
@@ -297,18 +297,18 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void aPublisherGivesWhatIsAskedForAndTellsTheEnd() throws Exception {
+    void aPublisherPublishesRequestedMessagesAndReportsTheEnd() throws Exception {
         try (Server server = serving("200 OK", V1, wholeStream(null))) {
-            Notes notes = new Notes();
+            Recorder recorder = new Recorder();
             Flow.Publisher<Message<ObjectNode, JsonNode>> publisher = CLIENT.publish(post(server), CODER);
-            publisher.subscribe(notes);
-            notes.subscription.request(1);
-            assertEquals("\u00e9\u6f22\ud83d\ude00", notes.next());
-            assertNull(notes.events.poll(50, TimeUnit.MILLISECONDS));
-            notes.subscription.request(1);
-            assertEquals("No.", notes.next());
-            assertEquals("complete", notes.next());
-            Notes second = new Notes();
+            publisher.subscribe(recorder);
+            recorder.subscription.request(1);
+            assertEquals("\u00e9\u6f22\ud83d\ude00", recorder.next());
+            assertNull(recorder.events.poll(50, TimeUnit.MILLISECONDS));
+            recorder.subscription.request(1);
+            assertEquals("No.", recorder.next());
+            assertEquals("complete", recorder.next());
+            Recorder second = new Recorder();
             publisher.subscribe(second);
             assertEquals("IllegalStateException", second.next());
             assertEquals(1, server.requests.size());
@@ -316,16 +316,16 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void aPublisherTellsOfACutAfterTheMessagesThatWereWhole() throws Exception {
+    void aPublisherReportsACutAfterTheWholeMessages() throws Exception {
         byte[] wire = wholeStream(null);
         try (Server server = serving("200 OK", V1, Arrays.copyOf(wire, wire.length - 1))) {
-            Notes notes = new Notes();
-            CLIENT.publish(post(server), CODER).subscribe(notes);
-            notes.subscription.request(Long.MAX_VALUE);
-            notes.subscription.request(Long.MAX_VALUE);
-            notes.next();
-            assertEquals("No.", notes.next());
-            assertEquals("FrameException", notes.next());
+            Recorder recorder = new Recorder();
+            CLIENT.publish(post(server), CODER).subscribe(recorder);
+            recorder.subscription.request(Long.MAX_VALUE);
+            recorder.subscription.request(Long.MAX_VALUE);
+            recorder.next();
+            assertEquals("No.", recorder.next());
+            assertEquals("FrameException", recorder.next());
         }
     }
 
@@ -333,33 +333,33 @@ class ObjectStreamClientTest {
     void cancellingASubscriptionClosesTheConnection() throws Exception {
         byte[] wire = wholeStream(Duration.ofSeconds(60));
         try (Server server = stalling(Arrays.copyOf(wire, wire.length - 1))) {
-            Notes notes = new Notes();
-            CLIENT.publish(post(server), CODER).subscribe(notes);
-            notes.subscription.request(2);
-            notes.next();
-            notes.next();
-            notes.subscription.cancel();
+            Recorder recorder = new Recorder();
+            CLIENT.publish(post(server), CODER).subscribe(recorder);
+            recorder.subscription.request(2);
+            recorder.next();
+            recorder.next();
+            recorder.subscription.cancel();
             assertTrue(server.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
-            assertTrue(notes.events.isEmpty());
+            assertTrue(recorder.events.isEmpty());
         }
         try (Server silent = new Server(out -> false)) {
-            Notes notes = new Notes();
-            CLIENT.publish(post(silent), CODER).subscribe(notes);
+            Recorder recorder = new Recorder();
+            CLIENT.publish(post(silent), CODER).subscribe(recorder);
             while (silent.requests.isEmpty()) {
                 Thread.onSpinWait();
             }
-            notes.subscription.cancel();
+            recorder.subscription.cancel();
             assertTrue(silent.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
         }
     }
 
     @Test
-    void aRequestForNothingIsAnError() throws Exception {
+    void aRequestForNoMessageIsAnError() throws Exception {
         try (Server server = stalling(wholeStream(Duration.ofSeconds(60)))) {
-            Notes notes = new Notes();
-            CLIENT.publish(post(server), CODER).subscribe(notes);
-            notes.subscription.request(0);
-            assertEquals("IllegalArgumentException", notes.next());
+            Recorder recorder = new Recorder();
+            CLIENT.publish(post(server), CODER).subscribe(recorder);
+            recorder.subscription.request(0);
+            assertEquals("IllegalArgumentException", recorder.next());
         }
     }
 }

@@ -14,10 +14,10 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 
-/** A server on loopback that answers each connection as a test says, byte for byte. */
+/** A server on loopback that answers each connection with the bytes of a test. */
 final class Server implements AutoCloseable {
     interface Answer {
-        /** Whether the connection is cut now; else it stays open and silent, until the client closes it. */
+        /** Writes the answer. Returns true to close the connection, false to keep it open until the client closes it. */
         boolean write(OutputStream out) throws IOException;
     }
 
@@ -71,7 +71,7 @@ final class Server implements AutoCloseable {
                 connection.shutdownOutput();
             }
             while (in.read() >= 0) {
-                // until the client closes, so that the last bytes are not lost to a reset
+                // until the client closes the connection, so that the last bytes are not lost by a reset
             }
             gone.countDown();
         } catch (IOException error) {
@@ -79,14 +79,14 @@ final class Server implements AutoCloseable {
         }
     }
 
-    /** A response whose body ends with the connection, or before it does, if its length is told. */
+    /** Writes a response. With a length of -1 the body ends with the connection. */
     static void respond(OutputStream out, String status, String contentType, long length, byte[] body)
             throws IOException {
         String head = "HTTP/1.1 " + status + "\r\n"
                 + (contentType.isEmpty() ? "" : "Content-Type: " + contentType + "\r\n")
                 + (length < 0 ? "" : "Content-Length: " + length + "\r\n")
                 + "Connection: close\r\n\r\n";
-        // In one piece, for a second one would wait for the first to be acknowledged.
+        // In one piece, because a second one would wait for the acknowledgement of the first.
         ByteArrayOutputStream response = new ByteArrayOutputStream();
         response.writeBytes(head.getBytes(StandardCharsets.ISO_8859_1));
         response.writeBytes(body);

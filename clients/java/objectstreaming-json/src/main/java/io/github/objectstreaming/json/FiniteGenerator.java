@@ -5,7 +5,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.util.JsonGeneratorDelegate;
 import java.io.IOException;
 
-/** Refuses NaN and the infinities, which Jackson by itself writes as strings, or as they are: either is a surprise. */
+/** Refuses NaN and the infinities, which Jackson would write as strings or as invalid JSON. */
 final class FiniteGenerator extends JsonGeneratorDelegate {
     FiniteGenerator(JsonGenerator generator) {
         super(generator, false);

@@ -30,7 +30,7 @@ import java.io.IOException;
 import java.util.Map;
 
 /**
- * The coder {@code json}: headers are JSON objects, payloads any JSON value.
+ * The coder {@code json}: headers are JSON objects, payloads are any JSON value (SPEC section 4.1).
  *
  * <pre>{@code
  * record Status(String status, String reason) {}
@@ -39,16 +39,16 @@ import java.util.Map;
  * JsonCoder<Status, Answer> coder = JsonCoder.of(Status.class, Answer.class);
  * }</pre>
  *
- * <p>What comes is read as strictly as SPEC section 2.3 says, whatever the mapper allows: valid UTF-8, no byte order
- * mark, no lone surrogates, no NaN, at most 100 levels, one value and nothing after it. So is what goes out. A header
- * that does not fit its type is {@code invalid_header}, a payload {@code invalid_payload}.
+ * <p>JSON is read and written strictly, as SPEC section 2.3 requires, for every mapper: valid UTF-8, no byte order mark,
+ * no lone surrogates, no NaN, at most 100 levels, one value and nothing after it. A header that does not fit its type is
+ * {@code invalid_header}, a payload {@code invalid_payload}.
  *
- * @param <H> what headers are read into
- * @param <P> what payloads are read into
+ * @param <H> the type of headers
+ * @param <P> the type of payloads
  */
 public final class JsonCoder<H, P> implements Coder<H, P> {
-    // Jackson accepts more than JSON in places: encodings by their first bytes, overlong UTF-8, lone surrogates. What
-    // is checked before it parses is in StrictJson; the rest is set here. Lengths are bounded by the frame's own.
+    // Jackson accepts more than JSON: other encodings, overlong UTF-8, lone surrogates. StrictJson checks some of it
+    // before Jackson parses; the rest is set here. The limits of a frame also limit the lengths of strings and names.
     private static final JsonFactory STRICT = JsonFactory.builder()
             .disable(JsonFactory.Feature.CHARSET_DETECTION)
             .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
@@ -90,7 +90,7 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     }
 
     /**
-     * Headers and payloads as trees.
+     * Makes a coder for trees.
      *
      * @return a coder
      */
@@ -99,7 +99,7 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     }
 
     /**
-     * Headers as maps; payloads as maps, lists, strings, numbers, booleans and {@code null}.
+     * Makes a coder for headers as maps, and payloads as maps, lists, strings, numbers, booleans and {@code null}.
      *
      * @return a coder
      */
@@ -108,10 +108,10 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     }
 
     /**
-     * Headers and payloads as classes of your own. Members that a class does not have are ignored.
+     * Makes a coder for your own classes. Members that a class does not have are ignored.
      *
-     * @param <H> what headers are read into
-     * @param <P> what payloads are read into
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
      * @param header the class of headers
      * @param payload the class of payloads
      * @return a coder
@@ -121,11 +121,11 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     }
 
     /**
-     * Headers and payloads as classes of your own, by a mapper of your own.
+     * Makes a coder for your own classes with your own mapper.
      *
-     * @param <H> what headers are read into
-     * @param <P> what payloads are read into
-     * @param mapper its modules, mix-ins and features hold; not to be changed from now on
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param mapper its modules, mix-ins and features are used; do not change it afterwards
      * @param header the class of headers
      * @param payload the class of payloads
      * @return a coder
@@ -135,11 +135,11 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     }
 
     /**
-     * Headers and payloads as types of your own, generic ones too, by a mapper of your own.
+     * Makes a coder for your own types, generic ones too, with your own mapper.
      *
-     * @param <H> what headers are read into
-     * @param <P> what payloads are read into
-     * @param mapper its modules, mix-ins and features hold; not to be changed from now on
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param mapper its modules, mix-ins and features are used; do not change it afterwards
      * @param header the type of headers
      * @param payload the type of payloads
      * @return a coder
@@ -162,7 +162,7 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
     public Frame encode(H header, P payload) {
         byte[] headerBytes = write(headerWriter, header, "header");
         if (headerBytes[0] != '{') {
-            throw new EncodeException("a header is written as a JSON object, " + header + " is not");
+            throw new EncodeException("the header is not a JSON object: it is " + header);
         }
         return Frame.ofUnchecked(headerBytes, write(payloadWriter, payload, "payload"));
     }
@@ -177,7 +177,7 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
             StrictJson.check(text, 0, text.length);
             return text;
         } catch (IOException | InvalidJsonException error) {
-            throw new EncodeException("the " + what + " cannot be sent: " + error.getMessage(), error);
+            throw new EncodeException("the " + what + " is not JSON: " + error.getMessage(), error);
         }
     }
 
@@ -187,12 +187,14 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
         try {
             header = read(headerReader, frame.headerBytes(), true);
         } catch (IOException | InvalidJsonException error) {
-            throw FrameException.invalidHeader(frame, "the header is not what it must be: " + brief(error), error);
+            throw FrameException.invalidHeader(
+                    frame, "the header is not what the coder json reads: " + firstLine(error), error);
         }
         try {
             return new Message<>(header, read(payloadReader, frame.payload(), false));
         } catch (IOException | InvalidJsonException error) {
-            throw new PayloadException(frame, "the payload is not what it must be: " + brief(error), error);
+            throw new PayloadException(
+                    frame, "the payload is not what the coder json reads: " + firstLine(error), error);
         }
     }
 
@@ -202,17 +204,17 @@ public final class JsonCoder<H, P> implements Coder<H, P> {
         try (JsonParser parser = STRICT.createParser(text)) {
             JsonToken first = parser.nextToken();
             if (first == null) {
-                throw new IOException("it is empty, where JSON is expected");
+                throw new IOException("empty, where a value is expected");
             }
             if (object && first != JsonToken.START_OBJECT) {
-                throw new IOException("it is no JSON object");
+                throw new IOException("an object is expected");
             }
             return reader.readValue(parser);
         }
     }
 
-    /** The first line: Jackson's others quote the source. */
-    private static String brief(Exception error) {
+    /** The first line of the message. The other lines of Jackson quote the source. */
+    private static String firstLine(Exception error) {
         return String.valueOf(error.getMessage()).lines().findFirst().orElse("");
     }
 }

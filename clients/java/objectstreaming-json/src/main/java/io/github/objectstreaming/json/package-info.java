@@ -1,2 +1,2 @@
-/** The coder {@code json}: headers and payloads as trees, maps or classes of your own, by Jackson. */
+/** The coder {@code json}, with Jackson: headers and payloads are trees, maps or your own classes. */
 package io.github.objectstreaming.json;

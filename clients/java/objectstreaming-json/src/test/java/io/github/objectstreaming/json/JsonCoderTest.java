@@ -48,7 +48,7 @@ class JsonCoderTest {
     }
 
     @Test
-    void classesOfYourOwn() {
+    void classesAreWrittenAndRead() {
         Status header = new Status("success", null);
         Answer payload = new Answer("\u00e9\u6f22\ud83d\ude00", 0.5);
         Frame frame = TYPED.encode(header, payload);
@@ -61,7 +61,7 @@ class JsonCoderTest {
     }
 
     @Test
-    void membersThatAClassDoesNotHaveAreIgnoredButTheirTextIsJudged() {
+    void unknownMembersAreIgnoredButChecked() {
         assertEquals(
                 "x",
                 TYPED.decode(frame("{\"more\":[1]}", "{\"answer\":\"x\"}"))
@@ -73,23 +73,23 @@ class JsonCoderTest {
     }
 
     @Test
-    void whatDoesNotFitItsType() {
+    void valuesThatDoNotFitTheirTypeAreRefused() {
         FrameException header = assertThrows(FrameException.class, () -> TYPED.decode(frame("{\"status\":[]}", "{}")));
         assertEquals(FrameException.INVALID_HEADER, header.code());
         PayloadException payload = assertThrows(PayloadException.class, () -> TYPED.decode(frame("{}", "[]")));
-        assertTrue(payload.getMessage().endsWith("(frame 0, byte 0)"), payload.getMessage());
+        assertTrue(payload.getMessage().endsWith("(invalid_payload, frame 0, byte 0)"), payload.getMessage());
         assertTrue(payload.getMessage().lines().count() == 1);
     }
 
     @Test
-    void nullIsAPayloadAndNoHeader() {
+    void nullIsAPayloadButNotAHeader() {
         assertNull(TYPED.decode(frame("{}", "null")).payload());
         assertThrows(FrameException.class, () -> TYPED.decode(frame("null", "{}")));
         assertThrows(EncodeException.class, () -> TYPED.encode(null, null));
     }
 
     @Test
-    void typesAndMappersOfYourOwn() {
+    void genericTypesAndOtherMappersAreUsed() {
         ObjectMapper mapper = JsonMapper.builder()
                 .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
                 .build();
@@ -102,7 +102,7 @@ class JsonCoderTest {
     }
 
     @Test
-    void maps() {
+    void mapsAreRead() {
         JsonCoder<Map<String, Object>, Object> coder = JsonCoder.ofMaps();
         Message<Map<String, Object>, Object> message = coder.decode(frame("{\"a\":1}", "[true]"));
         assertEquals(Map.of("a", 1), message.header());
@@ -110,7 +110,7 @@ class JsonCoderTest {
     }
 
     @Test
-    void whatJsonCannotSayIsNotSent() {
+    void valuesThatJsonCannotExpressAreNotSent() {
         JsonCoder<Map<String, Object>, Object> coder = JsonCoder.ofMaps();
         assertThrows(EncodeException.class, () -> TYPED.encode(new Status("", ""), new Answer("", Double.NaN)));
         assertThrows(EncodeException.class, () -> coder.encode(Map.of("x", Float.POSITIVE_INFINITY), null));
@@ -127,12 +127,12 @@ class JsonCoderTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"UTF-16LE", "UTF-16BE", "UTF-32LE", "UTF-32BE"})
-    void otherEncodingsThatJacksonWouldGuess(String charset) {
+    void otherEncodingsAreRefused(String charset) {
         byte[] text = "{\"a\":1}".getBytes(java.nio.charset.Charset.forName(charset));
         assertThrows(FrameException.class, () -> TREES.decode(frame(text, text)));
     }
 
-    /** Two readers of the same text, one of them in the core, must be of one mind: on 20,000 texts gone wrong. */
+    /** The two parsers, Jackson and the one of the core, accept the same texts. Tried on 20,000 damaged texts. */
     @Test
     void jacksonAndTheCoreAgree() {
         String[] seeds = {
