@@ -3,17 +3,17 @@
  *     0            4             8              8+H                 T
  *     | T  uint32  | H  uint32   | header (H B) | payload (T-8-H B) |      little-endian
  *
- * One header, nothing to link. Nothing is allocated unless you give an allocator; of the C library only memcpy, memcmp,
- * memset and strlen are used. There are five floors, each usable without those above it:
+ * One header, nothing to link. Nothing is allocated unless you give an allocator. Of the C library only memcpy, memcmp,
+ * memset and strlen are used. There are five layers. Each can be used without the layers above it:
  *
- *     the checks      objs_get_word, objs_check_total, objs_check_header     what a length word may be (SPEC 2.2)
- *     objs_decoder    chunks in, events out: whole frames where they lie in a chunk, pieces where they straddle; holds
- *                     16 bytes of the stream, so a microcontroller can read frames larger than its memory
- *     objs_reader     chunks in, whole frames out, kept in your buffer or by your allocator until they are whole
- *     objs_stream     whole frames in, messages out: control frames, end or truncation, position (SPEC 3)
- *     objs_tal        frames of speech: what is said, where in an answer it stands, and its samples (SPEC 4.2)
+ *     the checks      objs_get_word, objs_check_total, objs_check_header: the checks of a length word (SPEC 2.2)
+ *     objs_decoder    chunks in, events out: a whole frame if it is in one chunk, else its pieces. It holds 16 bytes of the
+ *                     stream, so a microcontroller can read frames larger than its memory
+ *     objs_reader     chunks in, whole frames out. A frame in several chunks is collected in your buffer or by your allocator
+ *     objs_stream     whole frames in, messages out: control frames, end or cut, position (SPEC 3)
+ *     objs_tal        frames of speech: their text, their place in an answer, their samples (SPEC 4.2)
  *
- * and beside them objs_put_lengths to encode, and objs_json_valid, the JSON of SPEC 2.3 judged without an allocation.
+ * objs_put_lengths encodes. objs_json_valid checks the JSON of SPEC 2.3 without an allocation.
  *
  *     objs_reader reader;
  *     objs_frame frame;
@@ -24,13 +24,13 @@
  *             use(frame.header, frame.header_size, frame.payload, frame.payload_size);
  *     }
  *     objs_reader_finish(&reader);
- *     if (reader.decoder.error.code) die(objs_code_name(reader.decoder.error.code));
+ *     if (reader.decoder.error.code) fail(objs_code_name(reader.decoder.error.code));
  *
- * **Theory of operation.** Both length words are judged in field order, each as soon as its bytes are there; a length is
- * a claim that is compared with the limits and never a reason to allocate. A decoder that failed is dead. The end of the
- * input is an input: call the finish function. No verdict depends on how the bytes were cut.
+ * **Theory of operation.** Each length word is checked as soon as its bytes have arrived, T before H. No memory is reserved
+ * for a length that a peer claims. A decoder that has failed returns the same error again. After the last byte, call the
+ * finish function: it finds a cut. The results are the same for all chunkings.
  *
- * The Python package's native core compiles this same file: there is one C parser in the project.
+ * The native module of the Python package uses the checks of this header.
  */
 #ifndef OBJECTSTREAMING_H
 #define OBJECTSTREAMING_H
@@ -45,7 +45,7 @@ extern "C" {
 
 #define OBJS_VERSION "0.1.0"
 
-/* Every function is static inline: include the header where it is needed, there is no file to compile once. */
+/* Every function is static inline. Include the header where you need it; there is no source file to compile. */
 #ifndef OBJS_API
 #define OBJS_API static inline
 #endif
@@ -53,7 +53,7 @@ extern "C" {
 #define OBJS_MAX_FRAME ((uint64_t)16 << 20)  /* the limits of SPEC 2.4 */
 #define OBJS_MAX_HEADER ((uint64_t)64 << 10)
 #define OBJS_MAX_DEPTH 100                   /* of nested arrays and objects, SPEC 2.3 */
-#define OBJS_CONTROL "{\"$stream\":"         /* what the header of a control frame, and of no other, begins with */
+#define OBJS_CONTROL "{\"$stream\":"         /* the beginning of the header of a control frame, and of no other header */
 #define OBJS_CONTROL_SIZE 11
 
 typedef enum objs_code {
@@ -64,22 +64,22 @@ typedef enum objs_code {
     OBJS_HEADER_TOO_LARGE,
     OBJS_INVALID_HEADER,
     OBJS_TRUNCATED_FRAME,
-    /* SPEC 5.2: only this payload is refused, the stream goes on */
+    /* SPEC 5.2: only this payload is refused, the stream can continue */
     OBJS_INVALID_PAYLOAD,
-    /* SPEC 5.3: right frames in a wrong stream */
+    /* SPEC 5.3: the frames are valid, the stream is not */
     OBJS_INVALID_CONTROL,
     OBJS_FRAME_AFTER_END,
     OBJS_COUNT_MISMATCH,
     OBJS_ORDER_GAP,
     OBJS_STREAM_INCOMPLETE,
-    /* the peer said that it failed: objs_stream.peer_code and what stands beside it */
+    /* the peer reported an error: see objs_stream.peer_code, peer_message and peer_details */
     OBJS_STREAM_ERROR,
-    /* ours */
+    /* errors of this program */
     OBJS_ENCODE_ERROR,
     OBJS_NO_MEMORY
 } objs_code;
 
-/* The specification's name of a code: "invalid_length". */
+/* The name of a code in the specification: "invalid_length". */
 OBJS_API const char *objs_code_name(objs_code code) {
     switch (code) {
     case OBJS_OK: return "ok";
@@ -103,7 +103,7 @@ OBJS_API const char *objs_code_name(objs_code code) {
 
 /* ------------------------------------------------------------------------------------------------------ the checks */
 
-/* Limits and layout. Two peers agree on another layout outside the wire; HTTP and WebSocket always mean this one. */
+/* Limits and layout. Another layout is a private agreement of both peers. HTTP and WebSocket always use the standard one. */
 typedef struct objs_config {
     uint64_t max_frame;   /* of T, in bytes */
     uint64_t max_header;  /* of H, in bytes */
@@ -141,7 +141,7 @@ OBJS_API void objs_put_word(const objs_config *config, uint8_t *at, uint64_t val
     }
 }
 
-/* Checks 1 and 2 of SPEC 2.2; an error stands at the frame's first byte. */
+/* Checks 1 and 2 of SPEC 2.2. The place of an error is the first byte of the frame. */
 OBJS_API objs_code objs_check_total(const objs_config *config, uint64_t total) {
     if (total < 2 * (uint64_t)config->byte_length) {
         return OBJS_INVALID_LENGTH;
@@ -149,7 +149,7 @@ OBJS_API objs_code objs_check_total(const objs_config *config, uint64_t total) {
     return total > config->max_frame ? OBJS_FRAME_TOO_LARGE : OBJS_OK;
 }
 
-/* Checks 3 and 4, for a T that passed 1 and 2; an error stands byte_length bytes into the frame. */
+/* Checks 3 and 4, for a T that passed 1 and 2. The place of an error is byte_length bytes after the first byte. */
 OBJS_API objs_code objs_check_header(const objs_config *config, uint64_t total, uint64_t header) {
     if (header > total - 2 * (uint64_t)config->byte_length) {
         return OBJS_INVALID_LENGTH;
@@ -164,8 +164,8 @@ OBJS_API int objs_is_control(const uint8_t *header, size_t size) {
 
 /* -------------------------------------------------------------------------------------------------------- encoding */
 
-/* Writes both length words, 2 * byte_length bytes, to `out`; header and payload follow them on the wire as they are.
- * config NULL: the standard layout. OBJS_ENCODE_ERROR if T does not fit its word; nothing is written then. */
+/* Writes both length words, 2 * byte_length bytes, to `out`. On the wire the header and the payload follow them. config
+ * NULL: the standard layout. OBJS_ENCODE_ERROR if T does not fit its word; then nothing is written. */
 OBJS_API objs_code objs_put_lengths(const objs_config *config, uint8_t *out, uint64_t header_size,
                                     uint64_t payload_size) {
     objs_config standard = objs_default_config();
@@ -207,7 +207,7 @@ OBJS_API objs_code objs_put_frame(const objs_config *config, uint8_t *out, size_
 
 /* ---------------------------------------------------------------------------------------------- decoding, by events */
 
-/* What went wrong, at which frame of the stream, at which byte of it; both count from 0. */
+/* An error with its place in the stream: the number of the frame and the byte, both from 0. */
 typedef struct objs_error {
     objs_code code;
     uint64_t index;
@@ -216,18 +216,18 @@ typedef struct objs_error {
 
 typedef enum objs_event_type {
     OBJS_EVENT_MORE = 0, /* the chunk is used up: give the next one */
-    OBJS_EVENT_FRAME,    /* a whole frame that lies in the chunk: header and payload point into it */
-    OBJS_EVENT_BEGIN,    /* a frame that straddles chunks has begun: header_size and payload_size are known */
+    OBJS_EVENT_FRAME,    /* a whole frame in the chunk: header and payload point into it */
+    OBJS_EVENT_BEGIN,    /* the beginning of a frame in several chunks: header_size and payload_size are known */
     OBJS_EVENT_HEADER,   /* a piece of its header: data, size */
     OBJS_EVENT_PAYLOAD,  /* a piece of its payload: data, size */
-    OBJS_EVENT_END,      /* it is whole */
-    OBJS_EVENT_ERROR     /* dead: see decoder.error */
+    OBJS_EVENT_END,      /* the frame is whole */
+    OBJS_EVENT_ERROR     /* the decoder has failed: see decoder.error */
 } objs_event_type;
 
 typedef struct objs_event {
     objs_event_type type;
-    uint64_t index;  /* of the frame in its stream, from 0 */
-    uint64_t offset; /* of the frame's first byte in its stream */
+    uint64_t index;  /* the number of the frame in its stream, from 0 */
+    uint64_t offset; /* its first byte in the stream, from 0 */
     uint64_t header_size;
     uint64_t payload_size;
     const uint8_t *header;  /* FRAME */
@@ -239,13 +239,13 @@ typedef struct objs_event {
 typedef struct objs_decoder {
     objs_config config;
     objs_error error;
-    uint64_t index;  /* of the frame that comes or is being read */
-    uint64_t offset; /* where it begins */
-    uint64_t total;  /* its T and H, once both are judged */
+    uint64_t index;  /* of the frame that is being read, or of the next one */
+    uint64_t offset; /* its first byte */
+    uint64_t total;  /* its T and H, when both were checked */
     uint64_t header;
-    uint64_t seen; /* its bytes so far */
+    uint64_t seen; /* the number of its bytes so far */
     uint8_t words[16];
-    uint8_t begun; /* BEGIN has been given */
+    uint8_t begun; /* BEGIN was returned */
 } objs_decoder;
 
 /* config NULL: the standard layout and limits. */
@@ -267,7 +267,7 @@ OBJS_API void objs_next_frame_(objs_decoder *decoder) {
     decoder->begun = 0;
 }
 
-/* Gathers the length words from the chunk and judges each as soon as it is there. Returns 1 once both are sound. */
+/* Collects the length words from the chunk and checks each as soon as it has arrived. Returns 1 when both are valid. */
 OBJS_API int objs_take_words_(objs_decoder *decoder, const uint8_t **data, size_t *size) {
     const unsigned length = decoder->config.byte_length;
     while (decoder->seen < 2 * (uint64_t)length) {
@@ -297,8 +297,8 @@ OBJS_API int objs_take_words_(objs_decoder *decoder, const uint8_t **data, size_
     return 1;
 }
 
-/* The next event in the chunk of `*size` bytes at `*data`, both of which are advanced past it. Call it until it returns
- * OBJS_EVENT_MORE, then again with the next chunk; the chunk must stay where it is until then. */
+/* The next event in the chunk of `*size` bytes at `*data`. Both are advanced past the event. Call it until it returns
+ * OBJS_EVENT_MORE, then again with the next chunk. Keep the chunk until then. */
 OBJS_API objs_event_type objs_decoder_next(objs_decoder *decoder, const uint8_t **data, size_t *size,
                                            objs_event *event) {
     const uint64_t prefix = 2 * (uint64_t)decoder->config.byte_length;
@@ -348,7 +348,8 @@ OBJS_API objs_event_type objs_decoder_next(objs_decoder *decoder, const uint8_t 
     return event->type;
 }
 
-/* The end of the input. OBJS_TRUNCATED_FRAME if a frame has begun and is not whole; a dead decoder's error again. */
+/* Call it at the end of the input. OBJS_TRUNCATED_FRAME if a frame has begun and is not whole. A decoder that has failed
+ * returns its error again. */
 OBJS_API objs_code objs_decoder_finish(objs_decoder *decoder) {
     if (decoder->error.code == OBJS_OK && decoder->seen) {
         objs_fail_(&decoder->error, OBJS_TRUNCATED_FRAME, decoder->index, decoder->offset);
@@ -367,20 +368,20 @@ typedef struct objs_frame {
     size_t payload_size;
 } objs_frame;
 
-/* As realloc, with a context; NULL if there is no memory, and then `old` stays as it was. */
+/* Like realloc, with a context. NULL if there is no memory; then `old` is unchanged. */
 typedef void *(*objs_realloc)(void *context, void *old, size_t size);
 
 typedef struct objs_reader {
     objs_decoder decoder;
-    uint8_t *buffer; /* header and payload of a frame that straddles chunks */
+    uint8_t *buffer; /* header and payload of a frame in several chunks */
     size_t capacity;
     size_t used;
-    objs_realloc grow; /* NULL: the buffer is the caller's and does not grow */
+    objs_realloc grow; /* NULL: the buffer belongs to the caller and does not grow */
     void *context;
 } objs_reader;
 
-/* A reader with a buffer of yours. Frames that lie whole in a chunk need none; for the others, and so for all, the frame
- * limit is lowered to what the buffer holds: a larger one is OBJS_FRAME_TOO_LARGE on its length word. */
+/* A reader with your buffer. A frame that is whole in a chunk needs no buffer, but the frame limit is lowered to the size
+ * of the buffer for all frames: a larger frame is OBJS_FRAME_TOO_LARGE when its length word arrives. */
 OBJS_API void objs_reader_init(objs_reader *reader, const objs_config *config, uint8_t *buffer, size_t capacity) {
     uint64_t holds;
     memset(reader, 0, sizeof *reader);
@@ -393,8 +394,8 @@ OBJS_API void objs_reader_init(objs_reader *reader, const objs_config *config, u
     }
 }
 
-/* A reader with an allocator. It never holds more than twice what has arrived of one frame (but at least 256 bytes), and
- * keeps its memory for the next frame; free it with grow(context, reader.buffer, 0) or as your allocator wants it. */
+/* A reader with an allocator. It holds at most twice the bytes of one frame that have arrived, but at least 256 bytes. It
+ * keeps its memory for the next frame. Free it with grow(context, reader.buffer, 0), or as your allocator requires. */
 OBJS_API void objs_reader_init_growing(objs_reader *reader, const objs_config *config, objs_realloc grow,
                                        void *context) {
     memset(reader, 0, sizeof *reader);
@@ -425,8 +426,8 @@ OBJS_API int objs_keep_(objs_reader *reader, const objs_event *event) {
     return 1;
 }
 
-/* The next whole frame; 0 if the chunk is used up or the reader is dead (reader.decoder.error.code tells). The frame's
- * header and payload stay valid until the next call. Call it until it returns 0, also with an empty chunk. */
+/* The next whole frame. 0 if the chunk is used up or the reader has failed; reader.decoder.error.code tells which. The
+ * header and the payload of the frame are valid until the next call. Call it until it returns 0. */
 OBJS_API int objs_reader_next(objs_reader *reader, const uint8_t **data, size_t *size, objs_frame *frame) {
     objs_event event;
     for (;;) {
@@ -462,11 +463,18 @@ OBJS_API objs_code objs_reader_finish(objs_reader *reader) { return objs_decoder
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
 
-/* A text that is being looked at, not copied. */
+/* A part of a text, which is not copied. */
 typedef struct objs_text {
     const uint8_t *at;
     const uint8_t *end;
 } objs_text;
+
+OBJS_API objs_text objs_text_(const void *at, size_t size) {
+    objs_text text;
+    text.at = (const uint8_t *)at;
+    text.end = size ? text.at + size : text.at; /* `at` may be NULL */
+    return text;
+}
 
 OBJS_API void objs_json_space_(objs_text *text) {
     while (text->at < text->end &&
@@ -492,8 +500,8 @@ OBJS_API int objs_hex4_(const uint8_t *at, unsigned *value) {
     return 1;
 }
 
-/* One character of a string from behind its opening quote, escapes undone, as a code point; -1 at the closing quote,
- * which is passed, -2 for what is not allowed: bad UTF-8, a control character, a lone surrogate, an unknown escape. */
+/* The next character of a string, after its opening quote, as a code point. Escapes are decoded. -1 at the closing quote,
+ * which is skipped. -2 for invalid UTF-8, a control character, a lone surrogate or an unknown escape. */
 OBJS_API int32_t objs_json_char_(objs_text *text) {
     static const uint32_t smallest[4] = {0, 0x80, 0x800, 0x10000};
     size_t left = (size_t)(text->end - text->at);
@@ -565,8 +573,8 @@ OBJS_API int32_t objs_json_char_(objs_text *text) {
     return (int32_t)point;
 }
 
-/* Passes what in a string stands for itself and is ASCII: nearly all of it, so eight bytes at a time, in any byte order.
- * A byte of `(v - ones * n) & ~v` has its highest bit if some byte of v, n at most 128, is below n. */
+/* Skips ASCII characters of a string that need no decoding. These are almost all, so it checks eight bytes at a time, in any
+ * byte order. A byte of `(v - ones * n) & ~v` has its highest bit if a byte of v is below n, for n up to 128. */
 OBJS_API void objs_json_plain_(objs_text *text) {
     const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80;
     while (text->end - text->at >= 8) {
@@ -636,8 +644,8 @@ OBJS_API int objs_word_(objs_text *text, const char *word, size_t size) {
     return 1;
 }
 
-/* Passes one JSON value, nested at most `levels`, which are not above OBJS_MAX_DEPTH; 0 if it is none. One bit a level is
- * all it remembers. */
+/* Skips one JSON value, nested at most `levels`, which is at most OBJS_MAX_DEPTH. 0 if it is not valid. It stores one bit
+ * for each level. */
 OBJS_API int objs_json_nested_(objs_text *text, unsigned levels) {
     uint8_t objects[OBJS_MAX_DEPTH / 8 + 1];
     unsigned depth = 0;
@@ -675,7 +683,7 @@ OBJS_API int objs_json_nested_(objs_text *text, unsigned levels) {
         if (!ok) {
             return 0;
         }
-        /* Behind a value or an opening bracket: close what closes, pass a comma, come to the next value. */
+        /* After a value or an opening bracket: skip closing brackets and a comma, up to the next value. */
         for (;;) {
             int in_object;
             uint8_t c;
@@ -717,30 +725,23 @@ OBJS_API int objs_json_nested_(objs_text *text, unsigned levels) {
 
 OBJS_API int objs_json_value_(objs_text *text) { return objs_json_nested_(text, OBJS_MAX_DEPTH); }
 
-/* Whether the text is one JSON value as SPEC 2.3 means it, and nothing else: UTF-8 without byte order mark, no NaN, no
- * lone surrogate, at most 100 levels. */
+/* Whether the text is one JSON value as in SPEC 2.3, and nothing else: UTF-8 without a byte order mark, no NaN, no lone
+ * surrogate, at most 100 levels. */
 OBJS_API int objs_json_valid(const uint8_t *data, size_t size) {
-    objs_text text;
-    if (size == 0) {
-        return 0;
-    }
-    text.at = data;
-    text.end = data + size;
-    if (!objs_json_value_(&text)) {
+    objs_text text = objs_text_(data, size);
+    if (size == 0 || !objs_json_value_(&text)) {
         return 0;
     }
     objs_json_space_(&text);
     return text.at == text.end;
 }
 
-/* Whether the text is one JSON object: what a header must be. */
+/* Whether the text is one JSON object, as every header must be. */
 OBJS_API int objs_header_valid(const uint8_t *data, size_t size) {
-    objs_text text;
+    objs_text text = objs_text_(data, size);
     if (size == 0) {
         return 0;
     }
-    text.at = data;
-    text.end = data + size;
     objs_json_space_(&text);
     return text.at < text.end && *text.at == '{' && objs_json_valid(data, size);
 }
@@ -754,7 +755,7 @@ OBJS_API int objs_json_is(objs_text value, const char *expected) {
     value.at++;
     while (*expected != '\0' && *expected != '\\' && *expected != '"' && value.at < value.end &&
            *value.at == (unsigned char)*expected) {
-        value.at++; /* as it is mostly spelled */
+        value.at++; /* most strings have no escapes */
         expected++;
     }
     while ((c = objs_json_char_(&value)) >= 0) {
@@ -766,8 +767,8 @@ OBJS_API int objs_json_is(objs_text value, const char *expected) {
     return c == -1 && *expected == '\0';
 }
 
-/* The value of the member `name` (ASCII) of a valid object, the last one if there are several. text.at is NULL if there
- * is none, or if the text is no object. Looks at the object's own members only. */
+/* The value of the member `name` (ASCII) of a valid object, the last one if there are several. text.at is NULL if there is
+ * none, or if the text is not an object. Members of nested objects do not count. */
 OBJS_API objs_text objs_json_member(objs_text object, const char *name) {
     objs_text found, key, value;
     found.at = found.end = NULL;
@@ -803,8 +804,8 @@ OBJS_API objs_text objs_json_member(objs_text object, const char *name) {
     }
 }
 
-/* Copies the text of a JSON string to `out`, escapes undone, as UTF-8, cut at a character if `capacity` is short, ended
- * with a zero byte. Returns how many bytes were copied. */
+/* Copies the text of a JSON string to `out` as UTF-8, with escapes decoded and a zero byte at the end. A text longer than
+ * `capacity` is cut between two characters. Returns the number of bytes copied. */
 OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacity) {
     size_t size = 0;
     int32_t c;
@@ -822,7 +823,7 @@ OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacit
             run = (size_t)(value.at - plain);
             if (run > capacity - 1 - size) {
                 run = capacity - 1 - size;
-                value.end = value.at; /* it is cut here */
+                value.end = value.at; /* the text is cut here */
             }
             memcpy(out + size, plain, run);
             size += run;
@@ -845,14 +846,7 @@ OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacit
     return size;
 }
 
-OBJS_API objs_text objs_text_(const void *at, size_t size) {
-    objs_text text;
-    text.at = (const uint8_t *)at;
-    text.end = text.at + size;
-    return text;
-}
-
-/* Whether the text is one JSON string, quotes and all, and nothing else. */
+/* Whether the text is one JSON string with its quotes, and nothing else. */
 OBJS_API int objs_json_is_string_(objs_text text) {
     if (text.at == NULL || text.at >= text.end || *text.at++ != '"') {
         return 0;
@@ -860,9 +854,9 @@ OBJS_API int objs_json_is_string_(objs_text text) {
     return objs_json_string_(&text) && text.at == text.end;
 }
 
-/* Writes UTF-8 text as a JSON string to `out`, with its quotes and the escapes it needs: the counterpart of
- * objs_json_copy_string. Text that is not valid UTF-8, or does not fit, gives an empty objs_text, which is no JSON string
- * and is refused wherever one is wanted. `capacity` 6 * size + 2 is always enough. */
+/* Writes UTF-8 text as a JSON string to `out`, with its quotes and escapes: the reverse of objs_json_copy_string. If the text
+ * is not valid UTF-8 or does not fit, the result is an empty objs_text, which every function refuses that takes a JSON
+ * string. A `capacity` of 6 * size + 2 is always enough. */
 OBJS_API objs_text objs_json_quote(char *out, size_t capacity, const char *utf8, size_t size) {
     static const char hex[] = "0123456789abcdef";
     objs_text text = objs_text_(size ? utf8 : "", size);
@@ -891,7 +885,7 @@ OBJS_API objs_text objs_json_quote(char *out, size_t capacity, const char *utf8,
         if (bytes > capacity - 1 - used) { /* 1: the closing quote */
             return objs_text_("", 0);
         }
-        if (text.at == from) { /* it was escaped */
+        if (text.at == from) { /* the character is escaped */
             memcpy(out + used, escape, bytes);
             text.at++;
         } else {
@@ -916,7 +910,7 @@ OBJS_API int objs_json_is_integer_(objs_text value) {
     return 1;
 }
 
-/* A JSON integer of 0 or more; one beyond uint64_t is given as the largest. Returns 0 if it is none. */
+/* Reads a JSON integer of 0 or more. One above uint64_t is read as the largest. Returns 0 if it is not one. */
 OBJS_API int objs_json_count(objs_text value, uint64_t *count) {
     uint64_t result = 0;
     if (!objs_json_is_integer_(value)) {
@@ -925,7 +919,7 @@ OBJS_API int objs_json_count(objs_text value, uint64_t *count) {
     if (*value.at == '-') {
         value.at++;
         if (value.end - value.at != 1 || *value.at != '0') {
-            return 0; /* but -0 is 0 */
+            return 0; /* only -0 is allowed */
         }
     }
     for (; value.at < value.end; value.at++) {
@@ -936,7 +930,7 @@ OBJS_API int objs_json_count(objs_text value, uint64_t *count) {
     return 1;
 }
 
-/* A JSON number as thousandths, rounded up, the largest if it is beyond; 0 unless it is a number above 0. */
+/* A JSON number in thousandths, rounded up. One above uint64_t is the largest. 0 if it is not a number above 0. */
 OBJS_API uint64_t objs_json_thousandths(objs_text value) {
     const uint8_t *at = value.at;
     uint64_t result = 0;
@@ -989,13 +983,7 @@ OBJS_API uint64_t objs_json_thousandths(objs_text value) {
 
 /* Whether a header may be sent in a data frame: one JSON object, without the member $stream. */
 OBJS_API int objs_data_header_valid(const uint8_t *data, size_t size) {
-    objs_text header;
-    if (!objs_header_valid(data, size)) {
-        return 0;
-    }
-    header.at = data;
-    header.end = data + size;
-    return objs_json_member(header, "$stream").at == NULL;
+    return objs_header_valid(data, size) && objs_json_member(objs_text_(data, size), "$stream").at == NULL;
 }
 
 OBJS_API int objs_write_(char *out, size_t capacity, size_t *size, const char *text) {
@@ -1008,8 +996,8 @@ OBJS_API int objs_write_(char *out, size_t capacity, size_t *size, const char *t
     return 1;
 }
 
-/* Writes the header of an open frame to `out` and returns its size; 0 if it is longer than `capacity`. `coder`: its name,
- * or NULL. `members`: more members as JSON text that begins with a comma, `,"heartbeat":15`, or NULL. */
+/* Writes the header of an open frame to `out` and returns its size. 0 if it is longer than `capacity`. `coder`: its name, or
+ * NULL. `members`: more members as JSON text that begins with a comma, such as `,"heartbeat":15`, or NULL. */
 OBJS_API size_t objs_open_header(char *out, size_t capacity, const char *coder, const char *members) {
     size_t size = 0;
     int fits = objs_write_(out, capacity, &size, "{\"$stream\":{\"type\":\"open\",\"v\":1");
@@ -1021,7 +1009,7 @@ OBJS_API size_t objs_open_header(char *out, size_t capacity, const char *coder, 
     return fits && objs_write_(out, capacity, &size, "}}") ? size : 0;
 }
 
-/* The same for an end frame. `frames`: how many data frames were sent. `members`: `,"trailers":{...}`, `,"error":{...}`. */
+/* The same for an end frame. `frames`: the number of data frames sent. `members`: `,"trailers":{...}`, `,"error":{...}`. */
 OBJS_API size_t objs_end_header(char *out, size_t capacity, uint64_t frames, const char *members) {
     char digits[21];
     size_t size = 0, first = sizeof digits - 1;
@@ -1037,30 +1025,30 @@ OBJS_API size_t objs_end_header(char *out, size_t capacity, uint64_t frames, con
 }
 
 typedef enum objs_message {
-    OBJS_MESSAGE_ERROR = 0, /* dead: see stream.error */
-    OBJS_MESSAGE_DATA,      /* an ordinary frame: the application's */
-    OBJS_MESSAGE_OPEN,      /* control frames; what they said is in the stream */
+    OBJS_MESSAGE_ERROR = 0, /* the stream has failed: see stream.error */
+    OBJS_MESSAGE_DATA,      /* a data frame, for the application */
+    OBJS_MESSAGE_OPEN,      /* control frames; their content is in the stream */
     OBJS_MESSAGE_PING,
     OBJS_MESSAGE_OTHER,
     OBJS_MESSAGE_END,
-    OBJS_MESSAGE_REFUSED /* a data frame whose payload is not what the coder reads: it counts, and the stream goes on */
+    OBJS_MESSAGE_REFUSED /* a data frame whose payload is not what the coder reads: it counts, the stream can continue */
 } objs_message;
 
 typedef enum objs_end_rule {
-    OBJS_END_IF_CONTROLLED = 0, /* required once a control frame was seen, for then the stream is of version 1 */
-    OBJS_END_REQUIRED,          /* the media type or the subprotocol said so */
+    OBJS_END_IF_CONTROLLED = 0, /* required after a control frame, because the stream is then of version 1 */
+    OBJS_END_REQUIRED,          /* if the media type or the subprotocol is that of version 1 */
     OBJS_END_NOT_REQUIRED
 } objs_end_rule;
 
-/* Reads one stream, frame by frame. `metadata`, `trailers`, `peer_message` and `peer_details` are JSON texts inside the
- * header of the frame that carried them: copy what you want to keep before you read on. */
+/* Reads one stream, frame by frame. `metadata`, `trailers`, `peer_message` and `peer_details` are JSON texts inside the header
+ * of the frame that has them. To keep them, copy them before you read the next frame. */
 typedef struct objs_stream {
-    const char *coder; /* ours; NULL: any will do */
+    const char *coder; /* the coder of this reader; NULL: any coder is accepted */
     objs_end_rule end_rule;
-    int trust_headers; /* set it if something else judges the headers of data frames */
+    int trust_headers; /* set it if other code checks the headers of data frames */
     objs_error error;
-    uint64_t position;     /* data frames received: what to resume from */
-    uint64_t heartbeat_ms; /* within which the peer promised to send something; 0: it did not say */
+    uint64_t position;     /* the number of data frames received: the position to resume from */
+    uint64_t heartbeat_ms; /* the announced heartbeat: the peer sends something at least this often; 0: none announced */
     uint64_t tal_order;    /* see objs_tal_follow */
     int begun, controlled, ended;
     objs_text metadata;
@@ -1075,7 +1063,7 @@ OBJS_API void objs_stream_init(objs_stream *stream, const char *coder) {
     stream->coder = coder;
 }
 
-/* The sixteen codes of SPEC 5.4; any other, of a later version, is an error all the same and read as "unknown". */
+/* One of the sixteen codes of SPEC 5.4. Any other code is an error too, and read as "unknown". */
 OBJS_API const char *objs_peer_code(objs_text value) {
     static const char *const codes[16] = {
         "canceled",          "unknown",        "invalid_argument",   "deadline_exceeded",
@@ -1109,7 +1097,7 @@ OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, 
         (metadata.at != NULL && !objs_begins_(metadata, '{'))) {
         return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
     }
-    if (heartbeat.at != NULL && *heartbeat.at != 'n') { /* null is as good as absent here, and only here */
+    if (heartbeat.at != NULL && *heartbeat.at != 'n') { /* null means absent here, but not in other members */
         stream->heartbeat_ms = objs_json_thousandths(heartbeat);
         if (stream->heartbeat_ms == 0) {
             return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
@@ -1148,8 +1136,8 @@ OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, u
     return OBJS_MESSAGE_END;
 }
 
-OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *frame, int judge_header) {
-    objs_text header, control, type;
+OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *frame, int check_header) {
+    objs_text control, type;
     int open;
     if (stream->error.code != OBJS_OK) {
         return OBJS_MESSAGE_ERROR;
@@ -1160,7 +1148,7 @@ OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *f
         }
         stream->begun = 1;
         stream->position++;
-        if (judge_header && !objs_header_valid(frame->header, frame->header_size)) {
+        if (check_header && !objs_header_valid(frame->header, frame->header_size)) {
             return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
         }
         return OBJS_MESSAGE_DATA;
@@ -1169,9 +1157,7 @@ OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *f
     if (!objs_header_valid(frame->header, frame->header_size)) {
         return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
     }
-    header.at = frame->header;
-    header.end = frame->header + frame->header_size;
-    control = objs_json_member(header, "$stream");
+    control = objs_json_member(objs_text_(frame->header, frame->header_size), "$stream");
     type = objs_json_member(control, "type");
     if (!objs_begins_(type, '"')) {
         return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame->index, frame->offset);
@@ -1191,13 +1177,13 @@ OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *f
     return objs_json_is(type, "ping") ? OBJS_MESSAGE_PING : OBJS_MESSAGE_OTHER;
 }
 
-/* Takes the next frame: which kind of message it is. Its payload is not looked at. */
+/* Takes the next frame and returns the kind of its message. The payload is not checked. */
 OBJS_API objs_message objs_stream_take(objs_stream *stream, const objs_frame *frame) {
     return objs_stream_take_(stream, frame, !stream->trust_headers);
 }
 
-/* The end of the input, after objs_reader_finish() found nothing: OBJS_STREAM_INCOMPLETE if the promised end is missing,
- * and then error.index is the position. */
+/* Call it at the end of the input, if objs_reader_finish() found no error. OBJS_STREAM_INCOMPLETE if the end frame is
+ * missing; then error.index is the position. */
 OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
     int required = stream->end_rule == OBJS_END_IF_CONTROLLED ? stream->controlled : stream->end_rule == OBJS_END_REQUIRED;
     if (stream->error.code == OBJS_OK && required && !stream->ended) {
@@ -1212,10 +1198,10 @@ OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
 #define OBJS_TAL_MAX_CHANNELS 255u
 #define OBJS_TAL_MAX_ORDER (((uint64_t)1 << 53) - 1)
 
-/* What a frame of speech says of itself. The texts are JSON strings, quotes and escapes as they came, inside the header
- * they were read from: objs_json_copy_string undoes the escapes, objs_json_quote makes them; at NULL stands for "". */
+/* The header of a frame of speech. The texts are JSON strings with their quotes and escapes, inside the header that they
+ * were read from. objs_json_copy_string decodes one, objs_json_quote writes one. An `at` of NULL means "". */
 typedef struct objs_tal {
-    unsigned bits;        /* of a sample, 16 or 32: audioType and bitDepth, which say the same */
+    unsigned bits;        /* of a sample, 16 or 32: audioType and bitDepth */
     uint32_t sample_rate; /* Hz, 1 to OBJS_TAL_MAX_RATE */
     unsigned channels;    /* interleaved, 1 to OBJS_TAL_MAX_CHANNELS */
     unsigned sign;        /* 1 start, 2 middle, 3 end of an answer */
@@ -1223,10 +1209,10 @@ typedef struct objs_tal {
     objs_text question;
     objs_text answer;
     objs_text url;
-    objs_text extra; /* an object whose members beside the ten are written too, and the header once read; or at NULL */
+    objs_text extra; /* an object whose other members are written too; after reading, the whole header; `at` may be NULL */
 } objs_tal;
 
-/* The defaults: what a header without members means. */
+/* The defaults of all members. */
 OBJS_API objs_tal objs_tal_default(void) {
     objs_tal tal;
     memset(&tal, 0, sizeof tal);
@@ -1239,20 +1225,20 @@ OBJS_API objs_tal objs_tal_default(void) {
     return tal;
 }
 
-/* Bytes of a sample frame, one sample of each channel: what the size of a payload is a multiple of. */
+/* The size of a sample frame in bytes: one sample for each channel. The size of a payload is a multiple of it. */
 OBJS_API size_t objs_tal_block(const objs_tal *tal) { return (size_t)(tal->bits / 8) * tal->channels; }
 
-/* Whether so many bytes of PCM are whole sample frames. None at all are. */
+/* Whether this number of bytes is whole sample frames. 0 bytes are. */
 OBJS_API int objs_tal_whole(const objs_tal *tal, size_t payload_size) { return payload_size % objs_tal_block(tal) == 0; }
 
-/* The names of the ten, in the order in which they are written. */
+/* The names of the ten members, in the order in which they are written. */
 OBJS_API const char *objs_tal_name_(unsigned n) {
     static const char *const names[10] = {"audioType", "bitDepth", "sampleRate", "channels", "audioFormat",
                                           "question",  "answer",   "url",        "sign",     "order"};
     return names[n];
 }
 
-/* Which of the ten a member's name is, as it stands in JSON; 10 if none. */
+/* The number of the member with this name, a JSON string. 10 for any other name. */
 OBJS_API unsigned objs_tal_which_(objs_text key) {
     unsigned n;
     for (n = 0; n < 10 && !objs_json_is(key, objs_tal_name_(n)); n++) {
@@ -1260,8 +1246,8 @@ OBJS_API unsigned objs_tal_which_(objs_text key) {
     return n;
 }
 
-/* The next member of an object from behind its opening brace or the member before, judged as it is passed. 1: key and
- * value are there. 0: the closing brace was passed. -1: it is no JSON. `*first` is 1 before the first one. */
+/* Reads and checks the next member of an object, after its opening brace or the member before. 1: key and value are set. 0:
+ * the closing brace was skipped. -1: the text is not JSON. `*first` is 1 before the first member. */
 OBJS_API int objs_next_member_(objs_text *text, int *first, objs_text *key, objs_text *value) {
     objs_json_space_(text);
     if (text->at == text->end) {
@@ -1296,9 +1282,9 @@ OBJS_API int objs_next_member_(objs_text *text, int *first, objs_text *key, objs
     return 1;
 }
 
-/* A member that is an integer from 1 to `most`; `*number` stays as it is if the member is absent. */
-OBJS_API int objs_tal_number_(objs_text value, uint64_t most, uint64_t *number) {
-    return value.at == NULL || (objs_json_count(value, number) && *number >= 1 && *number <= most);
+/* Reads a member that is an integer from 1 to `largest`. If the member is absent, `*number` is unchanged. */
+OBJS_API int objs_tal_number_(objs_text value, uint64_t largest, uint64_t *number) {
+    return value.at == NULL || (objs_json_count(value, number) && *number >= 1 && *number <= largest);
 }
 
 OBJS_API int objs_tal_text_(objs_text value, objs_text *text) {
@@ -1309,10 +1295,10 @@ OBJS_API int objs_tal_text_(objs_text value, objs_text *text) {
     return *value.at == '"';
 }
 
-/* Reads a header of any spelling, in one pass and without memory: judged as JSON and as SPEC 4.2 says, what is absent at
- * its default. OBJS_INVALID_HEADER if it is not JSON or a value is outside the table. */
+/* Reads a header in one pass, without an allocation. Absent members get their defaults. OBJS_INVALID_HEADER if it is not a
+ * JSON object or a value is outside the table of SPEC 4.2. */
 OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t size) {
-    objs_text values[11], text, key, value; /* [10]: the members beside the ten, which are only passed */
+    objs_text values[11], text, key, value; /* [10]: any other member, which is only skipped */
     uint64_t depth, rate = 16000, channels = 1, sign = 1, order = 1;
     int first = 1, more;
     *tal = objs_tal_default();
@@ -1326,7 +1312,7 @@ OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t si
         return OBJS_INVALID_HEADER;
     }
     while ((more = objs_next_member_(&text, &first, &key, &value)) > 0) {
-        values[objs_tal_which_(key)] = value; /* of the same name the last one counts, so they are judged at the end */
+        values[objs_tal_which_(key)] = value; /* the last one of a name counts, so the values are checked at the end */
     }
     objs_json_space_(&text);
     if (more < 0 || text.at != text.end) {
@@ -1337,7 +1323,7 @@ OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t si
     } else if (values[0].at != NULL && !objs_json_is(values[0], "int16")) {
         return OBJS_INVALID_HEADER;
     }
-    depth = 16; /* if absent, with int32 too */
+    depth = 16; /* the default, also with int32 */
     if (!objs_tal_number_(values[1], 32, &depth) || depth != tal->bits ||
         !objs_tal_number_(values[2], OBJS_TAL_MAX_RATE, &rate) ||
         !objs_tal_number_(values[3], OBJS_TAL_MAX_CHANNELS, &channels) ||
@@ -1354,7 +1340,7 @@ OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t si
     return OBJS_OK;
 }
 
-/* Remembers that something did not fit, so that a writer asks once, at the end. */
+/* An output buffer. It remembers that it was full, so that the caller checks once, at the end. */
 typedef struct objs_out_ {
     uint8_t *at;
     size_t capacity;
@@ -1401,9 +1387,9 @@ OBJS_API int objs_out_text_(objs_out_ *out, unsigned n, objs_text text) {
     return 1;
 }
 
-/* Writes the header to `out` and its size to `*written`: the ten members in their order, then those of `extra` beside the
- * ten as they stand there. OBJS_ENCODE_ERROR if a value is outside the table of SPEC 4.2, a text is no JSON string, or
- * `extra` no object or one with the member $stream; OBJS_NO_MEMORY if it is longer than `capacity`. */
+/* Writes the header to `out` and its size to `*written`: the ten members in their order, then the other members of `extra`
+ * unchanged. OBJS_ENCODE_ERROR if a value is outside the table of SPEC 4.2, a text is not a JSON string, or `extra` is not an
+ * object or has the member $stream. OBJS_NO_MEMORY if the header is longer than `capacity`. */
 OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs_tal *tal, size_t *written) {
     objs_text extra = tal->extra, key, value;
     objs_out_ to;
@@ -1451,8 +1437,8 @@ OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs
     return OBJS_OK;
 }
 
-/* Writes a whole frame to `out` and its size to `*written`. `pcm`: little-endian, as objs_put_int16 writes it. Errors as
- * objs_tal_put_header and objs_put_frame; OBJS_ENCODE_ERROR also for PCM that is not whole sample frames. */
+/* Writes a whole frame to `out` and its size to `*written`. `pcm` is little-endian, as objs_put_int16 writes it. The errors
+ * are those of objs_tal_put_header and objs_put_frame, and OBJS_ENCODE_ERROR for PCM that is not whole sample frames. */
 OBJS_API objs_code objs_tal_put_frame(const objs_config *config, uint8_t *out, size_t capacity, const objs_tal *tal,
                                       const uint8_t *pcm, size_t pcm_size, size_t *written) {
     size_t prefix = 2 * (size_t)(config == NULL ? 4 : config->byte_length), header = 0;
@@ -1481,12 +1467,12 @@ OBJS_API objs_code objs_tal_put_frame(const objs_config *config, uint8_t *out, s
     return OBJS_OK;
 }
 
-/* Samples, number `n` of the payload, channels interleaved. A payload lies at any address, and is little-endian on every
- * machine: never cast it to int16_t *. Compilers make one load of it where that is right. */
+/* Sample number `n` of a payload, with interleaved channels. A payload may begin at any address, and is little-endian on
+ * every machine, so do not cast it to int16_t *. Where it is possible, compilers make one load of these functions. */
 OBJS_API int16_t objs_get_int16(const uint8_t *pcm, size_t n) {
     uint16_t bits = (uint16_t)(pcm[2 * n] | (unsigned)pcm[2 * n + 1] << 8);
     int16_t sample;
-    memcpy(&sample, &bits, sizeof sample); /* intN_t is two's complement; a cast would leave it to the compiler */
+    memcpy(&sample, &bits, sizeof sample); /* the result of a cast would depend on the compiler */
     return sample;
 }
 
@@ -1510,20 +1496,20 @@ OBJS_API void objs_put_int32(uint8_t *pcm, size_t n, int32_t sample) {
     }
 }
 
-/* How the frames of a stream follow one another: OBJS_ORDER_GAP, or OBJS_OK and `*state` is ready for the next. Sign 1
- * starts an answer, at any time, with order 1; signs 2 and 3 go on with the order before plus one; after sign 3 comes sign
- * 1. `*state` begins as 0: any order will do, for the stream may be a resumed one; set it to 0 again where a frame was not
- * seen, its payload refused. */
+/* The order rule of SPEC 4.2. Sign 1 starts an answer, at any time, with order 1. Signs 2 and 3 have the order of the frame
+ * before plus 1. After sign 3 comes sign 1. Returns OBJS_ORDER_GAP, or OBJS_OK and sets `*state` for the next frame. Start
+ * with a `*state` of 0, which allows any order, because the stream may be a resumed one. Set it to 0 again after a frame
+ * whose payload was refused. */
 OBJS_API objs_code objs_tal_follow(uint64_t *state, const objs_tal *tal) {
     if (tal->sign == 1 ? tal->order != 1 : *state != 0 && tal->order != *state) {
         return OBJS_ORDER_GAP;
     }
-    *state = tal->sign == 3 ? UINT64_MAX : tal->order + 1; /* UINT64_MAX is no order: only sign 1 goes on from it */
+    *state = tal->sign == 3 ? UINT64_MAX : tal->order + 1; /* no order is UINT64_MAX, so only sign 1 can follow */
     return OBJS_OK;
 }
 
-/* objs_stream_take for a stream of the coder tal: `tal` is filled in for OBJS_MESSAGE_DATA, whose payload is whole sample
- * frames in order, and for OBJS_MESSAGE_REFUSED, whose payload is not whole. Its texts are good as long as the frame is. */
+/* objs_stream_take for a stream of the coder tal. `tal` is set for OBJS_MESSAGE_DATA, whose payload is whole sample frames in
+ * order, and for OBJS_MESSAGE_REFUSED, whose payload is not whole. Its texts are valid as long as the frame. */
 OBJS_API objs_message objs_stream_take_tal(objs_stream *stream, const objs_frame *frame, objs_tal *tal) {
     objs_message kind = objs_stream_take_(stream, frame, 0);
     objs_code code;

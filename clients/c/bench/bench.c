@@ -1,8 +1,8 @@
-/* What decoding costs beside what one would write otherwise. `make bench`; medians of interleaved rounds, as ratios.
+/* The time of decoding, compared with the usual alternatives: `make bench`. Medians of interleaved rounds, and their ratios.
  *
- * Workload T: 10,000 messages of {"status","reason"} + {"answer","source"}, in chunks of 64 KiB. The other way to send the
- * same: a length word and one JSON text, {"h":...,"p":...}, which a loop copies whole and gives to cJSON or yajl, if they
- * are here. Workload B: 256 frames of 1 MiB against memcpy of the same chunks.
+ * Workload T: 10,000 messages of {"status","reason"} + {"answer","source"}, in chunks of 64 KiB. The alternative is a length
+ * word and one JSON text, {"h":...,"p":...}, which a loop collects and gives to cJSON or yajl, if they are installed.
+ * Workload B: 256 frames of 1 MiB, compared with memcpy of the same chunks.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +22,9 @@ enum { MESSAGES = 10000, LARGE = 256, ROUNDS = 9, CHUNK = 65536 };
 
 static uint8_t *frames, *prefixed, *large;
 static size_t frames_size, prefixed_size;
-static size_t sink; /* what was found, so that nothing is optimized away; the same for all that look at members */
+static size_t sink; /* the size of the texts found, so that nothing is optimized away */
 
-static void die(const char *what) {
+static void fail(const char *what) {
     fprintf(stderr, "%s\n", what);
     exit(1);
 }
@@ -32,7 +32,7 @@ static void die(const char *what) {
 static void *block(size_t size) {
     void *memory = malloc(size);
     if (memory == NULL) {
-        die("no memory");
+        fail("no memory");
     }
     memset(memory, 1, size);
     return memory;
@@ -40,9 +40,9 @@ static void *block(size_t size) {
 
 static void write_workloads(void) {
     static const char header[] = "{\"status\":\"success\",\"reason\":\"\"}";
-    size_t n, written, room = (size_t)MESSAGES * 256;
-    frames = (uint8_t *)block(room);
-    prefixed = (uint8_t *)block(room);
+    size_t n, written, capacity = (size_t)MESSAGES * 256;
+    frames = (uint8_t *)block(capacity);
+    prefixed = (uint8_t *)block(capacity);
     large = (uint8_t *)block(MIB);
     for (n = 0; n < MESSAGES; n++) {
         char payload[128], pair[224];
@@ -50,9 +50,9 @@ static void write_workloads(void) {
         int length = snprintf(payload, sizeof payload,
                               "{\"answer\":\"Sentence number %d of the answer, as long as sentences are.\","
                               "\"source\":\"guide.md#chapter-%d\"}", (int)n, (int)n % 17);
-        if (objs_put_frame(NULL, frames + frames_size, room - frames_size, (const uint8_t *)header, sizeof header - 1,
+        if (objs_put_frame(NULL, frames + frames_size, capacity - frames_size, (const uint8_t *)header, sizeof header - 1,
                            (const uint8_t *)payload, (size_t)length, &written) != OBJS_OK) {
-            die("put");
+            fail("put");
         }
         frames_size += written;
         size = (uint32_t)snprintf(pair, sizeof pair, "{\"h\":%s,\"p\":%s}", header, payload);
@@ -61,7 +61,7 @@ static void write_workloads(void) {
         prefixed_size += 4 + size;
     }
     if (objs_put_lengths(NULL, large, 2, MIB - 10) != OBJS_OK) {
-        die("put");
+        fail("put");
     }
     memcpy(large + 8, "{}", 2);
 }
@@ -79,7 +79,7 @@ static void member(const uint8_t *data, size_t size, const char *name) {
     sink += objs_json_copy_string(objs_json_member(object, name), copy, sizeof copy);
 }
 
-/* depth 0: frames; 1: header and payload judged, by the stream layer too; 2: the four members found and copied. */
+/* depth 0: frames; 1: header and payload checked, in the stream layer; 2: the four members found and copied too. */
 static void read_frames(size_t step, int depth) {
     objs_reader reader;
     objs_stream stream;
@@ -95,7 +95,7 @@ static void read_frames(size_t step, int depth) {
             count++;
             if (depth >= 1 && (objs_stream_take(&stream, &frame) != OBJS_MESSAGE_DATA ||
                                !objs_json_valid(frame.payload, frame.payload_size))) {
-                die("not data");
+                fail("not data");
             }
             if (depth == 2) {
                 member(frame.header, frame.header_size, "status");
@@ -106,17 +106,17 @@ static void read_frames(size_t step, int depth) {
         }
     }
     if (objs_reader_finish(&reader) != OBJS_OK || count != MESSAGES) {
-        die("not all frames");
+        fail("not all frames");
     }
     free(reader.buffer);
 }
 
 static void t_frames(void) { read_frames(CHUNK, 0); }
-static void t_judged(void) { read_frames(CHUNK, 1); }
+static void t_checked(void) { read_frames(CHUNK, 1); }
 static void t_members(void) { read_frames(CHUNK, 2); }
 static void t_bytewise(void) { read_frames(1, 0); }
 
-/* The straightforward loop: what has come is kept in a buffer, a message is taken once it is whole. */
+/* A simple loop: the bytes are collected in a buffer, and a message is taken when it is whole. */
 typedef void (*parse)(const char *text, size_t size);
 
 static void read_prefixed(parse take) {
@@ -133,7 +133,7 @@ static void read_prefixed(parse take) {
             if (have == 4) {
                 memcpy(&size, message, 4);
                 if (size > 4096) {
-                    die("too large");
+                    fail("too large");
                 }
             } else if (have == 4 + size) {
                 take(message + 4, size);
@@ -143,7 +143,7 @@ static void read_prefixed(parse take) {
         }
     }
     if (count != MESSAGES) {
-        die("not all messages");
+        fail("not all messages");
     }
 }
 
@@ -153,7 +153,7 @@ static void cjson_text(const cJSON *object, const char *name) {
     char copy[128];
     size_t size;
     if (!cJSON_IsString(found)) {
-        die("no member");
+        fail("no member");
     }
     size = strlen(found->valuestring);
     memcpy(copy, found->valuestring, size + 1);
@@ -178,7 +178,7 @@ static void yajl_take(const char *text, size_t size) {
     yajl_handle handle = yajl_alloc(NULL, NULL, NULL);
     if (yajl_parse(handle, (const unsigned char *)text, size) != yajl_status_ok ||
         yajl_complete_parse(handle) != yajl_status_ok) {
-        die("not JSON");
+        fail("not JSON");
     }
     yajl_free(handle);
 }
@@ -218,7 +218,7 @@ static void read_large(size_t step) {
         }
     }
     if (count != LARGE) {
-        die("not all frames");
+        fail("not all frames");
     }
 }
 
@@ -232,9 +232,9 @@ static void b_read_1460(void) { read_large(1460); }
 typedef struct contender {
     const char *name;
     void (*run)(void);
-    double units; /* a run: messages, or frames */
+    double units; /* per run: messages or frames */
     const char *unit;
-    int base; /* the contender that it is compared with; its own number: none */
+    int base; /* the contender to compare with; its own number for none */
     double seconds[ROUNDS];
 } contender;
 
@@ -253,13 +253,13 @@ static contender contenders[] = {
     {"T: frames", t_frames, MESSAGES, "message", 0, {0}},
     {"T: frames, in chunks of one byte", t_bytewise, MESSAGES, "message", 0, {0}},
     {"T: length word and copy, nothing read", t_loop, MESSAGES, "message", 0, {0}},
-    {"T: header and payload judged", t_judged, MESSAGES, "message", 3, {0}},
+    {"T: header and payload checked", t_checked, MESSAGES, "message", 3, {0}},
 #ifdef WITH_YAJL
     {"T: length word and yajl, no callbacks", t_yajl, MESSAGES, "message", 3, {0}},
 #else
     {"T: length word and yajl: SKIPPED, no libyajl-dev", NULL, MESSAGES, "message", 3, {0}},
 #endif
-    {"T: judged, four members copied", t_members, MESSAGES, "message", 5, {0}},
+    {"T: checked, four members copied", t_members, MESSAGES, "message", 5, {0}},
 #ifdef WITH_CJSON
     {"T: length word and cJSON, the same", t_cjson, MESSAGES, "message", 5, {0}},
 #else
@@ -289,7 +289,7 @@ int main(void) {
         }
     }
     if (found[6] && found[5] != found[6]) {
-        die("they found different texts");
+        fail("they found different texts");
     }
     for (n = 0; n < COUNT; n++) {
         qsort(contenders[n].seconds, ROUNDS, sizeof(double), by_size);

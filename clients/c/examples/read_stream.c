@@ -3,9 +3,9 @@
  *     make build/read_stream
  *     build/read_stream 127.0.0.1 8000 /objects '{"question":"hello"}'
  *
- * POST with the body, `Transfer-Encoding: chunked` and `Content-Length` are read; a status that is not 2xx and a content
- * type that is no stream's are refused before a byte is decoded (SPEC 6.2). The exit status is 0 only if the stream was
- * whole: a cut is never a short success.
+ * It sends a POST with the body, and reads responses with `Transfer-Encoding: chunked` or `Content-Length`. A status that is
+ * not 2xx, and a content type that is not that of a stream, are refused before a byte is decoded (SPEC 6.2). The exit status
+ * is 0 only if the stream was whole.
  */
 #include <netdb.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 #define VENDOR_TYPE "application/vnd.objectstreaming"
 #define PLAIN_TYPE "application/octet-stream"
 
-static void die(const char *what, const char *more) {
+static void fail(const char *what, const char *more) {
     fprintf(stderr, "%s%s%s\n", what, *more ? ": " : "", more);
     exit(1);
 }
@@ -31,7 +31,7 @@ static int connect_to(const char *host, const char *port) {
     memset(&hints, 0, sizeof hints);
     hints.ai_socktype = SOCK_STREAM;
     if (getaddrinfo(host, port, &hints, &found) != 0) {
-        die("no such host", host);
+        fail("no such host", host);
     }
     for (at = found; at != NULL && fd < 0; at = at->ai_next) {
         fd = socket(at->ai_family, at->ai_socktype, at->ai_protocol);
@@ -42,7 +42,7 @@ static int connect_to(const char *host, const char *port) {
     }
     freeaddrinfo(found);
     if (fd < 0) {
-        die("cannot connect", host);
+        fail("cannot connect", host);
     }
     return fd;
 }
@@ -51,14 +51,14 @@ static void send_all(int fd, const char *data, size_t size) {
     while (size > 0) {
         ssize_t sent = send(fd, data, size, 0);
         if (sent <= 0) {
-            die("cannot send", "");
+            fail("cannot send", "");
         }
         data += sent;
         size -= (size_t)sent;
     }
 }
 
-/* The reader of the connection: a buffer of what has been received and not yet used. */
+/* The bytes of the connection that were received and not used yet. */
 static uint8_t buffer[65536];
 static size_t from, until;
 static int connection;
@@ -66,15 +66,15 @@ static int connection;
 static int receive(void) {
     ssize_t got = recv(connection, buffer, sizeof buffer, 0);
     if (got < 0) {
-        die("silence, or a broken connection", "");
+        fail("silence, or a broken connection", "");
     }
     from = 0;
     until = (size_t)got;
     return got > 0;
 }
 
-/* A line without its end, cut at `room`; 0 at the end of the connection. */
-static int read_line(char *line, size_t room) {
+/* Reads a line without its end. A longer one is cut at `capacity`. 0 at the end of the connection. */
+static int read_line(char *line, size_t capacity) {
     size_t size = 0;
     for (;;) {
         if (from == until && !receive()) {
@@ -85,7 +85,7 @@ static int read_line(char *line, size_t room) {
             line[size && line[size - 1] == '\r' ? size - 1 : size] = '\0';
             return 1;
         }
-        if (size + 1 < room) {
+        if (size + 1 < capacity) {
             line[size++] = (char)buffer[from];
         }
         from++;
@@ -111,7 +111,7 @@ static void take(const uint8_t *data, size_t size) {
         case OBJS_MESSAGE_ERROR: {
             char message[200];
             objs_json_copy_string(stream.peer_message, message, sizeof message);
-            die(stream.peer_code != NULL ? stream.peer_code : objs_code_name(stream.error.code), message);
+            fail(stream.peer_code != NULL ? stream.peer_code : objs_code_name(stream.error.code), message);
             break;
         }
         default: break;
@@ -120,11 +120,11 @@ static void take(const uint8_t *data, size_t size) {
     if (reader.decoder.error.code != OBJS_OK) {
         fprintf(stderr, "frame %lu, byte %lu: ", (unsigned long)reader.decoder.error.index,
                 (unsigned long)reader.decoder.error.offset);
-        die(objs_code_name(reader.decoder.error.code), "");
+        fail(objs_code_name(reader.decoder.error.code), "");
     }
 }
 
-/* Takes up to `size` bytes of the body; 0 if the connection ended before. */
+/* Takes `size` bytes of the body. 0 if the connection ended before. */
 static int take_body(uint64_t size) {
     while (size > 0) {
         size_t part;
@@ -139,11 +139,11 @@ static int take_body(uint64_t size) {
     return 1;
 }
 
-/* A length of the body, of decimal or hexadecimal digits. What is none must not be read as 0, which is the end. */
+/* A length of decimal or hexadecimal digits. An invalid one is an error, and not 0, which would be the end of the body. */
 static uint64_t length_of(const char *text, int base) {
     text += strspn(text, " \t");
     if (strspn(text, base == 16 ? "0123456789abcdefABCDEF" : "0123456789") == 0) {
-        die("no length", text);
+        fail("invalid length", text);
     }
     return strtoull(text, NULL, base);
 }
@@ -154,7 +154,7 @@ int main(int count, char **arguments) {
     uint64_t length = UINT64_MAX, part;
     int chunked = 0, whole = 1, status = 0, streams = 0;
     if (count != 5) {
-        die("usage", "read_stream HOST PORT PATH BODY");
+        fail("usage", "read_stream HOST PORT PATH BODY");
     }
     connection = connect_to(arguments[1], arguments[2]);
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
@@ -168,7 +168,7 @@ int main(int count, char **arguments) {
     objs_reader_init_growing(&reader, NULL, grow, NULL);
     objs_stream_init(&stream, NULL);
     if (!read_line(line, sizeof line) || sscanf(line, "HTTP/1.%*d %d", &status) != 1) {
-        die("no HTTP response", line);
+        fail("no HTTP response", line);
     }
     snprintf(head, sizeof head, "%s", line);
     while (read_line(line, sizeof line) && *line) {
@@ -182,10 +182,10 @@ int main(int count, char **arguments) {
         }
     }
     if (status < 200 || status > 299) {
-        die("refused", head);
+        fail("refused", head);
     }
     if (!streams) {
-        die("unexpected_content_type", "");
+        fail("unexpected_content_type", "");
     }
     if (chunked) {
         do {
@@ -197,13 +197,13 @@ int main(int count, char **arguments) {
         whole = take_body(length) || length == UINT64_MAX;
     }
     if (objs_reader_finish(&reader) != OBJS_OK) {
-        die(objs_code_name(reader.decoder.error.code), "");
+        fail(objs_code_name(reader.decoder.error.code), "");
     }
     if (objs_stream_finish(&stream) != OBJS_OK) {
-        die(objs_code_name(stream.error.code), "");
+        fail(objs_code_name(stream.error.code), "");
     }
     if (!whole && !stream.ended) {
-        die("the response was cut", "");
+        fail("the response was cut", "");
     }
     printf("%lu messages\n", (unsigned long)stream.position);
     free(reader.buffer);

@@ -1,6 +1,6 @@
-/* The short, deterministic share of the fuzzing that belongs in a test run: fuzz/c_codec.c over mutations from a seed.
+/* The checks of fuzz/c_codec.c on a fixed set of damaged inputs, for `make test`.
  *
- * With a directory as its argument it writes inputs there instead, for libFuzzer to begin with.
+ * With a directory as its argument it writes inputs there instead, as the corpus with which libFuzzer begins.
  */
 #include "../../../fuzz/c_codec.c"
 
@@ -69,6 +69,6 @@ int main(int count, char **arguments) {
             keep(arguments[1], round, input, size);
         }
     }
-    printf(count > 1 ? "kept some of %d inputs\n" : "%d inputs: whole and chunked agree\n", (int)ROUNDS);
+    printf(count > 1 ? "wrote some of %d inputs\n" : "%d inputs: the same results for all chunkings\n", (int)ROUNDS);
     return 0;
 }

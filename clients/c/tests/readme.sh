@@ -1,11 +1,11 @@
 #!/bin/sh
-# Copies the README's examples out, compiles and runs them, and compares what they print with what the README says.
+# Compiles and runs the examples of the README, and compares their output with the README.
 set -eu
 cd "$(dirname "$0")/.."
 rm -rf build/readme
 mkdir -p build/readme
 cp objectstreaming.h build/readme
-# Blocks: "c NAME" goes to NAME, "sh" and "output" are numbered.
+# A block "c NAME" is written to NAME. Blocks "sh" and "output" are numbered.
 awk '/^```/ { if (to) { close("build/readme/" to); to = "" }
               else if ($1 == "```c") to = $2
               else if ($1 == "```sh") to = "run.sh"
@@ -20,5 +20,5 @@ cc -std=c99 speech.c -o speech
 ./speech >seen2
 diff expected1 seen1
 diff expected2 seen2
-! printf '\30\0\0\0\10\0\0\0{"a"' | ./frames || { echo "a cut was a short success"; exit 1; }
-echo "README: its examples do what it says"
+! printf '\30\0\0\0\10\0\0\0{"a"' | ./frames || { echo "a cut stream was taken for a whole one"; exit 1; }
+echo "README: the examples print what it says"

@@ -1,22 +1,13 @@
 /* Unit tests of objectstreaming.h; the vectors of the conformance suite are tried by conformance.c. Compiles as C99 and
  * as C++17.
  *
- * What the vectors cannot show is here: the events, what is allocated, buffers that are too small, the JSON scanner.
+ * They test what the vectors do not: events, allocations, buffers that are too small, the JSON scanner.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../objectstreaming.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                     \
-            failures++;                                                                                                \
-        }                                                                                                              \
-    } while (0)
+#include "check.h"
 
 static const uint8_t GOLDEN[24] = {0x18, 0, 0, 0, 8, 0, 0, 0, '{', '"', 'a', '"', ':', ' ', '1', '}',
                                    '{',  '"', 'b', '"', ':', ' ', '2', '}'};
@@ -35,8 +26,9 @@ static void *counting(void *context, void *old, size_t size) {
     return realloc(old, size);
 }
 
-/* What an input gives, as a line of text: frames, then the error. Chunks are copied to blocks of exactly their size. */
-static void verdict(char *out, size_t room, const objs_config *config, const uint8_t *wire, size_t size, size_t step) {
+/* The result of decoding, as a line of text: the frames, then the error. Each chunk is copied to a block of exactly its size,
+ * so that a sanitizer finds a read beyond it. */
+static void decode(char *out, size_t capacity, const objs_config *config, const uint8_t *wire, size_t size, size_t step) {
     counter count = {0, 0, SIZE_MAX};
     objs_reader reader;
     objs_frame frame;
@@ -49,14 +41,14 @@ static void verdict(char *out, size_t room, const objs_config *config, const uin
         const uint8_t *data = chunk;
         memcpy(chunk, wire + at, part);
         while (objs_reader_next(&reader, &data, &part, &frame)) {
-            used += (size_t)snprintf(out + used, room - used, "%llu@%llu:%.*s+%.*s ", (unsigned long long)frame.index,
+            used += (size_t)snprintf(out + used, capacity - used, "%llu@%llu:%.*s+%.*s ", (unsigned long long)frame.index,
                                      (unsigned long long)frame.offset, (int)frame.header_size,
                                      (const char *)frame.header, (int)frame.payload_size, (const char *)frame.payload);
         }
         free(chunk);
     }
     objs_reader_finish(&reader);
-    snprintf(out + used, room - used, "%s %llu %llu", objs_code_name(reader.decoder.error.code),
+    snprintf(out + used, capacity - used, "%s %llu %llu", objs_code_name(reader.decoder.error.code),
              (unsigned long long)reader.decoder.error.index, (unsigned long long)reader.decoder.error.offset);
     free(reader.buffer);
 }
@@ -65,7 +57,7 @@ static void expect(const objs_config *config, const uint8_t *wire, size_t size, 
     char seen[512];
     size_t step;
     for (step = 1; step <= size + 1; step++) {
-        verdict(seen, sizeof seen, config, wire, size, step);
+        decode(seen, sizeof seen, config, wire, size, step);
         if (strcmp(seen, expected) != 0) {
             printf("in chunks of %lu: %s, expected %s\n", (unsigned long)step, seen, expected);
             failures++;
@@ -74,7 +66,7 @@ static void expect(const objs_config *config, const uint8_t *wire, size_t size, 
     }
 }
 
-static void test_frames_come_out_whatever_the_cuts(void) {
+static void test_frames_are_the_same_for_all_chunkings(void) {
     uint8_t wire[2 * sizeof GOLDEN + 8];
     memcpy(wire, GOLDEN, sizeof GOLDEN);
     memcpy(wire + sizeof GOLDEN, GOLDEN, sizeof GOLDEN);
@@ -85,7 +77,7 @@ static void test_frames_come_out_whatever_the_cuts(void) {
     expect(NULL, wire, 56, "0@0:{\"a\": 1}+{\"b\": 2} 1@24:{\"a\": 1}+{\"b\": 2} invalid_length 2 48");
 }
 
-static void test_lengths_are_judged_in_field_order(void) {
+static void test_lengths_are_checked_in_order(void) {
     static const struct {
         uint8_t wire[8];
         uint64_t max_frame, max_header;
@@ -108,7 +100,7 @@ static void test_lengths_are_judged_in_field_order(void) {
     }
 }
 
-static void test_every_layout_goes_both_ways(void) {
+static void test_every_layout_is_written_and_read(void) {
     objs_config config = objs_default_config();
     for (config.byte_length = 1; config.byte_length <= 8; config.byte_length++) {
         for (config.big_endian = 0; config.big_endian < 2; config.big_endian++) {
@@ -121,7 +113,7 @@ static void test_every_layout_goes_both_ways(void) {
     }
 }
 
-static void test_what_does_not_fit_is_not_written(void) {
+static void test_a_frame_that_does_not_fit_is_not_written(void) {
     objs_config config = objs_default_config();
     uint8_t wire[300];
     size_t size = 0;
@@ -139,7 +131,7 @@ static void test_what_does_not_fit_is_not_written(void) {
     CHECK(objs_put_lengths(&config, wire, UINT64_MAX - 16, 1) == OBJS_ENCODE_ERROR);
 }
 
-static void test_events_of_a_frame_that_straddles(void) {
+static void test_events_of_a_frame_in_several_chunks(void) {
     static const objs_event_type expected[] = {OBJS_EVENT_MORE,  OBJS_EVENT_BEGIN,   OBJS_EVENT_HEADER, OBJS_EVENT_MORE,
                                                OBJS_EVENT_HEADER, OBJS_EVENT_PAYLOAD, OBJS_EVENT_MORE,   OBJS_EVENT_PAYLOAD,
                                                OBJS_EVENT_END,   OBJS_EVENT_FRAME,   OBJS_EVENT_MORE};
@@ -170,7 +162,7 @@ static void test_events_of_a_frame_that_straddles(void) {
     CHECK(event.index == 2 && event.offset == 48 && objs_decoder_finish(&decoder) == OBJS_OK);
 }
 
-static void test_a_dead_decoder_stays_dead(void) {
+static void test_a_failed_decoder_returns_its_error_again(void) {
     static const uint8_t zeros[8] = {0};
     objs_decoder decoder;
     objs_event event;
@@ -184,7 +176,7 @@ static void test_a_dead_decoder_stays_dead(void) {
     CHECK(objs_decoder_finish(&decoder) == OBJS_INVALID_LENGTH);
 }
 
-static void test_a_buffer_of_the_callers_is_the_frame_limit(void) {
+static void test_the_buffer_of_the_caller_is_the_frame_limit(void) {
     uint8_t buffer[16];
     objs_reader reader;
     objs_frame frame;
@@ -204,8 +196,8 @@ static void test_a_buffer_of_the_callers_is_the_frame_limit(void) {
     CHECK(reader.decoder.error.code == OBJS_FRAME_TOO_LARGE);
 }
 
-static void test_memory_grows_with_what_has_come_and_not_with_a_claim(void) {
-    static const uint8_t claim[] = {0, 0, 0, 1, 2, 0, 0, 0, '{', '}'}; /* 16 MiB */
+static void test_memory_grows_with_the_bytes_that_arrive(void) {
+    static const uint8_t claim[] = {0, 0, 0, 1, 2, 0, 0, 0, '{', '}'}; /* claims 16 MiB */
     counter count = {0, 0, SIZE_MAX};
     objs_reader reader;
     objs_frame frame;
@@ -225,7 +217,7 @@ static void test_memory_grows_with_what_has_come_and_not_with_a_claim(void) {
     free(reader.buffer);
 }
 
-static void test_no_memory_is_an_error_and_no_short_success(void) {
+static void test_no_memory_is_an_error(void) {
     counter count = {0, 0, 1};
     objs_reader reader;
     objs_frame frame;
@@ -278,8 +270,8 @@ static void test_json_is_strict(void) {
     CHECK(!objs_json_valid((const uint8_t *)"\"\0\"", 3));
 }
 
-/* The scanner takes eight bytes at a time where it can; what it must stop at is found at every place of the eight. */
-static void test_json_strings_are_judged_wherever_a_byte_stands(void) {
+/* The scanner reads eight bytes at a time. It must find a byte at each of the eight places. */
+static void test_json_strings_are_checked_at_every_byte(void) {
     char text[40], copy[40];
     unsigned byte, place;
     for (place = 1; place < 38; place++) {
@@ -306,12 +298,12 @@ static objs_text text_of(const char *text) {
     return result;
 }
 
-static void test_members_are_found_by_name_the_last_one_counts(void) {
+static void test_the_last_member_of_a_name_is_found(void) {
     objs_text object = text_of("{ \"a\" : 1, \"b\":{\"a\":2}, \"\\u0061\":\"x\\n\\u00e9\\ud83d\\ude00\" , \"ab\":3}");
     objs_text found = objs_json_member(object, "a");
     char copy[16];
     CHECK(objs_json_copy_string(found, copy, sizeof copy) == 8 && strcmp(copy, "x\n\xc3\xa9\xf0\x9f\x98\x80") == 0);
-    CHECK(objs_json_copy_string(found, copy, 8) == 4 && strcmp(copy, "x\n\xc3\xa9") == 0); /* never half a character */
+    CHECK(objs_json_copy_string(found, copy, 8) == 4 && strcmp(copy, "x\n\xc3\xa9") == 0); /* never a part of a character */
     CHECK(objs_json_copy_string(found, copy, 1) == 0 && copy[0] == '\0');
     found = objs_json_member(objs_json_member(object, "b"), "a");
     CHECK(found.end - found.at == 1 && *found.at == '2');
@@ -397,22 +389,21 @@ static void test_control_headers_do_not_overrun_their_buffer(void) {
 }
 
 int main(void) {
-    test_frames_come_out_whatever_the_cuts();
-    test_lengths_are_judged_in_field_order();
-    test_every_layout_goes_both_ways();
-    test_what_does_not_fit_is_not_written();
-    test_events_of_a_frame_that_straddles();
-    test_a_dead_decoder_stays_dead();
-    test_a_buffer_of_the_callers_is_the_frame_limit();
-    test_memory_grows_with_what_has_come_and_not_with_a_claim();
-    test_no_memory_is_an_error_and_no_short_success();
+    test_frames_are_the_same_for_all_chunkings();
+    test_lengths_are_checked_in_order();
+    test_every_layout_is_written_and_read();
+    test_a_frame_that_does_not_fit_is_not_written();
+    test_events_of_a_frame_in_several_chunks();
+    test_a_failed_decoder_returns_its_error_again();
+    test_the_buffer_of_the_caller_is_the_frame_limit();
+    test_memory_grows_with_the_bytes_that_arrive();
+    test_no_memory_is_an_error();
     test_json_is_strict();
-    test_json_strings_are_judged_wherever_a_byte_stands();
-    test_members_are_found_by_name_the_last_one_counts();
+    test_json_strings_are_checked_at_every_byte();
+    test_the_last_member_of_a_name_is_found();
     test_numbers_are_read_without_floating_point();
     test_a_stream_that_is_whole();
     test_a_stream_that_is_cut_or_fails();
     test_control_headers_do_not_overrun_their_buffer();
-    printf(failures ? "%d checks failed\n" : "all is well\n", failures);
-    return failures != 0;
+    return check_result("codec");
 }

@@ -1,18 +1,9 @@
-/* Unit tests of the coder tal: what the vectors cannot show. Compiles as C99 and as C++17. */
+/* Unit tests of the coder tal, where the vectors do not test it. Compiles as C99 and as C++17. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../objectstreaming.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                     \
-            failures++;                                                                                                \
-        }                                                                                                              \
-    } while (0)
+#include "check.h"
 
 static objs_text text_of(const char *text) { return objs_text_(text, strlen(text)); }
 
@@ -21,7 +12,7 @@ static int same(objs_text text, const char *expected) {
     return size == strlen(expected) && memcmp(text.at, expected, size) == 0;
 }
 
-/* From a block of exactly its size, so that a sanitizer sees a read beyond it; the texts are not looked at. */
+/* Reads a header in a block of exactly its size, so that a sanitizer finds a read beyond it. */
 static objs_code read_exact(objs_tal *tal, const char *header, size_t size) {
     uint8_t *block = (uint8_t *)malloc(size ? size : 1);
     objs_code code;
@@ -36,15 +27,15 @@ static objs_code read(objs_tal *tal, const char *header) {
     return code == OBJS_OK ? objs_tal_read(tal, (const uint8_t *)header, strlen(header)) : code;
 }
 
-static void test_what_is_absent_is_at_its_default(void) {
+static void test_absent_members_have_their_defaults(void) {
     objs_tal tal;
     CHECK(read(&tal, " {} ") == OBJS_OK);
     CHECK(tal.bits == 16 && tal.sample_rate == 16000 && tal.channels == 1 && tal.sign == 1 && tal.order == 1);
     CHECK(same(tal.question, "\"\"") && same(tal.answer, "\"\"") && same(tal.url, "\"\"") && same(tal.extra, " {} "));
-    CHECK(read(&tal, "{\"audioType\":\"int32\"}") == OBJS_INVALID_HEADER); /* for bitDepth is 16, if it is absent */
+    CHECK(read(&tal, "{\"audioType\":\"int32\"}") == OBJS_INVALID_HEADER); /* because the default of bitDepth is 16 */
 }
 
-static void test_of_the_same_name_the_last_counts_in_any_spelling(void) {
+static void test_the_last_member_of_a_name_counts_in_any_spelling(void) {
     objs_tal tal;
     CHECK(read(&tal, "{\"sign\":99,\"order\":\"x\",\"\\u0073ign\":2 , \"order\" : 7}") == OBJS_OK);
     CHECK(tal.sign == 2 && tal.order == 7);
@@ -54,7 +45,7 @@ static void test_of_the_same_name_the_last_counts_in_any_spelling(void) {
     CHECK(read(&tal, "{\"signs\":99,\"sig\":99,\"Sign\":99,\"x\":{\"sign\":99}}") == OBJS_OK && tal.sign == 1);
 }
 
-static void test_a_header_is_judged_as_json_too(void) {
+static void test_a_header_is_checked_to_be_json(void) {
     static const char *const wrong[] = {"", "[]", "{", "{}x", "{\"sign\":1,}", "{\"sign\" 1}", "{sign:1}", "{\"sign\":1 \"order\":1}",
                                         "{\"a\":\"\\ud800\"}", "{\"a\":NaN}", "{\"sign\":1.0}", "{\"order\":1e0}", "{,}",
                                         "{\"order\":9007199254740992}", "{\"order\":-0}", "{\"order\":18446744073709551617}"};
@@ -64,7 +55,7 @@ static void test_a_header_is_judged_as_json_too(void) {
     for (n = 0; n < sizeof wrong / sizeof *wrong; n++) {
         CHECK(read(&tal, wrong[n]) == OBJS_INVALID_HEADER);
     }
-    for (levels = 99; levels <= 101; levels++) { /* the header is the first */
+    for (levels = 99; levels <= 101; levels++) { /* the header is the first level */
         memcpy(deep, "{\"a\":", 5);
         memset(deep + 5, '[', levels - 1);
         memset(deep + 4 + levels, ']', levels - 1);
@@ -73,7 +64,7 @@ static void test_a_header_is_judged_as_json_too(void) {
     }
 }
 
-static void test_a_header_cut_anywhere_is_none(void) {
+static void test_a_header_cut_at_any_byte_is_refused(void) {
     static const char header[] = "{\"audioType\":\"int16\",\"answer\":\"\\ud83d\\ude00\xc3\xa9\",\"order\":12,\"x\":[{\"y\":null}]}";
     objs_tal tal;
     size_t size;
@@ -83,7 +74,7 @@ static void test_a_header_cut_anywhere_is_none(void) {
     CHECK(read_exact(&tal, header, size) == OBJS_OK);
 }
 
-static void test_what_is_written_is_read_again(void) {
+static void test_a_header_is_written_and_read(void) {
     static const char said[] = "\"Good\" \\ \xc3\xa9\xf0\x9f\x98\x80\n", asked[] = "a\0b";
     char answer[64], question[64], copy[64];
     uint8_t header[512];
@@ -110,7 +101,7 @@ static void test_what_is_written_is_read_again(void) {
     CHECK(same(objs_json_member(again.extra, "speaker"), "\"Ann\""));
 }
 
-static void test_members_beside_the_ten_survive_a_relay(void) {
+static void test_other_members_are_kept_by_a_relay(void) {
     static const char header[] = "{\"speaker\":\"Ann\",\"order\":2,\"sign\":2,\"\":0}";
     uint8_t out[256];
     objs_tal tal;
@@ -151,11 +142,11 @@ static void test_values_outside_the_table_are_not_written(void) {
     REFUSED(extra = text_of("{\"a\":1,\"$stream\":{}}"));
 #undef REFUSED
     tal = fine;
-    tal.answer.at = tal.answer.end = NULL; /* stands for no text, as in a struct that was zeroed */
+    tal.answer.at = tal.answer.end = NULL; /* means "", as in a struct of zeros */
     CHECK(objs_tal_put_header(out, sizeof out, &tal, &size) == OBJS_OK && size > 0);
 }
 
-static void test_text_that_cannot_be_quoted_is_not_lost_silently(void) {
+static void test_text_that_cannot_be_quoted_is_refused(void) {
     static const char *const wrong[] = {"\xff", "\xed\xa0\x80", "\xc3", "\xc0\x80", "a\xf4\x90\x80\x80"};
     char all[32], quoted[6 * 32 + 2], copy[33], *exact;
     uint8_t out[256];
@@ -173,7 +164,7 @@ static void test_text_that_cannot_be_quoted_is_not_lost_silently(void) {
     CHECK(objs_json_valid(text.at, (size_t)(text.end - text.at)));
     CHECK(objs_json_copy_string(text, copy, sizeof copy) == sizeof all && memcmp(copy, all, sizeof all) == 0);
     whole = (size_t)(text.end - text.at);
-    for (n = 0; n <= whole; n++) { /* never a byte beyond, never a part of the text */
+    for (n = 0; n <= whole; n++) { /* the whole text or nothing, and no byte beyond */
         exact = (char *)malloc(n ? n : 1);
         text = objs_json_quote(exact, n, all, sizeof all);
         CHECK((size_t)(text.end - text.at) == (n == whole ? whole : 0) && text.at != NULL);
@@ -201,7 +192,7 @@ static void test_nothing_is_written_beyond_the_buffer(void) {
     CHECK(objs_tal_put_frame(NULL, whole, sizeof whole, &tal, NULL, 0, &written) == OBJS_OK);
 }
 
-/* The bytes are given, so this says the same on a big-endian machine; the block begins at an odd address. */
+/* The bytes are fixed, so the test works on a big-endian machine too. The block begins at an odd address. */
 static void test_samples_are_little_endian_at_any_address(void) {
     static const uint8_t bytes[9] = {0, 0x34, 0x12, 0x00, 0x80, 0xff, 0xff, 0xff, 0x7f};
     uint8_t out[9] = {0};
@@ -221,12 +212,12 @@ static void test_samples_are_little_endian_at_any_address(void) {
     CHECK(memcmp(out, bytes, sizeof out) == 0);
 }
 
-/* Each word of the story is a frame, its sign and order: "22". "22x" must be a gap; of "22!" the payload is cut. */
-static void follow(const char *story) {
+/* Each word is a frame, with its sign and order: "22". "22x" must be a gap. The payload of "22!" is cut. */
+static void follow(const char *frames) {
     objs_stream stream;
     objs_frame frame;
     objs_tal tal;
-    const char *at = story;
+    const char *at = frames;
     objs_stream_init(&stream, "tal");
     memset(&frame, 0, sizeof frame);
     while (*at != '\0') {
@@ -240,7 +231,7 @@ static void follow(const char *story) {
         if (objs_stream_take_tal(&stream, &frame, &tal) != expected || stream.position != frame.index + 1 ||
             (expected == OBJS_MESSAGE_ERROR &&
              (stream.error.code != OBJS_ORDER_GAP || stream.error.index != frame.index))) {
-            printf("%s: frame %lu\n", story, (unsigned long)frame.index);
+            printf("%s: frame %lu\n", frames, (unsigned long)frame.index);
             failures++;
             return;
         }
@@ -268,7 +259,7 @@ static void test_the_frames_of_an_answer_come_in_order(void) {
     follow("11 32 11! 22 33");
 }
 
-static void test_an_order_at_its_largest_is_followed_by_none(void) {
+static void test_no_order_follows_the_largest(void) {
     objs_tal tal = objs_tal_default();
     uint64_t state = 0;
     tal.sign = 2;
@@ -278,7 +269,7 @@ static void test_an_order_at_its_largest_is_followed_by_none(void) {
     CHECK(objs_tal_follow(&state, &tal) == OBJS_OK);
 }
 
-static void test_a_wrong_header_ends_the_stream_and_control_frames_are_none_of_it(void) {
+static void test_an_invalid_header_ends_the_stream(void) {
     objs_stream stream;
     objs_frame frame;
     objs_tal tal;
@@ -297,19 +288,18 @@ static void test_a_wrong_header_ends_the_stream_and_control_frames_are_none_of_i
 }
 
 int main(void) {
-    test_what_is_absent_is_at_its_default();
-    test_of_the_same_name_the_last_counts_in_any_spelling();
-    test_a_header_is_judged_as_json_too();
-    test_a_header_cut_anywhere_is_none();
-    test_what_is_written_is_read_again();
-    test_members_beside_the_ten_survive_a_relay();
+    test_absent_members_have_their_defaults();
+    test_the_last_member_of_a_name_counts_in_any_spelling();
+    test_a_header_is_checked_to_be_json();
+    test_a_header_cut_at_any_byte_is_refused();
+    test_a_header_is_written_and_read();
+    test_other_members_are_kept_by_a_relay();
     test_values_outside_the_table_are_not_written();
-    test_text_that_cannot_be_quoted_is_not_lost_silently();
+    test_text_that_cannot_be_quoted_is_refused();
     test_nothing_is_written_beyond_the_buffer();
     test_samples_are_little_endian_at_any_address();
     test_the_frames_of_an_answer_come_in_order();
-    test_an_order_at_its_largest_is_followed_by_none();
-    test_a_wrong_header_ends_the_stream_and_control_frames_are_none_of_it();
-    printf(failures ? "tal: %d checks failed\n" : "tal: all is well\n", failures);
-    return failures != 0;
+    test_no_order_follows_the_largest();
+    test_an_invalid_header_ends_the_stream();
+    return check_result("tal");
 }

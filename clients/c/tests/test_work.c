@@ -1,7 +1,7 @@
-/* What decoding costs, counted and not timed: bytes copied, bytes an allocator was asked for, steps. C99 and C++17.
+/* The cost of decoding, counted and not timed: bytes copied, bytes allocated, steps. Compiles as C99 and as C++17.
  *
- * One-byte chunks are linear if each of these has a bound of so many a byte, whatever the length; memory is flat if it has
- * a bound that the length of the stream is not in.
+ * The cost of one-byte chunks is linear if each count has a constant bound per byte. The memory is flat if its bound does not
+ * depend on the length of the stream.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -11,22 +11,13 @@
 static uint64_t copied;
 #define memcpy(to, from, size) (copied += (size), memcpy(to, from, size))
 #include "../objectstreaming.h"
+#include "check.h"
 
 #define MIB ((size_t)1 << 20)
 
-static int failures;
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                     \
-            failures++;                                                                                                \
-        }                                                                                                              \
-    } while (0)
-
 typedef struct account {
     uint64_t calls;
-    uint64_t asked; /* what realloc may have copied is less */
+    uint64_t asked; /* more than the bytes that realloc may have copied */
     size_t largest;
 } account;
 
@@ -38,7 +29,7 @@ static void *counting(void *context, void *old, size_t size) {
     return realloc(old, size);
 }
 
-/* Feeds `times` times the same frame in chunks of `step` bytes that know nothing of frames; returns the bytes fed. */
+/* Feeds the same frame `times` times in chunks of `step` bytes. Returns the number of bytes fed. */
 static uint64_t feed(objs_reader *reader, const uint8_t *wire, size_t size, size_t times, size_t step) {
     uint64_t total = (uint64_t)size * times, fed = 0, frames = 0;
     objs_frame frame;
@@ -61,7 +52,7 @@ static uint8_t *frame_of(size_t payload, size_t *size) {
     return wire;
 }
 
-static void test_one_byte_chunks_are_linear_in_a_frame_and_in_a_stream(void) {
+static void test_one_byte_chunks_cost_linear_work(void) {
     static const struct {
         size_t payload, times;
     } streams[] = {{1, 1}, {100, 10}, {100, 100}, {100, 10000}, {1000, 1}, {100000, 1}, {1000000, 1}, {4000000, 1}};
@@ -76,14 +67,14 @@ static void test_one_byte_chunks_are_linear_in_a_frame_and_in_a_stream(void) {
         copied = 0;
         fed = feed(&reader, wire, size, streams[n].times, 1);
         CHECK(copied <= fed);               /* each byte once */
-        CHECK(memory.asked <= 4 * fed + 256); /* 1 + 1/2 + 1/4... of a capacity that is at most twice the frame */
-        CHECK(memory.calls <= 32);          /* the logarithm of the largest frame, for all of the stream */
+        CHECK(memory.asked <= 4 * fed + 256); /* 1 + 1/2 + 1/4... of a capacity of at most twice the frame */
+        CHECK(memory.calls <= 32);          /* the logarithm of the largest frame, for the whole stream */
         free(reader.buffer);
         free(wire);
     }
 }
 
-static void test_one_byte_chunks_take_two_steps_a_byte(void) {
+static void test_one_byte_chunks_take_two_steps_per_byte(void) {
     objs_decoder decoder;
     objs_event event;
     uint64_t steps = 0;
@@ -101,7 +92,7 @@ static void test_one_byte_chunks_take_two_steps_a_byte(void) {
     free(wire);
 }
 
-static void test_a_long_stream_takes_the_memory_of_one_frame(void) {
+static void test_a_long_stream_needs_the_memory_of_one_frame(void) {
     static const size_t steps[] = {65536, 1460, 3 * MIB};
     size_t n, size;
     uint8_t *wire = frame_of(MIB - 10, &size);
@@ -114,14 +105,14 @@ static void test_a_long_stream_takes_the_memory_of_one_frame(void) {
         calls = memory.calls;
         copied = 0;
         CHECK(feed(&reader, wire, size, 64, steps[n]) == 64 * (uint64_t)MIB);
-        CHECK(memory.calls == calls && memory.largest <= MIB); /* the first frame's memory served the other 64 */
-        CHECK(copied <= (steps[n] > MIB ? 0 : 64 * (uint64_t)MIB)); /* a frame that lies in its chunk is not copied */
+        CHECK(memory.calls == calls && memory.largest <= MIB); /* the memory of the first frame is used again */
+        CHECK(copied <= (steps[n] > MIB ? 0 : 64 * (uint64_t)MIB)); /* a frame that is whole in a chunk is not copied */
         free(reader.buffer);
     }
     free(wire);
 }
 
-static void test_events_keep_nothing_of_any_stream(void) {
+static void test_events_copy_nothing(void) {
     size_t size, n;
     uint8_t *wire = frame_of(MIB - 10, &size);
     objs_decoder decoder;
@@ -141,10 +132,9 @@ static void test_events_keep_nothing_of_any_stream(void) {
 }
 
 int main(void) {
-    test_one_byte_chunks_are_linear_in_a_frame_and_in_a_stream();
-    test_one_byte_chunks_take_two_steps_a_byte();
-    test_a_long_stream_takes_the_memory_of_one_frame();
-    test_events_keep_nothing_of_any_stream();
-    printf(failures ? "work: %d checks failed\n" : "work: all is well\n", failures);
-    return failures != 0;
+    test_one_byte_chunks_cost_linear_work();
+    test_one_byte_chunks_take_two_steps_per_byte();
+    test_a_long_stream_needs_the_memory_of_one_frame();
+    test_events_copy_nothing();
+    return check_result("work");
 }

@@ -1,4 +1,4 @@
-/* The header as a microcontroller compiles it: no hosted library, every warning. What it needs of one is looked at by `make`. */
+/* The header compiled as for a microcontroller: no hosted library, all warnings. `make` checks which functions it needs. */
 #include "../../objectstreaming.h"
 
 objs_message read_speech(objs_reader *reader, objs_stream *stream, const uint8_t **data, size_t *size, objs_tal *tal);

@@ -1,4 +1,4 @@
-/* All of the C library that objectstreaming.h wants, for machines that have none: `make warnings`. */
+/* All functions of the C library that objectstreaming.h needs, for machines that have no library. See `make warnings`. */
 #include <stddef.h>
 
 void *memcpy(void *to, const void *from, size_t size);
