@@ -1,4 +1,4 @@
-"""The POSIX sample, build/read_stream, against a server of one response. It must exit with 0 only for a whole stream."""
+"""The POSIX sample, build/read_stream, against a server of one response: only a whole stream may exit with 0."""
 
 from __future__ import annotations
 

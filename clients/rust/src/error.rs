@@ -118,7 +118,7 @@ impl FrameError {
 
     place!(
         "The number of the frame in the stream, from 0. Control frames count.",
-        "The byte of the stream, from 0: the first byte of the wrong length word, for other kinds of the frame."
+        "The byte of the stream, from 0: the first byte of the wrong length word, or else of the frame."
     );
 }
 
