@@ -18,7 +18,6 @@ itself: a POST that made an answer once is not made twice.
 
 from __future__ import annotations
 
-import re
 import time
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
@@ -41,6 +40,7 @@ from .errors import (
     code_for_status,
 )
 from .frames import Limits
+from .media_type import MediaType, parse_media_type
 from .protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
 
 __all__ = ["ACCEPT", "AsyncMessageStream", "MessageStream", "RequestOptions", "aopen_stream", "open_stream"]
@@ -480,24 +480,17 @@ class _ReadLimit:
 # -------------------------------------------------------------------------------------------------- the response
 
 
-def _media_type(response: httpx.Response) -> tuple[str, dict[str, str]]:
-    """The content type and its parameters, names in lower case (RFC 9110, section 8.3.1)."""
-    kind, _, rest = response.headers.get("content-type", "")[:_LONGEST_MEDIA_TYPE].partition(";")
-    parameters: dict[str, str] = {}
-    for name, quoted, token in _PARAMETER.findall(rest):
-        parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted else token)
-    return kind.strip().lower(), parameters
-
-
-_LONGEST_MEDIA_TYPE: Final = 1024  # the expression below takes quadratic time where there is no "="
-_PARAMETER: Final = re.compile(r'([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
+def _media_type(response: httpx.Response) -> MediaType:
+    """The content type; its name is empty if there is none, or none that can be read."""
+    return parse_media_type(response.headers.get("content-type", "")) or MediaType("", {})
 
 
 def _refuse(response: httpx.Response, coder: str) -> str | None:
     """Why the response is no stream that can be read; `None` if it is one."""
     kind, parameters = _media_type(response)
     if kind not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
-        return f"the content type is {kind!r}" if kind else "the response has no Content-Type"
+        sent = kind or response.headers.get("content-type")
+        return f"the content type is {sent!r:.80}" if sent else "the response has no Content-Type"
     if kind == MEDIA_TYPE and parameters.get("v") != str(VERSION):
         return f"the stream is of version {parameters.get('v')!r}, this reader knows '{VERSION}'"
     if parameters.get("coder", coder) != coder:

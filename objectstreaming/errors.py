@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""All errors of this package, as one tree (SPEC section 5).
 
     ObjectStreamError
     ├── FrameError (also ValueError)     the bytes are not frames: code, index, offset; the decoder is dead
@@ -7,15 +7,15 @@
     │   ├── HeaderTooLarge               header_too_large   H above Limits.header
     │   ├── InvalidHeader                invalid_header     the header is not one strict JSON object
     │   └── TruncatedFrame               truncated_frame    the bytes ended inside a frame
-    ├── PayloadError (also ValueError)   invalid_payload    framing fine, content not; the stream may go on
-    ├── ProtocolError                    right frames in a wrong stream: invalid_control, frame_after_end,
+    ├── PayloadError (also ValueError)   invalid_payload    a valid frame, its content not; the stream may go on
+    ├── ProtocolError                    valid frames that make no valid stream: invalid_control, frame_after_end,
     │                                    count_mismatch, order_gap
-    ├── StreamIncomplete                 stream_incomplete  a clean boundary, but the promised end never came
-    │   └── IdleTimeout (also TimeoutError)  idle_timeout   nothing, not even a ping, for too long
-    ├── StreamError                      the peer said it failed: code (one of sixteen), message, details
-    │   └── ResponseError                it said so by HTTP status, before the first frame: status, body
+    ├── StreamIncomplete                 stream_incomplete  it stopped between two frames, without its end
+    │   └── IdleTimeout (also TimeoutError)  idle_timeout   nothing arrived for too long, not even a ping
+    ├── StreamError                      the peer says that it failed: code (one of sixteen), message, details
+    │   └── ResponseError                the same by HTTP status, before the first frame: status, body
     ├── ContentTypeError                 unexpected_content_type  the response is not a stream of frames
-    └── EncodeError (also ValueError)    encode_error       ours, before a byte leaves
+    └── EncodeError (also ValueError)    encode_error       raised by an encoder, before a byte leaves
 
 `index` counts the frames of the stream from 0, control frames included. `offset` counts its bytes from 0: the length
 word at fault for `invalid_length`, `frame_too_large` and `header_too_large`, the first byte of the frame otherwise.
@@ -68,7 +68,7 @@ HTTP_STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "unauthenticated": 401,
     }
 )
-"""The sixteen codes of `StreamError`, each with the HTTP status for a failure before the first frame.
+"""The sixteen codes of `StreamError`, each with the HTTP status for a failure before the first frame (SPEC section 5.4).
 
 Source: the error codes of the Connect protocol (connectrpc.com/docs/protocol)."""
 
@@ -93,7 +93,7 @@ _CODE_FOR_STATUS: Final[Mapping[int, str]] = {
 
 
 def code_for_status(status: int) -> str:
-    """The code that fits an HTTP status whose body did not name one.
+    """The code for an HTTP status whose body does not name one.
 
     >>> code_for_status(429), code_for_status(418)
     ('resource_exhausted', 'unknown')
@@ -102,20 +102,13 @@ def code_for_status(status: int) -> str:
 
 
 class ObjectStreamError(Exception):
-    """The root: `except ObjectStreamError` catches all that this package raises about a stream."""
+    """The root: `except ObjectStreamError` catches everything that this package raises about a stream."""
 
     code: str = "unknown"
 
 
-class FrameError(ObjectStreamError, ValueError):
-    """The bytes are not frames. `code`, `index` and `offset` say what, at which frame, at which byte.
-
-    >>> error = InvalidLength("T is 0, the smallest frame is 8 bytes", index=2, offset=48)
-    >>> error.code, error.index, error.offset
-    ('invalid_length', 2, 48)
-    >>> print(error)
-    T is 0, the smallest frame is 8 bytes (frame 2, byte 48)
-    """
+class _PlacedError(ObjectStreamError, ValueError):
+    """An error at a place in a stream: `index` is the frame's, `offset` the byte's."""
 
     def __init__(self, message: str, index: int = 0, offset: int = 0) -> None:
         super().__init__(message, index, offset)
@@ -127,6 +120,17 @@ class FrameError(ObjectStreamError, ValueError):
         return f"{self.message} (frame {self.index}, byte {self.offset})"
 
 
+class FrameError(_PlacedError):
+    """The bytes are not frames. `code`, `index` and `offset` say what is wrong, in which frame, at which byte.
+
+    >>> error = InvalidLength("T is 0, the smallest frame is 8 bytes", index=2, offset=48)
+    >>> error.code, error.index, error.offset
+    ('invalid_length', 2, 48)
+    >>> print(error)
+    T is 0, the smallest frame is 8 bytes (frame 2, byte 48)
+    """
+
+
 class InvalidLength(FrameError):
     """A length word that cannot be true: T below its own two words, or H reaching past T."""
 
@@ -134,7 +138,7 @@ class InvalidLength(FrameError):
 
 
 class FrameTooLarge(FrameError):
-    """T is above `Limits.frame`. Refused on the length word alone: nothing was allocated for it."""
+    """T is above `Limits.frame`. The length word alone is refused: nothing was allocated for the frame."""
 
     code = "frame_too_large"
 
@@ -157,26 +161,17 @@ class TruncatedFrame(FrameError):
     code = "truncated_frame"
 
 
-class PayloadError(ObjectStreamError, ValueError):
-    """A frame whose framing is fine and whose payload is not what its coder reads. The stream may go on.
+class PayloadError(_PlacedError):
+    """The frame is valid, and its payload is not what the coder reads. The stream may go on (SPEC section 3.7).
 
     `index` and `offset` are those of the frame.
     """
 
     code = "invalid_payload"
 
-    def __init__(self, message: str, index: int = 0, offset: int = 0) -> None:
-        super().__init__(message, index, offset)
-        self.message = message
-        self.index = index
-        self.offset = offset
-
-    def __str__(self) -> str:
-        return f"{self.message} (frame {self.index}, byte {self.offset})"
-
 
 class ProtocolError(ObjectStreamError):
-    """Right frames in a wrong stream.
+    """Valid frames that do not make a valid stream.
 
     `code` is `invalid_control`, `frame_after_end`, `count_mismatch` or `order_gap`; `index` the frame's.
     """
@@ -192,9 +187,9 @@ class ProtocolError(ObjectStreamError):
 
 
 class StreamIncomplete(ObjectStreamError):
-    """The stream stopped on a frame boundary, but the end it promised never came.
+    """The stream stopped between two frames, and the end that it must have did not come.
 
-    `position` is the number of data frames received: what to resume from.
+    `position` is the number of data frames received: where to resume.
     """
 
     code = "stream_incomplete"
@@ -209,15 +204,15 @@ class StreamIncomplete(ObjectStreamError):
 
 
 class IdleTimeout(StreamIncomplete, TimeoutError):
-    """Nothing arrived, not even a ping, for longer than the peer's heartbeat allows."""
+    """Nothing arrived, not even a ping, for longer than the heartbeat of the peer allows."""
 
     code = "idle_timeout"
 
 
 class StreamError(ObjectStreamError):
-    """The peer said that it failed, or, raised in a server's source: tell the peer that we did.
+    """The peer says that it failed. Raised in the source of a server: the failure that the peer is told.
 
-    `code` is one of `HTTP_STATUS`; `details` any JSON value, `None` if there is none.
+    `code` is one of `HTTP_STATUS`; `details` is any JSON value, `None` if there are none.
 
     >>> error = StreamError("not_found", "no such document", {"document": "b.md"})
     >>> print(error)
@@ -236,7 +231,7 @@ class StreamError(ObjectStreamError):
 
     @property
     def http_status(self) -> int:
-        """The HTTP status to answer with when this is raised before the first frame."""
+        """The HTTP status of the response, if this is raised before the first frame."""
         return HTTP_STATUS[self.code]
 
     def __str__(self) -> str:
@@ -244,7 +239,7 @@ class StreamError(ObjectStreamError):
 
 
 class ResponseError(StreamError):
-    """A response with a status that is not 2xx, its problem decoded; `body` is the beginning of the raw body."""
+    """A response whose status is not 2xx, with its problem decoded; `body` is the beginning of the raw body."""
 
     def __init__(self, code: str, message: str = "", details: Any = None, status: int = 500, body: bytes = b"") -> None:
         super().__init__(code, message, details)
@@ -257,7 +252,7 @@ class ResponseError(StreamError):
 
 
 class ContentTypeError(ObjectStreamError):
-    """A response that succeeded, but is no stream of frames; `beginning` is what its body starts with."""
+    """A successful response that is not a stream of frames; `beginning` is how its body starts."""
 
     code = "unexpected_content_type"
 
@@ -272,6 +267,6 @@ class ContentTypeError(ObjectStreamError):
 
 
 class EncodeError(ObjectStreamError, ValueError):
-    """What was asked to be sent cannot be: raised before a byte leaves, and nothing has changed."""
+    """What is to be sent cannot be sent. It is raised before a byte leaves, and nothing has changed."""
 
     code = "encode_error"

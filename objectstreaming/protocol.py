@@ -1,26 +1,27 @@
 """Streams, version 1: messages and control frames (SPEC section 3). Sans-IO: bytes in, messages out, and back.
 
-**Theory of operation.** A plain stream is data frames end to end, and nothing tells its end from a cut. Version 1 adds
-control frames: ordinary frames whose header begins with the eleven bytes `{"$stream":`, so that no reader parses a data
-frame's header to tell the two apart. `open` may come first, `ping` any time, `end` comes once and last and says how
-many data frames there were, so that a stream that lacks any of them is known for broken.
+**Theory of operation.** A plain stream is data frames end to end, and its end looks like a cut. Version 1 adds control
+frames: ordinary frames whose header begins with the eleven bytes `{"$stream":`, so that no reader parses a data frame's
+header to tell the two apart. `open` may come first, `ping` at any time, `end` once and last. `end` says how many data
+frames there were, so a stream that lost a frame, or its end, is known to be broken.
 
-Both sides follow one table. A row is a state, a column an event; what it does not allow is an error: `EncodeError` in
-the encoder, before a byte leaves; `ProtocolError` in the decoder, which is then dead.
+Both sides follow one table (SPEC section 3.5). A row is a state, a column is an event. An event that is not allowed is
+an error: `EncodeError` in the encoder, before a byte leaves; `ProtocolError` in the decoder, which is then dead.
 
                 open        data        ping        other       end
     START       STREAMING   STREAMING   STREAMING   STREAMING   ENDED
     STREAMING   error       STREAMING   STREAMING   STREAMING   ENDED
     ENDED       error       error       error       error       error
 
-`other` is a control type of a later version: passed over. A stream's position is the number of data frames received;
-control frames do not count.
+`other` is a control type of a later version, which is ignored. A stream's position is the number of its data frames;
+control frames do not count (SPEC section 3.6).
 """
 
 from __future__ import annotations
 
+import logging
 import struct
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
@@ -36,10 +37,11 @@ from .errors import (
     StreamError,
     StreamIncomplete,
 )
-from .frames import CODEC, BytesLike, Frame, FrameDecoder, Limits, encode_frame
+from .frames import CODEC, NOTHING, BytesLike, Frame, FrameDecoder, Limits, encode_frame
 
 __all__ = [
     "CONTROL",
+    "HEARTBEATS",
     "MEDIA_TYPE",
     "PLAIN_MEDIA_TYPE",
     "VERSION",
@@ -47,18 +49,24 @@ __all__ = [
     "StreamEncoder",
     "aiter_messages",
     "iter_messages",
+    "write_error",
 ]
 
 H = TypeVar("H")
 P = TypeVar("P")
 
-_header_size: Final = struct.Struct("<I").unpack_from
+_words: Final = struct.Struct("<II").unpack_from
+
+logger: Final = logging.getLogger("objectstreaming")
 
 VERSION: Final = 1
 CONTROL: Final = b'{"$stream":'
-"""What the header of a control frame, and of no other, begins with."""
+"""What the header of a control frame, and of no other frame, begins with (SPEC section 3.1)."""
+HEARTBEATS: Final = 3
+"""How many heartbeats of silence a reader waits before it gives up (SPEC section 6.2): one may be lost on a slow
+connection, and one in a busy server."""
 MEDIA_TYPE: Final = "application/vnd.objectstreaming"
-"""The content type of a stream of this version, with the parameters `v` and `coder`."""
+"""The content type of a stream of this version; its parameters are `v` and `coder` (SPEC section 6.1)."""
 PLAIN_MEDIA_TYPE: Final = "application/octet-stream"
 
 
@@ -71,7 +79,7 @@ class State(Enum):
 
 
 class Event(Enum):
-    """What can come: the column of the table."""
+    """What can come next: a column of the table."""
 
     OPEN = "open"
     DATA = "data"
@@ -98,20 +106,39 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
 }
 
 
-_STREAMING: Final = State.STREAMING  # asked for with every frame, and a member of an Enum is slow to look up
+_STREAMING: Final = State.STREAMING  # compared with every frame, and a member of an Enum is slow to look up
 
 
 def is_ordinary(wire: bytes, max_frame: int, max_header: int) -> bool:
     """Whether a frame's bytes are within the limits and `$stream` stands nowhere in its header."""
-    (size,) = _header_size(wire, 4)
+    _, size = _words(wire, 0)
     return len(wire) <= max_frame and size <= max_header and wire.find(b"$stream", 8, 8 + size) < 0
 
 
-class StreamEncoder(Generic[H, P]):
-    """Writes one stream: each method gives the bytes of one frame, and raises `EncodeError` before anything changes.
+def write_error(error: StreamError, write: Callable[[dict[str, Any]], bytes]) -> bytes:
+    """Return `write(object)`, the object being `error` as SPEC section 3.4 writes it: `code`, `message`, `details`.
 
-    `v=None` is a plain stream: data frames only. `limits` are those the receiver is expected to keep to; a frame
-    beyond them is refused here, where the program that made it can still be told.
+    Where `write` raises `EncodeError`, the object is tried again without the details, then without the message too: the
+    peer is to hear of the error in any case. What was left out is logged. The last refusal is raised.
+
+    >>> write_error(StreamError("not_found", "no such file", {"name"}), strict_json.dumps)
+    b'{"code":"not_found","message":"no such file"}'
+    """
+    brief = {"code": error.code, "message": error.message}
+    shorter = [brief] if error.details is None else [{**brief, "details": error.details}, brief]
+    for members in shorter:
+        try:
+            return write(members)
+        except EncodeError as refusal:
+            logger.warning("the error %r cannot be sent in full: %s", error.code, refusal)
+    return write({"code": error.code, "message": "the message of this error cannot be sent"})
+
+
+class StreamEncoder(Generic[H, P]):
+    """Writes one stream. Each method returns the bytes of one frame; if it raises `EncodeError`, nothing has changed.
+
+    `v=None` is a plain stream: data frames only. `limits` are those that the receiver is expected to have: a larger
+    frame is refused here, where the program that made it can still be told.
 
     >>> from objectstreaming import JsonCoder
     >>> encoder = StreamEncoder(JsonCoder())
@@ -126,6 +153,7 @@ class StreamEncoder(Generic[H, P]):
             raise ValueError(f"version {v!r} is unknown: {VERSION}, or None for a plain stream")
         self._coder = coder
         self._encode = coder.encode
+        self._check_order = coder.order_check()
         self._plain = v is None
         limits = limits if limits is not None else Limits()
         self._max_frame, self._max_header = limits.frame, limits.header
@@ -143,7 +171,8 @@ class StreamEncoder(Generic[H, P]):
         return self._state is State.ENDED
 
     def open(self, *, heartbeat: float | None = None, metadata: Mapping[str, Any] | None = None) -> bytes:
-        """The open frame, first of all. `heartbeat`: the seconds within which the reader will hear something."""
+        """The open frame, which comes first. `heartbeat`: the reader will receive something at least every so many
+        seconds."""
         members: dict[str, Any] = {"v": VERSION, "coder": self._coder.name}
         if heartbeat is not None:
             if isinstance(heartbeat, bool) or not isinstance(heartbeat, int | float) or not heartbeat > 0:
@@ -154,51 +183,88 @@ class StreamEncoder(Generic[H, P]):
         return self._control(Event.OPEN, members)
 
     def data(self, header: H, payload: P) -> bytes:
-        """A data frame with the coder's message in it."""
-        if self._state is not _STREAMING:
-            self._after(Event.DATA)
-        wire = self._encode(header, payload)
-        # What goes out is asked, not the header: a name may be an Enum, and a coder may add members of its own.
-        if not is_ordinary(wire, self._max_frame, self._max_header):
-            self._judge(wire)
-        self._state = _STREAMING
-        self._position += 1
-        return wire
+        """A data frame with one message. The coder checks that it may follow the messages before it (`order_check`)."""
+        return self._data(self._encode(header, payload), header)
 
     def frame(self, frame: Frame) -> bytes:
-        """A data frame that is encoded already, from another stream or an archive: its header goes out untouched."""
-        if self._state is not _STREAMING:
-            self._after(Event.DATA)
-        wire = bytes(frame)
+        """A data frame of another stream or an archive. Its header goes out as it is, and its order is not checked."""
+        return self._data(bytes(frame), None)
+
+    def encoded(self, wire: bytes) -> bytes:
+        """A data frame that the coder has encoded before. Its order is not checked."""
+        self.check(wire)
+        return self._data(wire, None)
+
+    def check(self, wire: bytes) -> None:
+        """Raise `EncodeError` if `wire` cannot be a data frame of this stream. Nothing is written or counted.
+
+        It must be one whole frame, within the limits, and without the header member `$stream`.
+        """
+        total, header_size = _words(wire, 0) if len(wire) >= 8 else (0, 0)
+        if total != len(wire) or header_size > total - 8:
+            raise EncodeError(f"one whole frame is expected, and these {len(wire)} bytes are not")
         if not is_ordinary(wire, self._max_frame, self._max_header):
-            self._judge(wire)
-        self._state = _STREAMING
-        self._position += 1
-        return wire
+            self._refuse(wire)
 
     def ping(self) -> bytes:
         """A ping: it tells the reader, and every proxy between, that the stream is alive."""
         return self._control(Event.PING, {})
 
     def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
-        """The end frame, last of all: success, or the `error` that ended the stream."""
+        """The end frame, which comes last: success, or the `error` that ended the stream.
+
+        An error is sent in any case: its details, its message and the trailers are left out where they are not JSON or
+        too large (`write_error`).
+        """
+        self._allow(Event.END)
         members: dict[str, Any] = {"frames": self._position}
         if trailers is not None:
             members["trailers"] = dict(trailers)
-        if error is not None:
-            members["error"] = {"code": error.code, "message": error.message}
-            if error.details is not None:
-                members["error"]["details"] = error.details
-        return self._control(Event.END, members)
+        if error is None:
+            return self._control(Event.END, members)
+        try:
+            return write_error(error, lambda told: self._control(Event.END, {**members, "error": told}))
+        except EncodeError as refusal:
+            if trailers is None:
+                raise
+            logger.warning("the trailers of a stream that failed cannot be sent: %s", refusal)
+            return self.end(error=error)
 
-    def _after(self, event: Event) -> State:
+    def _data(self, wire: bytes, header: H | None) -> bytes:
+        """Count a data frame; `header` is `None` where it was not decoded."""
+        if self._state is not _STREAMING:
+            self._allow(Event.DATA)
+        # The bytes are checked, not the header: a name may be an Enum, and a coder may add members of its own.
+        if not is_ordinary(wire, self._max_frame, self._max_header):
+            self._refuse(wire)
+        if self._check_order is not None:
+            self._follow(header)
+        self._state = _STREAMING
+        self._position += 1
+        return wire
+
+    def _follow(self, header: H | None) -> None:
+        """Check that a message may follow the one before it."""
+        if header is None or self._check_order is None:  # any order may follow an unknown one, as in a resumed stream
+            self._check_order = self._coder.order_check()
+            return
+        try:
+            self._check_order(header, self._position)
+        except ProtocolError as error:
+            raise EncodeError(f"{error.message} ({error.code}: every reader refuses such a stream)") from None
+
+    def _allow(self, event: Event) -> State:
+        """The state after `event`. Raises `EncodeError` if it is not allowed."""
+        if self._plain and event is not Event.DATA:
+            raise EncodeError(f"a plain stream has no control frames, {event.value} cannot be sent in it")
         try:
             return TRANSITIONS[self._state][event]
         except KeyError:
             raise EncodeError(f"{event.value} is not allowed: the stream has {_PAST[self._state]}") from None
 
-    def _judge(self, wire: bytes) -> None:
-        (size,) = _header_size(wire, 4)
+    def _refuse(self, wire: bytes) -> None:
+        """Raise `EncodeError` for a frame that is not ordinary, unless `$stream` is only a text in it."""
+        _, size = _words(wire, 0)
         self._check_size(wire, size)
         if wire.find(b"$stream", 8, 8 + size) < 0:
             return
@@ -218,11 +284,9 @@ class StreamEncoder(Generic[H, P]):
             )
 
     def _control(self, event: Event, members: Mapping[str, Any]) -> bytes:
-        if self._plain:
-            raise EncodeError(f"a plain stream has no control frames, {event.value} cannot be sent in it")
-        after = self._after(event)
+        after = self._allow(event)
         wire = encode_frame({"$stream": {"type": event.value, **members}}, self._coder.neutral)
-        self._check_size(wire, *_header_size(wire, 4))
+        self._check_size(wire, _words(wire, 0)[1])
         self._state = after
         return wire
 
@@ -231,104 +295,60 @@ _PAST: Final = {State.START: "not begun", State.STREAMING: "begun already", Stat
 
 
 class Reader(Generic[H, P]):
-    """Chunks in, messages out: what a `StreamDecoder` does with every frame, and `_native.Reader` does in C.
+    """Chunks in, messages out: the loop of `StreamDecoder`, which `_native.Reader` is in C.
 
-    A data frame is the message that `_plain` makes of it, if that is set and makes one. All others are shown to
-    `_look(frame)`, which gives the message, or `None` where there is none. `_look(None)` is called once the stream is
-    said to be finished and its frames have ended. `_failure`, once set, is what every call raises.
+    A data frame becomes the message that `_plain` makes of it, if that is set and makes one. Any other frame is passed
+    to `_look(frame)`, which returns the message, or `None` if there is none. `_look(None)` is called when the frames of
+    a finished stream are exhausted. `_failure`, once set, is raised by every call.
     """
 
     def __init__(self, frames: FrameDecoder) -> None:
         self._frames = frames
         self._plain: PlainDecoder[H, P] | None = None
         self._failure: ObjectStreamError | None = None
+        self._finished = False
 
     def feed(self, chunk: BytesLike) -> Iterator[tuple[H, P]]:
         """Take a chunk at once, and iterate lazily over the messages that are now whole."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        frames = self._frames
-        if frames._idle and type(chunk) is bytes:
-            frames._chunk = chunk
-            frames._idle = False
-            return self._messages()
-        return self._messages() if frames._take(chunk) else _NO_MESSAGES
+        frames = self._frames.feed(chunk)
+        return NOTHING if frames is NOTHING else self._messages(frames)
 
     def next_message(self) -> tuple[H, P] | None:
         """The next message, or `None` if more bytes are needed. Raises as iteration does."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        return next(self._messages(), None)
+        return next(self._messages(iter(self._frames.next_frame, None)), None)
 
     def _look(self, frame: Frame | None) -> tuple[H, P] | None:
         raise NotImplementedError
 
-    def _messages(self) -> Iterator[tuple[H, P]]:
-        frames = self._frames
-        max_frame, max_header = frames._max_frame, frames._max_header
-        while True:
-            plain = self._plain
-            chunk, at = frames._chunk, frames._at
-            if not frames._head and frames._peeked is None:  # as FrameDecoder._frames does, and no Frame between
-                size, base, index = len(chunk), frames._base, frames._index
-                while size - at >= 8:
-                    total, header_size = _lengths(chunk, at)
-                    end = at + total
-                    begin = at + 8
-                    cut = begin + header_size
-                    if not (cut <= end <= size and total <= max_frame and header_size <= max_header):
-                        break
-                    header, payload = chunk[begin:cut], chunk[cut:end]
-                    frames._index = index = index + 1
-                    frames._at = end
-                    message = None
-                    if plain is not None and not header.startswith(CONTROL):
-                        message = plain(header, payload)
-                    if message is None:
-                        message = self._look(Frame(header, payload, index - 1, base + at))
-                    at = end
-                    if message is not None:
-                        yield message
-                    if frames._index != index or frames._chunk is not chunk or self._plain is not plain:
-                        break
-                if frames._index != index or frames._chunk is not chunk or self._plain is not plain:
-                    continue
-                if at == size and size and not frames._rest and not frames._waiting and not frames._finished:
-                    frames._base = base + at
-                    frames._chunk = b""
-                    frames._at = 0
-                    frames._idle = True
-                    return
-            frame = frames._advance()
-            if frame is False:
-                break
-            if frame is not None:
-                message = None
-                if plain is not None and not frame.header_bytes.startswith(CONTROL):
-                    message = plain(frame.header_bytes, frame.payload)
-                if message is None:
-                    message = self._look(frame)
-                if message is not None:
-                    yield message
-        if frames._finished:
+    def _messages(self, frames: Iterator[Frame]) -> Iterator[tuple[H, P]]:
+        for frame in frames:
+            plain, message = self._plain, None
+            if plain is not None and not frame.header_bytes.startswith(CONTROL):
+                message = plain(frame.header_bytes, frame.payload)
+            if message is None:
+                message = self._look(frame)
+            if message is not None:
+                yield message
+        if self._finished:
             self._look(None)
 
-
-_NO_MESSAGES: Final[Iterator[Any]] = iter(())
-_lengths: Final = struct.Struct("<II").unpack_from
 
 if not TYPE_CHECKING and CODEC == "native":
     from ._native import Reader, is_ordinary
 
 
 class StreamDecoder(Generic[H, P], Reader[H, P]):
-    """Reads one stream: bytes in any pieces, messages out; control frames are handled and not shown.
+    """Reads one stream: bytes in any pieces, messages out. Control frames are handled and not delivered.
 
-    `require_end`: whether a stream without an `end` frame is broken. `None` decides by the stream itself: an end is
-    required once a control frame was seen, for then it is of version 1.
+    `require_end`: whether a stream without an `end` frame is broken. `None` decides by the stream itself: a stream that
+    has a control frame is of version 1 and must have an end.
 
     Iteration raises, always after the good messages: `FrameError`, `ProtocolError` and `StreamError` (the peer ended
-    the stream with one), after which the decoder is dead; `PayloadError`, after which it may be fed on.
+    the stream with an error), after which the decoder is dead; `PayloadError`, after which it can be fed again.
 
     >>> from objectstreaming import JsonCoder, StreamEncoder
     >>> encoder = StreamEncoder(JsonCoder())
@@ -354,12 +374,12 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         self._check_order = coder.order_check()
         self._require_end = require_end
         self._state = State.START
-        self._others = 0  # frames that were no messages
+        self._others = 0  # frames that were not messages
         self._controlled = False
         self.trailers: dict[str, Any] | None = None
         """What the `end` frame carried, once it has come; `{}` if it carried none."""
         self.heartbeat: float | None = None
-        """The seconds within which the peer promised to send something, if its `open` frame said so."""
+        """The peer has promised to send something at least every so many seconds, if its `open` frame says so."""
         self.metadata: dict[str, Any] = {}
         """The `open` frame's metadata."""
 
@@ -370,17 +390,17 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
 
     @property
     def offset(self) -> int:
-        """How many bytes the frames so far took."""
+        """How many bytes the frames took that have been read so far."""
         return self._frames.offset
 
     @property
     def buffered(self) -> int:
-        """How many bytes are held that were not yet asked for, or are not yet a whole frame."""
+        """How many bytes are held: messages not yet asked for, and the beginning of a frame."""
         return self._frames.buffered
 
     @property
     def ended(self) -> bool:
-        """Whether the `end` frame has come, and was a right one."""
+        """Whether the `end` frame has come, and was valid."""
         return self.trailers is not None
 
     def finish(self) -> None:
@@ -390,12 +410,13 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)
+        self._finished = True  # for the pure Reader; the native one asks its FrameDecoder
         self._frames.finish()
         if not self._frames.buffered:
             self._complete()
 
     def _look(self, frame: Frame | None) -> tuple[H, P] | None:
-        """The message in a data frame; `None` for a control frame, which has been seen to, and at the end of all."""
+        """The message in a data frame; `None` for a control frame, which is handled here, and at the end."""
         if frame is None:
             self._complete()
             return None
@@ -410,9 +431,9 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
             if self._check_order is not None:
                 self._check_order(message[0], frame.index)
         except (FrameError, ProtocolError) as error:
-            self._die(error)
+            self._fail(error)
         except PayloadError:
-            # Its order was not seen: the next frame may have any, as in a resumed stream.
+            # The order of this message is unknown: the next one may have any, as in a resumed stream (SPEC 4.2).
             self._check_order = self._coder.order_check()
             self._plain = self._coder.plain_decoder(self._check_order)
             raise
@@ -434,11 +455,11 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         except KeyError:
             if event is Event.DATA:
                 self._others += 1
-            if self._failure is not None:  # of an iterator beside the one that met it
+            if self._failure is not None:  # raised by another iterator of this decoder
                 raise self._failure.with_traceback(None) from None
             if self._state is State.ENDED:
-                self._fail("frame_after_end", f"a {event.value} frame after the end of the stream", frame)
-            self._fail("invalid_control", f"{event.value} in a stream that has begun already", frame)
+                self._refuse("frame_after_end", f"a {event.value} frame after the end of the stream", frame)
+            self._refuse("invalid_control", f"{event.value} in a stream that has begun already", frame)
         if self._state is State.ENDED:
             self._plain = None
         elif self._plain is None:
@@ -449,10 +470,10 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         try:
             control = frame.header["$stream"]
         except FrameError as error:
-            self._die(error)
+            self._fail(error)
         kind = control.get("type") if isinstance(control, dict) else None
         if not isinstance(kind, str):
-            self._fail("invalid_control", "$stream is an object with the member type, a string", frame)
+            self._refuse("invalid_control", "$stream is an object with the member type, a string", frame)
         event = _EVENTS.get(kind, Event.OTHER)
         self._step(event, frame)
         if event is Event.OPEN:
@@ -464,43 +485,45 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         version, coder = control.get("v"), control.get("coder", self._coder.name)
         heartbeat, metadata = control.get("heartbeat"), control.get("metadata", {})
         if type(version) is not int or version != VERSION:
-            self._fail("invalid_control", f"the stream is of version {version!r}, this reader knows {VERSION}", frame)
+            self._refuse("invalid_control", f"the stream is of version {version!r}, this reader knows {VERSION}", frame)
         if coder != self._coder.name:
-            self._fail("invalid_control", f"the stream's coder is {coder!r}, this reader's {self._coder.name!r}", frame)
+            self._refuse(
+                "invalid_control", f"the stream's coder is {coder!r}, this reader's {self._coder.name!r}", frame
+            )
         if heartbeat is not None and (type(heartbeat) not in (int, float) or not heartbeat > 0):
-            self._fail("invalid_control", f"heartbeat is a positive number of seconds, not {heartbeat!r}", frame)
+            self._refuse("invalid_control", f"heartbeat is a positive number of seconds, not {heartbeat!r}", frame)
         if not isinstance(metadata, dict):
-            self._fail("invalid_control", f"metadata is an object, not {metadata!r:.40}", frame)
+            self._refuse("invalid_control", f"metadata is an object, not {metadata!r:.40}", frame)
         self.heartbeat = heartbeat
         self.metadata = metadata
 
     def _ended(self, control: dict[str, Any], frame: Frame) -> None:
         frames, trailers = control.get("frames"), control.get("trailers", {})
         if type(frames) is not int or frames < 0:
-            self._fail("invalid_control", f"frames is the number of data frames, not {frames!r}", frame)
+            self._refuse("invalid_control", f"frames is the number of data frames, not {frames!r}", frame)
         if frames != self.position:
-            self._fail("count_mismatch", f"{frames} data frames were sent, {self.position} arrived", frame)
+            self._refuse("count_mismatch", f"{frames} data frames were sent, {self.position} arrived", frame)
         if not isinstance(trailers, dict):
-            self._fail("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
+            self._refuse("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
         failure = self._peer_error(control["error"], frame) if "error" in control else None
         self.trailers = trailers
         if failure is not None:
-            self._die(failure)
+            self._fail(failure)
 
     def _peer_error(self, error: Any, frame: Frame) -> StreamError:
         code = error.get("code") if isinstance(error, dict) else None
         message = error.get("message", "") if isinstance(error, dict) else None
         if not isinstance(code, str) or not isinstance(message, str):
-            self._fail("invalid_control", f"error is an object with code and message, not {error!r:.60}", frame)
-        # A code of a later version is an error all the same.
+            self._refuse("invalid_control", f"error is an object with code and message, not {error!r:.60}", frame)
+        # A code of a later version is an error too (SPEC section 3.4).
         return StreamError(code if code in HTTP_STATUS else "unknown", message, error.get("details"))
 
-    def _fail(self, code: str, message: str, frame: Frame) -> NoReturn:
-        self._die(ProtocolError(code, message, frame.index))
+    def _refuse(self, code: str, message: str, frame: Frame) -> NoReturn:
+        self._fail(ProtocolError(code, message, frame.index))
 
-    def _die(self, failure: ObjectStreamError) -> NoReturn:
+    def _fail(self, failure: ObjectStreamError) -> NoReturn:
         self._failure = self._failure or failure
-        self._state = State.ENDED  # so that whatever comes next goes through _step
+        self._state = State.ENDED  # every frame that is still read then goes through _step
         self._plain = None
         raise self._failure
 
@@ -515,9 +538,9 @@ def iter_messages(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> Iterator[tuple[H, P]]:
-    """The messages in an iterable of chunks: a file's reads, a response's body, a list. Raises as `StreamDecoder` does.
+    """The messages in an iterable of chunks: reads of a file, a response's body, a list. Raises as `StreamDecoder` does.
 
-    `chunks` is closed when the iteration ends, early too, if it can be closed.
+    `chunks` is closed when the iteration ends, also when it is left early, if it can be closed.
 
     >>> from objectstreaming import JsonCoder
     >>> wire = JsonCoder().encode({}, 1) + JsonCoder().encode({}, 2)
@@ -542,7 +565,7 @@ async def aiter_messages(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> AsyncIterator[tuple[H, P]]:
-    """`iter_messages` over an async iterable: `request.stream()`, `response.aiter_bytes()`, a WebSocket's messages."""
+    """`iter_messages` over an async iterable: `request.stream()`, `response.aiter_bytes()`, messages of a WebSocket."""
     decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
     try:
         async for chunk in chunks:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from .tal import Order as Order
+from .order import Order as Order
 from .tal import TALAudio
 
 class Codec:

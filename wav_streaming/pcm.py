@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from objectstreaming.frames import BytesLike
+from objectstreaming.frames import BytesLike, view_of
 
 if TYPE_CHECKING:
     import numpy
@@ -108,7 +108,7 @@ class PcmSplitter:
 
     def feed(self, pcm: BytesLike) -> list[bytes]:
         """The frames that are now whole."""
-        view = memoryview(pcm)
+        view = view_of(pcm)
         self._held += view if view.c_contiguous else view.tobytes()
         whole = len(self._held) - len(self._held) % self._size
         frames = [bytes(self._held[at : at + self._size]) for at in range(0, whole, self._size)]

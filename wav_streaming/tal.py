@@ -7,37 +7,64 @@ is PCM, little-endian, interleaved, whole sample frames, and never a RIFF header
 `TALCoder` is for streams. `tal_encoder` and `tal_decoder` are the calls of the public objectstreaming project of 2024:
 same bytes, same return shapes.
 
-**What is checked, and when.** The members are plain attributes, so that `r.bitDepth = 32` may come before
-`r.audioType = "int32"`. They are checked, all ten, on construction, on encoding and on decoding, by one function with
-one set of messages, `_complaint`. The way there is quick: msgspec judges a received header in C by the annotations
-below; only one that it refuses, or that has members this version does not know, is looked at in Python.
+**One table.** The annotations of `TALAudio` are the table of its ten members: name, kind, allowed values, default and
+meaning. `MEMBERS` is that table as tuples. The checks, their messages, the JSON schema and the table in the docstring
+are made from it, and msgspec checks received headers by the annotations themselves.
+
+**When it is checked.** The members are plain attributes, so that `r.bitDepth = 32` may come before
+`r.audioType = "int32"`. All ten are checked on construction, on encoding and on decoding.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import json
-import struct
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_type_hints,
+    overload,
+)
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from objectstreaming import strict_json
 from objectstreaming.coders import Coder, OrderCheck, PlainDecoder
-from objectstreaming.errors import EncodeError, InvalidHeader, PayloadError, ProtocolError
-from objectstreaming.frames import CODEC, BytesLike, Frame, Layout, encode_frame, split_frame
+from objectstreaming.errors import EncodeError, InvalidHeader, PayloadError
+from objectstreaming.frames import CODEC, BytesLike, Frame, Layout, encode_frame, join_frame, split_frame
+
+from .order import AnswerOrder
 
 if TYPE_CHECKING:
     import numpy
 
     Samples: TypeAlias = "numpy.ndarray[Any, numpy.dtype[numpy.signedinteger[Any]]]"
 
-__all__ = ["MAX_CHANNELS", "MAX_ORDER", "MAX_SAMPLE_RATE", "TALAudio", "TALCoder", "tal_decoder", "tal_encoder"]
+__all__ = [
+    "MAX_CHANNELS",
+    "MAX_ORDER",
+    "MAX_SAMPLE_RATE",
+    "MEMBERS",
+    "Member",
+    "TALAudio",
+    "TALCoder",
+    "tal_decoder",
+    "tal_encoder",
+]
 
 P = TypeVar("P")
 
@@ -49,33 +76,18 @@ MAX_ORDER: Final = (1 << 53) - 1
 
 
 class _CheckedMeta(msgspec.StructMeta):
-    """Checks what a program constructs. What msgspec decodes does not come this way: C has checked it."""
+    """Checks what a program constructs. What msgspec decodes does not come this way: msgspec has checked it."""
 
-    if not TYPE_CHECKING:  # pragma: no branch - type checkers know the fields already
+    if not TYPE_CHECKING:  # pragma: no branch - type checkers know the members already
 
         def __call__(cls, **members: Any) -> Any:  # noqa: N805 - the class of a class calls its instances cls
-            tal = super().__call__(**members)
-            complaint = _complaint(tal)
-            if complaint:
-                raise EncodeError(complaint)
-            return tal
+            return _checked(super().__call__(**members))
 
 
 class TALAudio(
     msgspec.Struct, metaclass=_CheckedMeta, kw_only=True, forbid_unknown_fields=True, rename={"_extra": "$"}
 ):
     """What a frame of speech says of itself: ten members, all with defaults.
-
-    | member | values | meaning |
-    |---|---|---|
-    | `audioType` | 'int16', 'int32' | the samples, little-endian |
-    | `bitDepth` | 16 with 'int16', 32 with 'int32' | bits a sample |
-    | `sampleRate` | 1 to 768,000 | sample frames a second |
-    | `channels` | 1 to 255 | interleaved |
-    | `audioFormat` | 'wav' | PCM, as in a WAV file's data chunk |
-    | `question`, `answer`, `url` | strings | what was asked; the text spoken here; where it comes from |
-    | `sign` | 1, 2, 3 | start, middle, end of an answer |
-    | `order` | 1 and up | +1 a frame, 1 again with the next start |
 
     Attributes may be assigned freely; all are checked on construction (`EncodeError`, a `ValueError`), on encoding
     (`EncodeError`) and on decoding (`InvalidHeader`). An integer is an `int`: not a bool, a float or a NumPy number.
@@ -92,16 +104,25 @@ class TALAudio(
     FastAPI takes it as the type of a response, and of a request body: `tal: Annotated[TALAudio, Body()]`.
     """
 
-    audioType: Literal["int16", "int32"] = "int16"  # noqa: N815 - the wire's names
-    bitDepth: Literal[16, 32] = 16  # noqa: N815
-    sampleRate: Annotated[int, Meta(ge=1, le=MAX_SAMPLE_RATE)] = 16000  # noqa: N815
-    channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)] = 1
-    audioFormat: Literal["wav"] = "wav"  # noqa: N815
-    question: str = ""
-    answer: str = ""
-    url: str = ""
-    sign: Literal[1, 2, 3] = 1
-    order: Annotated[int, Meta(ge=1, le=MAX_ORDER)] = 1
+    # The names are the wire's.
+    audioType: Annotated[  # noqa: N815
+        Literal["int16", "int32"], Meta(description="the samples, little-endian and signed")
+    ] = "int16"
+    bitDepth: Annotated[  # noqa: N815
+        Literal[16, 32], Meta(description="bits a sample: 16 with int16, 32 with int32")
+    ] = 16
+    sampleRate: Annotated[  # noqa: N815
+        int, Meta(ge=1, le=MAX_SAMPLE_RATE, description="Hz, sample frames a second")
+    ] = 16000
+    channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS, description="how many, interleaved")] = 1
+    audioFormat: Annotated[  # noqa: N815
+        Literal["wav"], Meta(description="PCM, as in the data chunk of a WAV file")
+    ] = "wav"
+    question: Annotated[str, Meta(description="what was asked")] = ""
+    answer: Annotated[str, Meta(description="the text that is spoken here")] = ""
+    url: Annotated[str, Meta(description="where the answer comes from")] = ""
+    sign: Annotated[Literal[1, 2, 3], Meta(description="start, middle, end of an answer")] = 1
+    order: Annotated[int, Meta(ge=1, le=MAX_ORDER, description="the number of the frame in its answer")] = 1
     # UNSET is what msgspec leaves out when it encodes; a header that has the member "$" is read member by member.
     _extra: dict[str, Any] | UnsetType = UNSET
 
@@ -112,15 +133,11 @@ class TALAudio(
         >>> TALAudio.from_dict({"order": 3, "sign": 2, "speaker": "Ann"}).extra["speaker"]
         'Ann'
         """
-        tal = _from_members(members)
-        complaint = _complaint(tal)
-        if complaint:
-            raise EncodeError(complaint)
-        return tal
+        return _checked(_from_members(members))
 
     def to_dict(self) -> dict[str, Any]:
         """The ten members in their order, then those in `extra`."""
-        members = {name: getattr(self, name) for name in _MEMBERS}
+        members = {name: getattr(self, name) for name in _DEFAULTS}
         return members if self._extra is UNSET else members | self._extra
 
     @property
@@ -168,58 +185,97 @@ class TALAudio(
             "title": "TALAudio",
             "description": "The header of a frame of speech. bitDepth is 16 with int16 and 32 with int32.",
             "type": "object",
-            "properties": {name: {**_JSON_SCHEMAS[name], "default": _DEFAULTS[name]} for name in _MEMBERS},
+            "properties": {member.name: member.schema for member in MEMBERS},
             "additionalProperties": True,
         }
 
 
-_MEMBERS: Final = TALAudio.__struct_fields__[:-1]
-_DEFAULTS: Final[Mapping[str, Any]] = dict(zip(_MEMBERS, TALAudio.__struct_defaults__, strict=False))
+# ------------------------------------------------------------------------------------------------ the table
+
+
+class Member(NamedTuple):
+    """A member of `TALAudio`, read off its annotation."""
+
+    name: str
+    kind: type[str] | type[int]
+    allowed: tuple[Any, ...] | range | None
+    """The values that are allowed; `None` if all strings are."""
+    default: Any
+    meaning: str
+
+    @property
+    def values(self) -> str:
+        """`allowed` in words."""
+        if self.allowed is None:
+            return "a string"
+        if isinstance(self.allowed, range):
+            return f"an integer from {self.allowed[0]} to {self.allowed[-1]}"
+        *others, last = map(repr, self.allowed)
+        return f"{', '.join(others)} or {last}" if others else last
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Its JSON Schema."""
+        schema: dict[str, Any] = {"type": "string" if self.kind is str else "integer"}
+        if isinstance(self.allowed, range):
+            schema |= {"minimum": self.allowed[0], "maximum": self.allowed[-1]}
+        elif self.allowed is not None:
+            schema["enum"] = list(self.allowed)
+        return schema | {"default": self.default, "description": self.meaning}
+
+
+def _read_table() -> tuple[Member, ...]:
+    hints = get_type_hints(TALAudio, include_extras=True)
+    members = []
+    for name, default in zip(TALAudio.__struct_fields__[:-1], TALAudio.__struct_defaults__, strict=False):
+        type_, meta = get_args(hints[name])
+        allowed = get_args(type_) or (None if meta.ge is None else range(meta.ge, meta.le + 1))
+        members.append(Member(name, type(default), allowed, default, meta.description))
+    return tuple(members)
+
+
+MEMBERS: Final = _read_table()
+"""The ten members in their order."""
+
+_DEFAULTS: Final[Mapping[str, Any]] = {member.name: member.default for member in MEMBERS}
+_DEPTHS: Final[Mapping[str, int]] = {"int16": 16, "int32": 32}
 _NO_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})
-_JSON_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "audioType": {"type": "string", "enum": ["int16", "int32"]},
-    "bitDepth": {"type": "integer", "enum": [16, 32]},
-    "sampleRate": {"type": "integer", "minimum": 1, "maximum": MAX_SAMPLE_RATE},
-    "channels": {"type": "integer", "minimum": 1, "maximum": MAX_CHANNELS},
-    "audioFormat": {"type": "string", "enum": ["wav"]},
-    "question": {"type": "string"},
-    "answer": {"type": "string"},
-    "url": {"type": "string"},
-    "sign": {"type": "integer", "enum": [1, 2, 3]},
-    "order": {"type": "integer", "minimum": 1, "maximum": MAX_ORDER},
-}
+
+if TALAudio.__doc__:  # pragma: no branch - python -OO has none
+    TALAudio.__doc__ += "\n    | member | values | meaning |\n    |---|---|---|\n" + "".join(
+        f"    | `{member.name}` | {member.values} | {member.meaning} |\n" for member in MEMBERS
+    )
+
+
+# ------------------------------------------------------------------------------------------------ checks
+
+
+def _compile(members: tuple[Member, ...]) -> Callable[[TALAudio], bool]:
+    """Whether all members of a header are allowed, as one expression: a loop over the table takes three times as long,
+    which would be felt in every frame."""
+    tests, names = [], {}
+    for name, kind, allowed, _, _ in members:
+        test = f"type(value := tal.{name}) is {kind.__name__}"
+        if isinstance(allowed, range):
+            test += f" and {allowed[0]} <= value <= {allowed[-1]}"
+        elif allowed is not None:
+            names[f"{name}_values"] = allowed
+            test += f" and value in {name}_values"
+        tests.append(test)
+    return cast("Callable[[TALAudio], bool]", eval(f"lambda tal: {' and '.join(tests)}", names))  # noqa: S307
+
+
+_are_allowed: Final = _compile(MEMBERS)
 
 
 def _complaint(tal: TALAudio) -> str:
-    """What is wrong with the members, in their order; empty if nothing is."""
-    kind = tal.audioType
-    # One expression for the common case: a microsecond here is felt in every frame.
-    if (
-        type(kind) is str
-        and (kind == "int16" or kind == "int32")
-        and type(tal.bitDepth) is int
-        and tal.bitDepth == (16 if kind == "int16" else 32)
-        and type(tal.sampleRate) is int
-        and 0 < tal.sampleRate <= MAX_SAMPLE_RATE
-        and type(tal.channels) is int
-        and 0 < tal.channels <= MAX_CHANNELS
-        and type(tal.audioFormat) is str
-        and tal.audioFormat == "wav"
-        and type(tal.question) is str
-        and type(tal.answer) is str
-        and type(tal.url) is str
-        and type(tal.sign) is int
-        and 0 < tal.sign <= 3
-        and type(tal.order) is int
-        and 0 < tal.order <= MAX_ORDER
-        and tal._extra is UNSET
-    ):
-        return ""
-    for name in _MEMBERS:
-        complaint = _complaint_of(name, getattr(tal, name), kind)
-        if complaint:
-            return complaint
-    for name in tal.extra:
+    """What is wrong with the members, the first of them; empty if nothing is."""
+    if not _are_allowed(tal):
+        return next(filter(None, (_complaint_of(member, getattr(tal, member.name)) for member in MEMBERS)))
+    depth = _DEPTHS[tal.audioType]
+    if tal.bitDepth != depth:
+        return f"bitDepth is {depth} where audioType is {tal.audioType!r}, not {tal.bitDepth}: set both"
+    for name in () if tal._extra is UNSET else tal._extra:
         if type(name) is not str:
             return f"extra holds members of JSON, whose names are strings, not {_shown(name)}"
         if name in _DEFAULTS:
@@ -227,35 +283,19 @@ def _complaint(tal: TALAudio) -> str:
     return ""
 
 
-def _complaint_of(name: str, value: Any, kind: Any) -> str:
-    if name == "audioType":
-        if type(value) is str and value in ("int16", "int32"):
-            return ""
-        advice = ": convert floats first, with float32_to_int16" if isinstance(value, str) and "float" in value else ""
-        return f"audioType is 'int16' or 'int32', not {_shown(value)}{advice}"
-    if name == "bitDepth":
-        depth = 16 if kind == "int16" else 32
-        if type(value) is int and value == depth:
-            return ""
-        return f"bitDepth is {depth} where audioType is {kind!r}, not {_shown(value)}: set both"
-    if name == "audioFormat":
-        if type(value) is str and value == "wav":
-            return ""
-        return f"audioFormat is 'wav', for PCM is what the payload holds, not {_shown(value)}"
-    if name in ("question", "answer", "url"):
-        return "" if type(value) is str else f"{name} is a string, not {_shown(value)}"
-    low, high, meaning = _RANGES[name]
-    if type(value) is int and low <= value <= high:
+def _complaint_of(member: Member, value: Any) -> str:
+    if type(value) is member.kind and (member.allowed is None or value in member.allowed):
         return ""
-    return f"{name} is an integer from {low} to {high}{meaning}, not {_shown(value)}"
+    floats = member.name == "audioType" and isinstance(value, str) and "float" in value
+    advice = "convert floats first, with float32_to_int16" if floats else member.meaning
+    return f"{member.name} is {member.values}, not {_shown(value)}: {advice}"
 
 
-_RANGES: Final[Mapping[str, tuple[int, int, str]]] = {
-    "sampleRate": (1, MAX_SAMPLE_RATE, " (Hz)"),
-    "channels": (1, MAX_CHANNELS, ""),
-    "sign": (1, 3, " (start, middle, end)"),
-    "order": (1, MAX_ORDER, ""),
-}
+def _checked(tal: TALAudio) -> TALAudio:
+    complaint = _complaint(tal)
+    if complaint:
+        raise EncodeError(complaint)
+    return tal
 
 
 def _shown(value: Any) -> str:
@@ -279,8 +319,8 @@ _decode: Final = msgspec.json.Decoder(TALAudio).decode
 
 
 def _from_members(members: Mapping[str, Any]) -> TALAudio:
-    """Unchecked: for `_complaint` to judge."""
-    known = {name: members[name] for name in _MEMBERS if name in members}
+    """Not checked yet."""
+    known = {name: members[name] for name in _DEFAULTS if name in members}
     tal: TALAudio = msgspec.StructMeta.__call__(TALAudio, **known)
     if len(known) < len(members):
         tal._extra = {name: value for name, value in members.items() if name not in _DEFAULTS}
@@ -290,22 +330,22 @@ def _from_members(members: Mapping[str, Any]) -> TALAudio:
 def _from_anything(value: Any) -> TALAudio:
     """For pydantic, to which a `ValueError` is a validation error."""
     if isinstance(value, TALAudio):
-        complaint = _complaint(value)
-        if complaint:
-            raise EncodeError(complaint)
-        return value
+        return _checked(value)
     if not isinstance(value, Mapping):
         raise EncodeError(f"TALAudio is an object, not {_shown(value)}")
     return TALAudio.from_dict(value)
 
 
 def _read_members(frame: Frame) -> TALAudio:
-    """The header, member by member: for those that C refused, or that have members beside the ten."""
+    """The header, member by member: for those that msgspec refused, or that have members beside the ten."""
     tal = _from_members(frame.header)  # raises InvalidHeader if it is not a JSON object
     complaint = _complaint(tal)
     if complaint:
         raise InvalidHeader(f"the header is not a TALAudio: {complaint}", frame.index, frame.offset)
     return tal
+
+
+# ------------------------------------------------------------------------------------------------ payloads
 
 
 def _refuse_payload(frame: Frame, tal: TALAudio) -> NoReturn:
@@ -317,7 +357,7 @@ def _refuse_payload(frame: Frame, tal: TALAudio) -> NoReturn:
     )
 
 
-# A memoryview's formats: bytes, and samples as they are on the wire, of which the unmarked are the machine's own.
+# Formats of a memoryview: bytes, and samples as they are on the wire. Those without a mark are in the machine's order.
 _BYTES: Final = frozenset("Bbc")
 _LITTLE: Final = sys.byteorder == "little"
 _FORMATS: Final[Mapping[str, frozenset[str]]] = {
@@ -326,7 +366,7 @@ _FORMATS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def _to_pcm(tal: TALAudio, payload: BytesLike) -> BytesLike:
+def _to_pcm(tal: TALAudio, payload: Any) -> Any:
     """The payload, if it is PCM of the kind that `tal` says. Raises `EncodeError`."""
     if type(payload) is bytes:
         size = len(payload)
@@ -356,121 +396,42 @@ def _check_samples(tal: TALAudio, view: memoryview) -> None:
         raise EncodeError(f"an array has the shape (samples,) or (samples, {tal.channels}), not {view.shape}")
 
 
-# ------------------------------------------------------------------------------------------------ short cuts
-
-# Both ways, what nearly every frame is goes a short way, which gives None for any other, having changed nothing. In C
-# there is a twin of each (_native.c). The long way, in TALCoder, checks everything and knows how to say what is wrong.
-
-_PlainEncoder: TypeAlias = Callable[[TALAudio, Any], bytes | None]
+# ------------------------------------------------------------------------------------------------ the coder
 
 
-def _plain_encoder() -> _PlainEncoder:
-    # In a stream most members stay what they are. Those of the last frame that was judged are known again by being the
-    # same objects, which is quicker than any look at them.
-    nothing = object()
-    known: tuple[Any, ...] = (*itertools.repeat(nothing, 8), 1)
+def _plain_decoder(order: AnswerOrder | None) -> PlainDecoder[TALAudio, bytes]:
+    """Decodes what nearly every frame is; for any other it returns `None`, and nothing has changed."""
 
-    def encode(tal: TALAudio, pcm: Any) -> bytes | None:
-        nonlocal known
-        # In one go, here and below: threads may share a coder.
-        kind, depth, rate, channels, form, question, url, sign, block_align = known
-        try:
-            header = _encode(tal)
-            order = tal.order
-            if not (
-                tal.sign is sign
-                and type(order) is int
-                and 0 < order <= MAX_ORDER
-                and type(tal.answer) is str
-                and tal.question is question
-                and tal.url is url
-                and tal.sampleRate is rate
-                and tal.channels is channels
-                and tal.audioType is kind
-                and tal.bitDepth is depth
-                and tal.audioFormat is form
-                and tal._extra is UNSET
-            ):
-                if _complaint(tal) or tal._extra is not UNSET:
-                    return None
-                block_align = tal.block_align
-                known = (
-                    *(tal.audioType, tal.bitDepth, tal.sampleRate, tal.channels, tal.audioFormat),
-                    *(tal.question, tal.url, tal.sign, block_align),
-                )
-            if type(pcm) is bytes and not len(pcm) % block_align:
-                size = len(header)
-                return _pack(8 + size + len(pcm), size) + header + pcm
-        except (AttributeError, TypeError, ValueError, RecursionError, struct.error):
-            pass
-        return None
-
-    return encode
-
-
-class Order:
-    """Where in an answer a stream is: the order of the last frame; 0 after an answer's end, -1 before any frame."""
-
-    __slots__ = ("previous",)
-
-    def __init__(self) -> None:
-        self.previous = -1
-
-
-def _plain_decoder(order: Order | None) -> PlainDecoder[TALAudio, bytes]:
     def decode(header: bytes, payload: bytes) -> tuple[TALAudio, bytes] | None:
         try:
             tal = _decode(header)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
         depth = tal.bitDepth
-        if depth != (16 if tal.audioType == "int16" else 32) or tal._extra is not UNSET:
+        if depth != _DEPTHS[tal.audioType] or tal._extra is not UNSET or len(payload) % (depth // 8 * tal.channels):
             return None
-        if len(payload) % (depth // 8 * tal.channels):
+        if order is not None and order.advance(tal.sign, tal.order):
             return None
-        if order is not None:
-            number, sign, previous = tal.order, tal.sign, order.previous
-            if (number != 1) if sign == 1 else (previous == 0 or (previous > 0 and number != previous + 1)):
-                return None
-            order.previous = 0 if sign == 3 else number
         return tal, payload
 
     return decode
 
 
+_encode_natively: Callable[[Any, Any], bytes | None] | None = None
+"""Encodes what nearly every frame is, and returns `None` for any other."""
+
 if not TYPE_CHECKING and CODEC == "native":
     try:
-        from ._native import Codec, Order, Plain
+        from ._native import Codec, Plain
 
         _codec = Codec(TALAudio, _encode, _decode, UNSET)
     except (ImportError, TypeError, AttributeError):  # pragma: no cover
-        pass  # not built, or msgspec has come to keep members elsewhere
+        pass  # not built, or msgspec keeps the members of a Struct elsewhere than the extension expects
     else:
         _plain_decoder = functools.partial(Plain, _codec)
+        _encode_natively = _codec.encode
 
-        def _plain_encoder() -> _PlainEncoder:
-            return _codec.encode
-
-
-_pack: Final = struct.Struct("<II").pack
-
-
-# ------------------------------------------------------------------------------------------------ the coder
-
-
-class _OrderCheck(Order):
-    __slots__ = ()
-
-    def __call__(self, tal: TALAudio, index: int) -> None:
-        order, sign, previous = tal.order, tal.sign, self.previous
-        if sign == 1:
-            if order != 1:
-                raise ProtocolError("order_gap", f"sign 1 starts an answer with order 1, not {order}", index)
-        elif previous == 0:
-            raise ProtocolError("order_gap", f"sign {sign} after sign 3: an answer starts with sign 1", index)
-        elif previous > 0 and order != previous + 1:
-            raise ProtocolError("order_gap", f"order {order} after order {previous}: was a frame lost?", index)
-        self.previous = 0 if sign == 3 else order
+_decode_plain: Final = _plain_decoder(None)
 
 
 class TALCoder(Coder[TALAudio, P], Generic[P]):
@@ -481,7 +442,8 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
     (samples, channels) or, interleaved, (samples,).
 
     `encode` raises `EncodeError`; `decode` raises `InvalidHeader`, or `PayloadError` for PCM that is not whole
-    sample frames. In a stream the frames of an answer must be numbered 1, 2, 3...: see `order_check`.
+    sample frames. In a stream the frames of an answer must be numbered 1, 2, 3... (`order_check`): `StreamEncoder`
+    refuses what `StreamDecoder` would refuse. `numbered` and `TALNumbering` number frames.
 
     >>> from objectstreaming import decode_frame
     >>> wire = TALCoder().encode(TALAudio(answer="Yes."), bytes(4))
@@ -502,74 +464,53 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
     def __init__(self: TALCoder[Samples], *, samples: Literal[True]) -> None: ...
     def __init__(self, *, samples: bool = False) -> None:
         self._samples = samples
-        self._encode_plain = _plain_encoder()
-        self._decode_plain = _plain_decoder(None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_encode_plain", "_decode_plain")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._encode_plain = _plain_encoder()
-        self._decode_plain = _plain_decoder(None)
 
     def encode(self, header: TALAudio, payload: P | BytesLike) -> bytes:
-        wire = self._encode_plain(header, payload)
-        return self._encode_checked(header, payload) if wire is None else wire
-
-    def _encode_checked(self, tal: TALAudio, payload: BytesLike) -> bytes:
-        if not isinstance(tal, TALAudio):
-            raise EncodeError(f"the header is a TALAudio, not {_shown(tal)}: TALAudio.from_dict makes one of a mapping")
-        complaint = _complaint(tal)
-        if complaint:
-            raise EncodeError(complaint)
+        if _encode_natively is not None:
+            wire = _encode_natively(header, payload)
+            if wire is not None:
+                return wire
+        if not isinstance(header, TALAudio):
+            shown = _shown(header)
+            raise EncodeError(f"the header is a TALAudio, not {shown}: TALAudio.from_dict makes one of a mapping")
+        _checked(header)
         try:
-            header = _encode(tal) if tal._extra is UNSET else strict_json.dumps(tal.to_dict())
+            data = _encode(header) if header._extra is UNSET else strict_json.dumps(header.to_dict())
         except (TypeError, ValueError, RecursionError) as error:
             raise EncodeError(_reason(error)) from None
-        return encode_frame(header, _to_pcm(tal, payload))
+        return join_frame(data, _to_pcm(header, payload))
 
     def decode(self, frame: Frame) -> tuple[TALAudio, P]:
-        tal, payload = self._decode_plain(frame.header_bytes, frame.payload) or self._decode_checked(frame)
-        return tal, self._to_payload(tal, payload)
+        message = _decode_plain(frame.header_bytes, frame.payload)
+        if message is None:
+            tal = _read_members(frame)
+            if len(frame.payload) % tal.block_align:
+                _refuse_payload(frame, tal)
+            message = tal, frame.payload
+        return self._to_message(*message)
 
-    def _decode_checked(self, frame: Frame) -> tuple[TALAudio, bytes]:
-        tal = _read_members(frame)
-        if len(frame.payload) % tal.block_align:
-            _refuse_payload(frame, tal)
-        return tal, frame.payload
-
-    def _to_payload(self, tal: TALAudio, pcm: bytes) -> P:
+    def _to_message(self, tal: TALAudio, pcm: bytes) -> tuple[TALAudio, P]:
         if not self._samples:
-            return cast(P, pcm)
+            return tal, cast(P, pcm)
         import numpy
 
-        return cast(P, numpy.frombuffer(pcm, "<i2" if tal.bitDepth == 16 else "<i4").reshape(-1, tal.channels))
+        samples = numpy.frombuffer(pcm, "<i2" if tal.bitDepth == 16 else "<i4").reshape(-1, tal.channels)
+        return tal, cast(P, samples)
 
     def order_check(self) -> OrderCheck[TALAudio]:
-        """How the frames of a stream follow one another; raises `ProtocolError("order_gap", ...)`.
-
-        Sign 1 starts an answer, at any time, with order 1. Signs 2 and 3 go on with the order before, plus one. After
-        sign 3 comes sign 1. A stream whose first frame has sign 2 or 3 is a resumed one and begins anywhere.
-
-        >>> check = TALCoder().order_check()
-        >>> check(TALAudio(sign=2, order=7), 0)
-        >>> check(TALAudio(sign=2, order=9), 1)
-        Traceback (most recent call last):
-        objectstreaming.errors.ProtocolError: order 9 after order 7: was a frame lost? (order_gap, frame 1)
-        """
-        return _OrderCheck()
+        """How the frames of a stream follow one another: `AnswerOrder`."""
+        return AnswerOrder()
 
     def plain_decoder(self, check: OrderCheck[TALAudio] | None) -> PlainDecoder[TALAudio, P] | None:
-        if type(check) is not _OrderCheck or getattr(self.decode, "__func__", None) is not TALCoder.decode:
-            return None  # a subclass, or whoever wrapped this one's decode, has more to do
+        if type(check) is not AnswerOrder or getattr(self.decode, "__func__", None) is not TALCoder.decode:
+            return None  # a subclass, or a wrapper around this coder's decode, has more to do
         plain: Any = _plain_decoder(check)
         if not self._samples:
             return cast("PlainDecoder[TALAudio, P]", plain)
 
         def decode(header: bytes, payload: bytes) -> tuple[TALAudio, P] | None:
             message = plain(header, payload)
-            return None if message is None else (message[0], self._to_payload(*message))
+            return None if message is None else self._to_message(*message)
 
         return decode
 
@@ -603,7 +544,9 @@ def tal_encoder(tal: TALAudio, wav: BytesLike = b"", byte_length: int = 4) -> by
     return encode_frame(header, _to_pcm(tal, wav), layout=Layout(byte_length, "little"))
 
 
-def tal_decoder(data: BytesLike, byte_length: int = 4) -> tuple[tuple[dict[str, Any], bytes], Any] | None:
+def tal_decoder(
+    data: bytes | bytearray | memoryview, byte_length: int = 4
+) -> tuple[tuple[dict[str, Any], bytes], Any] | None:
     r"""`((header, pcm), rest)` of the first frame in `data`, or `None` while it is not whole.
 
     `header` is the dict that was sent, its members checked; `rest` what follows the frame, of the same type as

@@ -20,9 +20,9 @@ from wav_streaming.wav import WavDecoder, WavError
 from .. import strict_json
 from ..errors import StreamError
 from ..frames import Limits, MiB
+from ..media_type import parse_media_type
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE
 from ..server.body import RequestBody, read_messages
-from ..server.negotiation import parse_media_type
 from ..server.problems import RequestError
 from .limits import AppLimits
 

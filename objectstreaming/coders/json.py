@@ -11,7 +11,7 @@ import msgspec
 
 from .. import strict_json
 from ..errors import EncodeError, InvalidHeader, PayloadError, TruncatedFrame
-from ..frames import CODEC, BytesLike, Frame, Layout, encode_frame, split_frame
+from ..frames import CODEC, Frame, Layout, encode_frame, split_frame
 from .coder import Coder, OrderCheck, PlainDecoder
 
 __all__ = ["AnbJsonStreamCoder", "JsonCoder"]
@@ -193,7 +193,7 @@ class AnbJsonStreamCoder:
     @classmethod
     def decode(
         cls,
-        obj: BytesLike,
+        obj: bytes | bytearray | memoryview,
         byte_length: int = 4,
         byte_order: Literal["little", "big"] = "little",
     ) -> tuple[Any, Any, Any]:

@@ -20,8 +20,8 @@ from starlette.types import Receive, Scope
 from ..coders import Coder
 from ..errors import StreamError
 from ..frames import Limits, MiB
+from ..media_type import parse_media_type
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
-from .negotiation import parse_media_type
 from .problems import BODY_ERRORS, RequestError, request_error
 
 __all__ = ["MAX_BODY", "Inbox", "RequestBody", "read_messages"]

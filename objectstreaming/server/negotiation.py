@@ -14,16 +14,16 @@ version 1 where they are equal.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from starlette.requests import HTTPConnection
 
+from ..media_type import MediaType, parse_accept
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION
 from .problems import RequestError
 
-__all__ = ["Negotiated", "negotiate", "parse_media_type"]
+__all__ = ["Negotiated", "negotiate"]
 
 
 class Negotiated(NamedTuple):
@@ -39,13 +39,6 @@ class Negotiated(NamedTuple):
             return PLAIN_MEDIA_TYPE
         coder = "" if self.coder is None else f";coder={self.coder}"
         return f"{MEDIA_TYPE};v={self.version}{coder}"
-
-
-class MediaType(NamedTuple):
-    """A media type or range: lower-case `name`, and its parameters, their names in lower case too."""
-
-    name: str
-    parameters: dict[str, str]
 
 
 def negotiate(request: HTTPConnection | str | None, coder: str | None = None) -> Negotiated:
@@ -64,7 +57,7 @@ def negotiate(request: HTTPConnection | str | None, coder: str | None = None) ->
 application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Accept names neither
     """
     accept = ", ".join(request.headers.getlist("accept")) if isinstance(request, HTTPConnection) else request
-    ranges = list(_parse_accept(accept or ""))
+    ranges = list(parse_accept(accept or ""))
     if not ranges:  # none sent, or nothing in it that means anything: RFC 9110 lets the server choose
         return Negotiated(None, coder)
     framed = _quality_of_version_1(ranges, coder)
@@ -106,46 +99,3 @@ def _quality_of_plain(ranges: Iterable[tuple[MediaType, float]]) -> float:
 
 
 _PLAIN_RANGES: Final = {"*/*": 0, "application/*": 1, PLAIN_MEDIA_TYPE: 2}
-
-# RFC 9110 sections 5.6.2, 5.6.4 and 5.6.6. Possessive, and an open quote reaches to the end: no header, however it is
-# made, takes more than linear time.
-_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
-_TYPE: Final = re.compile(rf"[ \t]*+({_WORD}/{_WORD})[ \t]*+")
-_PARAMETER: Final = re.compile(rf';[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[^"\\]|\\.)*+)"))?[ \t]*+')
-_QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
-
-
-def parse_media_type(value: str) -> MediaType | None:
-    """A media type with its parameters; `None` if it is not one.
-
-    >>> parse_media_type('Application/Vnd.objectstreaming; V="1";coder=json')
-    MediaType(name='application/vnd.objectstreaming', parameters={'v': '1', 'coder': 'json'})
-    >>> parse_media_type("frames, please") is None
-    True
-    """
-    head = _TYPE.match(value)
-    if head is None:
-        return None
-    parameters: dict[str, str] = {}
-    at = head.end()
-    while at < len(value):
-        found = _PARAMETER.match(value, at)
-        if found is None:
-            return None
-        name, token, quoted = found.groups()
-        if name is not None:
-            parameters[name.lower()] = token if token is not None else re.sub(r"\\(.)", r"\1", quoted)
-        at = found.end()
-    return MediaType(head[1].lower(), parameters)
-
-
-def _parse_accept(accept: str) -> Iterator[tuple[MediaType, float]]:
-    """Each media range with its q; what is malformed is passed over, as most servers do."""
-    for element in _ELEMENT.findall(accept):
-        wanted = parse_media_type(element)
-        if wanted is None:
-            continue
-        quality = wanted.parameters.pop("q", "1")
-        if _QUALITY.fullmatch(quality):
-            yield wanted, float(quality)

@@ -478,7 +478,7 @@ class TestOrdinary:
         st.sampled_from([0, 2, 20, 1 << 70]),
     )
     def test_is_what_the_pure_twin_says_it_is(self, wire: bytes, max_frame: int, max_header: int) -> None:
-        (size,) = pure_protocol._header_size(wire, 4)
+        _, size = pure_protocol._words(wire, 0)
         expected = pure_protocol.is_ordinary(wire, max_frame, max_header) and size <= len(wire) - 8
         assert native.is_ordinary(wire, max_frame, max_header) is expected
 
@@ -511,6 +511,12 @@ def readers(look: Callable[[Any, Any], Any], plains: Any = (None, None)) -> tupl
     return made
 
 
+def finish(reader: Any) -> None:
+    """As `StreamDecoder.finish` does."""
+    reader._finished = True
+    reader._frames.finish()
+
+
 def plain_json_twins() -> tuple[Any, Any]:
     return native.PlainJson(HEADER, ANY), pure_json._plain_decoder(HEADER, ANY)
 
@@ -532,7 +538,7 @@ class TestTheReaders:
             read = [*reader.feed(wire[:40]), *reader.feed(wire[40:])]
             assert looked_at == others
             assert read == [message] * 4 + [("looked at", 5), message, ("looked at", 7), message]
-            reader._frames.finish()
+            finish(reader)
             assert reader.next_message() is None
             assert looked_at[-1] is None
 
@@ -555,7 +561,7 @@ class TestTheReaders:
         for at in range(0, len(wire) + size, size):
             chunk = wire[at : at + size]
             if not chunk:
-                seen = [outcome(twin._frames.finish) for twin in twins]
+                seen = [outcome(finish, twin) for twin in twins]
                 assert seen[0] == seen[1]
                 finished = True
             iterators = [None if finished else outcome(twin.feed, chunk) for twin in twins]

@@ -56,7 +56,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"question": 1}, "question is a string, not 1"),
     ({"answer": None}, "answer is a string, not None"),
     ({"url": {}}, "url is a string, not dict"),
-    ({"sign": 0}, r"sign is an integer from 1 to 3 \(start, middle, end\), not 0"),
+    ({"sign": 0}, "sign is 1, 2 or 3, not 0: start, middle, end of an answer"),
     ({"sign": 99}, "sign is"),
     ({"order": 0}, "order is an integer from 1"),
     ({"order": 2**53}, "order is"),
@@ -163,7 +163,7 @@ def test_what_is_wrong_is_named_on_decoding_with_its_place(members: dict[str, An
 def test_numbers_of_numpy_are_refused_by_name() -> None:
     tal = TALAudio()
     tal.sampleRate = numpy.int64(16000)
-    with pytest.raises(EncodeError, match=r"sampleRate is an integer from 1 to 768000 \(Hz\), not int64"):
+    with pytest.raises(EncodeError, match=r"sampleRate is an integer from 1 to 768000, not int64 .*: Hz"):
         TALCoder().encode(tal, b"")
     tal = TALAudio()
     tal.order = numpy.float64(2)
@@ -514,7 +514,12 @@ async def test_openapi_describes_its_members(client: httpx.AsyncClient) -> None:
     schema = (await client.get("/openapi.json")).json()
     tal = schema["components"]["schemas"]["TALAudio"]
     assert list(tal["properties"]) == MEMBERS
-    assert tal["properties"]["sign"] == {"type": "integer", "enum": [1, 2, 3], "default": 1}
+    assert tal["properties"]["sign"] == {
+        "type": "integer",
+        "enum": [1, 2, 3],
+        "default": 1,
+        "description": "start, middle, end of an answer",
+    }
     assert {name: member["default"] for name, member in tal["properties"].items()} == TALAudio().to_dict()
     body = schema["paths"]["/tal"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/TALAudio"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from objectstreaming.server import RequestError, negotiate
-from objectstreaming.server.negotiation import parse_media_type
 
 VENDOR = "application/vnd.objectstreaming"
 
@@ -91,20 +89,7 @@ def test_without_a_coder_any_will_do_and_the_type_names_none() -> None:
     assert negotiate(f"{VENDOR};v=1;coder=tal").media_type == f"{VENDOR};v=1"
 
 
-@pytest.mark.parametrize("value", ["", "a", "a/", "/b", "a/b c", "a/b;c", 'a/b;c="d', "a/b;c=d e", "a/b,"])
-def test_what_is_no_media_type_is_none(value: str) -> None:
-    assert parse_media_type(value) is None
-
-
 @given(st.text(st.sampled_from(f'{VENDOR}*/;=,q01. "\\\tv'), max_size=60))
 def test_no_accept_header_does_more_than_be_refused(accept: str) -> None:
     with contextlib.suppress(RequestError):
         assert negotiate(accept, "json").version in (1, None)
-
-
-@pytest.mark.parametrize("part", [",", ";", '"', "a/b,", "a/b;q=1;", 'a/b;c="\\', " \t", "a/b;c=d", '"\\'])
-def test_a_hostile_accept_header_costs_no_more_than_its_length(part: str) -> None:
-    accept = part * (60_000 // len(part))
-    before = time.process_time()
-    negotiate(f"{accept},*/*" if '"' not in part else accept)
-    assert time.process_time() - before < 0.5

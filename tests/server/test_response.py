@@ -433,7 +433,7 @@ async def test_a_late_failure_ends_a_version_1_stream_with_its_code(failing: Any
 async def test_an_error_whose_details_are_no_json_keeps_its_code() -> None:
     error = StreamError("not_found", "no", {"object": object()})
     call = await Call(FrameResponse(fails(1, error), coder=CODER)).run()
-    assert call.control[-1]["error"] == {"code": "not_found", "message": ""}
+    assert call.control[-1]["error"] == {"code": "not_found", "message": "no"}
     call = await Call(FrameResponse(fails(0, error), coder=CODER)).run()
     assert (call.status, json.loads(call.body)) == (404, {"code": "not_found", "message": ""})
 
