@@ -68,7 +68,7 @@ HTTP_STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "unauthenticated": 401,
     }
 )
-"""The sixteen codes of `StreamError`, each with the HTTP status for a failure before the first frame (SPEC section 5.4).
+"""The sixteen codes of `StreamError`, each with the HTTP status for a failure before the first frame (SPEC 5.4).
 
 Source: the error codes of the Connect protocol (connectrpc.com/docs/protocol)."""
 

@@ -25,11 +25,11 @@ class MediaType(NamedTuple):
 
 # RFC 9110, sections 5.6.2 and 5.6.4. The quantifiers are possessive and a quote that is not closed reaches to the end,
 # so no input is scanned twice.
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)'
-_TYPE: Final = re.compile(rf"[ \t]*+({_TOKEN}/{_TOKEN})[ \t]*+(?:;|\Z)")
+_TYPE: Final = re.compile(rf"[ \t]*+({_WORD}/{_WORD})[ \t]*+(?:;|\Z)")
 _PARAMETERS: Final = re.compile(rf'(?:[^;"]|{_QUOTED})++', re.DOTALL)
-_PARAMETER: Final = re.compile(rf"[ \t]*+({_TOKEN})=(?:({_TOKEN})|{_QUOTED})[ \t]*+", re.DOTALL)
+_PARAMETER: Final = re.compile(rf"[ \t]*+({_WORD})=(?:({_WORD})|{_QUOTED})[ \t]*+", re.DOTALL)
 _RANGES: Final = re.compile(rf'(?:[^,"]|{_QUOTED})++', re.DOTALL)
 _QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 

@@ -121,7 +121,7 @@ def write_error(error: StreamError, write: Callable[[dict[str, Any]], bytes]) ->
     Where `write` raises `EncodeError`, the object is tried again without the details, then without the message too: the
     peer is to hear of the error in any case. What was left out is logged. The last refusal is raised.
 
-    >>> write_error(StreamError("not_found", "no such file", {"name"}), strict_json.dumps)
+    >>> write_error(StreamError("not_found", "no such file", object()), strict_json.dumps)
     b'{"code":"not_found","message":"no such file"}'
     """
     brief = {"code": error.code, "message": error.message}
@@ -538,7 +538,7 @@ def iter_messages(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> Iterator[tuple[H, P]]:
-    """The messages in an iterable of chunks: reads of a file, a response's body, a list. Raises as `StreamDecoder` does.
+    """The messages in an iterable of chunks: reads of a file, a response's body, a list. Raises like `StreamDecoder`.
 
     `chunks` is closed when the iteration ends, also when it is left early, if it can be closed.
 

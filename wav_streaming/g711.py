@@ -15,7 +15,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from objectstreaming.frames import BytesLike
+from objectstreaming.frames import BytesLike, view_of
 
 if TYPE_CHECKING:
     import numpy
@@ -48,16 +48,17 @@ def pcm_to_alaw(pcm: BytesLike) -> bytes:
 def _expand(data: BytesLike, values: Array) -> bytes:
     import numpy
 
-    return bytes(values[numpy.frombuffer(data, numpy.uint8)].tobytes())
+    return bytes(values[numpy.frombuffer(view_of(data), numpy.uint8)].tobytes())
 
 
 def _compress(pcm: BytesLike, codes: Array) -> bytes:
     import numpy
 
-    size = memoryview(pcm).nbytes
+    view = view_of(pcm)
+    size = view.nbytes
     if size % 2:
         raise ValueError(f"{size} bytes are not whole samples of 16 bits: carry the odd byte over to the next piece")
-    return bytes(codes[numpy.frombuffer(pcm, "<u2")].tobytes())
+    return bytes(codes[numpy.frombuffer(view, "<u2")].tobytes())
 
 
 _BIAS = 0x84  # added to the magnitude, so that every mu-law segment begins at a power of two

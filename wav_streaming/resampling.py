@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from objectstreaming.frames import BytesLike
+from objectstreaming.frames import BytesLike, view_of
 
 from .pcm import to_float32, to_int16, to_int32
 from .sound import Sound
@@ -87,7 +87,7 @@ class Resampler:
         """The PCM that can now be given, perhaps none."""
         import numpy
 
-        view = memoryview(pcm)
+        view = view_of(pcm)
         self._held += view if view.c_contiguous else view.tobytes()
         step = self._depth // 8 * self._channels
         whole = len(self._held) - len(self._held) % step

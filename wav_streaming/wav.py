@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, Literal, NoReturn
 
 from objectstreaming.errors import ObjectStreamError
-from objectstreaming.frames import BytesLike, MiB
+from objectstreaming.frames import BytesLike, MiB, view_of
 
 from .sound import Sound
 from .sound_files import CONVERT, LONGEST_GUESS, file_kind
@@ -53,7 +53,7 @@ def pcm_to_wav(pcm: BytesLike, sample_rate: int, channels: int = 1, bit_depth: L
     >>> len(wav), wav[:4], read_wav(wav)
     (364, b'RIFF', <Sound: 0.010 s, 16000 Hz, 1 channel(s), 16 bits>)
     """
-    sound = Sound(bytes(memoryview(pcm)), sample_rate, channels, bit_depth)
+    sound = Sound(bytes(view_of(pcm)), sample_rate, channels, bit_depth)
     size = len(sound.pcm)
     if size > 0xFFFF_FFFF - 36:
         raise ValueError(f"a WAV file holds less than 4 GiB, not {size} bytes")
@@ -202,7 +202,7 @@ class WavDecoder:
         """The PCM that is now there, perhaps none."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        view = memoryview(chunk)
+        view = view_of(chunk)
         self._buffer += view if view.c_contiguous else view.tobytes()
         while self._step():
             pass
