@@ -213,13 +213,12 @@ def join_frame(header: bytes, payload: BytesLike, layout: Layout = LAYOUT) -> by
 def _length_words(header_size: int, payload_size: int, layout: Layout) -> bytes:
     size, order = layout.byte_length, layout.byte_order
     total = 2 * size + header_size + payload_size
-    if total > layout.largest:
+    try:
+        return total.to_bytes(size, order) + header_size.to_bytes(size, order)
+    except OverflowError:
         raise EncodeError(
             f"a frame of {total} bytes does not fit a length word of {size} bytes; send it in pieces, a frame each"
-        )
-    if layout is LAYOUT:
-        return _pack(total, header_size)
-    return total.to_bytes(size, order) + header_size.to_bytes(size, order)
+        ) from None
 
 
 def _header_to_bytes(header: object) -> bytes:
@@ -320,6 +319,7 @@ class FrameDecoder:
         "_max_frame",
         "_max_header",
         "_pending",
+        "_prefix",
         "_wanted",
         "_words",
     )
@@ -329,6 +329,7 @@ class FrameDecoder:
         self._max_frame = limits.frame
         self._max_header = limits.header
         self._layout = layout
+        self._prefix = 2 * layout.byte_length
         self._words = _words_of(layout)
         self._buffer = b""
         self._at = 0  # the cursor: where in the buffer the next frame begins
@@ -373,8 +374,7 @@ class FrameDecoder:
                 return NOTHING
         else:
             self._base += self._at
-            self._buffer = chunk
-            self._at = 0
+            self._buffer, self._at = chunk, 0
         return self._frames()
 
     def next_frame(self) -> Frame | None:
@@ -394,84 +394,80 @@ class FrameDecoder:
 
     def _frames(self) -> Iterator[Frame]:
         """The frames from the cursor on. Other iterators may move it between two steps of this one."""
-        size, order = self._layout.byte_length, self._layout.byte_order
-        prefix, words = 2 * size, self._words
+        prefix, words = self._prefix, self._words
         max_frame, max_header = self._max_frame, self._max_header
         while True:
             buffer, at = self._buffer, self._at
             left = len(buffer) - at
+            if not left and not self._pending:  # used up: an idle decoder holds no chunk
+                self._buffer = b""
+                self._base += at
+                self._at = 0
+                break
             if left >= prefix:
                 total, header_size = words(buffer, at)
-                cut = at + prefix + header_size
+                begin = at + prefix
+                cut = begin + header_size
                 end = at + total
                 if cut > end or total > max_frame or header_size > max_header:
                     self._refuse(total, header_size)
                 if left >= total:
                     index = self._index
+                    frame = Frame(buffer[begin:cut], buffer[cut:end], index, self._base + at)
                     self._index = index + 1
                     self._at = end
-                    yield Frame(buffer[at + prefix : cut], buffer[cut:end], index, self._base + at)
+                    yield frame
                     continue
                 wanted = total
-            elif left >= size:
-                total = int.from_bytes(buffer[at : at + size], order)
-                if not prefix <= total <= max_frame:
-                    self._refuse(total)
-                wanted = prefix
             else:
-                wanted = size
-            if not self._gather(wanted):
-                return
+                size = self._layout.byte_length
+                if left >= size:
+                    total = int.from_bytes(buffer[at : at + size], self._layout.byte_order)
+                    if not prefix <= total <= max_frame:
+                        self._refuse(total)
+                wanted = prefix if left >= size else size
+            if left + len(self._pending) < wanted:
+                self._wanted = wanted
+                break
+            self._join()
+        if self._finished or self._error is not None:
+            self._end()
 
-    def _gather(self, wanted: int) -> bool:
-        """Have `wanted` bytes after the cursor in the buffer; `False` if not so many have come yet."""
-        buffered = self.buffered
-        if buffered < wanted:
-            if self._error is not None:  # met by another iterator
-                raise self._error.with_traceback(None)
-            if self._finished and buffered:
-                self._truncated(wanted)
-            if not buffered:
-                self._drop_buffer()
-            self._wanted = wanted
-            return False
-        rest = memoryview(self._buffer)[self._at :]
-        self._drop_buffer()
-        self._buffer = b"".join((rest, self._pending))
-        self._pending = bytearray()
-        self._wanted = 0
-        return True
+    def _end(self) -> None:
+        """The frames are exhausted for good. Raises if that is not the end of the stream."""
+        if self._error is not None:  # another iterator has met it
+            raise self._error.with_traceback(None)
+        if self.buffered:
+            head = self._buffer[self._at : self._at + 4] + self._pending[:4]
+            of = f" of {self._wanted}" if self._wanted > self._prefix else ""
+            cause = "" if self._index else _cause(head, 0)
+            self._fail(TruncatedFrame, f"the stream ended inside a frame, after {self.buffered}{of} bytes{cause}")
 
-    def _drop_buffer(self) -> None:
+    def _join(self) -> None:
+        """Move what is pending into the buffer."""
         self._base += self._at
-        self._at = 0
-        self._buffer = b""
+        self._buffer = b"".join((memoryview(self._buffer)[self._at :], self._pending))
+        self._at = self._wanted = 0
+        self._pending = bytearray()
 
     def _refuse(self, total: int, header_size: int = 0) -> NoReturn:
         """Fail for the first check of SPEC section 2.2 that the length words do not pass."""
-        size = self._layout.byte_length
-        known = size if total < 2 * size or total > self._max_frame else 2 * size
+        size, left = self._layout.byte_length, total - self._prefix
+        known = self._prefix if left >= 0 and total <= self._max_frame else size
         cause = _cause(self._buffer[self._at : self._at + known], self._index)
-        left = total - 2 * size
         if left < 0:
-            self._fail(InvalidLength, f"T is {total}, but a frame has at least {2 * size} bytes{cause}")
+            self._fail(InvalidLength, f"T is {total}, but a frame has at least {self._prefix} bytes{cause}")
         if total > self._max_frame:
             self._fail(FrameTooLarge, f"T is {total}, above the limit of {self._max_frame} bytes{cause}")
         if header_size > left:
             self._fail(InvalidLength, f"H is {header_size}, but T is {total} and leaves {left} bytes{cause}", size)
         self._fail(HeaderTooLarge, f"H is {header_size}, above the limit of {self._max_header} bytes", size)
 
-    def _truncated(self, wanted: int) -> NoReturn:
-        head = self._buffer[self._at : self._at + 4] + self._pending[:4]
-        of = f" of {wanted}" if wanted > 2 * self._layout.byte_length else ""
-        cause = "" if self._index else _cause(head, 0)
-        self._fail(TruncatedFrame, f"the stream ended inside a frame, after {self.buffered}{of} bytes{cause}")
-
     def _fail(self, kind: type[FrameError], message: str, at: int = 0) -> NoReturn:
-        """Fail for good, with the error `at` bytes into the frame. All that is held is let go."""
+        """Fail for good, with an error `at` bytes into the frame, and release all buffers."""
         self._error = kind(message, self._index, self.offset + at)
-        self._drop_buffer()
-        self._pending = bytearray()
+        self._base, self._at = self.offset, 0
+        self._buffer, self._pending = b"", bytearray()
         raise self._error
 
 

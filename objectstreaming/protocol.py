@@ -62,6 +62,7 @@ logger: Final = logging.getLogger("objectstreaming")
 VERSION: Final = 1
 CONTROL: Final = b'{"$stream":'
 """What the header of a control frame, and of no other frame, begins with (SPEC section 3.1)."""
+_CONTROL_END: Final = b'{"$stream;'  # ';' comes after ':': headers that begin with CONTROL are those between the two
 HEARTBEATS: Final = 3
 """How many heartbeats of silence a reader waits before it gives up (SPEC section 6.2): one may be lost on a slow
 connection, and one in a busy server."""
@@ -326,13 +327,13 @@ class Reader(Generic[H, P]):
 
     def _messages(self, frames: Iterator[Frame]) -> Iterator[tuple[H, P]]:
         for frame in frames:
-            plain, message = self._plain, None
-            if plain is not None and not frame.header_bytes.startswith(CONTROL):
-                message = plain(frame.header_bytes, frame.payload)
-            if message is None:
+            plain, header = self._plain, frame.header_bytes
+            is_control = header < _CONTROL_END and header >= CONTROL
+            if plain is None or is_control or (message := plain(header, frame.payload)) is None:
                 message = self._look(frame)
-            if message is not None:
-                yield message
+                if message is None:
+                    continue
+            yield message
         if self._finished:
             self._look(None)
 

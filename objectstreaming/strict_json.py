@@ -1,8 +1,8 @@
-"""JSON as the specification means it (SPEC section 2.3): what frames' headers and the `json` coder's payloads are.
+"""JSON as SPEC section 2.3 defines it, for headers and for the payloads of the `json` coder.
 
-RFC 8259 without its latitude: UTF-8 only and valid, no byte order mark, no NaN or Infinity, no lone surrogates, any
-integer (up to the interpreter's own limit of 4,300 digits), nesting bounded at `MAX_DEPTH`. The parsing is msgspec's;
-this room adds what msgspec leaves open.
+It is RFC 8259 with nothing left open: valid UTF-8 only, no byte order mark, no NaN or Infinity, no lone surrogates, any
+integer (up to the interpreter's limit of 4,300 digits), nesting of at most `MAX_DEPTH`. msgspec parses; this module
+adds the checks that msgspec does not make.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ __all__ = ["MAX_DEPTH", "TOO_SHORT_TO_BE_DEEP", "Decoder", "InvalidJSON", "dumps
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 100
-"""How deep arrays and objects may nest; the default of Protocol Buffers too, and under serde_json's 128."""
+"""How deep arrays and objects may be nested; also the default of Protocol Buffers, and below the 128 of serde_json."""
 
-# A text nested deeper than MAX_DEPTH has more bytes than this in brackets alone: shorter ones, so nearly every header,
-# need no look.
+# A text that is nested deeper than MAX_DEPTH has more bytes than this in brackets alone. Shorter texts, and so nearly
+# all headers, need no check.
 TOO_SHORT_TO_BE_DEEP: Final = 2 * MAX_DEPTH
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class InvalidJSON(ValueError):
-    """Why a text is not the JSON that was asked for. Rooms above turn it into their own documented error."""
+    """Why a text is not the JSON that is expected. Other modules turn it into their own documented errors."""
 
 
 def loads(data: bytes) -> Any:
-    """Any JSON value from UTF-8 bytes; `InvalidJSON` says what is wrong.
+    """Any JSON value from UTF-8 bytes. Raises `InvalidJSON`, which says what is wrong.
 
     >>> loads(b'{"n": 18446744073709551617, "s": "e"}')
     {'n': 18446744073709551617, 's': 'e'}
@@ -47,7 +47,7 @@ def loads(data: bytes) -> Any:
 
 
 def loads_object(data: bytes) -> dict[str, Any]:
-    """A JSON object: what a header must be.
+    """A JSON object, as a header must be. Raises `InvalidJSON`.
 
     >>> loads_object(b'[1]')
     Traceback (most recent call last):
@@ -69,8 +69,8 @@ class Decoder(Generic[T]):
     def __init__(self, type: Any) -> None:
         self.type = type
         self.unchecked: Callable[[bytes], T] = msgspec.json.Decoder(type).decode
-        """msgspec's own decode: for ASCII shorter than `TOO_SHORT_TO_BE_DEEP` it is as strict."""
-        # Where a type does not name a member, msgspec skips its bytes without checking their UTF-8.
+        """msgspec's decode, which is as strict for ASCII that is shorter than `TOO_SHORT_TO_BE_DEEP`."""
+        # msgspec skips members that the type does not have, and does not check their UTF-8.
         self._skips_members = type is not Any and type is not dict
 
     def decode(self, data: bytes) -> T:
@@ -106,7 +106,7 @@ def _explain(data: bytes, reason: str) -> str:
 def _check_depth(data: bytes) -> None:
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
-    import numpy  # here, because it takes as long to import as all the rest
+    import numpy  # imported here, because it takes as long to import as all the rest
 
     brackets = numpy.frombuffer(_STRING.sub(b"", data).translate(None, _NOT_BRACKETS), numpy.uint8)
     # '[' is 0x5b, ']' 0x5d, '{' 0x7b, '}' 0x7d: bit 2 tells closing from opening.
@@ -119,7 +119,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON of plain values, dataclasses, Structs; `EncodeError` for what JSON cannot say.
+    """Compact UTF-8 JSON of plain values, dataclasses and Structs. Raises `EncodeError` for what is not JSON.
 
     >>> dumps({"a": [1, "é", None]}).decode()
     '{"a":[1,"é",null]}'
@@ -135,7 +135,7 @@ def dumps(value: Any) -> bytes:
         raise EncodeError("too deeply nested for JSON, or it contains itself") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise EncodeError(f"not JSON: {error}") from None
-    # msgspec writes NaN and Infinity as null: where a null went out, look whether it was one.
+    # msgspec writes NaN and Infinity as null: for each null that was written, check that it was None.
     if data.find(b"null") >= 0:
         _refuse_non_finite(msgspec.to_builtins(value))
     if len(data) > TOO_SHORT_TO_BE_DEEP:

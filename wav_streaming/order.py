@@ -74,13 +74,14 @@ class AnswerOrder(Order):
     def advance(self, sign: int, order: int) -> str:
         """Go on to the next frame. Where it may not follow, say why, and stay."""
         previous = self.previous
-        if sign == START:
+        if sign != START and previous > 0:
+            if order != previous + 1:
+                return f"order {order} after order {previous}: was a frame lost?"
+        elif sign == START:
             if order != 1:
-                return f"sign 1 starts an answer with order 1, not {order}"
+                return f"sign 1 starts an answer with order 1, not {order}: sign 2 goes on with it"
         elif previous == 0:
             return f"sign {sign} after sign 3: an answer starts with sign 1"
-        elif previous > 0 and order != previous + 1:
-            return f"order {order} after order {previous}: was a frame lost?"
         self.previous = 0 if sign == END else order
         return ""
 

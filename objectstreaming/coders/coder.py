@@ -1,4 +1,4 @@
-"""What a coder is: the agreement of both sides on what headers and payloads mean (SPEC section 4)."""
+"""A coder is the agreement of both sides on what headers and payloads mean (SPEC section 4)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ H = TypeVar("H")
 P = TypeVar("P")
 
 OrderCheck: TypeAlias = Callable[[H, int], None]
-"""Called with each header of one stream and its frame's index; raises `ProtocolError` where the headers do not follow
-one another."""
+"""Called with each header of one stream and the index of its frame, in their order. Raises `ProtocolError` for a header
+that may not follow the one before it, and then has not changed."""
 
 PlainDecoder: TypeAlias = Callable[[bytes, bytes], tuple[H, P] | None]
 """See `Coder.plain_decoder`."""
 
 
 class Coder(ABC, Generic[H, P]):
-    """Turns messages, a header `H` and a payload `P`, into frames and back. Coders hold no state of a stream.
+    """Turns messages, a header `H` and a payload `P`, into frames and back. A coder holds no state of a stream.
 
-    A new coder gives `name`, `encode` and `decode`; the law is that decode undoes encode:
+    A new coder defines `name`, `encode` and `decode`. The law is that decode undoes encode:
 
     >>> from objectstreaming import Frame, encode_frame
     >>> class UpperCoder(Coder[dict, str]):
@@ -39,28 +39,30 @@ class Coder(ABC, Generic[H, P]):
     """
 
     name: ClassVar[str]
-    """What an `open` frame and the media type's `coder=` parameter call it."""
+    """Its name in an `open` frame and in the media type's parameter `coder`."""
 
     neutral: ClassVar[bytes] = b""
-    """The payload of control frames: one that a peer which knows none of them can decode too."""
+    """The payload of control frames. A peer that does not know control frames can decode it (SPEC section 3.1)."""
 
     @abstractmethod
     def encode(self, header: H, payload: P) -> bytes:
-        """One whole frame. Raises `EncodeError`, and then nothing has changed."""
+        """One whole frame. If it raises `EncodeError`, nothing has changed."""
 
     @abstractmethod
     def decode(self, frame: Frame) -> tuple[H, P]:
         """The message in a data frame. Raises `InvalidHeader` or `PayloadError`, with the frame's index and offset."""
 
     def order_check(self) -> OrderCheck[H] | None:
-        """A fresh check of how the headers of one stream follow one another; `None` where any order will do."""
+        """A new check of how the headers of one stream follow one another; `None` if any order is allowed.
+
+        `StreamDecoder` checks what it receives, and `StreamEncoder` what it sends.
+        """
         return None
 
     def plain_decoder(self, check: OrderCheck[H] | None) -> PlainDecoder[H, P] | None:
-        """A short cut through `decode` and `check`, for one stream; `None`: there is none.
+        """A faster form of `decode` and `check`, for one stream; `None` if there is none.
 
-        It is called with the bytes of a data frame's header and payload, and gives the message; or `None`, having
-        changed nothing, where there is more to say of the frame: then `decode` and `check` are asked. It saves making a
-        `Frame` of each, which is all that it is for.
+        It is called with the bytes of a data frame's header and payload, and returns the message. Where it returns
+        `None`, nothing has changed, and `decode` and `check` are called, which report what is wrong.
         """
         return None

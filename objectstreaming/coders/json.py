@@ -24,12 +24,12 @@ H = TypeVar("H")
 P = TypeVar("P")
 
 
-# Both ways have a short cut for what most frames are, small and ordinary, where strict_json has nothing to add to
-# msgspec. Whatever is not, or fails, goes the long way, which checks everything and knows how to say what is wrong.
+# Encoding and decoding have a short path for small, ordinary frames, for which msgspec alone is as strict as
+# strict_json. Any other frame, and any that fails, takes the checked path, which reports the error.
 
 
 class JsonEncoder:
-    """`encode` of `JsonCoder`, which has `_encode_checked` for whatever is not plain."""
+    """`JsonCoder.encode`. A subclass has `_encode_checked` for what is not ordinary."""
 
     def encode(self, header: Any, payload: Any) -> bytes:
         """One whole frame. Raises `EncodeError`, and then nothing has changed."""
@@ -40,7 +40,7 @@ class JsonEncoder:
             wire = _pack(8 + size + len(body), size) + head + body
             if (
                 head[0] == _BRACE
-                and wire.find(b"null") < 0  # `in` would try whether b"null" is a number first, and take twice as long
+                and wire.find(b"null") < 0  # `in` takes twice as long: it first tries b"null" as a number
                 and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
             ):
                 return wire
@@ -53,13 +53,13 @@ class JsonEncoder:
 
 
 def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable[[bytes], P]) -> PlainDecoder[H, P]:
-    """Both are msgspec's own, which for UTF-8 that is not deep are as strict as strict_json."""
+    """`decode_header` and `decode_payload` are msgspec's: as strict as strict_json for valid UTF-8 that is not deep."""
 
     def decode(header: bytes, payload: bytes) -> tuple[H, P] | None:
         if len(header) + len(payload) > _SHORT and (_may_be_deep(header) or _may_be_deep(payload)):
             return None
         try:
-            # msgspec does not look at the UTF-8 of what it passes over.
+            # msgspec does not check the UTF-8 of members that it skips.
             if not (header.isascii() and payload.isascii()):
                 header.decode()
                 payload.decode()
@@ -83,11 +83,11 @@ if not TYPE_CHECKING and CODEC == "native":
 
 
 class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
-    """Header: a JSON object. Payload: any JSON value. Each a dict or plain value, or a typed class.
+    """The header is a JSON object, the payload any JSON value. Both are plain values or instances of a typed class.
 
     `header` and `payload` are the types to decode into: `dict`, a dataclass, a `msgspec.Struct`, a `TypedDict`, for
-    the payload also `list[int]` and so on; what does not fit is an `InvalidHeader` or a `PayloadError` that names the
-    member. Encoding takes these and plain values alike, and writes compact UTF-8.
+    the payload also `list[int]` and so on. What does not fit raises `InvalidHeader` or `PayloadError`, which name the
+    member. Encoding accepts such instances and plain values, and writes compact UTF-8.
 
     >>> from objectstreaming import decode_frame
     >>> coder = JsonCoder()
@@ -136,7 +136,7 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
 
     def plain_decoder(self, check: OrderCheck[H] | None) -> PlainDecoder[H, P] | None:
         if check is not None or getattr(self.decode, "__func__", None) is not JsonCoder.decode:
-            return None  # a subclass, or whoever wrapped this one's decode, has more to do
+            return None  # a subclass, or a wrapper around this coder's decode, has more to do
         return self._decode_plain
 
     def _decode_checked(self, frame: Frame) -> tuple[H, P]:

@@ -15,10 +15,10 @@ __all__ = ["MsgpackCoder"]
 
 
 class MsgpackCoder(Coder[Mapping[str, Any], Any]):
-    """Payloads are one MessagePack value: what JSON can say, and bytes, at less size.
+    """Payloads are one MessagePack value: the values of JSON, and bytes, in less space.
 
-    Extension types are refused unless registered, each under its code, 0 to 127, with the class, a function from an
-    object to bytes and one back. The timestamp type of MessagePack (code -1) comes as an aware `datetime`.
+    Extension types are refused unless they are registered: a code, 0 to 127, a class, and two functions, from an object
+    to bytes and back. The timestamp type of MessagePack (code -1) is decoded as an aware `datetime`.
 
     >>> from objectstreaming import decode_frame
     >>> coder = MsgpackCoder()
@@ -41,7 +41,7 @@ class MsgpackCoder(Coder[Mapping[str, Any], Any]):
     def register(
         self, code: int, type: type, to_bytes: Callable[[Any], bytes], from_bytes: Callable[[bytes], Any]
     ) -> None:
-        """Let objects of exactly `type`, a type that MessagePack has not, travel as extension type `code`."""
+        """Encode objects of exactly `type`, which MessagePack does not have, as extension type `code`."""
         if code not in range(128):
             raise ValueError(f"an application's extension codes are 0 to 127, not {code}")
         self._packers[type] = (code, to_bytes)
@@ -57,9 +57,9 @@ class MsgpackCoder(Coder[Mapping[str, Any], Any]):
     def decode(self, frame: Frame) -> tuple[Mapping[str, Any], Any]:
         header = frame.header
         try:
-            # Every length in the value is bounded by the bytes that are there: unpackb's limits default to len(data).
+            # No length in the value can exceed the bytes that are there: unpackb's limits are len(data) by default.
             value = msgpack.unpackb(frame.payload, ext_hook=self._unpack_extension, strict_map_key=False, timestamp=3)
-        except Exception as error:  # noqa: BLE001 - a registered function may raise whatever it likes at hostile bytes
+        except Exception as error:  # noqa: BLE001 - a registered function may raise anything
             reason = str(error) or type(error).__name__
             raise PayloadError(f"the payload is not MessagePack: {reason}", frame.index, frame.offset) from None
         return header, value

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["NdarrayCoder"]
 
-# Plain numbers, byte order explicit ('|' where a single byte has none): no objects, strings, records or subarrays.
+# Numbers and booleans with their byte order ('|' for a single byte): no objects, strings, records or subarrays.
 _DTYPE: Final = re.compile(r"\|b1|\|[iu]1|[<>](?:[iu][248]|f[248]|c8|c16)")
-_MAX_DIMENSIONS: Final = 32  # of NumPy before 2.0, and still of many peers
+_MAX_DIMENSIONS: Final = 32  # what NumPy before 2.0 and many peers can have
 
 
 class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
     """Payloads are NumPy arrays of numbers or booleans, in C order.
 
-    The header carries `dtype` (as NumPy spells it, byte order included) and `shape`; the user's members travel beside
-    them and come back without them. What comes back is a read-only view of the payload, not a copy.
+    The header has the members `dtype` (as NumPy spells it, with the byte order) and `shape`, and the user's own. A
+    decoded header has the user's members only, and a decoded array is a read-only view of the payload, not a copy.
 
     >>> import numpy
     >>> from objectstreaming import decode_frame
@@ -46,12 +46,12 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
 
         array = numpy.asarray(payload, order="C")
         if not _DTYPE.fullmatch(array.dtype.str):
-            raise EncodeError(f"arrays of numbers and booleans travel, dtype {array.dtype} does not")
+            raise EncodeError(f"arrays of numbers and booleans can be sent, dtype {array.dtype} cannot")
         if array.ndim > _MAX_DIMENSIONS:
             raise EncodeError(f"at most {_MAX_DIMENSIONS} dimensions, not {array.ndim}")
         for reserved in ("dtype", "shape"):
             if reserved in header:
-                raise EncodeError(f"the header member {reserved!r} is the coder's own: it is taken from the array")
+                raise EncodeError(f"the header member {reserved!r} is set by the coder, from the array")
         members = {**header, "dtype": array.dtype.str, "shape": array.shape}
         return encode_frame(members, array.reshape(-1).view(numpy.uint8))
 
@@ -69,10 +69,10 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
             or not all(type(size) is int and size >= 0 for size in shape)
         ):
             raise InvalidHeader(f"shape {shape!r:.40} is not a list of sizes", frame.index, frame.offset)
-        # In Python's own integers, which do not overflow, and before anything is built.
+        # Python's integers do not overflow. This is checked before anything is allocated.
         wanted = math.prod(shape) * numpy.dtype(dtype).itemsize
         if wanted != len(frame.payload):
-            # Python refuses to spell out integers of more than 4,300 digits, and a shape can ask for such.
+            # Python does not print integers of more than 4,300 digits, and a hostile shape can have such a product.
             size = wanted if wanted < 1 << 1024 else "2^1024 or more"
             raise PayloadError(
                 f"shape {shape!r:.80} of {dtype} takes {size} bytes, the payload has {len(frame.payload)}",
@@ -81,5 +81,5 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
             )
         try:
             return members, numpy.frombuffer(frame.payload, dtype).reshape(shape)
-        except ValueError as error:  # a size of 0 beside one no address space holds
+        except ValueError as error:  # a size of 0, and another that is larger than any address space
             raise InvalidHeader(f"shape {shape!r:.40}: {error}", frame.index, frame.offset) from None

@@ -12,7 +12,7 @@ __all__ = ["RawCoder"]
 
 
 class RawCoder(Coder[Mapping[str, Any], bytes]):
-    """Payloads are bytes, any bytes-like object on the way out.
+    """Payloads are bytes. Any bytes-like object can be sent.
 
     >>> from objectstreaming import decode_frame
     >>> RawCoder().decode(decode_frame(RawCoder().encode({"name": "a.bin"}, b"\\x00\\xff")))
