@@ -1,28 +1,30 @@
-"""Reading streams over HTTP with httpx: one way in for each of its two clients (SPEC section 5).
+"""Reading streams over HTTP with httpx: `open_stream` for its blocking client, `aopen_stream` for its asynchronous one
+(SPEC section 6, "HTTP and WebSocket").
 
-**Theory of operation.** The response decides, before its first byte of body: its status, its media type and its
-parameters are checked, and what is wrong is raised with the beginning of the body. Then chunks go as httpx gives them,
-whole, into a `StreamDecoder`, and messages come out. Nothing that ends early looks like an end: a response of version 1
-must bring its `end` frame, and what httpx raises while the body is read becomes `TruncatedFrame` inside a frame,
-`StreamIncomplete` between two, with httpx's error as its cause; every message that was whole comes first. Once the
-`end` frame has come the stream is whole, whatever then happens to the connection.
+**How it works.** Status, media type and its parameters are checked before the first byte of the body. What is wrong
+with them is raised together with the beginning of the body. Then the chunks that httpx gives go into a `StreamDecoder`,
+and its messages come out. `_Stream` has everything but the reading; a blocking and an asynchronous loop stand around
+it.
 
-**Silence.** A server of version 1 says in its `open` frame how often it will be heard, so three of these heartbeats
-without a byte mean that it is gone: `IdleTimeout`. Until then the read timeout of the request holds. httpx takes that
-one once, when a body begins; the connection is therefore made to ask for the limit at each read (`_ReadLimit`), which
-costs nothing, where a timeout of our own around each chunk would cost as much as httpx does.
+**A cut never looks like an end.** A response of version 1 must have its `end` frame. What httpx raises while the body
+is read becomes `TruncatedFrame` inside a frame and `StreamIncomplete` between two, with httpx's error as its cause.
+Every message that was whole comes before it. Once the `end` frame has come the stream is whole, and the state of the
+connection does not matter any more.
 
-**Not here.** Failing to connect, or to get a response at all, raises httpx's own errors. Nothing is ever sent again by
-itself: a POST that made an answer once is not made twice.
+**Silence.** A server of version 1 promises in its `open` frame how often it sends something. Three of these heartbeats
+without a byte mean that it is gone: `IdleTimeout`. Before the `open` frame the read timeout of the request counts.
+httpx takes that timeout once, when a body begins, so the reads of a body are timed here (`_read_limit`, `watchdog.py`).
+
+**Not here.** If the client cannot connect, or gets no response at all, httpx's own errors are raised. No request is
+ever sent again: a POST that has made an answer must not make a second one.
 """
 
 from __future__ import annotations
 
-import time
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, Generic, NoReturn, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Generic, NamedTuple, NoReturn, TypedDict, TypeVar, Unpack
 
 import anyio
 import httpx
@@ -40,8 +42,10 @@ from .errors import (
     code_for_status,
 )
 from .frames import Limits
+from .inflate import ENCODINGS, Inflater
 from .media_type import MediaType, parse_media_type
 from .protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
+from .watchdog import ReadLimit, WatchedReads
 
 __all__ = ["ACCEPT", "AsyncMessageStream", "MessageStream", "RequestOptions", "aopen_stream", "open_stream"]
 
@@ -49,34 +53,30 @@ H = TypeVar("H")
 P = TypeVar("P")
 
 ACCEPT: Final = f"{MEDIA_TYPE};v={VERSION}, {PLAIN_MEDIA_TYPE};q=0.5"
-"""The `Accept` header that is sent unless the caller has one: version 1, or else plain frames."""
+"""The `Accept` header that is sent unless the caller gives one: version 1, or else plain frames."""
 
 HEARTBEATS: Final = 3
-"""How many heartbeats may be missed: one lost to a slow hop, one to a busy server."""
+"""How many heartbeats may be missed: one may be lost on a slow network, another on a busy server."""
 
 FIRST_READ_SECONDS: Final = 60.0
-"""How long a read may take before the `open` frame, where the client has httpx's default timeout of 5 s, which a model
-that thinks before it answers outlasts."""
+"""How long a read may take before the `open` frame, where the client has httpx's default timeout of 5 s. A model often
+takes longer than 5 s before it begins its answer."""
 
-# A peer may promise to be heard once a year: the promise is kept to here only as far as this.
+# Upper bound of the silence that a peer may announce with its heartbeat.
 _LONGEST_SILENCE: Final = 3600.0
-# After the end frame only the end of the body is missing, and no message depends on it.
+# After the `end` frame only the end of the body is missing, and no message depends on it.
 _AFTER_END_SECONDS: Final = 1.0
-# Bytes of a read, twice httpcore's: httpx, httpcore, h11 and anyio work by the read and by the HTTP chunk, not by the
-# byte. With 256 KiB, all that asyncio gives at once, it is no quicker: glibc then maps the memory anew for each copy.
-_READ_SIZE: Final = 128 * 1024
-# What is read of a body that is not a stream, and for how long.
+# How much is read of a body that is not a stream, and for how long.
 _PROBLEM_SIZE: Final = 16 * 1024
 _BEGINNING_SIZE: Final = 256
 _BEGINNING_SECONDS: Final = 5.0
-_INFLATED_SIZE: Final = 64 * 1024
 
 
 class RequestOptions(TypedDict, total=False):
-    """What goes to httpx: its own options. `content` may be an iterable of encoded frames, to stream a request too.
+    """The options of httpx's own requests. `content` may be an iterable of encoded frames, to stream a request too.
 
     `headers` are completed with `Accept` and `Accept-Encoding` where they have none. Without `timeout` the client's
-    holds; its read part bounds the wait for the response, and in it for what comes before the `open` frame.
+    counts. Its read part limits the wait for the response, and then the silence before the `open` frame.
     """
 
     content: str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
@@ -106,17 +106,17 @@ def open_stream(
 ) -> Iterator[MessageStream[H, P]]:
     """Send a request, and iterate over the messages of the answer.
 
-    `require_end`: whether an answer without an `end` frame is broken; `None` requires it of a response of version 1,
-    and of a plain one that sends control frames all the same. `idle_timeout`: seconds of silence that are too many;
-    `None` takes three of the heartbeats that the server announces, and the read timeout of `timeout` or the client
-    (60 s where both leave it at httpx's default of 5) until it has. The other options are httpx's: `RequestOptions`.
+    `require_end`: whether an answer without an `end` frame is an error. `None` requires it of a response of version 1,
+    and of a plain one that has control frames. `idle_timeout`: how many seconds of silence are an error. `None` takes
+    three of the heartbeats that the server announces; before the announcement, the read timeout of `timeout` or of the
+    client (60 s where both have httpx's default of 5 s). The other options are httpx's: `RequestOptions`.
 
     Entering raises `ResponseError` for a status that is not 2xx, with the problem decoded, `ContentTypeError` for an
-    answer that is no stream of this coder's frames, and httpx's own errors where no response came at all. Iterating
+    answer that is not a stream of this coder's frames, and httpx's own errors where no response came at all. Iterating
     raises as `StreamDecoder` does, and `TruncatedFrame`, `StreamIncomplete` or `IdleTimeout` for a connection that was
-    cut or fell silent. After a `PayloadError` a new `for` goes on with the next frame.
+    cut or became silent. After a `PayloadError` a new `for` continues with the next frame.
 
-    Leaving the block closes the response, wherever the iteration stands.
+    Leaving the block closes the response, however far the iteration has come.
 
     >>> from objectstreaming import JsonCoder, StreamEncoder
     >>> def serve(request):
@@ -131,22 +131,15 @@ def open_stream(
     {'n': 1} hello
     1 {'tokens': 1}
     """
-    with client.stream(method, url, **_prepare(client, options)) as response:
-        limit = _ReadLimit(response)
-        if not response.is_success:
-            limit.set(_BEGINNING_SECONDS)
-            raise _problem(response, _beginning(response, _PROBLEM_SIZE))
+    with client.stream(method, url, **_prepare(client, options)) as response, _read_limit(response) as limit:
         refusal = _refuse(response, coder.name)
         if refusal is not None:
-            limit.set(_BEGINNING_SECONDS)
-            raise _not_a_stream(refusal, response, _beginning(response, _BEGINNING_SIZE))
+            raise refusal.error(_read_beginning(response, refusal.size, limit))
         stream: MessageStream[H, P] = MessageStream(response, coder, limits, require_end, idle_timeout, limit)
-        limit.attach(response)
         try:
             yield stream
         finally:
             stream._closed = True
-            limit.detach()
 
 
 @asynccontextmanager
@@ -175,24 +168,22 @@ async def aopen_stream(
     [42]
     """
     async with client.stream(method, url, **_prepare(client, options)) as response:
-        limit = _ReadLimit(response)
-        if not response.is_success:
-            raise _problem(response, await _abeginning(response, _PROBLEM_SIZE))
-        refusal = _refuse(response, coder.name)
-        if refusal is not None:
-            raise _not_a_stream(refusal, response, await _abeginning(response, _BEGINNING_SIZE))
-        stream: AsyncMessageStream[H, P] = AsyncMessageStream(response, coder, limits, require_end, idle_timeout, limit)
-        limit.attach(response)
-        try:
-            yield stream
-        finally:
-            stream._closed = True
-            limit.detach()
-            await stream._chunks.aclose()
+        with _read_limit(response) as limit:
+            refusal = _refuse(response, coder.name)
+            if refusal is not None:
+                raise refusal.error(await _aread_beginning(response, refusal.size))
+            stream: AsyncMessageStream[H, P] = AsyncMessageStream(
+                response, coder, limits, require_end, idle_timeout, limit
+            )
+            try:
+                yield stream
+            finally:
+                stream._closed = True
+                await stream._chunks.aclose()
 
 
 class _Stream(Generic[H, P]):
-    """What both kinds of stream have in common: all but the reading itself."""
+    """Everything that both kinds of stream have in common: all but the reading."""
 
     def __init__(
         self,
@@ -201,31 +192,31 @@ class _Stream(Generic[H, P]):
         limits: Limits | None,
         require_end: bool | None,
         idle_timeout: float | None,
-        limit: _ReadLimit,
+        limit: ReadLimit,
     ) -> None:
         self.response = response
         """The httpx response: its status, headers and request."""
         if require_end is None and _media_type(response)[0] == MEDIA_TYPE:
             require_end = True
         self._decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
+        self._inflater = _inflater(response)
         self._limit = limit
         self._idle_timeout = idle_timeout
         if idle_timeout is not None:
-            limit.set(idle_timeout)
+            limit.seconds = idle_timeout
         self._heartbeat: float | None = None
-        self._inflate = _inflater(response)
         self._failure: ObjectStreamError | None = None
         self._over = False
         self._closed = False
 
     @property
     def position(self) -> int:
-        """How many messages have come, those not readable included: what to resume from."""
+        """How many messages have arrived, unreadable ones included: the position to resume from."""
         return self._decoder.position
 
     @property
     def trailers(self) -> dict[str, Any] | None:
-        """What the server sent with the end of the stream; `None` before it came, or of a plain stream."""
+        """What the server sent with the end of the stream; `None` before the end, and for a plain stream."""
         return self._decoder.trailers
 
     @property
@@ -235,79 +226,94 @@ class _Stream(Generic[H, P]):
 
     @property
     def heartbeat(self) -> float | None:
-        """The seconds within which the server promised to be heard, once its `open` frame has come."""
+        """The server promised to send something at least every so many seconds; `None` before its `open` frame."""
         return self._decoder.heartbeat
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "ended" if self._over else "open"
         return f"<{type(self).__name__} of {self.response.url}, {state}, position {self.position}>"
 
-    def _resumable(self) -> bool:
-        """Whether there may be more to read. Raises again what ended the stream."""
+    def _can_continue(self) -> bool:
+        """Whether there may be more to read. Raises the error that ended the stream again."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._closed and not self._over:
             raise RuntimeError("the stream was closed before its end: read it inside the with block")
         return not self._over
 
-    def _adjust(self) -> None:
-        """Let reads take as long as the server's `open` frame says; hardly any time once its `end` has come."""
-        self._heartbeat = self._decoder.heartbeat
-        if self._decoder.ended:
-            self._limit.set(_AFTER_END_SECONDS)
-        elif self._idle_timeout is None and self._heartbeat is not None:
-            # A comparison, not a product: an integer of a thousand digits is a positive number too.
-            longest = _LONGEST_SILENCE / HEARTBEATS
-            self._limit.set(float(HEARTBEATS * min(self._heartbeat, longest)))
+    def _unread(self) -> Iterator[tuple[H, P]]:
+        """The messages that an iteration which was left early has not taken."""
+        while (message := self._decoder.next_message()) is not None:
+            yield message
+        if self._inflater is not None:
+            yield from self._inflated(self._inflater, b"")
+
+    def _messages(self, chunk: bytes) -> Iterator[tuple[H, P]]:
+        """The messages that are complete with this chunk of the body."""
+        if self._inflater is None:
+            return self._decoder.feed(chunk)
+        return self._inflated(self._inflater, chunk)
+
+    def _inflated(self, inflater: Inflater, chunk: bytes) -> Iterator[tuple[H, P]]:
+        try:
+            for piece in inflater.feed(chunk):
+                yield from self._decoder.feed(piece)
+        except zlib.error as error:
+            headers = self.response.headers
+            message = f"the body is not {headers['content-encoding']}, as its Content-Encoding says: {error}"
+            self._fail(ContentTypeError(message, headers.get("content-type", "")), error)
+
+    def _begin_read(self) -> None:
+        """Let the read take as long as the server's `open` frame says, and hardly any time once its `end` has come."""
+        decoder, limit = self._decoder, self._limit
+        if decoder.trailers is not None:
+            limit.end_within(_AFTER_END_SECONDS)
+        elif decoder.heartbeat is not self._heartbeat:
+            self._heartbeat = decoder.heartbeat
+            if self._idle_timeout is None and self._heartbeat is not None:
+                # A comparison, not a product: an integer of a thousand digits is a positive number too.
+                longest = _LONGEST_SILENCE / HEARTBEATS
+                limit.seconds = float(HEARTBEATS * min(self._heartbeat, longest))
+        limit.begin()
 
     def _finish(self) -> None:
-        """The body has ended, as HTTP goes."""
+        """HTTP says that the body has ended."""
+        if self._limit.overdue:  # where the body lasts as long as the connection, our own shutdown looks like its end
+            self._cut(None)
+            return
+        position = self._decoder.position
         try:
-            if self._inflate is not None:
-                self._inflate.finish(self._decoder.position)
+            if self._inflater is not None and self._inflater.is_cut:
+                raise StreamIncomplete(
+                    f"the compressed body stopped after {position} data frames: was it cut?", position
+                )
             self._decoder.finish()
         except ObjectStreamError as error:
             self._failure = error
             raise
         self._over = True
 
-    def _cut(self, cause: Exception) -> None:
-        """httpx could not read on. Raises what this means for the stream; nothing, if it was whole already."""
+    def _cut(self, cause: Exception | None) -> None:
+        """httpx could not read on. Raises what this means for the stream; nothing if it was whole already."""
         decoder = self._decoder
+        position = decoder.position
         if decoder.ended and not decoder.buffered:
             self._over = True
             return
-        if isinstance(cause, httpx.TimeoutException | TimeoutError):
-            self._fail(
-                IdleTimeout(
-                    f"nothing arrived for {self._limit.seconds:g} s, not even a ping, "
-                    f"after {decoder.position} data frames",
-                    decoder.position,
-                ),
-                cause,
-            )
+        if self._limit.overdue or isinstance(cause, httpx.TimeoutException | TimeoutError):
+            seconds = self._limit.seconds
+            time_limit = "too long" if seconds is None else f"{seconds:g} s"
+            message = f"nothing arrived for {time_limit}, not even a ping, after {position} data frames"
+            self._fail(IdleTimeout(message, position), cause)
         try:
             decoder.finish()
         except TruncatedFrame as error:
             self._fail(error, cause)
         except StreamIncomplete:
             pass
-        self._fail(
-            StreamIncomplete(f"the connection was cut after {decoder.position} data frames: {cause}", decoder.position),
-            cause,
-        )
+        self._fail(StreamIncomplete(f"the connection was cut after {position} data frames: {cause}", position), cause)
 
-    def _undecodable(self, cause: zlib.error) -> NoReturn:
-        encoding = self.response.headers["content-encoding"]
-        self._fail(
-            ContentTypeError(
-                f"the body is not {encoding}, as its Content-Encoding says: {cause}",
-                self.response.headers.get("content-type", ""),
-            ),
-            cause,
-        )
-
-    def _fail(self, failure: ObjectStreamError, cause: Exception) -> NoReturn:
+    def _fail(self, failure: ObjectStreamError, cause: Exception | None) -> NoReturn:
         self._failure = failure
         raise failure from cause
 
@@ -315,7 +321,7 @@ class _Stream(Generic[H, P]):
 class MessageStream(_Stream[H, P]):
     """The messages of one response, in order, as they arrive: iterate over it, once. From `open_stream`.
 
-    Every `for` goes on where the one before it stopped.
+    A `for` continues where the one before it stopped.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -323,28 +329,11 @@ class MessageStream(_Stream[H, P]):
         self._chunks = _chunks(self.response)
 
     def __iter__(self) -> Iterator[tuple[H, P]]:
-        if not self._resumable():
+        if not self._can_continue():
             return
-        decoder, inflate = self._decoder, self._inflate
-        while (left := decoder.next_message()) is not None:  # by an iteration that was abandoned
-            yield left
-        self._adjust()
-        try:
-            if inflate is not None:
-                for piece in inflate.feed(b""):  # left by it too
-                    yield from decoder.feed(piece)
-            for chunk in self._chunks:
-                if inflate is None:
-                    yield from decoder.feed(chunk)
-                else:
-                    for piece in inflate.feed(chunk):
-                        yield from decoder.feed(piece)
-                if decoder.heartbeat is not self._heartbeat or decoder.ended:
-                    self._adjust()
-        except httpx.TransportError as error:
-            self._cut(error)
-        except zlib.error as error:
-            self._undecodable(error)
+        yield from self._unread()
+        while (chunk := self._read()) is not None:
+            yield from self._messages(chunk)
         if not self._over:
             self._finish()
 
@@ -353,51 +342,37 @@ class MessageStream(_Stream[H, P]):
             return message
         raise StopIteration
 
+    def _read(self) -> bytes | None:
+        """The next chunk of the body; `None` at its end."""
+        self._begin_read()
+        try:
+            return next(self._chunks, None)
+        except httpx.TransportError as error:
+            self._cut(error)
+            return None
+        finally:
+            self._limit.end()
+
 
 class AsyncMessageStream(_Stream[H, P]):
     """The messages of one response, in order, as they arrive: iterate over it, once. From `aopen_stream`.
 
-    Every `async for` goes on where the one before it stopped.
+    An `async for` continues where the one before it stopped.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._chunks = _achunks(self.response)
+        self._is_timed = "network_stream" in self.response.extensions
 
     async def __aiter__(self) -> AsyncIterator[tuple[H, P]]:
-        if not self._resumable():
+        if not self._can_continue():
             return
-        decoder, inflate, limit, read = self._decoder, self._inflate, self._limit, self._chunks.__anext__
-        timed_by_httpx = limit.timed_by_httpx
-        while (left := decoder.next_message()) is not None:  # by an iteration that was abandoned
-            yield left
-        self._adjust()
-        try:
-            if inflate is not None:
-                for piece in inflate.feed(b""):  # left by it too
-                    for message in decoder.feed(piece):
-                        yield message
-            while True:
-                if timed_by_httpx:
-                    chunk = await read()
-                else:
-                    with anyio.fail_after(limit.seconds):
-                        chunk = await read()
-                if inflate is None:
-                    for message in decoder.feed(chunk):
-                        yield message
-                else:
-                    for piece in inflate.feed(chunk):
-                        for message in decoder.feed(piece):
-                            yield message
-                if decoder.heartbeat is not self._heartbeat or decoder.ended:
-                    self._adjust()
-        except StopAsyncIteration:
-            pass
-        except (httpx.TransportError, TimeoutError) as error:
-            self._cut(error)
-        except zlib.error as error:
-            self._undecodable(error)
+        for message in self._unread():
+            yield message
+        while (chunk := await self._read()) is not None:
+            for message in self._messages(chunk):
+                yield message
         if not self._over:
             self._finish()
 
@@ -406,12 +381,29 @@ class AsyncMessageStream(_Stream[H, P]):
             return message
         raise StopAsyncIteration
 
+    async def _read(self) -> bytes | None:
+        """The next chunk of the body; `None` at its end."""
+        limit = self._limit
+        self._begin_read()
+        try:
+            if self._is_timed:
+                return await self._chunks.__anext__()  # type: ignore[no-any-return]
+            with anyio.fail_after(limit.left()):
+                return await self._chunks.__anext__()  # type: ignore[no-any-return]
+        except StopAsyncIteration:
+            return None
+        except (httpx.TransportError, TimeoutError) as error:
+            self._cut(error)
+            return None
+        finally:
+            limit.end()
+
 
 # --------------------------------------------------------------------------------------------------- the request
 
 
 def _prepare(client: httpx.Client | httpx.AsyncClient, options: RequestOptions) -> dict[str, Any]:
-    """The options with their headers and timeout completed; the caller's own are never changed in place."""
+    """The options with headers and timeout completed. The caller's own objects are not changed."""
     headers = httpx.Headers(options.get("headers"))
     if "accept" not in headers and client.headers.get("accept", "*/*") == "*/*":
         headers["accept"] = ACCEPT
@@ -428,53 +420,41 @@ _HTTPX_DEFAULT: Final = httpx.Timeout(5.0)
 _OUR_DEFAULT: Final = httpx.Timeout(5.0, read=FIRST_READ_SECONDS)
 
 
-class _Mark(float):
-    """A read timeout that is told from all others by identity."""
+class _TransportTimeout(ReadLimit):
+    """A limit that is kept up to date in the request's timeouts, for the transport to look at."""
+
+    def __init__(self, timeouts: dict[str, Any]) -> None:
+        super().__init__(timeouts.get("read"))
+        self._timeouts = timeouts
+
+    def begin(self) -> None:
+        self._timeouts["read"] = self.left()
 
 
-class _ReadLimit:
-    """How long a read of one response may take, in seconds; `None` for ever. It may change while the body is read.
+def _read_limit(response: httpx.Response) -> ReadLimit:
+    """What limits the reads of the body, beginning with the read timeout of the request.
 
-    httpcore looks the timeout up in the request's extensions: over HTTP/2 at each read, over HTTP/1.1 once, when the
-    body begins. There, the connection's own stream (the documented extension `network_stream`) is made to put the
-    limit of the moment in the place of the one looked up. That one is a mark, so that reads of another response on
-    the same connection are not meant. Other transports (in-process ones, mocks) time nothing by themselves.
+    httpcore takes the read timeout from the request's extensions. Over HTTP/2 it does so for each read, so the timeout
+    is kept up to date there; the connection belongs to other responses too and must not be shut down. Over HTTP/1.1 it
+    does so once, when the body begins: there it is switched off, and a watchdog times the reads of the socket, which
+    the documented extension `network_stream` gives. Other transports (in this process, mocks) may look at the request's
+    timeout or not; the asynchronous stream times them itself.
     """
+    extensions = response.request.extensions
+    # A copy: the dict may be the caller's own.
+    timeouts = extensions["timeout"] = dict(extensions.get("timeout") or {})
+    sock = _network_info(response, "socket")
+    if sock is None or response.http_version == "HTTP/2":
+        return _TransportTimeout(timeouts)
+    seconds = timeouts.get("read")
+    timeouts["read"] = None
+    # A closed response has given its connection back: it must not be shut down any more.
+    return WatchedReads(sock, lambda: response.is_closed or bool(_network_info(response, "is_readable")), seconds)
 
-    def __init__(self, response: httpx.Response) -> None:
-        extensions = response.request.extensions
-        # A copy: the caller's own dict may be in there.
-        self._timeouts: dict[str, Any] = dict(extensions.get("timeout") or {})
-        extensions["timeout"] = self._timeouts
-        self.seconds: float | None = self._timeouts.get("read")
-        self.timed_by_httpx = "network_stream" in response.extensions
-        self._marked = False
-        self._network: Any = None
-        self._read: Any = None
 
-    def set(self, seconds: float | None) -> None:
-        self.seconds = seconds
-        if not self._marked:
-            self._timeouts["read"] = seconds
-
-    def attach(self, response: httpx.Response) -> None:
-        """From here on, let each read take as long as the limit of the moment says."""
-        if not self.timed_by_httpx or response.http_version == "HTTP/2":
-            return
-        network = self._network = response.extensions["network_stream"]
-        read, mark = network.read, _Mark(_LONGEST_SILENCE if self.seconds is None else self.seconds)
-
-        def read_within_limit(max_bytes: int, timeout: float | None = None) -> Any:
-            return read(_READ_SIZE, self.seconds) if timeout is mark else read(max_bytes, timeout)
-
-        network.read = self._read = read_within_limit
-        self._timeouts["read"] = mark
-        self._marked = True
-
-    def detach(self) -> None:
-        # The connection may be in other hands by now, and those may have attached their own.
-        if self._network is not None and self._network.read is self._read:
-            del self._network.read
+def _network_info(response: httpx.Response, name: str) -> Any:
+    network = response.extensions.get("network_stream")
+    return None if network is None else network.get_extra_info(name)
 
 
 # -------------------------------------------------------------------------------------------------- the response
@@ -485,8 +465,24 @@ def _media_type(response: httpx.Response) -> MediaType:
     return parse_media_type(response.headers.get("content-type", "")) or MediaType("", {})
 
 
-def _refuse(response: httpx.Response, coder: str) -> str | None:
-    """Why the response is no stream that can be read; `None` if it is one."""
+class _Refusal(NamedTuple):
+    """Why a response is not read as a stream: how many bytes of its body to show, and the error that shows them."""
+
+    size: int
+    error: Callable[[bytes], ObjectStreamError]
+
+
+def _refuse(response: httpx.Response, coder: str) -> _Refusal | None:
+    """`None` for a response that can be read as a stream."""
+    if not response.is_success:
+        return _Refusal(_PROBLEM_SIZE, lambda beginning: _problem(response, beginning))
+    reason = _reason_to_refuse(response, coder)
+    if reason is None:
+        return None
+    return _Refusal(_BEGINNING_SIZE, lambda beginning: _not_a_stream(reason, response, beginning))
+
+
+def _reason_to_refuse(response: httpx.Response, coder: str) -> str | None:
     kind, parameters = _media_type(response)
     if kind not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
         sent = kind or response.headers.get("content-type")
@@ -495,16 +491,16 @@ def _refuse(response: httpx.Response, coder: str) -> str | None:
         return f"the stream is of version {parameters.get('v')!r}, this reader knows '{VERSION}'"
     if parameters.get("coder", coder) != coder:
         return f"the stream's coder is {parameters['coder']!r}, this reader's {coder!r}"
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in _ENCODINGS:
+    encoding = _content_encoding(response)
+    if encoding not in ("", "identity", *ENCODINGS):
         return f"its Content-Encoding is {encoding!r}, which is not read here"
     return None
 
 
-def _not_a_stream(refusal: str, response: httpx.Response, beginning: bytes) -> ContentTypeError:
+def _not_a_stream(reason: str, response: httpx.Response, beginning: bytes) -> ContentTypeError:
     content_type = response.headers.get("content-type", "")
     starts = f"the body begins {_excerpt(beginning)!r}" if beginning else "the body is empty"
-    message = f"{refusal}; wanted is {MEDIA_TYPE};v={VERSION} or {PLAIN_MEDIA_TYPE}; {starts}"
+    message = f"{reason}; expected {MEDIA_TYPE};v={VERSION} or {PLAIN_MEDIA_TYPE}; {starts}"
     return ContentTypeError(message, content_type, beginning)
 
 
@@ -527,7 +523,7 @@ def _problem(response: httpx.Response, body: bytes) -> ResponseError:
         code = code_for_status(response.status_code)
     message = next((said[name] for name in ("message", "detail", "title") if isinstance(said.get(name), str)), "")
     if details is None and isinstance(said.get("detail"), list):
-        details = said["detail"]  # what FastAPI found wrong with the request, a dict each
+        details = said["detail"]  # what FastAPI found wrong with the request, a dict for each
         if not message and details and isinstance(details[0], dict):
             where = details[0].get("loc")
             place = ".".join(map(str, where)) if isinstance(where, list) else "request"
@@ -535,32 +531,48 @@ def _problem(response: httpx.Response, body: bytes) -> ResponseError:
     return ResponseError(code, message or response.reason_phrase, details, response.status_code, body)
 
 
-def _beginning(response: httpx.Response, size: int) -> bytes:
-    """The first bytes of a body, as many as come without much ado."""
-    inflate, beginning = _inflater(response), bytearray()
-    latest = time.monotonic() + _BEGINNING_SECONDS
+class _Beginning:
+    """Collects the first `size` bytes of a body, decompressed."""
+
+    def __init__(self, response: httpx.Response, size: int) -> None:
+        self._inflater = _inflater(response)
+        self._size = size
+        self._collected = bytearray()
+
+    def add(self, chunk: bytes) -> bool:
+        """Take a chunk of the body. Whether that is enough."""
+        self._collected += chunk if self._inflater is None else next(self._inflater.feed(chunk), b"")
+        return len(self._collected) >= self._size
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._collected[: self._size])
+
+
+def _read_beginning(response: httpx.Response, size: int, limit: ReadLimit) -> bytes:
+    """The first bytes of a body: as many as arrive within a few seconds."""
+    beginning = _Beginning(response, size)
+    limit.end_within(_BEGINNING_SECONDS)
+    limit.begin()
     with suppress(httpx.TransportError, zlib.error):
         for chunk in _chunks(response):
-            beginning += chunk if inflate is None else next(inflate.feed(chunk), b"")
-            if len(beginning) >= size or time.monotonic() > latest:
+            if beginning.add(chunk) or not limit.left():
                 break
-    return bytes(beginning[:size])
+    return bytes(beginning)
 
 
-async def _abeginning(response: httpx.Response, size: int) -> bytes:
-    inflate, beginning = _inflater(response), bytearray()
+async def _aread_beginning(response: httpx.Response, size: int) -> bytes:
+    beginning = _Beginning(response, size)
     chunks = _achunks(response)
     with suppress(httpx.TransportError, zlib.error), anyio.move_on_after(_BEGINNING_SECONDS):
         async with aclosing(chunks):
             async for chunk in chunks:
-                beginning += chunk if inflate is None else next(inflate.feed(chunk), b"")
-                if len(beginning) >= size:
+                if beginning.add(chunk):
                     break
-    return bytes(beginning[:size])
+    return bytes(beginning)
 
 
 def _chunks(response: httpx.Response) -> Iterator[bytes]:
-    """The body as it was sent; but decoded, where it was read already: by an event hook, or made for a test."""
+    """The body as it was sent. Where it was read already, by an event hook or in a test, httpx has decompressed it."""
     return response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
 
 
@@ -568,42 +580,10 @@ def _achunks(response: httpx.Response) -> Any:  # an AsyncGenerator, which httpx
     return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
 
 
-_ENCODINGS: Final = ("", "identity", "gzip", "x-gzip", "deflate")
+def _content_encoding(response: httpx.Response) -> str:
+    encoding: str = response.headers.get("content-encoding", "")
+    return encoding.strip().lower()
 
 
-def _inflater(response: httpx.Response) -> _Inflate | None:
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    if response.is_stream_consumed:
-        return None
-    return _Inflate() if encoding in ("gzip", "x-gzip", "deflate") else None
-
-
-class _Inflate:
-    """Undoes gzip and deflate in pieces of bounded size: httpx's own decoder makes 64 MiB of a chunk that asks for it,
-    and any amount of one that was compressed twice.
-    """
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either of the two, told by its first bytes
-        self._begun = False
-        self._left = b""
-        self._full = False
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What is in the chunk; what this iterator is not asked for comes from that of the next `feed`."""
-        self._left += chunk
-        while self._left or self._full:
-            if self._zlib.eof:
-                if not self._left:
-                    break
-                self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # RFC 1952: members may follow one another
-            self._begun = True
-            piece = self._zlib.decompress(self._left, _INFLATED_SIZE)
-            self._left = self._zlib.unconsumed_tail or self._zlib.unused_data
-            self._full = len(piece) == _INFLATED_SIZE  # and there may be more, though all input is taken
-            if piece:
-                yield piece
-
-    def finish(self, position: int) -> None:
-        if self._begun and not self._zlib.eof:
-            raise StreamIncomplete(f"the compressed body stopped after {position} data frames: was it cut?", position)
+def _inflater(response: httpx.Response) -> Inflater | None:
+    return Inflater() if _content_encoding(response) in ENCODINGS and not response.is_stream_consumed else None

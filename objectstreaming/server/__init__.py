@@ -1,8 +1,8 @@
 """Frames over HTTP with FastAPI or Starlette (the extra `server`).
 
-`FrameResponse` streams a source of messages; `read_messages` reads a request's body as one; `negotiate` tells which
-stream a client can read; `install_error_handlers` makes errors before the first frame real HTTP errors;
-`frame_responses` describes the bodies to OpenAPI; `end_streams` lets a server that stops say so to every client.
+`FrameResponse` streams a source of messages. `read_messages` reads the messages in a request's body. `negotiate` says
+which kind of stream a client can read. `install_error_handlers` makes errors before the first frame real HTTP errors.
+`frame_responses` describes the bodies for OpenAPI. `end_streams` ends every stream, for a server that stops.
 """
 
 from .body import RequestBody, read_messages

@@ -1,10 +1,10 @@
-"""A request's body, read as a stream of messages: incrementally, and never more than it may be.
+"""A request's body, read as a stream of messages: incrementally, and with a limit on its size.
 
-**Two readers of one connection.** A response learns from `receive` that its client has left; a source that reads the
-request's body needs the very same calls. So both go through the request's `Inbox`, which makes them one at a time: the
-response reads ahead into it, `AHEAD` bytes and a chunk at most, until it learns that the client has left; the source
-takes the chunks out. Where the inbox is full, nobody listens until the source has taken from it: an unread body hides
-what comes after it.
+**Two readers of one connection.** A response learns from `receive` that its client has left. A source that reads the
+request's body needs the same calls. So both use the request's `Inbox`, which makes one call at a time. The response
+reads ahead into it, at most `AHEAD` bytes and a chunk, until it learns that the client has left; the source takes the
+chunks out. While the inbox is full, nobody calls `receive`, so nobody learns that the client has left: the message that
+says so comes after the unread body.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ H = TypeVar("H")
 P = TypeVar("P")
 
 MAX_BODY: Final = 64 * MiB
-"""Bytes that a body may have by default: 35 minutes of 16 kHz mono int16."""
+"""The largest body by default, in bytes: 35 minutes of 16 kHz mono int16."""
 
 AHEAD: Final = 64 * 1024
 
@@ -38,7 +38,7 @@ _KEY: Final = "objectstreaming.body"
 
 
 class Inbox:
-    """What one request's `receive` gives, for its two readers. Each request has one, made by whoever is first."""
+    """What one request's `receive` gives, for its two readers. The reader that comes first makes it."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -58,12 +58,12 @@ class Inbox:
         return inbox
 
     async def chunk(self) -> bytes:
-        """The next bytes of the body; `b""` after the last. Raises `StreamError("canceled")` if the client leaves."""
+        """The next bytes of the body; `b""` at its end. Raises `StreamError("canceled")` if the client leaves."""
         while not self._chunks:
             if self._ended:
                 return b""
             if self._left:
-                raise StreamError("canceled", "the client left before its body was whole")
+                raise StreamError("canceled", "the client left before its body was complete")
             await self._receive_one(lambda: not self._chunks and not self._ended)
         chunk = self._chunks.popleft()
         self._held -= len(chunk)
@@ -71,7 +71,7 @@ class Inbox:
         return chunk
 
     async def wait_until_left(self) -> None:
-        """Read ahead of the other reader, until the client leaves."""
+        """Read ahead for the other reader, until the client leaves."""
         while not self._left:
             if self._held < AHEAD:
                 await self._receive_one(lambda: self._held < AHEAD)
@@ -80,7 +80,7 @@ class Inbox:
                 await self._taken.wait()
 
     async def _receive_one(self, wanted: Callable[[], bool]) -> None:
-        """Take one message, unless it is no longer wanted, because the other reader had its turn first."""
+        """Receive one message, unless it is no longer wanted because the other reader has received one meanwhile."""
         async with self._receiving:
             if self._left or not wanted():
                 return
@@ -97,10 +97,10 @@ class Inbox:
 
 
 class RequestBody:
-    """The chunks of a request's body as they come, `max_body` bytes of them at most.
+    """The chunks of a request's body as they arrive, at most `max_body` bytes.
 
-    Take it instead of `request.stream()` in whatever feeds a `FrameResponse`. Raises `RequestError` 413 when there are
-    too many bytes, before the first if Content-Length says so, and `StreamError("canceled")` if the client leaves.
+    Use it instead of `request.stream()` in the source of a `FrameResponse`. Raises `RequestError` 413 when there are
+    too many bytes (before the first one if Content-Length says so), and `StreamError("canceled")` if the client leaves.
     """
 
     def __init__(self, request: Request, *, max_body: int = MAX_BODY) -> None:
@@ -113,7 +113,7 @@ class RequestBody:
         if length.isdecimal() and (len(length) > 18 or int(length) > self._max_body):
             self._refuse()
         if self._request._stream_consumed or hasattr(self._request, "_body"):
-            body = await self._request.body()  # the framework has read it, to look for a model or a form
+            body = await self._request.body()  # the framework has read it already, for a model or a form
             if len(body) > self._max_body:
                 self._refuse()
             if body:
@@ -137,13 +137,14 @@ async def read_messages(
     limits: Limits | None = None,
     max_body: int = MAX_BODY,
 ) -> AsyncIterator[tuple[H, P]]:
-    """The messages in a request's body, each as soon as it is there, while the client still sends.
+    """The messages in a request's body, each as soon as it is complete, while the client still sends.
 
-    The body is `application/octet-stream`, a plain stream, or `application/vnd.objectstreaming;v=1`, which must have
-    its end; a body without a Content-Type is taken for plain. Raises `RequestError`: 415 for any other type, version,
-    coder or a Content-Encoding; 413 for more than `max_body` bytes, or a frame beyond `limits`; 400 for bytes that are
-    no such stream, with what is wrong and where. All are `StreamError`s: before the response they become its status
-    (`install_error_handlers`), in the source of a `FrameResponse` they become that stream's error.
+    The body is `application/octet-stream`, a plain stream, or `application/vnd.objectstreaming;v=1`, which must have an
+    `end`. A body without a Content-Type is read as a plain stream. Raises `RequestError`: 415 for any other type,
+    version or coder, and for a Content-Encoding; 413 for more than `max_body` bytes, or a frame beyond `limits`; 400
+    for bytes that are not such a stream, with the error and its place. All of these are `StreamError`s. Raised before
+    the response they become its status (`install_error_handlers`); raised in the source of a `FrameResponse` they
+    become that stream's error.
 
         @app.post("/echo")
         async def echo(request: Request) -> FrameResponse:
@@ -160,22 +161,22 @@ async def read_messages(
 
 
 def _promises_end(request: Request, coder: str) -> bool | None:
-    """Whether the body's Content-Type is that of version 1. Raises `RequestError` 415 for what cannot be read here."""
+    """True for a body of version 1, `None` for a plain one. Raises `RequestError` 415 for what cannot be read here."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
-        raise _unsupported(f"Content-Encoding {encoding!r:.80} is not undone here; send the frames as they are")
+        raise _unsupported(f"Content-Encoding {encoding!r:.80} is not supported; send the frames without one")
     value = request.headers.get("content-type")
     if value is None:
         return None
     sent = parse_media_type(value)
     if sent is None or sent.name not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
-        raise _unsupported(f"Content-Type {value!r:.80} is no stream of frames; send {PLAIN_MEDIA_TYPE}")
+        raise _unsupported(f"Content-Type {value!r:.80} is not a stream of frames; send {PLAIN_MEDIA_TYPE}")
     if sent.name == PLAIN_MEDIA_TYPE:
         return None
     if sent.parameters.get("v", str(VERSION)) != str(VERSION):
-        raise _unsupported(f"version {sent.parameters['v']!r:.20} is not known here; this server reads {VERSION}")
+        raise _unsupported(f"version {sent.parameters['v']!r:.20} is not supported; this server reads {VERSION}")
     if sent.parameters.get("coder", coder) != coder:
-        raise _unsupported(f"coder {sent.parameters['coder']!r:.40} is not read here; this endpoint reads {coder}")
+        raise _unsupported(f"coder {sent.parameters['coder']!r:.40} is not supported; this endpoint reads {coder}")
     return True
 
 

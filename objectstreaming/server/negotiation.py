@@ -1,8 +1,8 @@
-"""What the client can read: the Accept header, and the answer to it (SPEC section 3.1; RFC 9110 section 12.5.1).
+"""The Accept header, and the media type to answer with (SPEC section 6.1, "Negotiation"; RFC 9110, section 12.5.1).
 
-A server speaks version 1 only to those who ask for its type by name; `*/*` and `application/*` mean the plain stream,
-for whoever wrote them knows nothing of control frames. Of two acceptable types the client's higher `q` wins, and
-version 1 where they are equal.
+A server sends version 1 only to clients that ask for its type by name. `*/*` and `application/*` get the plain stream,
+because a client that sends them may not know control frames. Of two acceptable types the one with the higher `q` is
+chosen, and version 1 where they are equal.
 
     application/vnd.objectstreaming;v=1                            version 1
     application/vnd.objectstreaming;v=1, application/octet-stream;q=0.5   version 1
@@ -27,7 +27,7 @@ __all__ = ["Negotiated", "negotiate"]
 
 
 class Negotiated(NamedTuple):
-    """What to answer with: `version` 1, or `None` for a plain stream, and the coder's name."""
+    """What to answer with: `version` 1 or, for a plain stream, `None`; and the coder's name."""
 
     version: int | None
     coder: str | None = None
@@ -42,10 +42,10 @@ class Negotiated(NamedTuple):
 
 
 def negotiate(request: HTTPConnection | str | None, coder: str | None = None) -> Negotiated:
-    """The stream that suits a request, or the value of its Accept header; `coder` is the name of the stream's coder.
+    """What to answer a request with, given the request or the value of its Accept header.
 
-    `None` for `coder` leaves the `coder=` parameter out of account. Raises `RequestError` with status 406 if the
-    client accepts neither version 1 nor a plain stream.
+    `coder` is the name of the stream's coder. With `None` the `coder=` parameter is ignored. Raises `RequestError` with
+    status 406 if the client accepts neither version 1 nor a plain stream.
 
     >>> negotiate("application/vnd.objectstreaming;v=1, application/octet-stream;q=0.5", "json").media_type
     'application/vnd.objectstreaming;v=1;coder=json'
@@ -58,7 +58,7 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
     """
     accept = ", ".join(request.headers.getlist("accept")) if isinstance(request, HTTPConnection) else request
     ranges = list(parse_accept(accept or ""))
-    if not ranges:  # none sent, or nothing in it that means anything: RFC 9110 lets the server choose
+    if not ranges:  # not sent, or nothing valid in it: RFC 9110 lets the server choose
         return Negotiated(None, coder)
     framed = _quality_of_version_1(ranges, coder)
     plain = _quality_of_plain(ranges)
@@ -75,7 +75,7 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
 
 
 def _quality_of_version_1(ranges: Iterable[tuple[MediaType, float]], coder: str | None) -> float:
-    """The q of the range that names version 1 most closely, by its parameters; 0 if none does."""
+    """The q of the range that names version 1 with the most parameters; 0 if none does."""
     best, closest = 0.0, -1
     for wanted, quality in ranges:
         parameters = wanted.parameters

@@ -1,6 +1,6 @@
-"""What OpenAPI says of frames: binary bodies under both media types, and the problem of an early failure.
+"""OpenAPI descriptions of frames: binary bodies under both media types, and the problem of an early failure.
 
-FastAPI derives neither from a `FrameResponse`, which is a response and not a model, so a route is told:
+FastAPI cannot derive them from a `FrameResponse`, which is a response and not a model. So they are given to the route:
 
     @app.post("/objects", response_class=FrameResponse, responses=frame_responses(coder))
     @app.post("/echo", ..., openapi_extra=frame_request_body(coder))
@@ -32,7 +32,7 @@ PROBLEM: Final[dict[str, Any]] = {
 
 
 def frame_responses(coder: Coder[Any, Any], description: str = "A stream of frames.") -> dict[int | str, Any]:
-    """What to give a route as `responses=`.
+    """The `responses=` of a route that answers with frames.
 
     >>> from objectstreaming import JsonCoder
     >>> list(frame_responses(JsonCoder())[200]["content"])
@@ -41,14 +41,14 @@ def frame_responses(coder: Coder[Any, Any], description: str = "A stream of fram
     return {
         200: {"description": description, "content": _content(coder)},
         "default": {
-            "description": "It failed before the first frame.",
+            "description": "A failure before the first frame.",
             "content": {"application/json": {"schema": PROBLEM}},
         },
     }
 
 
 def frame_request_body(coder: Coder[Any, Any], description: str = "A stream of frames.") -> dict[str, Any]:
-    """What to give a route that reads its body with `read_messages` as `openapi_extra=`."""
+    """The `openapi_extra=` of a route that reads its body with `read_messages`."""
     return {"requestBody": {"required": True, "description": description, "content": _content(coder)}}
 
 

@@ -1,9 +1,9 @@
 """Failures before the first frame: a real HTTP status with a small JSON body, `{"code", "message", "details"}`.
 
-The code is one of the sixteen of `StreamError`, the status the one that goes with it (`errors.HTTP_STATUS`, after the
-Connect protocol), so that a client learns the same from an early failure as from the `end` frame of a late one.
-Only what a `StreamError` says reaches the peer. Any other exception is a fault of the server: it is logged, and the
-peer is told `internal` and nothing more.
+The code is one of the sixteen of `StreamError`, and the status is the one that belongs to it (`errors.HTTP_STATUS`,
+from the Connect protocol). So a client learns the same from an early failure as from the `end` frame of a late one.
+Only the content of a `StreamError` is sent to the client. Any other exception is a fault of the server: it is logged,
+and the client gets `internal` and nothing more.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = ["RequestError", "install_error_handlers", "problem_response"]
 logger: Final = logging.getLogger("objectstreaming.server")
 
 BODY_ERRORS: Final = (FrameError, PayloadError, ProtocolError, StreamIncomplete)
-"""What is wrong with bytes that a client sent: safe to tell it, for it is about its own bytes."""
+"""Errors in the bytes that a client sent. They may be sent to it: they say nothing about the server."""
 
 
 class RequestError(StreamError):
-    """A `StreamError` whose HTTP status is not the one its code stands for: 406, 413, 415.
+    """A `StreamError` whose HTTP status is not the one of its code: 406, 413, 415.
 
     >>> RequestError(415, "invalid_argument", "version 2 is not known here").http_status
     415
@@ -55,10 +55,10 @@ class RequestError(StreamError):
 
 
 def public_error(error: BaseException) -> StreamError:
-    """What the peer may know of an exception. What it may not know is logged here, once, with its traceback."""
+    """The error to send for an exception. What must not be sent is logged here, once, with its traceback."""
     if isinstance(error, StreamError):
         return error
-    if isinstance(error, HTTPException):  # raised for a client's eyes, so the client gets it
+    if isinstance(error, HTTPException):  # its detail is meant for the client
         message = error.detail if isinstance(error.detail, str) else ""
         return RequestError(error.status_code, code_for_status(error.status_code), message)
     logger.error("a stream's source failed", exc_info=error)
@@ -66,14 +66,14 @@ def public_error(error: BaseException) -> StreamError:
 
 
 def request_error(error: FrameError | PayloadError | ProtocolError | StreamIncomplete) -> RequestError:
-    """What is wrong with a request's body, as an error for its sender."""
+    """The answer to a request whose body has this error."""
     if isinstance(error, FrameTooLarge | HeaderTooLarge):
         return RequestError(413, "resource_exhausted", str(error))
     return RequestError(400, "invalid_argument", str(error))
 
 
 def problem_response(error: StreamError) -> Response:
-    """The response that says `error`.
+    """The response for `error`.
 
     >>> response = problem_response(StreamError("not_found", "no such document"))
     >>> response.status_code, response.body
@@ -85,16 +85,16 @@ def problem_response(error: StreamError) -> Response:
     try:
         body = strict_json.dumps(problem)
     except EncodeError:
-        logger.exception("an error cannot be told: its message or details are not JSON")
+        logger.exception("an error is sent without its message and details: they are not JSON")
         body = strict_json.dumps({"code": error.code, "message": ""})
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     return Response(body, status_code=error.http_status, headers=headers, media_type="application/json")
 
 
 def install_error_handlers(app: Starlette) -> None:
-    """Have a FastAPI or Starlette application answer a `StreamError`, or an error in a body's frames, as a problem.
+    """Let a FastAPI or Starlette application answer a `StreamError`, or an error in a body's frames, with a problem.
 
-    Without it, such an error raised by an endpoint before it returns its response is a bare 500.
+    Without it, such an error becomes a bare 500 where an endpoint raises it before it returns its response.
 
     >>> from fastapi import FastAPI
     >>> app = FastAPI()

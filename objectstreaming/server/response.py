@@ -1,22 +1,22 @@
-"""`FrameResponse`: a source of messages as the body of an HTTP response (SPEC section 3).
+"""`FrameResponse`: a source of messages as the body of an HTTP response (SPEC section 6, "HTTP and WebSocket").
 
-**Theory of operation.** Three parties share one bell: the pump (`sources.py`), which rings it when the source has given
-something or has ended; the timers, of the heartbeat and of the longest a stream may live; and, in the task that the
-server runs the response in, the sender, which waits for the bell and then does what is due, in this order:
+**How it works.** The sender runs in the task that the server runs the response in. It waits for one event. The source's
+runner (`sources.py`) sets it when the source has given something or has ended; the timers set it, of the heartbeat and
+of the longest time that a stream may take. Then the sender does what is due, in this order:
 
-    frames are there        send them all in one write, headers first if they are not out
-    the source has ended    before the headers: a problem with its real status, if it failed; else `end`
-    a heartbeat has passed  headers and `open` if they are not out; else, if nothing was sent for so long, `ping`
+    frames are there        send them all in one write, after the headers if those were not sent yet
+    the source has ended    before the headers: a problem with its real status, if it failed; otherwise `end`
+    a heartbeat has passed  headers and `open` if they were not sent yet; otherwise, if nothing was sent since, `ping`
 
-A fourth listens for `http.disconnect` and cancels the sender, wherever it waits. However the sender ends, the source
-has been cancelled and closed before the response returns.
+A listener waits for `http.disconnect` and then cancels the sender, wherever it waits. However the sender ends, the
+source has been cancelled and closed before the response returns.
 
-**Failing late.** HTTP cannot take a 200 back. A client of version 1 is told in the `end` frame. For a plain client the
-connection is aborted, so that a cut answer does not look like a whole one: the source's exception leaves this response
-before the body was ended, and the server closes the connection inside a chunked body. Middleware can undo that:
-`BaseHTTPMiddleware` (every `@app.middleware("http")`) keeps the exception back until it has ended the body itself,
-cleanly. Therefore the failure is not only raised but also *sent*, as a body message whose body is no bytes: it passes
-such middleware as any other body does and makes the server itself fail where it writes it.
+**Failing late.** HTTP cannot take a 200 back. A client of version 1 gets the error in the `end` frame. For a plain
+client the connection is aborted, so that a cut answer does not look like a whole one: the source's exception leaves
+this response before the body has ended, and the server closes the connection inside a chunked body. Middleware can undo
+that: `BaseHTTPMiddleware` (every `@app.middleware("http")`) holds the exception back until it has ended the body
+itself, cleanly. Therefore the failure is not only raised but also *sent*, as a body message whose body is not bytes. It
+passes such middleware as any other body does, and the server fails when it writes it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ..protocol import StreamEncoder
 from .body import Inbox
 from .negotiation import Negotiated, negotiate
 from .problems import RequestError, problem_response, public_error
-from .sources import BATCH, Source, Writer, pump_for
+from .sources import BATCH, Source, Writer, runner_for
 
 __all__ = ["FrameResponse", "ResponseAborted", "end_streams"]
 
@@ -52,18 +52,19 @@ Trailers: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]
 
 logger: Final = logging.getLogger("objectstreaming.server")
 
-FAREWELL: Final = 1.0
-"""Seconds that telling a client of the end may take when the server itself is being stopped."""
+SHUTDOWN_SECONDS: Final = 1.0
+"""How long sending the end to a client may take when its stream is stopped from outside."""
 
 _HEADERS: Final = {
-    "Cache-Control": "no-store, no-transform",  # no-transform: no proxy may compress, and so gather, the stream
-    "Content-Encoding": "identity",  # the same to the application's own middleware
-    "X-Accel-Buffering": "no",  # nginx passes on what it gets as it gets it
+    # no-transform: a proxy that compresses would hold frames back.
+    "Cache-Control": "no-store, no-transform",
+    "Content-Encoding": "identity",  # says the same to the application's own middleware
+    "X-Accel-Buffering": "no",  # nginx passes on what it gets at once
 }
 
 
 class ResponseAborted(ObjectStreamError):
-    """A plain stream failed after its first byte: raised to the server, for it to abort the connection."""
+    """A plain stream failed after its first byte. Raised to the server, which then aborts the connection."""
 
     code = "aborted"
 
@@ -71,19 +72,21 @@ class ResponseAborted(ObjectStreamError):
 class FrameResponse(Response):
     """A stream of frames, from a sync or async iterable of `(header, payload)`, `Frame` or bytes of frames.
 
-    `coder` encodes the messages. Clients that ask for version 1 get it, with a ping for each `heartbeat` seconds of
-    silence (`None`: none) and an `end`; others get the plain stream (`negotiation`). The status waits for the first
-    item, one heartbeat at most: a source that fails first gives a real 4xx or 5xx with a JSON problem. What the source
-    has ready goes out in one write; ahead of a slow client it runs by `batch` bytes, and then waits.
+    `coder` encodes the messages. Clients that ask for version 1 get it, with a ping after each `heartbeat` seconds of
+    silence (`None`: no pings) and an `end`. Others get the plain stream (`negotiation.py`). The status waits for the
+    first item, but no longer than one heartbeat: a source that fails before it gives a real 4xx or 5xx with a JSON
+    problem. Everything that the source has ready goes out in one write. The source may be ahead of a slow client by
+    `batch` bytes, and then waits.
 
-    `trailers` go out with the `end`: a mapping, or a function called when the source has ended well. `metadata` goes
-    out with the `open`. `limits` are those that receivers keep to: a frame beyond them is an error of the source.
-    After `max_duration` seconds the stream ends with `deadline_exceeded`. `status_code`, `headers` and `background`
-    are those of any Starlette response, and apply once there is a first item.
+    `trailers` go out with the `end`: a mapping, or a function that is called when the source has ended well. `metadata`
+    goes out with the `open`. `limits` are those of the receivers: a frame beyond them is an error of the source. After
+    `max_duration` seconds the stream ends with `deadline_exceeded`. `status_code`, `headers` and `background` are those
+    of any Starlette response, and apply once there is a first item.
 
-    In a source, raise `StreamError` to tell the client why; any other exception is logged and told as `internal`. To
-    answer a request while its body still comes in, read it there with `read_messages` or `RequestBody`, not with
-    `request.stream()`: while a response listens for its client's leaving, the two would take each other's messages.
+    In a source, raise `StreamError` to tell the client why it failed. Any other exception is logged, and sent as
+    `internal`. To answer a request while its body still arrives, read it in the source with `read_messages` or
+    `RequestBody`, not with `request.stream()`: the response itself waits for `http.disconnect`, and the two would take
+    each other's messages.
 
     >>> from fastapi import FastAPI
     >>> from objectstreaming import JsonCoder
@@ -116,7 +119,7 @@ class FrameResponse(Response):
         for name, seconds in (("heartbeat", heartbeat), ("max_duration", max_duration)):
             if seconds is not None and not 0 < seconds < math.inf:
                 raise ValueError(f"{name} is a positive number of seconds, or None, not {seconds!r}")
-        if batch < 1:  # an outbox of no bytes is always full
+        if batch < 1:  # an outbox without any bytes would always be full
             raise ValueError(f"batch is a positive number of bytes, not {batch!r}")
         self.source = source
         self.coder: Coder[Any, Any] = coder
@@ -140,7 +143,7 @@ class FrameResponse(Response):
         self.headers.add_vary_header("Accept")
         for name, value in _HEADERS.items():
             self.headers[name] = value
-        del self.headers["Content-Length"]  # as in the headers of a response that is relayed
+        del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -151,7 +154,7 @@ class FrameResponse(Response):
 
 
 class _Exchange:
-    """One run of a `FrameResponse`: what its parties share."""
+    """One run of a `FrameResponse`: what sender, timers and listener share."""
 
     def __init__(
         self, response: FrameResponse, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send
@@ -163,34 +166,34 @@ class _Exchange:
         self._encoder: StreamEncoder[Any, Any] = StreamEncoder(
             response.coder, negotiated.version, limits=response.limits
         )
-        # Encoded first, because what comes after it, on whatever thread, may then be encoded in any order.
+        # Encoded before the source runs: from then on its thread may be encoding.
         self._opening = b""
         if self._framed:
             self._opening = self._encoder.open(heartbeat=response.heartbeat, metadata=response.metadata)
         self._writer = Writer(self._encoder, response.coder, response.limits)
-        self._bell = asyncio.Event()
-        self._pump = pump_for(response.source, self._writer, self._bell.set, response.batch)
+        self._something_to_do = asyncio.Event()
+        self._runner = runner_for(response.source, self._writer, self._something_to_do.set, response.batch)
         self._inbox = Inbox.of(scope, receive)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._sending = anyio.CancelScope()
-        self._started = False  # the headers are out
-        self._writing = False  # in send(): of what is being written, nobody knows how much is out
-        self._ended = False  # the last byte is out
-        self._left = False  # the client has gone
+        self._started = False  # the headers were sent
+        self._writing = False  # in send(): nobody knows how much of the current write was sent
+        self._ended = False  # the last byte was sent
+        self._left = False  # the client has left
         self._failed_early = False
         self._sent_at = self._loop.time()
-        self._beat = False
-        self._stopped: StreamError | None = None  # why the stream has to end, though its source has not
+        self._heartbeat_passed = False
+        self._stopped: StreamError | None = None  # why the stream has to end before its source
 
     async def run(self) -> bool:
         """Whether there was a stream, ended or left by the client; `False` after a problem."""
         response = self._response
         try:
-            self._pump.start()
+            self._runner.start()
         except RuntimeError:  # no more threads
             logger.exception("a stream cannot be started")
-            await problem_response(StreamError("unavailable", "the server has too much to do"))(*self._asgi)
+            await problem_response(StreamError("unavailable", "the server is overloaded"))(*self._asgi)
             return False
         if response.heartbeat is not None:
             self._set_timer("heartbeat", response.heartbeat, self._on_heartbeat)
@@ -202,29 +205,30 @@ class _Exchange:
         try:
             with self._sending:
                 await self._stream()
-            if self._stopped is not None and not self._ended and not self._left:  # the client takes nothing any more
+            if self._stopped is not None and not self._ended and not self._left:  # the client reads nothing any more
                 raise ResponseAborted(f"the stream was given up: {self._stopped}")
         except OSError:
-            pass  # what servers may raise from send() when the client has left (ASGI 2.4)
+            pass  # servers may raise it from send() when the client has left (ASGI 2.4)
         except asyncio.CancelledError:
-            await self._say_farewell()
+            await self._send_end_on_shutdown()
             raise
         finally:
             _running.discard(self)
             for timer in self._timers.values():
                 timer.cancel()
             listener.cancel()
-            self._pump.stop()
+            self._runner.stop()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([listener])
-                await self._pump.closed()
+                await self._runner.closed()
         return not self._failed_early
 
     def stop(self, why: StreamError) -> None:
-        """End the stream with an error, after what is ready. A client that takes nothing is waited for no longer."""
+        """End the stream with an error, after the frames that are ready. A client that reads nothing gets one
+        second."""
         self._stopped = why
-        self._bell.set()
-        self._set_timer("farewell", FAREWELL, self._sending.cancel)
+        self._something_to_do.set()
+        self._set_timer("shutdown", SHUTDOWN_SECONDS, self._sending.cancel)
 
     def stop_from_anywhere(self, why: StreamError) -> None:
         """`stop`, from another thread or a signal handler."""
@@ -233,25 +237,25 @@ class _Exchange:
     # ------------------------------------------------------------------------------------------- the sender
 
     async def _stream(self) -> None:
-        pump, bell = self._pump, self._bell
+        runner = self._runner
         while True:
             if self._stopped is not None:
-                pump.stop()
-            over = pump.finished or self._stopped is not None
-            batch = pump.take()
-            if over and not pump.held:
-                await self._finish(batch, self._stopped or pump.error)
+                runner.stop()
+            over = runner.finished or self._stopped is not None
+            batch = runner.take()
+            if over and not runner.held:
+                await self._finish(batch, self._stopped or runner.error)
                 return
             if batch:
                 await self._write(batch)
-                # send() need not wait for anything: without this, a fast source on a thread would have the loop.
+                # send() may never wait: a fast source on a thread would then keep the event loop to itself.
                 await asyncio.sleep(0)
-            elif self._beat:
-                self._beat = False
+            elif self._heartbeat_passed:
+                self._heartbeat_passed = False
                 await self._write(self._encoder.ping() if self._framed and self._started else b"")
             else:
-                await bell.wait()
-                bell.clear()
+                await self._something_to_do.wait()
+                self._something_to_do.clear()
 
     async def _write(self, data: bytes, more: bool = True) -> None:
         self._writing = True
@@ -269,25 +273,25 @@ class _Exchange:
         self._sent_at = self._loop.time()
 
     async def _finish(self, batch: bytes, error: BaseException | None) -> None:
-        """Send the last frames and the end, or what the failure calls for."""
+        """Send the last frames, and the end or what the failure requires."""
         if error is None:
             try:
                 end = self._end()
-            except Exception as caught:  # noqa: BLE001  the trailers are the caller's code
+            except Exception as caught:  # noqa: BLE001  the trailers' function is the caller's
                 error = caught
             else:
                 await self._write(batch + end, more=False)
                 return
-        told = public_error(error)
+        failure = public_error(error)
         if not self._started and not batch:
             self._failed_early = self._ended = True
-            await problem_response(told)(*self._asgi)
+            await problem_response(failure)(*self._asgi)
         elif self._framed:
-            await self._write(batch + self._end_with(told), more=False)
+            await self._write(batch + self._end_with(failure), more=False)
         else:
             if batch:
                 await self._write(batch)
-            await self._abort(told)
+            await self._abort(failure)
 
     def _end(self) -> bytes:
         trailers = self._response.trailers
@@ -309,24 +313,24 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": _Unwritable(why), "more_body": True})
         raise ResponseAborted(why)
 
-    async def _say_farewell(self) -> None:
-        """The server, or the middleware around us, cancels the response: say so, if that can be said at once."""
+    async def _send_end_on_shutdown(self) -> None:
+        """The server, or a middleware, cancels the response. Send the end, if that is possible at once."""
         if self._ended or self._writing or (self._started and not self._framed):
             return
-        self._pump.stop()
+        self._runner.stop()
         ready = []
-        while batch := self._pump.take():
+        while batch := self._runner.take():
             ready.append(batch)
-        with anyio.move_on_after(FAREWELL, shield=True), contextlib.suppress(Exception):
+        with anyio.move_on_after(SHUTDOWN_SECONDS, shield=True), contextlib.suppress(Exception):
             await self._finish(b"".join(ready), SHUTTING_DOWN)
 
-    # ------------------------------------------------------------------------------------------- the others
+    # ------------------------------------------------------------------------------- the listener and the timers
 
     async def _listen(self) -> None:
         try:
             await self._inbox.wait_until_left()
         except Exception:
-            logger.exception("the server cannot tell whether the client is there; it is taken to have left")
+            logger.exception("the server cannot tell whether the client is still there; it is treated as having left")
         self._left = True
         self._sending.cancel()
 
@@ -334,12 +338,12 @@ class _Exchange:
         heartbeat = self._response.heartbeat
         assert heartbeat is not None
         silent = self._loop.time() - self._sent_at
-        # A timer may fire a clock tick early; and while a write waits for its reader, there is nothing to prove to it.
+        # A timer may fire a clock tick early. While a write waits for its reader, a ping would only wait behind it.
         if silent >= 0.999 * heartbeat:
             silent = 0.0
             if not self._writing:
-                self._beat = True
-                self._bell.set()
+                self._heartbeat_passed = True
+                self._something_to_do.set()
         self._set_timer("heartbeat", heartbeat - silent, self._on_heartbeat)
 
     def _set_timer(self, name: str, seconds: float, function: Callable[..., object], *args: Any) -> None:
@@ -347,7 +351,7 @@ class _Exchange:
 
 
 class _Unwritable:
-    """A body that no server can write: `ResponseAborted` comes out where one tries to."""
+    """A body that no server can write: the attempt raises `ResponseAborted`."""
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -368,9 +372,9 @@ _running: Final[set[_Exchange]] = set()
 
 
 def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
-    """End every running `FrameResponse` of this process with an error; how many there were.
+    """End every running `FrameResponse` of this process with an error. Returns how many there were.
 
-    For a server's shutdown: uvicorn waits for the streams that run, and endless ones would keep it waiting.
+    For a server's shutdown: uvicorn waits for running streams, and endless ones would keep it waiting.
     May be called from any thread.
 
     >>> end_streams()
@@ -378,6 +382,6 @@ def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
     """
     running = list(_running)
     for exchange in running:
-        with contextlib.suppress(RuntimeError):  # its event loop is closed: it is over
+        with contextlib.suppress(RuntimeError):  # its event loop is closed, so the stream has ended
             exchange.stop_from_anywhere(why)
     return len(running)

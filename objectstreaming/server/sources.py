@@ -1,25 +1,26 @@
-"""Sources: what a response's messages come from, pumped into a bounded buffer of which the sender takes all.
+"""Sources: the user's iterables that a response's messages come from, run into bounded outboxes.
 
-**Theory of operation.** Each stream has a pump that runs its source and writes each message, encoded, into an outbox.
-The sender takes all that is there, sends it in one write, and looks again; when it finds nothing it waits for a bell,
-which the pump rings with the next frame. So whatever the source can give without waiting goes out together, for the
-sender gets its turn only when the source waits, when the outbox is full, or when the source has had the loop for
-`SLICE` seconds; and nothing that is ready is held back. A full outbox stops the pump until the sender has emptied it:
-that is how a slow reader slows the source, and why it costs the server a bounded number of bytes. It is full when
-another frame like the last would not fit: all of it is then one write, and no frame is left to go out in its own.
+**How it works.** Each stream has a runner. It runs the source, and writes each message, encoded, into its outbox. The
+sender (`response.py`) takes everything that is in the outbox, sends it in one write, and looks again. When it finds
+nothing it waits for an event, which the runner sets with the next frame. So whatever the source can give without
+waiting goes out together, and nothing that is ready is held back: the sender runs only when the source waits, when the
+outbox is full, or when the source has used the event loop for `SLICE_SECONDS`.
 
-Stepping `__anext__` by hand inside the sender's own task would spare a task switch a batch. It is not done, because the
-sender would have to send while the source is suspended somewhere inside a step: a deadline of `asyncio.timeout()` or an
-anyio scope that the source has open would then cancel the sending instead of the waiting. In a task of its own the
-source runs, waits, is cancelled and is closed as any coroutine is, always in that one task and with the request's
-context variables.
+A full outbox stops the runner until the sender has emptied it. This is how a slow reader slows the source down, and why
+it costs the server a bounded number of bytes. The outbox is full when another frame of the size of the last one would
+not fit. All of it is then one write, and no frame is left over for a write of its own.
 
-A sync source runs on a thread of its own, from `iter()` to `close()`: what it opens there (a SQLite connection, a GPU
-context) is closed there. Not on a pool's: a pool of forty threads is forty stalled readers away from standing still.
-The thread is a daemon, so that a source which never returns cannot keep the process from ending.
+**Why a task.** The sender could step `__anext__` in its own task, and save a task switch for each batch. But then it
+would have to send while the source is suspended inside a step. An open `asyncio.timeout()` or anyio scope of the source
+would cancel the sending instead of the waiting. In a task of its own the source runs, waits, is cancelled and is closed
+as any coroutine is: always in that one task, with the request's context variables.
 
-Cancelling means: an async source gets one `CancelledError` where it waits, or `GeneratorExit` at its `yield`, and then
-as long as it needs to clean up; a sync source gets `GeneratorExit` at its `yield`, as soon as it comes to one.
+**Why a thread.** A sync source runs on a thread of its own, from `iter()` to `close()`: what it opens there (a SQLite
+connection, a GPU context) is closed there. A pool is not used: forty stalled readers would use up the default pool of
+forty threads. The thread is a daemon, so that a source which never returns cannot keep the process from ending.
+
+**Cancelling.** An async source gets one `CancelledError` where it waits, or `GeneratorExit` at its `yield`, and then
+has as long as it needs to clean up. A sync source gets `GeneratorExit` at its next `yield`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from ..errors import EncodeError
 from ..frames import BytesLike, Frame, Limits
 from ..protocol import StreamDecoder, StreamEncoder
 
-__all__ = ["BATCH", "AsyncPump", "Pump", "Source", "ThreadPump", "Writer", "pump_for"]
+__all__ = ["BATCH", "Source", "SourceRunner", "TaskRunner", "ThreadRunner", "Writer", "runner_for"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -49,11 +50,11 @@ Source: TypeAlias = AsyncIterable[tuple[H, P] | Frame | BytesLike] | Iterable[tu
 BATCH: Final = 64 * 1024
 """Bytes of a write, and of an outbox: the high-water mark of uvicorn and of asyncio's transports."""
 
-SLICE: Final = 0.005
-"""Seconds that a source which never waits may keep the event loop; the interpreter's own switch interval."""
+SLICE_SECONDS: Final = 0.005
+"""How long a source that never waits may keep the event loop: the interpreter's own switch interval."""
 
-PATIENCE: Final = 2.0
-"""Seconds that a sync source is waited for when its stream is over and it is still busy between two `yield`s."""
+CLOSE_SECONDS: Final = 2.0
+"""How long a sync source is waited for when its stream is over and it is still busy between two `yield`s."""
 
 logger: Final = logging.getLogger("objectstreaming.server")
 
@@ -64,8 +65,8 @@ logger: Final = logging.getLogger("objectstreaming.server")
 class Writer(Generic[H, P]):
     """Turns what a source gives into data frames: `(header, payload)`, a `Frame`, or bytes of frames in any pieces.
 
-    Bytes go through a `StreamDecoder`: data frames are counted and pass untouched, control frames of the stream they
-    come from are obeyed and dropped, its error and its being cut off are raised here.
+    Bytes go through a `StreamDecoder`. Data frames are counted and pass unchanged. Control frames of the stream they
+    come from are obeyed and dropped; its error, and a missing end, are raised here.
     """
 
     def __init__(self, encoder: StreamEncoder[H, P], coder: Coder[H, P], limits: Limits | None = None) -> None:
@@ -77,20 +78,20 @@ class Writer(Generic[H, P]):
 
     @property
     def trailers(self) -> dict[str, Any] | None:
-        """The trailers of the stream that is relayed, if there is one and it had an end."""
+        """The trailers of the stream that is relayed, if there is one and it has ended."""
         return None if self._relay is None else self._relay.trailers
 
     def frames(self, item: Any) -> Iterator[bytes]:
-        """Each data frame in `item`; on an error, after the good frames before it."""
-        if isinstance(item, Frame):
+        """Each data frame in `item`. An error comes after the good frames before it."""
+        if isinstance(item, tuple) and len(item) == 2:
+            yield self.message(item[0], item[1])
+        elif isinstance(item, Frame):
             yield self._frame(item)
         elif isinstance(item, bytes | bytearray | memoryview):
             if self._relay is None:
                 self._relay = StreamDecoder(_Verbatim(self._coder.name), limits=self._limits)
             for frame, _ in self._relay.feed(item):
                 yield self._frame(frame)
-        elif isinstance(item, tuple) and len(item) == 2:
-            yield self.message(item[0], item[1])
         else:
             raise EncodeError(f"a source gives (header, payload), Frame or bytes, not {type(item).__name__}")
 
@@ -115,24 +116,25 @@ class _Verbatim(Coder[Frame, None]):
         return frame, None
 
 
-# ---------------------------------------------------------------------------------------------------- pumping
+# ---------------------------------------------------------------------------------------------------- running
 
 
-class Pump(ABC):
-    """Runs a source in the background and keeps what it gives until it is taken.
+class SourceRunner(ABC):
+    """Runs a source in the background, and keeps what it gives until it is taken.
 
-    `ring` is called on the event loop when there is something to take and the last `take` gave nothing, and when the
-    source has ended. After that `finished` is true, and `error` what it ended with, if with an error.
+    `notify` is called on the event loop when there is something to take after a `take` that gave nothing, and when the
+    source has ended. From then on `finished` is true, and `error` is what the source ended with, if with an error.
     """
 
-    def __init__(self, source: Any, writer: Writer[Any, Any], ring: Callable[[], None], batch: int = BATCH) -> None:
+    def __init__(self, source: Any, writer: Writer[Any, Any], notify: Callable[[], None], batch: int = BATCH) -> None:
         self._source = source
         self._writer = writer
-        self._ring = ring
+        self._message = writer.message
+        self._notify = notify
         self._batch = batch
         self._outbox: deque[bytes] = deque()
         self._held = 0
-        self._awaited = True  # the sender waits for the bell: it has taken all, or has not begun
+        self._awaited = True  # the sender waits: it has taken everything, or has not begun
         self._stopped = False
         self.finished = False
         self.error: BaseException | None = None
@@ -148,26 +150,26 @@ class Pump(ABC):
 
     @abstractmethod
     def take(self) -> bytes:
-        """What the source has given, up to a batch and at least one frame; `b""` if nothing is there."""
+        """What the source has given: at most a batch, but at least one frame; `b""` if nothing is there."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Nothing more is wanted: no frame is written after this, and the source is told to end."""
+        """Nothing more is wanted. No frame is written after this, and the source is told to end."""
 
     @abstractmethod
     async def closed(self) -> None:
         """Wait until the source has ended and been closed. To be called after `stop`, or once `finished`."""
 
-    def _over(self, error: BaseException | None) -> None:
-        self.finished = True
-        self.error = error
-        if self._stopped and isinstance(error, Exception):  # nobody asks for it any more
-            logger.error("a stream's source failed while it was being closed", exc_info=error)
-        self._ring()
-
-    def _put(self, item: Any) -> int:
-        """Write an item that is no pair; pairs the pumps write in their loops. The size of its last frame."""
+    def _write(self, item: Any) -> int:
+        """Put the frames of an item into the outbox. The size of the last one."""
         size = 0
+        if type(item) is tuple and len(item) == 2:  # what nearly every source gives, without a generator around it
+            header, payload = item
+            frame = self._message(header, payload)
+            self._outbox.append(frame)
+            size = len(frame)
+            self._held += size
+            return size
         for frame in self._writer.frames(item):
             self._outbox.append(frame)
             size = len(frame)
@@ -193,18 +195,25 @@ class Pump(ABC):
         self._held -= size
         return b"".join(parts)
 
+    def _end(self, error: BaseException | None) -> None:
+        self.finished = True
+        self.error = error
+        if self._stopped and isinstance(error, Exception):  # nobody asks for it any more
+            logger.error("a stream's source failed while it was being closed", exc_info=error)
+        self._notify()
 
-class AsyncPump(Pump):
+
+class TaskRunner(SourceRunner):
     """Runs an async source in a task of its own."""
 
     def start(self) -> None:
-        self._room = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def take(self) -> bytes:
         taken = self._take()
         if not self._outbox:
-            self._room.set()
+            self._emptied.set()
         return taken
 
     def stop(self) -> None:
@@ -219,19 +228,18 @@ class AsyncPump(Pump):
     async def _run(self) -> None:
         error: BaseException | None = None
         try:
-            await self._drain()
-        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  kept, for the sender to tell
+            await self._read()
+        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  kept for the sender
             error = caught
-        except BaseException as caught:  # SystemExit and its like: a failure too, and not only ours to know
+        except BaseException as caught:  # SystemExit and its like: recorded, and raised again
             error = caught
             raise
         finally:
-            self._over(error)
+            self._end(error)
 
-    async def _drain(self) -> None:
+    async def _read(self) -> None:
         iterator: AsyncIterator[Any] = aiter(self._source)
-        message, outbox, batch, now = self._writer.message, self._outbox, self._batch, time.monotonic
-        append = outbox.append
+        write, outbox, batch, now = self._write, self._outbox, self._batch, time.monotonic
         try:
             since = now()
             async for item in iterator:
@@ -239,21 +247,14 @@ class AsyncPump(Pump):
                     break
                 if self._awaited:
                     self._awaited = False
-                    self._ring()  # it is heard once the source waits, or the outbox is full
-                if type(item) is tuple and len(item) == 2:
-                    header, payload = item
-                    frame = message(header, payload)
-                    append(frame)
-                    size = len(frame)
-                    self._held += size
-                else:
-                    size = self._put(item)
+                    self._notify()  # the sender runs when the source waits, or when the outbox is full
+                size = write(item)
                 if self._held + size > batch:
                     while outbox:
-                        self._room.clear()
-                        await self._room.wait()
+                        self._emptied.clear()
+                        await self._emptied.wait()
                     since = now()
-                elif now() - since > SLICE:
+                elif now() - since > SLICE_SECONDS:
                     await asyncio.sleep(0)
                     since = now()
             else:
@@ -264,14 +265,14 @@ class AsyncPump(Pump):
                 await close()
 
 
-class ThreadPump(Pump):
+class ThreadRunner(SourceRunner):
     """Runs a sync source on a thread of its own."""
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._returned = asyncio.Event()
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._run,), name="objectstreaming source", daemon=True).start()
 
@@ -279,61 +280,53 @@ class ThreadPump(Pump):
         with self._lock:
             taken = self._take()
             if not self._outbox:
-                self._room.notify()
+                self._emptied.notify()
         return taken
 
     def stop(self) -> None:
         with self._lock:
             self._stopped = True
-            self._room.notify()
+            self._emptied.notify()
 
     async def closed(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._returned.wait()
         except TimeoutError:
-            logger.warning("a sync source is still busy %g s after its stream was over; it is left to end", PATIENCE)
+            logger.warning("a sync source is still busy %g s after its stream ended; its thread goes on", CLOSE_SECONDS)
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
             iterator = iter(self._source)
             try:
-                self._drain(iterator)
+                self._read(iterator)
             finally:
                 close = getattr(iterator, "close", None)
                 if close is not None:
                     close()
-        except BaseException as caught:  # noqa: BLE001  a thread has nobody else to tell
+        except BaseException as caught:  # noqa: BLE001  nothing above would catch it
             error = caught
         self._call(self._done, error)
 
-    def _drain(self, iterator: Iterable[Any]) -> None:
-        message, outbox, batch, lock = self._writer.message, self._outbox, self._batch, self._lock
-        append = outbox.append
+    def _read(self, iterator: Iterable[Any]) -> None:
+        write, outbox, batch, lock = self._write, self._outbox, self._batch, self._lock
         for item in iterator:
             try:
                 # Encoded under the lock, so that no frame is counted after stop(): the sender waits for one at most.
                 with lock:
                     if self._stopped:
                         return
-                    if type(item) is tuple and len(item) == 2:
-                        header, payload = item
-                        frame = message(header, payload)
-                        append(frame)
-                        size = len(frame)
-                        self._held += size
-                    else:
-                        size = self._put(item)
-            finally:  # what came before an error is there, too
+                    size = write(item)
+            finally:  # after an error too: there may be good frames before it
                 # Not under the lock: the sender wakes up at once, and the two would take turns at each frame.
                 if self._awaited:
                     self._awaited = False
-                    self._call(self._ring)
+                    self._call(self._notify)
             if self._held + size > batch:
                 with lock:
                     while outbox and not self._stopped:
-                        self._room.wait()
+                        self._emptied.wait()
         with lock:
             if not self._stopped:
                 self._writer.finish()
@@ -341,24 +334,24 @@ class ThreadPump(Pump):
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # the loop is closed: the server is gone, and nobody is left to be told
+        except RuntimeError:  # the loop is closed: the server has stopped, and nobody waits for this stream
             self._stopped = True
 
     def _done(self, error: BaseException | None) -> None:
         self._returned.set()
-        self._over(error)
+        self._end(error)
 
 
-def pump_for(source: Any, writer: Writer[Any, Any], ring: Callable[[], None], batch: int = BATCH) -> Pump:
-    """The pump for a source: async if it is async, or all there already; a thread for any other iterable."""
+def runner_for(source: Any, writer: Writer[Any, Any], notify: Callable[[], None], batch: int = BATCH) -> SourceRunner:
+    """A task for a source that is async, or is all there already; a thread for any other iterable."""
     if isinstance(source, bytes | bytearray | memoryview):
         source = _ready((source,))
     elif isinstance(source, list | tuple):
         source = _ready(source)
     if isinstance(source, AsyncIterable):
-        return AsyncPump(source, writer, ring, batch)
+        return TaskRunner(source, writer, notify, batch)
     if isinstance(source, Iterable):
-        return ThreadPump(source, writer, ring, batch)
+        return ThreadRunner(source, writer, notify, batch)
     raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
 
 

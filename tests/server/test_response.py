@@ -530,7 +530,9 @@ async def test_the_error_of_a_relayed_stream_is_relayed_and_its_being_cut_is_one
 
 
 async def test_what_is_ready_goes_out_in_few_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SLICE", 60)  # else a busy machine gets its turns, and each of them is a write
+    monkeypatch.setattr(
+        sources, "SLICE_SECONDS", 3600
+    )  # on a busy machine it would end earlier, with a write each time
     call = await Call(FrameResponse(messages(10_000), coder=CODER)).run()
     assert len(call.received) == 10_000
     assert len(call.bodies) <= len(call.body) // (64 * 1024) + 2
@@ -550,7 +552,7 @@ async def test_what_a_thread_gives_while_one_write_waits_goes_out_in_the_next() 
 
 
 async def test_a_short_answer_is_one_write_with_its_open_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SLICE", 60)
+    monkeypatch.setattr(sources, "SLICE_SECONDS", 3600)
     call = await Call(FrameResponse(messages(), coder=CODER)).run()
     assert len(call.bodies) == 1
 

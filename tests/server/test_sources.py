@@ -1,4 +1,4 @@
-"""Pumps and their writer: what a source gives is kept in order, bounded and counted, and the source always closed."""
+"""Source runners and their writer: what a source gives is bounded, counted and in order, and the source is closed."""
 
 from __future__ import annotations
 
@@ -11,45 +11,52 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from deadlines import DEADLINE, until
 from hypothesis import given
 from hypothesis import strategies as st
 
 from objectstreaming import EncodeError, FrameDecoder, InvalidLength, JsonCoder, RawCoder, StreamEncoder
 from objectstreaming.server import sources
-from objectstreaming.server.sources import AsyncPump, Pump, ThreadPump, Writer, pump_for
+from objectstreaming.server.sources import SourceRunner, TaskRunner, ThreadRunner, Writer, runner_for
 
 RAW = RawCoder()
 
 
-class Bench:
-    """A pump with its bell."""
+@pytest.fixture(autouse=True)
+def one_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No source is interrupted because the machine is busy: what one take gives does not depend on the clock."""
+    monkeypatch.setattr(sources, "SLICE_SECONDS", 3600)
+
+
+class Running:
+    """A runner that has started, and the event that it notifies."""
 
     def __init__(self, source: Any, *, batch: int = sources.BATCH) -> None:
-        self.bell = asyncio.Event()
-        self.rings = 0
+        self.event = asyncio.Event()
+        self.notifications = 0
         self.encoder = StreamEncoder(RAW, None)
-        self.pump = pump_for(source, Writer(self.encoder, RAW), self._ring, batch)
-        self.pump.start()
+        self.runner = runner_for(source, Writer(self.encoder, RAW), self._notify, batch)
+        self.runner.start()
 
-    def _ring(self) -> None:
-        self.rings += 1
-        self.bell.set()
+    def _notify(self) -> None:
+        self.notifications += 1
+        self.event.set()
 
-    async def rung(self) -> None:
-        async with asyncio.timeout(5):
-            await self.bell.wait()
-        self.bell.clear()
+    async def notified(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            await self.event.wait()
+        self.event.clear()
 
     async def drain(self, pause: Callable[[], int] = lambda: 0) -> tuple[bytes, list[int]]:
-        """All that comes, and the sizes of what was taken; after each taking the loop runs `pause()` times."""
+        """Everything that comes, and the size of each take. The event loop runs `pause()` times after each take."""
         taken = []
-        while not (self.pump.finished and not self.pump.held):
-            data = self.pump.take()
+        while not (self.runner.finished and not self.runner.held):
+            data = self.runner.take()
             taken.append(data)
             for _ in range(pause()):
                 await asyncio.sleep(0)
-            if not data and not self.pump.finished:
-                await self.rung()
+            if not data and not self.runner.finished:
+                await self.notified()
         return b"".join(taken), [len(data) for data in taken]
 
 
@@ -72,37 +79,37 @@ async def asynchronous(count: int, seed: int = 0) -> AsyncIterator[Any]:
 @pytest.mark.parametrize("batch", [1, 100, 64 * 1024])
 @pytest.mark.parametrize("seed", range(5))
 async def test_an_async_source_comes_through_whole_and_in_order(seed: int, batch: int) -> None:
-    bench = Bench(asynchronous(300, seed), batch=batch)
+    running = Running(asynchronous(300, seed), batch=batch)
     waits = random.Random(seed + 100)
-    data, sizes = await bench.drain(lambda: waits.randrange(4))
+    data, sizes = await running.drain(lambda: waits.randrange(4))
     assert data == wire(300)
     assert max(sizes) <= batch + 100
-    assert (bench.pump.error, bench.encoder.position) == (None, 300)
+    assert (running.runner.error, running.encoder.position) == (None, 300)
 
 
 @pytest.mark.parametrize("batch", [1, 100, 64 * 1024])
 async def test_a_sync_source_comes_through_whole_and_in_order(batch: int) -> None:
-    bench = Bench(iter(items(300)), batch=batch)
-    data, sizes = await bench.drain()
+    running = Running(iter(items(300)), batch=batch)
+    data, sizes = await running.drain()
     assert data == wire(300)
     assert max(sizes) <= batch + 100
-    assert (bench.pump.error, bench.encoder.position) == (None, 300)
+    assert (running.runner.error, running.encoder.position) == (None, 300)
 
 
-def test_the_kind_of_pump_follows_the_kind_of_source() -> None:
+def test_an_async_source_gets_a_task_and_a_sync_one_a_thread() -> None:
     writer = Writer(StreamEncoder(RAW), RAW)
 
-    def kind(source: Any) -> type[Pump]:
-        return type(pump_for(source, writer, lambda: None))
+    def kind(source: Any) -> type[SourceRunner]:
+        return type(runner_for(source, writer, lambda: None))
 
-    assert [kind(source) for source in (asynchronous(1), [], (), b"", bytearray())] == [AsyncPump] * 5
-    assert [kind(source) for source in (iter([]), map(str, []), {1}, range(3))] == [ThreadPump] * 4
+    assert [kind(source) for source in (asynchronous(1), [], (), b"", bytearray())] == [TaskRunner] * 5
+    assert [kind(source) for source in (iter([]), map(str, []), {1}, range(3))] == [ThreadRunner] * 4
     with pytest.raises(TypeError, match="a source is an iterable"):
-        pump_for(5, writer, lambda: None)
+        runner_for(5, writer, lambda: None)
 
 
 @pytest.mark.parametrize("endless", ["async", "sync"])
-async def test_a_pump_that_nobody_takes_from_stands_still_at_a_batch(endless: str) -> None:
+async def test_a_source_that_nobody_takes_from_stops_at_a_batch(endless: str) -> None:
     pulled = itertools.count()
 
     def sync() -> Iterator[Any]:
@@ -113,16 +120,15 @@ async def test_a_pump_that_nobody_takes_from_stands_still_at_a_batch(endless: st
         for item in sync():
             yield item
 
-    bench = Bench(async_() if endless == "async" else sync(), batch=10_000)
-    await bench.rung()
-    held = -1
-    while held != bench.pump.held:
-        held = bench.pump.held
-        await asyncio.sleep(0.02)
-    assert 9_800 < held <= 10_000
-    assert bench.rings == 1  # the bell says that there is something, once
-    bench.pump.stop()
-    await bench.pump.closed()
+    running = Running(async_() if endless == "async" else sync(), batch=10_000)
+    await running.notified()
+    await until(lambda: running.runner.held > 9_800)
+    for _ in range(3):  # a source that goes on would give more within these pauses
+        assert running.runner.held <= 10_000
+        await asyncio.sleep(0.01)
+    assert running.notifications == 1  # once for everything that is there
+    running.runner.stop()
+    await running.runner.closed()
 
 
 async def test_a_full_outbox_is_one_write_and_no_more_than_a_batch() -> None:
@@ -130,13 +136,13 @@ async def test_a_full_outbox_is_one_write_and_no_more_than_a_batch() -> None:
         for _ in range(30):
             yield {}, bytes(90)  # a frame of 100 bytes
 
-    _, sizes = await Bench(source(), batch=1_050).drain()
+    _, sizes = await Running(source(), batch=1_050).drain()
     assert [size for size in sizes if size] == [1_000, 1_000, 1_000]
-    _, sizes = await Bench(source(), batch=50).drain()
+    _, sizes = await Running(source(), batch=50).drain()
     assert [size for size in sizes if size] == [100] * 30
 
 
-async def test_the_bell_rings_only_for_a_sender_that_has_found_nothing() -> None:
+async def test_only_a_sender_that_has_found_nothing_is_notified() -> None:
     more = asyncio.Event()
 
     async def source() -> AsyncIterator[Any]:
@@ -145,27 +151,27 @@ async def test_the_bell_rings_only_for_a_sender_that_has_found_nothing() -> None
         await more.wait()
         yield {}, b""
 
-    bench = Bench(source(), batch=200)
-    await bench.rung()
+    running = Running(source(), batch=200)
+    await running.notified()
     for _ in range(2):  # the second two have come while the first were being sent
-        assert len(bench.pump.take()) == 200
+        assert len(running.runner.take()) == 200
         await asyncio.sleep(0)
-    assert bench.rings == 1
-    assert bench.pump.take() == b""
+    assert running.notifications == 1
+    assert running.runner.take() == b""
     more.set()
-    await bench.rung()
-    assert bench.pump.take() == RAW.encode({}, b"")
+    await running.notified()
+    assert running.runner.take() == RAW.encode({}, b"")
 
 
-async def test_after_stop_no_frame_is_counted_that_cannot_be_taken() -> None:
+async def test_after_stop_every_frame_that_is_counted_can_be_taken() -> None:
     for _ in range(30):
-        bench = Bench(zip(itertools.repeat({}), itertools.repeat(b"x" * 100)), batch=5_000)
-        await bench.rung()
-        bench.pump.stop()
-        data = b"".join(iter(bench.pump.take, b""))
-        assert len(list(FrameDecoder().feed(data))) == bench.encoder.position
-        await bench.pump.closed()
-        assert bench.pump.take() == b""
+        running = Running(zip(itertools.repeat({}), itertools.repeat(b"x" * 100)), batch=5_000)
+        await running.notified()
+        running.runner.stop()
+        data = b"".join(iter(running.runner.take, b""))
+        assert len(list(FrameDecoder().feed(data))) == running.encoder.position
+        await running.runner.closed()
+        assert running.runner.take() == b""
 
 
 async def test_each_item_of_a_sync_source_that_waits_is_there_while_it_waits() -> None:
@@ -174,23 +180,23 @@ async def test_each_item_of_a_sync_source_that_waits_is_there_while_it_waits() -
     def source() -> Iterator[Any]:
         for item in items(50):
             yield item
-            assert go.acquire(timeout=10)
+            assert go.acquire(timeout=DEADLINE)
 
-    bench = Bench(source())
+    running = Running(source())
     for item in items(50):
-        await bench.rung()
-        assert bench.pump.take() == RAW.encode(*item)
-        assert bench.pump.take() == b""
+        await running.notified()
+        assert running.runner.take() == RAW.encode(*item)
+        assert running.runner.take() == b""
         go.release()
-    await bench.rung()
-    assert bench.pump.finished
+    await running.notified()
+    assert running.runner.finished
 
 
 async def test_good_frames_of_a_chunk_come_before_the_error_of_a_bad_one() -> None:
-    bench = Bench([wire(3) + b"\0\0\0\0"])
-    data, _ = await bench.drain()
+    running = Running([wire(3) + b"\0\0\0\0"])
+    data, _ = await running.drain()
     assert data == wire(3)
-    assert isinstance(bench.pump.error, InvalidLength)
+    assert isinstance(running.runner.error, InvalidLength)
 
 
 async def test_good_frames_before_a_bad_one_do_not_wait_for_their_source_to_be_closed() -> None:
@@ -200,26 +206,26 @@ async def test_good_frames_before_a_bad_one_do_not_wait_for_their_source_to_be_c
         try:
             yield wire(3) + b"\0\0\0\0"
         finally:
-            closing.wait(10)
+            closing.wait(DEADLINE)
 
-    bench = Bench(source())
-    await bench.rung()
-    assert bench.pump.take() == wire(3)
-    assert not bench.pump.finished
+    running = Running(source())
+    await running.notified()
+    assert running.runner.take() == wire(3)
+    assert not running.runner.finished
     closing.set()
-    await bench.rung()
-    assert isinstance(bench.pump.error, InvalidLength)
+    await running.notified()
+    assert isinstance(running.runner.error, InvalidLength)
 
 
-async def test_what_is_no_message_is_an_encode_error() -> None:
-    bench = Bench(iter(["text"]))
-    await bench.drain()
-    assert isinstance(bench.pump.error, EncodeError)
-    assert "not str" in str(bench.pump.error)
+async def test_an_item_that_is_not_a_message_is_an_encode_error() -> None:
+    running = Running(iter(["text"]))
+    await running.drain()
+    assert isinstance(running.runner.error, EncodeError)
+    assert "not str" in str(running.runner.error)
 
 
 class Closing:
-    """An iterator of its own making, with a `close` that fails or not."""
+    """An iterator that is not a generator, with a `close` that fails or not."""
 
     def __init__(self, failing: bool = False) -> None:
         self.failing = failing
@@ -238,30 +244,30 @@ class Closing:
 
 
 class Leaving(BaseException):
-    """As a test runner's Exit is, or a scheduler's own."""
+    """Not an `Exception`, as pytest's `Exit` is not."""
 
 
-async def test_a_source_that_fails_with_no_mere_exception_has_failed_all_the_same() -> None:
+async def test_a_source_that_raises_a_base_exception_has_failed_too() -> None:
     async def source() -> AsyncIterator[Any]:
         yield {}, b"1"
         raise Leaving
 
-    bench = Bench(source())
-    await bench.drain()
-    assert isinstance(bench.pump.error, Leaving)
+    running = Running(source())
+    await running.drain()
+    assert isinstance(running.runner.error, Leaving)
     with pytest.raises(Leaving):
-        await bench.pump._task  # type: ignore[attr-defined]
+        await running.runner._task  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("failing", [False, True])
-async def test_whatever_can_be_closed_is_closed_and_its_failure_is_logged(
+async def test_an_iterator_that_can_be_closed_is_closed_and_a_failure_of_that_is_logged(
     failing: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Closing(failing)
-    bench = Bench(source)
-    await bench.rung()
-    bench.pump.stop()
-    await bench.pump.closed()
+    running = Running(source)
+    await running.notified()
+    running.runner.stop()
+    await running.runner.closed()
     assert source.closed_on not in (None, threading.get_ident())
     assert ("cannot close" in caplog.text) == failing
 
@@ -279,68 +285,68 @@ async def test_a_source_that_catches_its_cancelling_gets_no_further_frame_out() 
         finally:
             closed.set()
 
-    bench = Bench(source())
-    await bench.rung()
-    bench.pump.stop()
-    await bench.pump.closed()
+    running = Running(source())
+    await running.notified()
+    running.runner.stop()
+    await running.runner.closed()
     assert closed.is_set()
-    assert bench.encoder.position == 1
+    assert running.encoder.position == 1
 
 
-async def test_a_pump_stopped_before_its_first_step_runs_nothing() -> None:
+async def test_a_source_stopped_before_its_first_step_does_not_run() -> None:
     ran = []
 
     async def source() -> AsyncIterator[Any]:
         ran.append(True)
         yield {}, b""
 
-    bench = Bench(source())
-    bench.pump.stop()
-    await bench.pump.closed()
+    running = Running(source())
+    running.runner.stop()
+    await running.runner.closed()
     assert not ran
 
 
-async def test_a_busy_thread_is_left_to_end_by_itself_after_some_patience(
+async def test_a_busy_thread_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sources, "PATIENCE", 0.02)
+    monkeypatch.setattr(sources, "CLOSE_SECONDS", 0.02)
     go, closed = threading.Event(), threading.Event()
 
     def source() -> Iterator[Any]:
         try:
             yield {}, b""
-            go.wait(10)
+            go.wait(DEADLINE)
             yield {}, b""
         finally:
             closed.set()
 
     with caplog.at_level(logging.WARNING):
-        bench = Bench(source())
-        await bench.rung()
-        bench.pump.stop()
-        await bench.pump.closed()
+        running = Running(source())
+        await running.notified()
+        running.runner.stop()
+        await running.runner.closed()
     assert not closed.is_set()
     assert "still busy" in caplog.text
     go.set()
-    assert await asyncio.to_thread(closed.wait, 5)
+    assert await asyncio.to_thread(closed.wait, DEADLINE)
 
 
-def test_a_thread_outlives_its_loop_without_a_word() -> None:
+def test_a_thread_whose_loop_is_closed_ends_without_an_error() -> None:
     go, closed = threading.Event(), threading.Event()
 
     def source() -> Iterator[Any]:
         try:
-            go.wait(10)
+            go.wait(DEADLINE)
             yield {}, b""
         finally:
             closed.set()
 
     async def start() -> None:
-        Bench(source())
+        Running(source())
 
     asyncio.run(start())
     go.set()
-    assert closed.wait(5)
+    assert closed.wait(DEADLINE)
 
 
 @given(st.lists(st.binary(max_size=30), max_size=8), st.data())
