@@ -1,10 +1,11 @@
-"""Sessions that send and receive at once: sound, text and images in both directions, interrupted at will.
+"""Sessions that send and receive at the same time: sound, text and images in both directions, with interruption.
 
-    symbol.py             Symbol, StreamEvent: what flows
-    stream.py             DuplexStream: a connection; what a backend gives
-    session.py            DuplexSession: exchanges on one, with barge-in
-    coder.py              the `symbol` coder: items as frames (SPEC section 7)
-    framed.py             a DuplexStream over anything that carries bytes; its mailbox.py
+    symbol.py             Symbol, StreamEvent: the items of a stream
+    stream.py             DuplexStream: the interface of a connection, which every backend has
+    session.py            DuplexSession: exchanges on a connection, which either side may interrupt
+    coder.py              the `symbol` coder: items as frames (SPEC section 4.6, "`symbol`")
+    framed.py             a DuplexStream over anything that carries bytes
+    mailbox.py            the bounded queue that framed.py uses
     memory.py             both ends in one process
     websocket_client.py   over a WebSocket, with `websockets`
     websocket_server.py   over a WebSocket of Starlette or FastAPI                              [extra: server]

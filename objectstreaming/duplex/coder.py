@@ -1,6 +1,6 @@
-"""The `symbol` coder: symbols and events as frames (SPEC sections 4.6 and 7).
+"""The `symbol` coder: symbols and events as frames (SPEC section 4.6, "`symbol`"; section 7, "The duplex session").
 
-It stands here and not among the payload coders, because what it decodes to stands here, above them.
+It is in this package and not in `coders/`, because the types that it decodes to are in this package.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MODALITY: Final = {modality.value: modality for modality in Modality}
 
 
 class SymbolCoder(Coder[StreamItem, None]):
-    """Messages are `(item, None)`: a `Symbol`, whose data is the payload, or a `StreamEvent`, whose data is, as JSON.
+    """Messages are `(item, None)`. The payload is the data of a `Symbol`, or the data of a `StreamEvent` as JSON.
 
     >>> from objectstreaming import decode_frame
     >>> frame = decode_frame(SymbolCoder().encode(Symbol.text("hello")))
@@ -59,7 +59,7 @@ class SymbolCoder(Coder[StreamItem, None]):
         if isinstance(header, StreamEvent):
             data = b"{}" if header.data is None else strict_json.dumps(header.data)
             return encode_frame(_EventHeader(header.type, _utc(header.timestamp)), data)
-        raise EncodeError(f"symbols and events travel, not {type(header).__name__}")
+        raise EncodeError(f"this coder sends Symbol and StreamEvent, not {type(header).__name__}")
 
     def decode(self, frame: Frame) -> tuple[StreamItem, None]:
         try:

@@ -1,20 +1,25 @@
-"""A `DuplexStream` over anything that carries messages of bytes: each direction a stream of version 1 (SPEC section 7).
+"""A `DuplexStream` over anything that carries messages of bytes. Each direction is a stream of version 1 (SPEC section
+7,
+"The duplex session").
 
-**Theory of operation.** Two tasks serve a connection, and live exactly as long as it does.
+**How it works.** Two tasks serve a connection, as long as it lasts.
 
     send -> outbox -> writer -> pipe -> peer        open first, pings in silences, end last
     receive <- inbox <- reader <- pipe <- peer      frames in any pieces
 
-Both mailboxes are bounded. A peer that does not read fills the pipe, then the outbox, and then `send` waits; a program
-that does not call `receive` fills the inbox, the reader stops reading, and the peer waits. A symbol is encoded by
-`send`, so that what cannot be sent is told to its sender, and counted by the writer, so that it may still be dropped in
+Both mailboxes are bounded. If the peer does not read, the pipe fills, then the outbox, and then `send` waits. If the
+program does not call `receive`, the inbox fills, the reader stops reading, and the peer waits. `send` encodes a symbol,
+so that its caller gets the error if it cannot be sent. The writer counts it, so that it may still be dropped in
 between.
 
-A connection ends in one of three ways, and the reader sees which. The peer's `end` comes: the inbox ends, and our own
-`end` goes out. Bytes come that are no stream, or none come for three heartbeats, or none ever will: the inbox ends with
-that error, whatever is sent raises it, and the peer is told so in our `end` if it still listens. Or `disconnect` is
-called: the outbox is written out, then our `end`; what still arrives is read and dropped until the peer's `end`, for a
-side that closes with bytes unread may have its own last bytes thrown away (RFC 9293, 3.6.1).
+A connection ends in one of three ways, and `receive` shows which:
+
+* The peer's `end` arrives. The inbox ends, and our own `end` is sent.
+* The connection fails: bytes arrive that are not a stream, or nothing arrives for three heartbeats, or the connection
+  is closed without an `end`. The inbox ends with that error, `send` raises it, and our `end` tells it to the peer, if
+  the peer still reads.
+* `disconnect` is called. The outbox is written, then our `end`. What still arrives is read and dropped until the peer's
+  `end`: the last bytes of a side that closes with bytes unread may be lost (RFC 9293, section 3.6.1).
 """
 
 from __future__ import annotations
@@ -52,37 +57,38 @@ __all__ = ["SUBPROTOCOL", "FramedStream", "Pipe"]
 logger = logging.getLogger("objectstreaming.duplex")
 
 SUBPROTOCOL: Final = "objectstreaming.v1"
-"""The WebSocket subprotocol (SPEC section 6.4)."""
+"""The WebSocket subprotocol (SPEC section 6.4, "WebSocket")."""
 
 _ITEMS: Final = 32
 _BYTES: Final = 1024 * 1024
-"""What each mailbox holds at the most; a larger symbol alone is held too."""
-
+"""How much each mailbox holds at most. A single symbol may be larger."""
 
 _LONGEST_HEARTBEAT: Final = 300.0
+"""Upper bound of the heartbeat that a peer may announce, unless our own is longer."""
 
 
 class Pipe(ABC):
-    """What carries the messages of one connection. `PipeClosed` is raised where the peer is not there any more."""
+    """What carries the messages of one connection. `PipeClosed` is raised where the peer has gone."""
 
     @abstractmethod
     async def send(self, message: bytes) -> None:
-        """Send a message, waiting while the peer takes none."""
+        """Send a message. Waits while the peer does not read."""
 
     @abstractmethod
     async def receive(self) -> bytes | None:
-        """The next message; `None` when the connection is closed, or broken. Cancelled, it has lost nothing."""
+        """The next message; `None` when the connection is closed or broken. No message is lost when this is
+        cancelled."""
 
     @abstractmethod
     async def close(self, error: ObjectStreamError | None = None) -> None:
-        """Close, telling the peer why if the pipe can."""
+        """Close, and tell the peer why if the pipe can."""
 
     def abort(self) -> None:  # noqa: B027 - not every pipe can
         """Close without waiting for anything."""
 
 
 class PipeClosed(Exception):
-    """The peer is not there any more."""
+    """The peer has gone."""
 
 
 class _Encoded(Coder[bytes, None]):
@@ -98,10 +104,10 @@ class _Encoded(Coder[bytes, None]):
 
 
 class FramedStream(DuplexStream):
-    """A duplex stream of frames. Backends say how the pipe is opened.
+    """A duplex stream of frames. A backend opens the pipe.
 
-    `heartbeat`: seconds of silence after which a ping goes out; `metadata`: what our `open` frame carries; `limits`:
-    the largest frame and header, in both directions; `patience`: seconds that `disconnect` waits for the peer.
+    `heartbeat`: seconds of silence after which a ping is sent; `metadata`: what our `open` frame carries; `limits`: the
+    largest frame and header, in both directions; `patience`: how many seconds `disconnect` waits for the peer.
     """
 
     def __init__(
@@ -119,6 +125,8 @@ class FramedStream(DuplexStream):
         self._limits = limits if limits is not None else Limits()
         self._patience = patience
         self._coder = SymbolCoder()
+        # Only encodes, and refuses what the peer would refuse. The writer has an encoder of its own, which counts.
+        self._checked = StreamEncoder(self._coder, None, limits=self._limits)
         self._pipe: Pipe | None = None
         self._inbox: Mailbox[StreamItem | PayloadError] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -140,9 +148,9 @@ class FramedStream(DuplexStream):
             self._pipe = await self._open()
             self._inbox = Mailbox(items=_ITEMS, size=_BYTES)
             self._outbox: Mailbox[tuple[bytes, bool]] = Mailbox(items=_ITEMS, size=_BYTES)
-            self._farewell: StreamError | None = None
-            self._failure: ObjectStreamError | None = None
-            self._told = False
+            self._end_error: StreamError | None = None  # what our `end` frame will carry
+            self._failure: ObjectStreamError | None = None  # what the connection failed with
+            self._failure_raised = False  # send or receive has raised it
             self._flushed = False
             self._alive = True
             loop = asyncio.get_running_loop()
@@ -157,7 +165,7 @@ class FramedStream(DuplexStream):
         (writer, reader), self._tasks = self._tasks, []
         pipe = self._pipe
         self._alive = False
-        before, left = self._failure, self._outbox.over
+        failure, peer_left = self._failure, self._outbox.over
         self._inbox.discard()
         self._outbox.end(write_error=EncodeError("this stream is disconnected"))
         try:
@@ -170,11 +178,11 @@ class FramedStream(DuplexStream):
             await stop([writer, reader])
             self._inbox.end()
             self._pipe = None
-        if before is not None and not self._told:
-            self._told = True
-            raise before
-        if not self._flushed and not left:
-            raise self._failure or IdleTimeout("the peer did not take what was left to send")
+        if failure is not None and not self._failure_raised:
+            self._failure_raised = True
+            raise failure
+        if not self._flushed and not peer_left:
+            raise self._failure or IdleTimeout("the peer did not read what was still to be sent")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -182,11 +190,11 @@ class FramedStream(DuplexStream):
         if error is None:
             await self.disconnect()
             return
-        # What broke off our side is no success for the peer either: our end says so.
+        # The block failed, so the peer must not take our end for a success.
         if self._pipe is not None and self._tasks:
-            self._farewell = self._farewell or _public(error)
+            self._end_error = self._end_error or _public(error)
             self._outbox.drop(lambda entry: entry[1])
-        with contextlib.suppress(ObjectStreamError):  # the error that is on its way came first
+        with contextlib.suppress(ObjectStreamError):  # the block's own error is raised
             await self.disconnect()
 
     @property
@@ -196,25 +204,20 @@ class FramedStream(DuplexStream):
     # ------------------------------------------------------------------------------------------------ sending
 
     async def send(self, item: StreamItem) -> None:
-        wire = self._coder.encode(item)
-        size = int.from_bytes(wire[4:8], "little")
-        if len(wire) > self._limits.frame or size > self._limits.header:
-            raise EncodeError(
-                f"a frame of {len(wire)} bytes with a header of {size} is beyond {self._limits}: send it in pieces"
-            )
+        wire = self._checked.data(item, None)
         if self._pipe is None:
             raise EncodeError("this stream is not connected")
         outbox = self._outbox
         try:
             if isinstance(item, StreamEvent) and item.type == "interrupt":
                 outbox.drop(lambda entry: entry[1])
-                if len(outbox) < 2 * _ITEMS:  # else it waits too: a peer may make us send any number of them
+                if len(outbox) < 2 * _ITEMS:  # otherwise it waits too: a peer can make us send any number of them
                     outbox.put_now((wire, False), len(wire))
                     return
             droppable = not isinstance(item, StreamEvent) or item.type == "stream_end"
             await outbox.put((wire, droppable), len(wire))
         except ObjectStreamError as error:
-            self._told = self._told or error is self._failure
+            self._failure_raised = self._failure_raised or error is self._failure
             raise
 
     async def send_end(self) -> None:
@@ -239,19 +242,19 @@ class FramedStream(DuplexStream):
         except Exception as error:
             if not isinstance(error, PipeClosed):
                 logger.exception("a duplex connection failed")
-            # Senders must not wait for what never comes. What the connection ended with, the reader knows better: the
-            # peer's own words may still be in the pipe.
+            # Senders must not wait any longer. How the connection ended is for the reader to say: the peer's own `end`
+            # may still be in the pipe.
             self._alive = False
             outbox.drop(lambda entry: True)
             outbox.end(write_error=StreamIncomplete("the connection broke while sending"))
 
     def _last(self, encoder: StreamEncoder[bytes, None]) -> bytes:
         try:
-            return encoder.end(error=self._farewell)
+            return encoder.end(error=self._end_error)
         except EncodeError:
-            assert self._farewell is not None
+            assert self._end_error is not None
             logger.exception("an error cannot be told: its message or details are not JSON")
-            return encoder.end(error=StreamError(self._farewell.code))
+            return encoder.end(error=StreamError(self._end_error.code))
 
     # ---------------------------------------------------------------------------------------------- receiving
 
@@ -263,7 +266,7 @@ class FramedStream(DuplexStream):
             try:
                 item = await inbox.get()
             except ObjectStreamError:
-                self._told = True
+                self._failure_raised = True
                 raise
             if item is None:
                 return
@@ -288,7 +291,7 @@ class FramedStream(DuplexStream):
             self._outbox.end(write_error=EncodeError("the peer has left"))
         else:
             self._failure = failure
-            self._farewell = self._farewell or _public(failure)
+            self._end_error = self._end_error or _public(failure)
             self._inbox.end(read_error=failure)
             self._outbox.end(write_error=failure)
         await asyncio.wait([writer], timeout=self._patience)
@@ -299,18 +302,17 @@ class FramedStream(DuplexStream):
         unopened = decoder.metadata
         opened = False
         while not decoder.ended:
-            # A peer may not wish for a connection that is never given up.
             silence = 3 * min(decoder.heartbeat or self._heartbeat, max(_LONGEST_HEARTBEAT, self._heartbeat))
             try:
                 async with asyncio.timeout(silence):
                     message = await pipe.receive()
             except TimeoutError:
-                raise IdleTimeout(f"nothing came for {silence:g} s, not even a ping", decoder.position) from None
+                raise IdleTimeout(f"nothing arrived for {silence:g} s, not even a ping", decoder.position) from None
             if message is None:
                 decoder.finish()
                 break
             if len(message) > self._limits.frame:
-                raise FrameTooLarge(f"a message of {len(message)} bytes, {self._limits.frame} are allowed")
+                raise FrameTooLarge(f"a message of {len(message)} bytes, where {self._limits.frame} are allowed")
             decoder.feed(message)
             while True:
                 item: StreamItem | PayloadError | None = None
@@ -332,7 +334,7 @@ class FramedStream(DuplexStream):
 
 
 def _public(error: BaseException) -> StreamError:
-    """What the peer may know of it: about its own bytes all, of our own faults nothing."""
+    """What the peer is told of an error: everything about its own bytes, nothing about our own faults."""
     if isinstance(error, StreamError):
         return error
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):

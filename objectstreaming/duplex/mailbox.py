@@ -1,8 +1,9 @@
-"""A bounded queue between two tasks, bounded in items and in bytes: what is sent and not yet written, received and not
-yet read.
+"""A queue between two tasks that is bounded in items and in bytes: for what is sent and not yet written, or received
+and
+not yet read.
 
-`asyncio.Queue` counts items, and a symbol may be 16 MiB. It can also be emptied of what has become stale, ended with an
-error for either side, and told that nobody reads any more. Writers wait in the order they came.
+`asyncio.Queue` only counts items, and a symbol may be 16 MiB. This queue can also drop items that are out of date, end
+with an error for either side, and stop storing items when nobody reads any more. Writers wait in the order they came.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """At most `items` items and, unless it is a single one, `size` bytes. One task reads, any number write.
+    """At most `items` items and `size` bytes; a single item may be larger. One task reads, any number write.
 
     >>> async def main():
     ...     box = Mailbox(items=2, size=100)
@@ -50,7 +51,7 @@ class Mailbox(Generic[T]):
         return self._over
 
     async def put(self, item: T, size: int) -> None:
-        """Wait for room and put `item`. Cancelled, or raising what the mailbox was ended with, it has put nothing."""
+        """Wait for room and put `item`. Nothing is put if this is cancelled, or raises what the mailbox ended with."""
         if self._writers or not self._has_room(size):
             turn = asyncio.get_running_loop().create_future()
             self._writers.append(turn)
@@ -68,7 +69,7 @@ class Mailbox(Generic[T]):
         self._wake_writer()
 
     def put_now(self, item: T, size: int) -> None:
-        """Put `item` without regard to the bounds."""
+        """Put `item` without waiting, even beyond the bounds."""
         if self._over:
             if self._write_error is not None:
                 raise self._write_error.with_traceback(None)
@@ -80,7 +81,7 @@ class Mailbox(Generic[T]):
         self._wake_reader()
 
     async def get(self) -> T | None:
-        """The next item; once it has ended, `None`, or the error it was ended with. Cancelled, it has taken nothing."""
+        """The next item. After the end `None`, or the error the mailbox ended with. Nothing is lost on a cancel."""
         while not self._held:
             if self._over:
                 if self._read_error is not None:
@@ -99,13 +100,14 @@ class Mailbox(Generic[T]):
         return item
 
     def drop(self, stale: Callable[[T], bool]) -> None:
-        """Forget the items that are `stale`."""
+        """Remove the items for which `stale(item)` is true."""
         self._held = deque(entry for entry in self._held if not stale(entry[0]))
         self._bytes = sum(size for _, size in self._held)
         self._wake_writer()
 
     def end(self, *, read_error: Exception | None = None, write_error: Exception | None = None) -> None:
-        """Nothing comes after what is here: `get` ends with `read_error`, `put` raises `write_error`."""
+        """Nothing more is put: `get` ends with `read_error` after the items that are here, `put` raises
+        `write_error`."""
         if self._over:
             return
         self._over = True
@@ -114,7 +116,7 @@ class Mailbox(Generic[T]):
         self._wake_writer()
 
     def discard(self) -> None:
-        """Nobody reads any more: what is here is dropped, and what comes too, without a wait."""
+        """Nobody reads any more: drop the items that are here, and those still to come, without waiting."""
         self._discarding = True
         self.drop(lambda item: True)
 
@@ -128,6 +130,6 @@ class Mailbox(Generic[T]):
             self._reader.set_result(None)
 
     def _wake_writer(self) -> None:
-        # Only the first: it looks whether there is room for it, and wakes the one behind it when it has gone.
+        # Only the first. It checks whether there is room for its item, and wakes the next one when it is done.
         if self._writers and not self._writers[0].done() and self._has_room(0):
             self._writers[0].set_result(None)

@@ -1,6 +1,6 @@
-"""Both ends of a connection in one process: for tests, and for parts of a program that speak as if they were apart.
+"""Both ends of a connection in one process: for tests, and for parts of one program that talk to each other.
 
-What passes are the very frames that would pass over a network, so that what works here works there.
+The same frames pass as over a network, so that what works here works there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BYTES = 256 * 1024
 
 
 class MemoryStream(FramedStream):
-    """One end of `memory_pair`. It connects once: a pair that was left is over."""
+    """One end of `memory_pair`. It connects once: a pair that was disconnected cannot be used again."""
 
     def __init__(self, pipe: Pipe, **options: Any) -> None:
         super().__init__(**options)
@@ -27,12 +27,12 @@ class MemoryStream(FramedStream):
     async def _open(self) -> Pipe:
         pipe, self._unused = self._unused, None
         if pipe is None:
-            raise ConnectionError("this end was left: make another pair")
+            raise ConnectionError("this end was disconnected: make another pair")
         return pipe
 
 
 def memory_pair(**options: Any) -> tuple[MemoryStream, MemoryStream]:
-    """Two streams, each the other's peer. `options` are those of `FramedStream`.
+    """Two streams, each the peer of the other. `options` are those of `FramedStream`.
 
     >>> import asyncio
     >>> from objectstreaming.duplex import Symbol, memory_pair
@@ -46,11 +46,11 @@ def memory_pair(**options: Any) -> tuple[MemoryStream, MemoryStream]:
     >>> asyncio.run(main())
     'Hello, Bob.'
     """
-    there, back = _way(), _way()
+    there, back = _messages(), _messages()
     return MemoryStream(MemoryPipe(there, back), **options), MemoryStream(MemoryPipe(back, there), **options)
 
 
-def _way() -> Mailbox[bytes]:
+def _messages() -> Mailbox[bytes]:
     return Mailbox(items=_MESSAGES, size=_BYTES)
 
 

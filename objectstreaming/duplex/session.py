@@ -1,17 +1,19 @@
-"""`DuplexSession`: exchanges on a `DuplexStream`, one after the other, each of which can be interrupted (SPEC, 7).
+"""`DuplexSession`: exchanges on a `DuplexStream`, one after the other. Either side can interrupt one (SPEC section 7,
+"The duplex session").
 
-**Theory of operation.** An exchange is what one `run_duplex` does: our symbols and our `stream_end` go out, the peer's
-come in. It is over when both ends have come, or at an interrupt, from either side.
+**How it works.** One `run_duplex` is one exchange: our symbols and our `stream_end` are sent, the peer's arrive. It is
+over when both ends have passed, or when either side interrupts.
 
     interrupt()          cancel the sender; send `interrupt`; drop what arrives, up to the peer's `interrupt`
-    `interrupt` arrives  if we wait for one: it is the peer's answer, what follows it is fresh
-                         else: cancel the sender, answer with an `interrupt`, and return from run_duplex
+    `interrupt` arrives  if we wait for one: it is the peer's answer, and what follows it belongs to the next exchange
+                         otherwise: cancel the sender, answer with `interrupt`, and return from run_duplex
 
-So after an interrupt both sides have dropped all that was sent before it, whoever spoke first; two that cross answer
-each other. Nobody waits for the answer: `run_duplex` returns at once, and the next exchange drops what is stale.
+So after an interrupt both sides have dropped everything that was sent before it, whoever was first. Two interrupts that
+cross answer each other. Nobody waits for the answer: `run_duplex` returns at once, and the next exchange drops what is
+out of date.
 
-While our sender still runs after the peer's end has come, an interrupt must be heard; so reading goes on, and what
-arrives early is kept, up to `EARLY` items, for the next exchange.
+Our sender may still run after the peer's end has arrived. Reading continues then, because the peer may still interrupt.
+Items of the next exchange that arrive early are kept for it, up to `EARLY`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ EARLY: Final = 32
 
 
 class DuplexSession:
-    """Exchanges on `stream`, which is connected and disconnected by whoever made it: one session a connection.
+    """Exchanges on `stream`. Whoever made the stream connects and disconnects it. A connection has one session.
 
     >>> from objectstreaming.duplex import DuplexSession, Symbol, memory_pair
     >>> async def main():
@@ -59,7 +61,7 @@ class DuplexSession:
     You asked: frame?
     stream_end
 
-    `on_symbol` and `on_event` are functions, sync or async, for what arrives; a slow one makes the peer wait.
+    `on_symbol` and `on_event` are functions, sync or async, for the items that arrive. A slow one makes the peer wait.
     """
 
     def __init__(self, stream: DuplexStream) -> None:
@@ -73,26 +75,27 @@ class DuplexSession:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the latest exchange was interrupted, by either side, and `reset` has not been called since."""
+        """Whether the latest exchange was interrupted by either side, and `reset` has not been called since."""
         return self._interrupted
 
     async def run_duplex(self, sender: Sender, receiver: Receiver | None = None) -> None:
-        """One exchange: send what `sender()` gives, then `stream_end`, while all that arrives goes to `receiver`.
+        """One exchange: send what `sender()` gives, then `stream_end`, and pass everything that arrives to `receiver`.
 
-        Without a receiver symbols go to `on_symbol` and events to `on_event`. Returns when both sides' `stream_end` has
-        passed, when either side interrupts, or when the peer has left before anything of an exchange was sent or came.
+        Without a receiver symbols go to `on_symbol` and events to `on_event`. Returns when the `stream_end` of both
+        sides has passed, when either side interrupts, or when the peer has left before the exchange has begun.
 
-        An error of either direction stops the other and is raised: the sender's and the receiver's own; what the stream
-        failed with; `StreamError`, if the peer sends an `error` event; `StreamIncomplete`, if it leaves in the middle.
-        The peer is interrupted then, so that the connection may still be used. Raises `RuntimeError` if an exchange is
-        running, if the last one was interrupted and `reset` not called, and if symbols would have nowhere to go.
+        An error of either direction stops the other and is raised: an error of the sender or the receiver; what the
+        stream failed with; `StreamError`, if the peer sends an `error` event; `StreamIncomplete`, if the peer leaves in
+        the middle. The peer is interrupted then, so that the connection can still be used. Raises `RuntimeError` if an
+        exchange is running, if the last one was interrupted and `reset` not called, and if neither a receiver nor
+        `on_symbol` is there for the symbols.
         """
         if self._exchange is not None:
             raise RuntimeError("an exchange is running on this session already")
         if self._interrupted:
-            raise RuntimeError("the exchange before this one was interrupted: reset() first")
+            raise RuntimeError("the exchange before this one was interrupted: call reset() first")
         if receiver is None and self.on_symbol is None:
-            raise RuntimeError("neither a receiver nor on_symbol: what the peer says would be lost")
+            raise RuntimeError("there is neither a receiver nor on_symbol: the peer's symbols would be lost")
         exchange = self._exchange = _Exchange(self, sender, receiver)
         try:
             await exchange.run()
@@ -109,11 +112,11 @@ class DuplexSession:
             exchange.over.set()
 
     async def interrupt(self, played_ms: float | None = None) -> None:
-        """Stop the exchange: barge in. `run_duplex` returns normally, and has returned when this does.
+        """Stop the exchange (barge-in). `run_duplex` returns normally, and has returned when this does.
 
-        What is being sent is cancelled, the peer is told, with the milliseconds of its sound that were played if they
-        are known, and what was received but not yet given to the receiver is dropped, up to the peer's answer. May be
-        called from any task, the sender and the receiver included. Raises what the stream failed with.
+        The sender is cancelled. The peer gets an `interrupt`, with `played_ms`, the milliseconds of its sound that were
+        played, if that is known. What was received but not yet given to the receiver is dropped, up to the peer's
+        answer. May be called from any task, also from the sender and the receiver. Raises what the stream failed with.
         """
         exchange = self._exchange
         self._interrupted = True
@@ -131,9 +134,9 @@ class DuplexSession:
                     await exchange.over.wait()
 
     def reset(self) -> None:
-        """Ready the next exchange on the same connection. Raises `RuntimeError` while one is running."""
+        """Allow the next exchange on the same connection. Raises `RuntimeError` while one is running."""
         if self._exchange is not None:
-            raise RuntimeError("an exchange is running: interrupt it, or wait for its end")
+            raise RuntimeError("an exchange is running: interrupt it or wait for its end")
         self._interrupted = False
 
 
@@ -152,9 +155,9 @@ class _Exchange:
         self._begun = False
         self.over = asyncio.Event()
         self.sent = False
-        """Our end has gone out."""
+        """Our `stream_end` has been sent."""
         self.whole = False
-        """The peer's end has come."""
+        """The peer's `stream_end` has arrived."""
 
     async def run(self) -> None:
         sending = self._loop.create_task(self._send(), name="objectstreaming duplex sender")
@@ -172,7 +175,7 @@ class _Exchange:
         finally:
             await stop(self._tasks)
 
-    # Told to stop, each task is cancelled where it waits; a sender that goes on all the same is asked no more.
+    # Each task is cancelled where it waits. A sender that catches this and goes on gives no more items.
 
     def stop_sending(self) -> None:
         if self._tasks and self._tasks[0] is not asyncio.current_task():
@@ -183,7 +186,7 @@ class _Exchange:
             self._stopped.set_result(None)
 
     def is_current(self) -> bool:
-        """Whether the task that runs now is one that `run` waits for, or is `run` itself."""
+        """Whether the current task is one that `run` waits for, or `run` itself."""
         current = asyncio.current_task()
         return current is self._runner or current in self._tasks
 
@@ -216,7 +219,8 @@ class _Exchange:
             self.stop()
 
     async def _pause(self) -> None:
-        """Where all that follows is for the next exchange, wait until this one is over, and this task is cancelled."""
+        """If everything that follows belongs to the next exchange, wait until this one is over and cancels this
+        task."""
         session = self._session
         if session.interrupted or (self.whole and len(session._early) >= EARLY):
             await self._loop.create_future()

@@ -1,4 +1,5 @@
-"""`DuplexStream`: a connection on which both sides send and receive at once. What every backend gives, and no more."""
+"""`DuplexStream`: a connection on which both sides send and receive at the same time. The interface of every
+backend."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ __all__ = ["DuplexStream", "StreamFactory"]
 
 
 class DuplexStream(ABC):
-    """A connection of symbols and events in both directions, neither of which waits for the other.
+    """A connection of symbols and events in both directions. Neither direction waits for the other.
 
         async with stream:
             await stream.send(Symbol.text("Hello?"))
@@ -21,45 +22,47 @@ class DuplexStream(ABC):
             async for item in stream.receive():
                 ...
 
-    The backends of this package are in `memory`, `websocket_client` and `websocket_server`. Another, for some model's
-    realtime API, is a class with these methods, and a function that makes one is a `StreamFactory`.
+    The backends of this package are in `memory`, `websocket_client` and `websocket_server`. Another backend, for some
+    model's realtime API, is a class with these methods. A function that makes one is a `StreamFactory`.
     """
 
     @abstractmethod
     async def connect(self) -> None:
-        """Establish the connection; when it is there, do nothing."""
+        """Establish the connection. Does nothing if there is one."""
 
     @abstractmethod
     async def disconnect(self) -> None:
-        """Send what is still to be sent, say that this was all, and close. No task runs on after it.
+        """Send everything that `send` has taken, then the end, and close. No task is left running.
 
-        Without a connection, do nothing. Raises if what `send` took could not be sent, unless `send` or `receive` has
-        raised it already.
+        Does nothing without a connection. Raises an error if something that `send` took could not be sent, unless
+        `send` or `receive` has raised that error already.
         """
 
     @abstractmethod
     async def send(self, item: StreamItem) -> None:
-        """Take `item` to be sent; wait while the peer is too slow to take what was sent before it.
+        """Take `item` to be sent. Waits while the peer is too slow to read what was sent before.
 
-        An `interrupt` waits for nothing: it overtakes the symbols that are still to be sent, which are dropped. Raises
-        `EncodeError` for what cannot be sent, nothing having changed, and what the connection failed with.
+        An `interrupt` does not wait: the symbols that are still to be sent are dropped, and it goes first. Raises
+        `EncodeError` for an item that cannot be sent (nothing has changed then), and the error that the connection
+        failed with.
         """
 
     @abstractmethod
     async def send_end(self) -> None:
-        """Say that what is being sent is whole, as when a person stops speaking. The connection stays."""
+        """Send `stream_end`: the question or answer is complete, as when a person stops speaking."""
 
     @abstractmethod
     def receive(self) -> AsyncIterator[StreamItem]:
-        """The items that arrive, until the peer leaves. Leaving the iteration loses nothing: the next one goes on.
+        """The items that arrive, until the peer leaves. An iteration that is left early loses nothing: the next one
+        continues.
 
-        Raises, after the good items, what the connection failed with.
+        Raises the error that the connection failed with, after the good items.
         """
 
     @property
     @abstractmethod
     def is_connected(self) -> bool:
-        """Whether there is a connection, and the peer has not left it."""
+        """Whether there is a connection and the peer has not left."""
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -72,4 +75,4 @@ class DuplexStream(ABC):
 
 
 StreamFactory: TypeAlias = Callable[..., DuplexStream]
-"""What makes a stream: a backend's class, or a function that configures one."""
+"""Makes a stream: a backend's class, or a function that configures one."""

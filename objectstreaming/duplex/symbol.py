@@ -1,6 +1,6 @@
-"""What flows through a session: `Symbol`, a piece of perception or expression, and `StreamEvent`, all that is not one.
+"""The items of a duplex stream: `Symbol`, a piece of sound, text, image or video, and `StreamEvent`, everything else.
 
-Both are checked when they are made, so that what is wrong is told to the program that made it and not to its peer.
+Both are checked when they are made, so that the program that made a wrong one gets the error, and not its peer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["EventType", "Modality", "StreamEvent", "StreamItem", "Symbol"]
 
 
 class Modality(Enum):
-    """What sense a symbol is for."""
+    """What kind of content a symbol has."""
 
     AUDIO = "audio"
     VIDEO = "video"
@@ -33,7 +33,7 @@ def _aware(timestamp: datetime) -> None:
     if not isinstance(timestamp, datetime):
         raise TypeError(f"timestamp is a datetime, not {type(timestamp).__name__}")
     if timestamp.utcoffset() is None:
-        raise ValueError("timestamp has no time zone: datetime.now(UTC), not datetime.now()")
+        raise ValueError("timestamp has no time zone: use datetime.now(UTC), not datetime.now()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Symbol:
         bit_depth: Literal[16, 32] = 16,
         **metadata: Any,
     ) -> Symbol:
-        """PCM: signed, little-endian, interleaved, whole sample frames. `sample_rate` in Hz; else `ValueError`.
+        """PCM: signed, little-endian, interleaved, whole sample frames. `sample_rate` in Hz. Otherwise `ValueError`.
 
         >>> Symbol.audio(bytes(640)).mime_type
         'audio/pcm;rate=16000;channels=1;bits=16'
@@ -92,13 +92,13 @@ class Symbol:
 
     @classmethod
     def text(cls, text: str, encoding: str = "utf-8", **metadata: Any) -> Symbol:
-        """Text. Raises `ValueError` for an encoding that peers need not know, or that has not every character of it."""
+        """Text. Raises `ValueError` for an encoding that is not in the list here, or that cannot encode the text."""
         data = text.encode(_known(encoding))
         return cls(Modality.TEXT, data, f"text/plain;charset={encoding}", metadata={"encoding": encoding, **metadata})
 
     @property
     def text_value(self) -> str | None:
-        """The text, if this is a text symbol, else `None`. Raises `PayloadError` where it is not in its encoding."""
+        """The text of a text symbol, `None` for others. Raises `PayloadError` if the data is not in its encoding."""
         if self.modality is not Modality.TEXT:
             return None
         try:
@@ -119,7 +119,7 @@ class Symbol:
 
 _CHARSET: Final = re.compile(r';\s*charset="?([\w.:-]{1,40})', re.IGNORECASE)
 
-# Encodings of text and nothing else. Python's registry also holds codecs that decompress, or that take quadratic time.
+# Only encodings of text. Python's registry also has codecs that decompress, or that take quadratic time.
 _UNICODE: Final = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 _WESTERN: Final = ("ascii", "us-ascii", "latin-1", "iso-8859-1", "iso-8859-15", "windows-1250", "windows-1252")
 _OTHERS: Final = ("windows-1251", "koi8-r", "shift-jis", "euc-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr")
@@ -130,7 +130,7 @@ def _known(encoding: str) -> str:
     name = encoding.lower().replace("_", "-")
     name = "utf-8" if name == "utf8" else name
     if name not in _ENCODINGS:
-        raise ValueError(f"the encoding {encoding!r:.40} is not known here")
+        raise ValueError(f"the encoding {encoding!r:.40} is not supported")
     return name
 
 
@@ -140,18 +140,18 @@ EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """What happens on a stream beside symbols.
+    """An item of a stream that is not a symbol.
 
-    | type | | data |
+    | type | meaning | data |
     |---|---|---|
-    | `connected` | the peer's stream has begun | its `open` frame's metadata |
-    | `disconnected` | the peer has left, having sent all it had to send | its `end` frame's trailers |
-    | `stream_end` | one question or answer is whole; the connection stays | - |
+    | `connected` | the peer's stream has begun | the metadata of its `open` frame |
+    | `disconnected` | the peer has sent everything and has left | the trailers of its `end` frame |
+    | `stream_end` | one question or answer is complete; the connection stays | - |
     | `interrupt` | stop, or: I have stopped | `{"played_ms": ...}` where that is known |
     | `error` | what was being sent cannot be finished | `{"code", "message"}` |
-    | `metadata` | the application's | any JSON |
+    | `metadata` | whatever the application defines | any JSON |
 
-    `data` is any JSON value; `{}` says nothing, and is `None`. Raises `ValueError` for another type, or a timestamp
+    `data` is any JSON value. `{}` is stored as `None`. Raises `ValueError` for any other type, and for a timestamp
     without a time zone.
     """
 
@@ -168,4 +168,4 @@ class StreamEvent:
 
 
 StreamItem: TypeAlias = Symbol | StreamEvent
-"""What a stream carries."""
+"""An item of a duplex stream."""

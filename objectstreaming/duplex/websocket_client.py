@@ -1,7 +1,7 @@
-"""The client's end of a duplex stream over a WebSocket (SPEC section 6.4), with the library `websockets`.
+"""The client's end of a duplex stream over a WebSocket (SPEC section 6.4, "WebSocket"), with the library `websockets`.
 
-WebSocket's own pings are off: they are answered by a library that has stopped reading, when a slow program makes it, as
-little as by one that is gone. The stream's pings and heartbeats tell the two apart.
+The pings of the WebSocket protocol are off. A slow program makes its library stop reading; then no WebSocket ping is
+answered, as if the peer had gone. The stream has pings of its own, which tell the two cases apart.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 __all__ = ["WebSocketClientStream"]
 
 _MESSAGES: Final = 4
-"""Messages that `websockets` reads ahead: a message may be as large as a frame."""
+"""How many messages `websockets` reads ahead. Few: a message may be as large as a frame."""
 
 
 class WebSocketClientStream(FramedStream):
-    """A duplex stream to `url`: `ws://` or `wss://`, or, as browsers have it, `http://` or `https://`.
+    """A duplex stream to `url`: `ws://` or `wss://`, or `http://` or `https://` for the same.
 
         async with WebSocketClientStream("wss://host/duplex") as stream:
             session = DuplexSession(stream)
 
-    `options` are those of `FramedStream`; `connection` is passed on to `websockets.connect`, such as
+    `options` are those of `FramedStream`. `connection` is passed to `websockets.connect`, for example
     `{"additional_headers": {...}, "ssl": context}`. `connect` raises `ResponseError` if the server refuses,
-    `ContentTypeError` if it does not speak the subprotocol, `ValueError` for a URL that is none, and `OSError`
-    (`TimeoutError` among them) if it cannot be reached.
+    `ContentTypeError` if it does not speak the subprotocol, `ValueError` if `url` is not a URL, and `OSError`
+    (`TimeoutError` is one) if the server cannot be reached.
     """
 
     def __init__(self, url: str, *, connection: dict[str, Any] | None = None, **options: Any) -> None:
@@ -107,10 +107,10 @@ class _ClientPipe(Pipe):
             message = await self._connection.recv()
         except self._closed as error:
             if error.sent is not None and error.sent.code == _TOO_BIG and not error.rcvd_then_sent:
-                raise FrameTooLarge("a message that is larger than a frame may be") from None
+                raise FrameTooLarge("a message is larger than a frame may be") from None
             return None
         if isinstance(message, str):
-            raise ProtocolError("invalid_control", "a text message, where all are binary", 0)
+            raise ProtocolError("invalid_control", "a text message, where only binary ones are allowed", 0)
         return message
 
     async def close(self, error: ObjectStreamError | None = None) -> None:
@@ -126,7 +126,7 @@ _TOO_BIG: Final = 1009
 
 
 def close_code(error: ObjectStreamError | None) -> tuple[int, str]:
-    """The WebSocket close code (RFC 6455, 7.4.1) and reason that go with what a connection ended with.
+    """The WebSocket close code (RFC 6455, section 7.4.1) and reason for what a connection ended with.
 
     >>> close_code(None), close_code(ProtocolError("invalid_control", "a secret", 3))
     ((1000, ''), (1002, 'invalid_control'))

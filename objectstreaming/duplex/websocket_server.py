@@ -1,7 +1,8 @@
-"""The server's end of a duplex stream over a WebSocket of Starlette or FastAPI (SPEC section 6.4) [extra: server].
+"""The server's end of a duplex stream over a WebSocket of Starlette or FastAPI (SPEC section 6.4, "WebSocket")
+[extra: server].
 
-Nothing of Starlette is imported before a stream connects. Run uvicorn with `ws_ping_interval=None` where clients may be
-slow to play: a library that has stopped reading answers no WebSocket ping, and the stream has its own.
+Starlette is not imported before a stream connects. Run uvicorn with `ws_ping_interval=None` if clients may be slow to
+play: a library that has stopped reading answers no WebSocket ping, and the stream has pings of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["WebSocketServerStream"]
 
 
 class _WebSocket(Protocol):
-    """What is used of `starlette.websockets.WebSocket`."""
+    """The part of `starlette.websockets.WebSocket` that is used here."""
 
     @property
     def scope(self) -> MutableMapping[str, Any]: ...
@@ -36,9 +37,9 @@ class WebSocketServerStream(FramedStream):
             async with WebSocketServerStream(websocket) as stream:
                 session = DuplexSession(stream)
 
-    A client that does not offer the subprotocol is refused, with HTTP 403, and `connect` raises `ProtocolError`; where
-    it has left meanwhile, `StreamIncomplete`. Whose pages may connect (`Origin`) is for the endpoint to say: a browser
-    sends cookies with a WebSocket from any page.
+    A client that does not offer the subprotocol is refused with HTTP 403, and `connect` raises `ProtocolError`. If the
+    client has left meanwhile, `connect` raises `StreamIncomplete`. The endpoint must check which pages may connect
+    (`Origin`): a browser sends cookies with a WebSocket from any page.
     """
 
     def __init__(self, websocket: _WebSocket, **options: Any) -> None:
@@ -65,7 +66,7 @@ class _ServerPipe(Pipe):
         from starlette.websockets import WebSocketDisconnect
 
         self._websocket = websocket
-        # Starlette raises RuntimeError for a send after the close, uvicorn an OSError that Starlette may turn over.
+        # For a send after the close Starlette raises RuntimeError, and uvicorn OSError, which Starlette may replace.
         self.closed = (WebSocketDisconnect, RuntimeError, OSError)
         self._gone = False
 
@@ -86,7 +87,7 @@ class _ServerPipe(Pipe):
             return None
         data: bytes | None = message.get("bytes")
         if data is None:
-            raise ProtocolError("invalid_control", "a text message, where all are binary", 0)
+            raise ProtocolError("invalid_control", "a text message, where only binary ones are allowed", 0)
         return data
 
     async def close(self, error: ObjectStreamError | None = None) -> None:

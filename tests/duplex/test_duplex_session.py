@@ -1,4 +1,4 @@
-"""Exchanges: overlap, interruption from either side, errors, and the clean exchange after each. Over every backend."""
+"""Exchanges: overlap, interruption from either side, errors, and the clean exchange after each. On every backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from test_duplex_contract import WAIT, Link, link, our_tasks, take, texts  # noqa: F401 - link is a fixture
+from deadlines import DEADLINE
+from test_duplex_contract import Link, link, our_tasks, take, texts  # noqa: F401 - link is a fixture
 
 from objectstreaming import PayloadError, StreamError, StreamIncomplete, encode_frame
 from objectstreaming.duplex import DuplexSession, DuplexStream, StreamEvent, StreamItem, Symbol
@@ -21,7 +22,7 @@ async def say(*words: str) -> AsyncIterator[Symbol]:
 
 
 class Speaker:
-    """A server: answers each question, word by word, until the client has left. Remembers what it did."""
+    """A server: answers each question, word by word, until the client has left. Records what it did."""
 
     def __init__(self, stream: DuplexStream) -> None:
         self.session = DuplexSession(stream)
@@ -66,7 +67,7 @@ def notes(items: list[StreamItem]) -> list[str]:
 
 
 class Asker:
-    """A client, whose items come to a list, and each to `heard`, which may wait."""
+    """A client that records the items it receives. After twenty it stops reading, as a slow player does."""
 
     def __init__(self, stream: DuplexStream) -> None:
         self.session = DuplexSession(stream)
@@ -75,14 +76,14 @@ class Asker:
 
     async def ask(self, *words: str) -> list[str]:
         self.items = []
-        await asyncio.wait_for(self.session.run_duplex(lambda: say(*words), self.hear), WAIT)
+        await asyncio.wait_for(self.session.run_duplex(lambda: say(*words), self.hear), DEADLINE)
         return notes([item for item in self.items if not isinstance(item, StreamEvent) or item.type != "connected"])
 
     async def hear(self, item: StreamItem) -> None:
         self.items.append(item)
         if isinstance(item, Symbol) and len(self.items) > 20:
             self.enough.set()
-            await asyncio.Event().wait()  # it plays
+            await asyncio.Event().wait()
 
 
 def whole(question: str) -> list[str]:
@@ -96,14 +97,14 @@ async def test_exchanges_follow_one_another_on_one_connection(link: Link) -> Non
         assert await asker.ask(question) == whole(question)
     assert not asker.session.interrupted
     await near.disconnect()
-    await asyncio.wait_for(speaker.running, WAIT)
+    await asyncio.wait_for(speaker.running, DEADLINE)
     assert not speaker.errors
     await far.disconnect()
     assert not our_tasks()
 
 
 async def test_sending_and_receiving_overlap(link: Link) -> None:  # noqa: F811
-    """Each side's second symbol waits until the other's first has come: taking turns, neither would ever end."""
+    """Each side's second symbol waits for the other's first one. If the sides took turns, neither would ever end."""
     near, far = await link.pair()
     order: list[str] = []
 
@@ -120,7 +121,7 @@ async def test_sending_and_receiving_overlap(link: Link) -> None:  # noqa: F811
         session.on_symbol = lambda symbol: come.set()
         await session.run_duplex(sender)
 
-    await asyncio.wait_for(asyncio.gather(exchange(near, "near"), exchange(far, "far")), WAIT)
+    await asyncio.wait_for(asyncio.gather(exchange(near, "near"), exchange(far, "far")), DEADLINE)
     assert sorted(order) == ["far has heard while speaking", "near has heard while speaking"]
 
 
@@ -130,42 +131,42 @@ async def test_an_interrupt_stops_the_answer_and_the_next_exchange_is_clean(link
     for _ in range(3):
         asker.enough.clear()
         asking = asyncio.create_task(asker.ask("talk"))
-        await asyncio.wait_for(asker.enough.wait(), WAIT)
-        await asyncio.wait_for(asker.session.interrupt(played_ms=120), WAIT)
+        await asyncio.wait_for(asker.enough.wait(), DEADLINE)
+        await asyncio.wait_for(asker.session.interrupt(played_ms=120), DEADLINE)
         assert asking.done(), "run_duplex has not returned when interrupt has"
         heard = await asking  # normally
         assert len(heard) <= 21
         assert asker.session.interrupted
         asker.session.reset()
-        # Nothing of the old answer comes to the new one's receiver, and nothing of the new one is missing.
+        # The receiver of the new answer gets nothing of the old one, and all of the new one.
         assert await asker.ask("again") == whole("again")
     assert speaker.interrupts == [{"played_ms": 120}] * 3
     assert not speaker.errors
 
 
 async def test_an_interrupt_stops_generation_within_a_frame(link: Link) -> None:  # noqa: F811
-    """The peer's sender is closed when the interrupt has come, and is asked for nothing after it."""
+    """The peer's sender is closed when the interrupt arrives, and gives nothing after it."""
     near, far = await link.pair()
-    made_when_told: list[int] = []
+    made_at_interrupt: list[int] = []
     stopped = asyncio.Event()
 
     class Watched(Speaker):
         async def _hear(self, item: StreamItem) -> None:
             if isinstance(item, StreamEvent) and item.type == "interrupt":
-                made_when_told.append(len(self.made))
+                made_at_interrupt.append(len(self.made))
                 stopped.set()
             await super()._hear(item)
 
     speaker, asker = Watched(far), Asker(near)
     asking = asyncio.create_task(asker.ask("talk"))
-    await asyncio.wait_for(asker.enough.wait(), WAIT)
+    await asyncio.wait_for(asker.enough.wait(), DEADLINE)
     await asker.session.interrupt()
     await asking
-    await asyncio.wait_for(stopped.wait(), WAIT)
+    await asyncio.wait_for(stopped.wait(), DEADLINE)
     asker.session.reset()
     assert await asker.ask("again") == whole("again")
     made = [word for word in speaker.made if word.startswith("talk")]
-    assert len(made) - made_when_told[0] <= 1
+    assert len(made) - made_at_interrupt[0] <= 1
     assert speaker.closed == 2
 
 
@@ -190,23 +191,23 @@ async def test_the_receiver_and_the_sender_may_interrupt(link: Link, caller: str
             await session.interrupt()
             yield Symbol.text("this is not sent any more")
 
-    await asyncio.wait_for(session.run_duplex(sender, receiver), WAIT)
+    await asyncio.wait_for(session.run_duplex(sender, receiver), DEADLINE)
     assert session.interrupted
     assert sum(isinstance(item, Symbol) for item in heard) <= 1
     session.reset()
     heard.clear()
     caller = ""
-    await asyncio.wait_for(session.run_duplex(lambda: say("again"), receiver), WAIT)
+    await asyncio.wait_for(session.run_duplex(lambda: say("again"), receiver), DEADLINE)
     assert notes(heard) == whole("again")
 
 
-async def test_a_peers_interrupt_returns_normally_too(link: Link) -> None:  # noqa: F811
+async def test_run_duplex_returns_normally_when_the_peer_interrupts(link: Link) -> None:  # noqa: F811
     near, far = await link.pair()
     speaker = Speaker(far)
     asker = Asker(near)
     asking = asyncio.create_task(asker.ask("tell", "me"))
     await asking
-    # Now the server barges in while the client is still asking.
+    # Now the server interrupts while the client is still asking.
     session, spoken = asker.session, asyncio.Event()
 
     async def endless() -> AsyncIterator[Symbol]:
@@ -216,9 +217,9 @@ async def test_a_peers_interrupt_returns_normally_too(link: Link) -> None:  # no
             await asyncio.sleep(0)
 
     asking = asyncio.create_task(session.run_duplex(endless, asker.hear))
-    await asyncio.wait_for(spoken.wait(), WAIT)
+    await asyncio.wait_for(spoken.wait(), DEADLINE)
     await speaker.session.interrupt()
-    await asyncio.wait_for(asking, WAIT)
+    await asyncio.wait_for(asking, DEADLINE)
     assert session.interrupted
     assert isinstance(asker.items[-1], StreamEvent)
     assert asker.items[-1].type == "interrupt"
@@ -242,9 +243,9 @@ async def test_interrupts_that_cross_answer_each_other(link: Link) -> None:  # n
 
     running = [run(0), run(1)]
     for event in begun:
-        await asyncio.wait_for(event.wait(), WAIT)
-    await asyncio.wait_for(asyncio.gather(*(session.interrupt() for session in sessions)), WAIT)
-    await asyncio.wait_for(asyncio.gather(*running), WAIT)
+        await asyncio.wait_for(event.wait(), DEADLINE)
+    await asyncio.wait_for(asyncio.gather(*(session.interrupt() for session in sessions)), DEADLINE)
+    await asyncio.wait_for(asyncio.gather(*running), DEADLINE)
     for session in sessions:
         session.reset()
     heard: list[list[StreamItem]] = [[], []]
@@ -253,7 +254,7 @@ async def test_interrupts_that_cross_answer_each_other(link: Link) -> None:  # n
             sessions[0].run_duplex(lambda: say("a", "b"), heard[0].append),
             sessions[1].run_duplex(lambda: say("c"), heard[1].append),
         ),
-        WAIT,
+        DEADLINE,
     )
     assert texts(heard[0]) == ["c", "stream_end"]
     assert texts(heard[1]) == ["a", "b", "stream_end"]
@@ -263,7 +264,7 @@ async def test_an_interrupt_between_exchanges_is_answered_by_the_next(link: Link
     near, far = await link.pair()
     speaker, asker = Speaker(far), Asker(near)
     assert await asker.ask("one") == whole("one")
-    await asker.session.interrupt(played_ms=3)  # the answer is whole, and still being played
+    await asker.session.interrupt(played_ms=3)  # the answer is complete, and is still being played
     asker.session.reset()
     assert await asker.ask("two") == whole("two")
     assert speaker.interrupts == [{"played_ms": 3}]
@@ -286,7 +287,7 @@ async def test_an_interrupt_is_heard_after_the_question_and_behind_early_items(l
     assert await Asker(near).ask("again") == whole("again")
 
 
-async def test_what_comes_early_is_for_the_next_exchange(link: Link) -> None:  # noqa: F811
+async def test_items_that_come_early_belong_to_the_next_exchange(link: Link) -> None:  # noqa: F811
     near, far = await link.pair()
     speaker = Speaker(far)
     for n in range(100):
@@ -307,7 +308,7 @@ async def test_an_error_of_the_sender_stops_the_receiver_and_the_peer(link: Link
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(asker.session.run_duplex(broken, asker.hear), WAIT)
+        await asyncio.wait_for(asker.session.run_duplex(broken, asker.hear), DEADLINE)
     assert our_tasks() <= {"objectstreaming duplex reader", "objectstreaming duplex writer"} | {
         "objectstreaming duplex sender",
         "objectstreaming duplex receiver",
@@ -333,7 +334,7 @@ async def test_an_error_of_the_receiver_stops_the_sender_and_the_peer(link: Link
         raise KeyError("in the receiver")
 
     with pytest.raises(KeyError):
-        await asyncio.wait_for(asker.session.run_duplex(sender, receiver), WAIT)
+        await asyncio.wait_for(asker.session.run_duplex(sender, receiver), DEADLINE)
     assert closed.is_set()
     assert await asker.ask("again") == whole("again")
     assert not speaker.errors
@@ -353,7 +354,7 @@ async def test_a_cancelled_exchange_is_cancelled_and_leaves_the_connection_usabl
     near, far = await link.pair()
     speaker, asker = Speaker(far), Asker(near)
     asking = asyncio.create_task(asker.ask("talk"))
-    await asyncio.wait_for(asker.enough.wait(), WAIT)
+    await asyncio.wait_for(asker.enough.wait(), DEADLINE)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
@@ -377,7 +378,7 @@ async def test_a_peer_that_vanishes_in_the_middle_is_an_error(link: Link) -> Non
     assert await raw.receive()
     raw.vanish()
     with pytest.raises(StreamIncomplete, match="without its end"):
-        await asyncio.wait_for(asking, WAIT)
+        await asyncio.wait_for(asking, DEADLINE)
 
 
 async def test_an_event_that_cannot_be_read_ends_the_exchange_and_not_the_connection(link: Link) -> None:  # noqa: F811
@@ -386,11 +387,11 @@ async def test_an_event_that_cannot_be_read_ends_the_exchange_and_not_the_connec
     event = {"kind": "event", "type": "metadata", "timestamp": "2026-11-20T12:00:00Z"}
     await raw.send(encode_frame(b'{"$stream":{"type":"open","v":1}}') + encode_frame(event, b"nope"))
     with pytest.raises(PayloadError):
-        await asyncio.wait_for(asking, WAIT)
+        await asyncio.wait_for(asking, DEADLINE)
     assert near.is_connected
 
 
-async def test_misuse_is_told(link: Link) -> None:  # noqa: F811
+async def test_wrong_use_is_an_error(link: Link) -> None:  # noqa: F811
     near, far = await link.pair()
     session = DuplexSession(near)
     with pytest.raises(RuntimeError, match="neither a receiver nor on_symbol"):
