@@ -1,21 +1,21 @@
-"""Dataflow over async iterators: plain verbs that take streams and give streams.
+"""Dataflow over async iterators: functions ("verbs") that take streams and return streams.
 
     stream = read_lines("talk.txt")
     stream = map(stream, str.lower)
     await write_lines(stream, "copy.txt")
 
-A stream is any async iterable. What every verb keeps:
+A stream is any async iterable. Every verb keeps these promises:
 
-* lazy: nothing runs before the first pull, and data moves because a sink pulls it;
-* bounded: what is read ahead is bounded, unless you say otherwise;
-* closed: what a verb iterates it closes, on its end, on an early exit and on a cancel; no task runs on after that
+* lazy: nothing runs before the first item is asked for; a sink asks, and the verbs ask their sources;
+* bounded: the number of items read ahead is bounded, unless you choose otherwise;
+* closed: a verb closes what it iterates, at its end, on an early exit and on a cancel, and leaves no task running
   (leave a loop early inside `contextlib.aclosing`, as with any async generator);
-* honest: an error reaches every reader, after the items before it, as it was raised; cancellation is never swallowed;
+* honest: an error reaches every reader as it was raised, after the items before it; cancellation is never swallowed;
   None, exceptions and arrays are items like any other.
 
-The rooms: `ends` (in memory), `files`, `queues`, `websocket`; `steps` (item by item), `buffering`, `control`;
-`fan_out`, `fan_in`; and beneath them the two engines, `pump` (one source, several readers) and `junction` (several
-sources, one reader). On asyncio; imports nothing else of this package.
+The modules: `ends` (in memory), `files`, `queues`, `websocket`; `steps` (item by item), `buffering`, `control`;
+`fan_out`, `fan_in`. Below them are the two engines: `pump` (one source, several readers) and `junction` (several
+sources, one reader). For asyncio. Imports nothing else of this package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same stream in other portions: buffer reads ahead, rechunk cuts and joins bytes or text."""
+"""The same stream in pieces of another size: buffer reads ahead, rechunk cuts and joins bytes or text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def buffer(source: AsyncIterable[T], maxsize: int | None, join: Callable[[list[T
 def buffer(
     source: AsyncIterable[Any], maxsize: int | None, join: Callable[[list[Any]], Any] | None = None
 ) -> AsyncGenerator[Any, None]:
-    """Read ahead, in a task, up to `maxsize` items (`None`: without bound) while the reader is busy.
+    """Read up to `maxsize` items ahead (`None`: no bound), in a task, while the reader is busy.
 
     >>> import asyncio
     >>> from objectstreaming.flow import buffer, from_iterable
@@ -32,8 +32,8 @@ def buffer(
     >>> all(asyncio.run(main()))
     True
 
-    With `join`, all that waits is given on as one item, `join(list_of_items)`: `"".join` for text, `b"".join` for
-    bytes. Reading begins at the first pull. Raises `ValueError` if maxsize < 1.
+    With `join`, all items that wait are given as one, `join(list_of_items)`: `"".join` for text, `b"".join` for bytes.
+    Reading begins when the first item is asked for. Raises `ValueError` if maxsize < 1.
     """
     pump = Pump(source, 1, maxsize=maxsize, ahead=1 << 62)
     return _buffer(Branch(pump, pump.outlets[0]), join)
@@ -61,9 +61,9 @@ def rechunk(
     >>> asyncio.run(collect(rechunk(from_iterable(["a", "b", "c"]), min_size=2)))
     ['ab', 'c']
 
-    With `max_size` alone items are cut and never joined; with `min_size` alone joined and never cut; both the same:
-    pieces of just that size. Sizes are bytes or characters. Empty items vanish. Raises `ValueError` if neither is
-    given, one is < 1, or max_size < min_size.
+    With `max_size` alone items are cut and never joined. With `min_size` alone they are joined and never cut. With both
+    equal all pieces have that size. Sizes are in bytes or characters. Empty items are dropped. Raises `ValueError` if
+    neither is given, one is < 1, or max_size < min_size.
     """
     if max_size is None and min_size is None:
         raise ValueError("rechunk needs max_size, min_size or both")
@@ -95,7 +95,7 @@ async def _rechunk(source: AsyncIterable[Chunk], max_size: int | None, min_size:
             parts = [whole[start:]] if start < held else []
             held -= start
         if parts:
-            # Less than min_size, and so than max_size.
+            # Smaller than min_size, and so smaller than max_size.
             yield parts[0][:0].join(parts)
     finally:
         await aclose(iterator)

@@ -1,9 +1,9 @@
-"""How what was opened is closed: iterators, tasks, and results that may have to be awaited.
+"""Closing iterators, stopping tasks, and calling functions that may be sync or async.
 
-Every verb obeys the same three rules, and this room holds the one copy of each. A source is closed by whoever iterates
-it, also on an early exit or a cancel. A task is cancelled *and waited for*, so that nothing runs on after a close. A
-function given by the user may be sync or async, told by what it returned and not by how it was defined: a lambda that
-returns a coroutine is awaited too.
+Every verb keeps three rules, and each has its one implementation here. Whoever iterates a source closes it, also on an
+early exit or a cancel. A task is cancelled *and waited for*, so that nothing is left running after a close. A function
+of the user may be sync or async. What it returned decides, not how it was defined: a lambda that returns a coroutine is
+awaited too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def aclose(iterator: AsyncIterator[Any]) -> None:
-    """Close an async iterator, if it is of the kind that can be closed."""
+    """Close an async iterator, if it can be closed."""
     close = getattr(iterator, "aclose", None)
     if close is not None:
         await close()
@@ -33,10 +33,10 @@ async def call(function: Callable[..., T | Awaitable[T]], *arguments: Any) -> T:
 
 
 async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until every one has ended, its cleanup run.
+    """Cancel tasks and wait until every one has ended and has run its cleanup.
 
-    A cancel of the caller that comes meanwhile is raised afterwards, as `asyncio.TaskGroup` does it: leaving earlier
-    would leave the tasks behind.
+    If the caller is cancelled meanwhile, that is raised afterwards, as `asyncio.TaskGroup` does: otherwise the tasks
+    would be left running.
     """
     waiting = {task for task in tasks if not task.done()}
     for task in waiting:

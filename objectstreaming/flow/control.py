@@ -1,7 +1,7 @@
-"""When a stream goes on, and when it does not: timeout, recover, until, rate_limit, switch.
+"""When a stream continues and when it ends: timeout, recover, until, rate_limit, switch.
 
-What bounds a wait here does it with `asyncio.timeout` around one pull, never across a `yield` (PEP 789): a cancel of
-the reader stays a cancel of the reader, and the source's own timeouts stay its own.
+Waits are bounded with `asyncio.timeout` around one step of the source, never across a `yield` (PEP 789). So a cancel of
+the reader stays a cancel of the reader, and the source's own timeouts are not mixed up with ours.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T, None]
     >>> asyncio.run(collect(timeout(from_iterable("ab"), seconds=5)))
     ['a', 'b']
 
-    The clock runs for each item anew, and only while an item is waited for: time the reader takes does not count. The
-    source is cancelled and closed. Raises `ValueError` unless seconds > 0.
+    The time is counted for each item separately, and only while the stream waits for it: the reader's own time does not
+    count. The source is cancelled and closed. Raises `ValueError` unless seconds > 0.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")
@@ -59,7 +59,7 @@ async def _timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T
 async def recover(
     source: AsyncIterable[T], kind: type[E] | tuple[type[E], ...], handler: Callable[[E], Any]
 ) -> AsyncGenerator[Any, None]:
-    """When the source fails with an exception of `kind`, go on with what `handler(error)` gives.
+    """When the source fails with an exception of `kind`, continue with what `handler(error)` returns.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, recover
@@ -69,9 +69,9 @@ async def recover(
     >>> asyncio.run(collect(recover(broken(), ConnectionError, lambda error: f"({error})")))
     ['first', '(the line went dead)']
 
-    The handler may be sync or async. None ends the stream; an iterator, generator or async iterable is read to its
-    end, its own errors raised; anything else is one last item. The source is closed by then and not touched again.
-    Other exceptions, and cancellation, pass.
+    The handler may be sync or async. If it returns None, the stream ends. An iterator, generator or async iterable is
+    read to its end, and its own errors are raised. Anything else is one last item. The source is closed before the
+    handler is called. Other exceptions, and cancellation, are raised.
     """
     iterator = aiter(source)
     try:
@@ -102,7 +102,7 @@ async def recover(
 
 
 async def until(source: AsyncIterable[T], event: asyncio.Event) -> AsyncGenerator[T, None]:
-    """The items of the source until `event` is set: then the stream ends at once, even if the source is silent.
+    """The items of the source until `event` is set. Then the stream ends at once, even if the source is silent.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, endless, until
@@ -113,37 +113,37 @@ async def until(source: AsyncIterable[T], event: asyncio.Event) -> AsyncGenerato
     >>> asyncio.run(main())
     []
 
-    An item that is being waited for when the event is set is lost; the source is cancelled and closed.
+    If the stream waits for an item when the event is set, that item is lost. The source is cancelled and closed.
     """
     iterator = aiter(source)
     loop = asyncio.get_running_loop()
-    clock: asyncio.Timeout | None = None  # of the pull that is under way
+    waiting: asyncio.Timeout | None = None  # of the item that is being waited for
 
-    def ring(_: object) -> None:
-        if clock is not None:
-            clock.reschedule(loop.time())
+    def stop_waiting(_: object) -> None:
+        if waiting is not None:
+            waiting.reschedule(loop.time())
 
     watcher = loop.create_task(event.wait())
-    watcher.add_done_callback(ring)
+    watcher.add_done_callback(stop_waiting)
     try:
         while not event.is_set():
-            pull = asyncio.timeout(None)
+            step = asyncio.timeout(None)
             try:
-                async with pull:
-                    clock = pull
+                async with step:
+                    waiting = step
                     try:
                         item = await anext(iterator)
                     finally:
-                        clock = None
+                        waiting = None
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                if pull.expired():
+                if step.expired():
                     return
                 raise
             yield item
     finally:
-        watcher.remove_done_callback(ring)
+        watcher.remove_done_callback(stop_waiting)
         await stop([watcher])
         await aclose(iterator)
 
@@ -151,7 +151,7 @@ async def until(source: AsyncIterable[T], event: asyncio.Event) -> AsyncGenerato
 def rate_limit(
     source: AsyncIterable[T], rate: float, cost: Callable[[T], float] | None = None, ahead: float = 0.0
 ) -> AsyncGenerator[T, None]:
-    """Let items pass at the speed they are played: `rate` units a second, an item being `cost(item)` units, or one.
+    """Give items at the speed at which they are played: `rate` units a second. An item is `cost(item)` units, or one.
 
     >>> import asyncio
     >>> from objectstreaming.flow import drain, from_iterable, rate_limit
@@ -159,8 +159,8 @@ def rate_limit(
     >>> asyncio.run(drain(rate_limit(pcm, rate=32_000, cost=len, ahead=0.5)))
     3
 
-    An item passes when all before it have been played but for `ahead` seconds, the listener's buffer; the first passes
-    at once. Time lost to a slow source is not made up for. Raises `ValueError` unless rate > 0 and ahead >= 0.
+    An item is given `ahead` seconds (the listener's buffer) before all items before it have been played; the first one
+    at once. Time that a slow source has lost is not caught up. Raises `ValueError` unless rate > 0 and ahead >= 0.
     """
     if not (rate > 0 and math.isfinite(rate)) or not ahead >= 0:
         raise ValueError(f"rate must be a positive number and ahead at least 0, not {rate} and {ahead}")
@@ -172,7 +172,7 @@ async def _rate_limit(
 ) -> AsyncGenerator[T, None]:
     loop = asyncio.get_running_loop()
     iterator = aiter(source)
-    played = loop.time()  # when all that has passed will have been played
+    played = loop.time()  # when all items so far will have been played
     try:
         async for item in iterator:
             wait = played - ahead - loop.time()
@@ -191,7 +191,7 @@ async def switch(
     cancel: AsyncIterable[Any] | None = None,
     on_cancel: Callable[[T], U | Awaitable[U]] | None = None,
 ) -> AsyncGenerator[U, None]:
-    """Run `subflow(item)` for the latest item: a new one stops the flow that is running, as speech stops an answer.
+    """Run `subflow(item)` for the latest item. A new item stops the running flow, as speech interrupts an answer.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, switch
@@ -203,10 +203,10 @@ async def switch(
     >>> asyncio.run(collect(switch(questions, answer, on_cancel=lambda question: f"{question}: stopped")))
     ['one: let me think', 'one: stopped', 'two: let me think', 'two: here it is']
 
-    An item of `cancel` also stops the running flow; with none running it does nothing. What the stopped flow had given
-    and was not yet read is dropped, its cleanup is awaited, then `on_cancel(item)`, if given, is given on, and only
-    then the next flow begins. After the last item the running flow is read to its end; the end of `cancel` means
-    nothing. An error of any of them is raised at once and stops the others.
+    An item of `cancel` stops the running flow too; without a running flow it does nothing. When a flow is stopped, its
+    items that were not read yet are dropped, and its cleanup is awaited. Then comes the item `on_cancel(item)`, if
+    `on_cancel` is given, and then the next flow begins. After the last item the running flow is read to its end. The
+    end of `cancel` has no effect. An error of any of them is raised at once and stops the others.
     """
     junction: Junction[Any] = Junction()
     running: Lane[Any] | None = None
@@ -226,7 +226,8 @@ async def switch(
                 elif lane is running:
                     running = None
             elif lane is running:
-                if not (items.full or (cancels is not None and cancels.full)):  # else stale: it is about to be stopped
+                # Not if the flow is about to be stopped.
+                if not (items.full or (cancels is not None and cancels.full)):
                     yield lane.take()
             else:
                 item = lane.take()

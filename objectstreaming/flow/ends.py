@@ -1,4 +1,4 @@
-"""Where a flow begins and ends in memory: from_iterable, empty, endless; collect, drain."""
+"""Sources and sinks in memory: from_iterable, empty, endless; collect, drain."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _NOTHING: Final[tuple[Any, ...]] = ()
 async def from_iterable(
     items: Iterable[T], delay: float | None = None, *, delay_first: bool = False, delay_end: bool = True
 ) -> AsyncGenerator[T, None]:
-    """The items of a plain iterable, one after the other.
+    """The items of an iterable, one after the other.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable
     >>> asyncio.run(collect(from_iterable("abc")))
     ['a', 'b', 'c']
 
-    `delay`: seconds to sleep between items, before the first too if `delay_first`, and after the last unless
-    `delay_end=False`. Without a delay it never gives way to other tasks; `delay=0` does so once an item. Taking an
-    item must not block: read a blocking generator on a thread of its own. A generator is closed on an early exit.
+    `delay`: seconds to sleep between items, also before the first with `delay_first`, and after the last unless
+    `delay_end=False`. Without a delay no other task runs between items; `delay=0` lets others run after each item. The
+    iterable must not block: read a blocking generator on a thread of its own. A generator is closed on an early exit.
     """
     iterator = iter(items)
     pause = delay is not None and delay_first
@@ -49,7 +49,7 @@ async def from_iterable(
 
 
 async def empty() -> AsyncGenerator[NoReturn, None]:
-    """A stream of nothing.
+    """A stream without items.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, empty
@@ -61,7 +61,7 @@ async def empty() -> AsyncGenerator[NoReturn, None]:
 
 
 async def endless() -> AsyncGenerator[NoReturn, None]:
-    """A stream that gives nothing and never ends but by being cancelled: what keeps a flow alive without input.
+    """A stream without items that ends only when it is cancelled. It keeps a flow running without input.
 
     >>> import asyncio
     >>> from objectstreaming.flow import endless, timeout
@@ -93,7 +93,7 @@ async def collect(source: AsyncIterable[T]) -> list[T]:
 
 
 async def drain(source: AsyncIterable[Any]) -> int:
-    """Read to the end, keep nothing; returns how many items there were.
+    """Read to the end and keep nothing. Returns the number of items.
 
     >>> import asyncio
     >>> from objectstreaming.flow import drain, from_iterable

@@ -26,10 +26,10 @@ def concat(
     >>> asyncio.run(collect(concat(from_iterable("ab"), from_iterable("cd"))))
     ['a', 'b', 'c', 'd']
 
-    `prefetch` is how many sources run already while an earlier one is read: `None` all of them from the first pull, so
-    that two slow ones take the time of the slower; 0 none, a source is not touched before the one before it has ended.
-    A source that runs ahead holds at most `maxsize` items (`None`: no bound) and then waits. If it fails, its error is
-    raised in its turn, after its items. Closing stops all. Raises `ValueError` if prefetch < 0 or maxsize < 1.
+    `prefetch` is how many later sources run while one is read. `None`: all run from the beginning, so that two slow
+    sources take the time of the slower one. 0: no source is started before the one before it has ended. A source that
+    runs ahead holds at most `maxsize` items (`None`: no bound) and then waits. If it fails, its error is raised after
+    its items, when it is its turn. Closing stops all. Raises `ValueError` if prefetch < 0 or maxsize < 1.
     """
     if prefetch is not None and prefetch < 0:
         raise ValueError(f"prefetch must be at least 0, or None for all, not {prefetch}")
@@ -43,7 +43,7 @@ async def _concat(sources: tuple[AsyncIterable[T], ...], pumps: list[Pump[T]], a
         for at, source in enumerate(sources):
             for pump in pumps[at + 1 : at + 1 + ahead]:
                 pump.start()
-            # What nobody ran ahead of is read without a task.
+            # A source that was not started ahead is read without a task.
             iterator = aiter(source) if pumps[at].task is None else Branch(pumps[at], pumps[at].outlets[0])
             try:
                 async for item in iterator:
@@ -60,16 +60,16 @@ async def _concat(sources: tuple[AsyncIterable[T], ...], pumps: list[Pump[T]], a
 
 
 async def merge(*sources: AsyncIterable[T], stop_on_first: bool = False) -> AsyncGenerator[T, None]:
-    """Items of all sources as they come; the order within a source is kept.
+    """The items of all sources as they come. The order within a source is kept.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, merge
     >>> sorted(asyncio.run(collect(merge(from_iterable("ab"), from_iterable("cd")))))
     ['a', 'b', 'c', 'd']
 
-    Ends when all sources have ended, or with `stop_on_first` when the first has. Each source runs in a task of its own
-    and is one item ahead, no more. The first error is raised as it is, after the items that came before it, and the
-    other sources are stopped. A source that was cancelled from within ends only itself.
+    Ends when all sources have ended, or, with `stop_on_first`, when the first has. Each source runs in a task of its
+    own and is at most one item ahead. The first error is raised as it is, after the items that came before it, and the
+    other sources are stopped. If a source is cancelled from within, only that source ends.
     """
     junction: Junction[T] = Junction()
     ready = junction.ready
@@ -99,7 +99,7 @@ async def merge(*sources: AsyncIterable[T], stop_on_first: bool = False) -> Asyn
 
 
 def merge_latest(sources: Mapping[K, AsyncIterable[Any]], *, each: bool = False) -> AsyncGenerator[dict[K, Any], None]:
-    """The latest item of each source, as a dict: one for every item of the first source.
+    """The latest item of each source, as a dict. There is one dict for every item of the first source.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, merge_latest
@@ -107,9 +107,9 @@ def merge_latest(sources: Mapping[K, AsyncIterable[Any]], *, each: bool = False)
     >>> asyncio.run(collect(merge_latest({"frame": frames, "slide": slides})))[-1]
     {'frame': 2, 'slide': 'a'}
 
-    A source that has given nothing yet has no key: None is an item like any other. The stream ends with the first
-    source; with `each`, a dict comes for every item of any source and the stream ends with the last. An error of any
-    source is raised. Every dict is a new one. Raises `ValueError` if there are no sources.
+    A source that has given nothing yet has no key in it: None is an item like any other. The stream ends with the first
+    source. With `each` there is a dict for every item of any source, and the stream ends with the last source. An error
+    of any source is raised. Every dict is a new object. Raises `ValueError` if there are no sources.
     """
     if not sources:
         raise ValueError("merge_latest needs at least one source")

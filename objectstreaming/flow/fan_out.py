@@ -1,10 +1,10 @@
 """One stream to several readers: split, partition.
 
-The branches share one task, which starts at the first pull, reads at most a few items ahead of the fastest branch, and
-keeps for each branch what it has not yet read. That buffer is bounded. By default a branch that is 1,024 items behind
-makes the others wait for it, so the branches are to be read at the same time (`asyncio.gather`, a task group). To read
-them one after the other, choose `maxsize=None` and hold the whole stream in memory; to let a slow branch lose, choose
-another `when_full`.
+The branches share one task. It starts when the first item is asked for, reads at most a few items ahead of the fastest
+branch, and keeps for each branch the items that it has not read yet. That buffer is bounded. By default the others wait
+for a branch that is 1,024 items behind, so read the branches at the same time (`asyncio.gather`, a task group). To read
+them one after the other, choose `maxsize=None`: the whole stream is then in memory. To let a slow branch lose items,
+choose another `when_full`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def split(
     maxsize: int | None = MAXSIZE,
     when_full: WhenFull = "wait",
 ) -> tuple[Branch[T], ...]:
-    """Give every item to every one of `n` branches, in order, whatever their paces.
+    """Give every item to each of `n` branches, in order, however fast each is read.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, split
@@ -37,15 +37,15 @@ def split(
     >>> asyncio.run(main())
     [['hello', 'world'], ['hello', 'world']]
 
-    `with_copy`: every branch gets a deep copy of its own, for readers that change what they read. An error of the
-    source is raised in every branch, after the items before it. A branch that is closed, or dropped, frees the others
-    of it; the last one closes the source.
+    `with_copy`: every branch gets its own deep copy, for readers that change the items. An error of the source is
+    raised in every branch, after the items before it. A branch that is closed, or is no longer referenced, does not
+    hold the others up any more. The last one closes the source.
 
-    `maxsize` is the number of items a branch may lag behind the fastest, `None` for no bound: needed to read one
-    branch to its end before the next. `when_full` says what becomes of an item for a branch that lags that far:
-    `"wait"`: the fast ones wait for it, and a warning is logged if it is not read for 10 s; `"drop_oldest"`: it loses
-    its oldest item (`maxsize=1`: it always sees the latest); `"fail"`: it gets what it has, then `BufferError`, and
-    the others go on.
+    `maxsize` is how many items a branch may be behind the fastest one. `None`: no bound, which is needed to read one
+    branch to its end before the next. `when_full` says what happens for a branch that is that far behind. `"wait"`: the
+    fast ones wait for it, and a warning is logged if it is not read for 10 s. `"drop_oldest"`: it loses its oldest item
+    (with `maxsize=1` it always sees the latest). `"fail"`: it gets what it has, then `BufferError`, and the others
+    continue.
 
     At most `min(32, maxsize)` items are read ahead of the fastest branch. Raises `ValueError` if n < 1 or maxsize < 1.
     """
@@ -62,7 +62,7 @@ def partition(
     maxsize: int | None = MAXSIZE,
     when_full: WhenFull = "wait",
 ) -> tuple[Branch[T], Branch[T]]:
-    """Give each item to one of two branches: the first if `predicate(item)` is true, else the second.
+    """Give each item to one of two branches: to the first if `predicate(item)` is true, otherwise to the second.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, partition
@@ -72,9 +72,9 @@ def partition(
     >>> asyncio.run(main())
     [[2, 4], [1, 3]]
 
-    The predicate may be sync or async; it is called once an item. An error of it, or of the source, is raised in both
-    branches, after the items before it. Items for a closed branch are dropped. `maxsize` and `when_full` are those of
-    `split`.
+    The predicate may be sync or async. It is called once for each item. Its error, or an error of the source, is raised
+    in both branches, after the items before it. Items for a closed branch are dropped. `maxsize` and `when_full` are
+    those of `split`.
     """
     pump = Pump(source, 2, maxsize=maxsize, when_full=when_full, choose=predicate)
     true, false = pump.outlets

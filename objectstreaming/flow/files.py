@@ -1,7 +1,7 @@
 """Files as streams: read_lines, read_chunks, write_lines, write_chunks.
 
-The calls that may block are made on a thread, a batch at a time, and one at a time: a cancel waits for the one under
-way, so that no thread uses a file that has been closed.
+Calls that may block are made on a thread, one at a time, each for a batch of items. A cancel waits for the current
+call, so that no thread uses a file that has been closed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Path = str | PathLike[str]
 
 _BATCH: Final = 64 * 1024
-"""Bytes or characters that go to or come from a thread at once."""
+"""Bytes or characters that are passed to or from a thread at once."""
 
 
 async def _on_thread(function: Callable[..., T], *arguments: Any) -> T:
@@ -30,7 +30,7 @@ async def _on_thread(function: Callable[..., T], *arguments: Any) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([work])
         if not work.cancelled():
-            work.exception()  # seen: the cancel is what is told
+            work.exception()  # retrieved, so that asyncio does not log it: the cancel is raised instead
         raise
 
 
@@ -46,7 +46,7 @@ async def _opened(path: Path, mode: str, **options: Any) -> AsyncIterator[IO[Any
 
 
 async def read_lines(path: Path, encoding: str = "utf-8") -> AsyncGenerator[str, None]:
-    r"""The lines of a text file, without their ends (`\n`, `\r\n` or `\r`).
+    r"""The lines of a text file, without their line ends (`\n`, `\r\n` or `\r`).
 
     >>> import asyncio, pathlib, tempfile
     >>> from objectstreaming.flow import collect, read_lines
@@ -55,8 +55,8 @@ async def read_lines(path: Path, encoding: str = "utf-8") -> AsyncGenerator[str,
     >>> asyncio.run(collect(read_lines(talk)))
     ['Hello', 'World']
 
-    The file is opened at the first pull. Raises `OSError`, and `UnicodeDecodeError` where the text is not of that
-    encoding.
+    The file is opened when the first line is asked for. Raises `OSError`, and `UnicodeDecodeError` where the text is
+    not in that encoding.
     """
     async with _opened(path, "r", encoding=encoding) as file:
         while lines := await _on_thread(file.readlines, _BATCH):
@@ -65,7 +65,7 @@ async def read_lines(path: Path, encoding: str = "utf-8") -> AsyncGenerator[str,
 
 
 async def write_lines(source: AsyncIterable[Any], path: Path, encoding: str = "utf-8") -> None:
-    r"""Write `str(item)` and `\n` for every item; the file is replaced, and exists also when there are no items.
+    r"""Write `str(item)` and `\n` for every item. The file is replaced; it exists also if there are no items.
 
     >>> import asyncio, pathlib, tempfile
     >>> from objectstreaming.flow import from_iterable, write_lines
@@ -74,14 +74,14 @@ async def write_lines(source: AsyncIterable[Any], path: Path, encoding: str = "u
     >>> copy.read_text()
     'a\nb\n'
 
-    The file is opened when this is awaited, before the first item. Writing is buffered (64 KiB). On an error what came
-    before it is in the file. Raises `OSError` and what the source raises.
+    The file is opened before the first item is asked for. Writing is buffered (64 KiB). After an error the items before
+    it are in the file. Raises `OSError` and what the source raises.
     """
     await _write(source, path, lambda item: f"{item}\n", mode="w", encoding=encoding, newline="\n")
 
 
 def read_chunks(path: Path, size: int = _BATCH) -> AsyncGenerator[bytes, None]:
-    """The bytes of a file, `size` at a time; the last chunk may be smaller.
+    """The bytes of a file, `size` at a time. The last chunk may be smaller.
 
     >>> import asyncio, pathlib, tempfile
     >>> from objectstreaming.flow import collect, read_chunks
@@ -104,7 +104,7 @@ async def _read_chunks(path: Path, size: int) -> AsyncGenerator[bytes, None]:
 
 
 async def write_chunks(source: AsyncIterable[bytes | bytearray | memoryview], path: Path) -> None:
-    """Write the bytes of every item; the file is replaced, and exists also when there are no items.
+    """Write the bytes of every item. The file is replaced; it exists also if there are no items.
 
     >>> import asyncio, pathlib, tempfile
     >>> from objectstreaming.flow import from_iterable, write_chunks
@@ -113,7 +113,7 @@ async def write_chunks(source: AsyncIterable[bytes | bytearray | memoryview], pa
     >>> copy.read_bytes()
     b'abc'
 
-    Opened, buffered and failing as `write_lines`.
+    Opens, buffers and raises as `write_lines` does.
     """
     await _write(source, path, bytes, mode="wb")
 

@@ -1,18 +1,19 @@
-"""Lanes that meet: one task a source, one item in flight each, and one reader. The engine of merge and switch.
+"""Several sources, one task each, and one reader. The engine of merge and switch.
 
-**Theory of operation.** Each lane's task pulls an item, lays it down, and pulls no further until it was taken. There is
-no queue in between: the lane itself holds the item, and the junction a list of lanes in the order their items came.
+**How it works.** Each lane is the task of one source. It takes one item from the source, stores it, and takes no other
+until the reader has taken this one. There is no queue: the lane itself holds the item, and the junction holds a list of
+lanes in the order in which their items came.
 
     source -> Lane.item --.
     source -> Lane.item ----> Junction.ready -> reader
     source -> Lane.item --'
 
-A reader that waits when an item comes is handed it, and the lane goes on at once: such an item costs one step of either
-task. If the reader is busy, the lane lays the item down and lets the event loop go round once, for a reader that keeps
-up has then taken it; only when it has not does the lane park on a future of its own. Nothing polls, and no source is
-ever more than one item ahead of what the reader has.
+If the reader waits when an item comes, it gets the item directly and the lane continues at once. Such an item costs one
+step of each task. If the reader is busy, the lane stores the item and lets the event loop run once: a reader that keeps
+up has then taken it. Only if it has not, the lane waits on a future. Nothing polls, and no source is more than one item
+ahead of the reader.
 
-An end or an error takes its place in the same list, so that what came before it is read before it. A source that is
+An end or an error is an entry in the same list, so that the items before it are read before it. A source that is
 cancelled from within ends as if it were exhausted.
 """
 
@@ -33,12 +34,12 @@ T = TypeVar("T")
 
 @coroutine
 def _one_turn() -> Generator[None, None, None]:
-    """Let the event loop go round once (`asyncio.sleep(0)` without a coroutine around it)."""
+    """Let the event loop run once (`asyncio.sleep(0)` without a coroutine around it)."""
     yield
 
 
 class Lane(Generic[T]):
-    """One source on its way to the junction. `full`: an item waits to be taken. `ended`: none will come any more."""
+    """One source of a junction. `full`: an item waits to be taken. `ended`: no more will come."""
 
     __slots__ = ("ended", "error", "full", "item", "junction", "parked", "stopped", "task")
 
@@ -54,7 +55,7 @@ class Lane(Generic[T]):
         self.task = asyncio.get_running_loop().create_task(self._run(source))
 
     def take(self) -> T:
-        """The item; from here on the source is asked for its next."""
+        """The item. From now on the source may give the next one."""
         item = self.item
         del self.item
         self.full = False
@@ -69,8 +70,8 @@ class Lane(Generic[T]):
         try:
             await self._read(source)
         except asyncio.CancelledError:
-            pass  # the task ends here and now; whoever cancelled it gets what was asked for
-        except Exception as error:  # noqa: BLE001  told to the reader, in its place
+            pass  # the task ends at once, which is what a cancel asks for
+        except Exception as error:  # noqa: BLE001  the reader gets it, after the items before it
             self.error = error
         self.ended = True
         self.junction.arrive(self)
@@ -83,7 +84,7 @@ class Lane(Generic[T]):
         try:
             async for item in iterator:
                 waiter = junction.waiter
-                if waiter is not None:  # the reader waits for just this: handed over, it is in flight no more
+                if waiter is not None:  # the reader waits for an item: it gets this one
                     junction.waiter = None
                     if not waiter.done():
                         waiter.set_result((item,))
@@ -91,11 +92,11 @@ class Lane(Generic[T]):
                 self.item = item
                 self.full = True
                 ready.append(self)
-                if junction.bell is not None:
-                    junction.ring()
+                if junction.watcher is not None:
+                    junction.notify()
                 await _one_turn()
                 if self.full:
-                    if self.stopped:  # by a cancel which the source caught and went on
+                    if self.stopped:  # the source caught the cancel and continued
                         return
                     self.parked = loop.create_future()
                     await self.parked
@@ -104,14 +105,14 @@ class Lane(Generic[T]):
 
 
 class Junction(Generic[T]):
-    """What has arrived and was not yet taken: `ready`, an entry for each item, end or error, in the order they came."""
+    """Where the lanes meet. `ready` has an entry for each item, end or error that was not taken yet, in order."""
 
-    __slots__ = ("bell", "lanes", "ready", "waiter")
+    __slots__ = ("lanes", "ready", "waiter", "watcher")
 
     def __init__(self) -> None:
         self.ready: deque[Lane[T]] = deque()
-        self.waiter: asyncio.Future[tuple[T] | None] | None = None  # a reader that takes an item by hand
-        self.bell: asyncio.Future[None] | None = None  # one that only wants to know
+        self.waiter: asyncio.Future[tuple[T] | None] | None = None  # of a reader that is given the next item
+        self.watcher: asyncio.Future[None] | None = None  # of a reader that looks into `ready` itself
         self.lanes: list[Lane[T]] = []
 
     def open(self, source: AsyncIterable[T]) -> Lane[T]:
@@ -124,21 +125,21 @@ class Junction(Generic[T]):
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-        self.ring()
+        self.notify()
 
-    def ring(self) -> None:
-        bell, self.bell = self.bell, None
-        if bell is not None and not bell.done():
-            bell.set_result(None)
+    def notify(self) -> None:
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None and not watcher.done():
+            watcher.set_result(None)
 
     async def wait(self) -> None:
-        """Until `ready` has something."""
+        """Wait until `ready` has an entry."""
         if not self.ready:
-            self.bell = asyncio.get_running_loop().create_future()
-            await self.bell
+            self.watcher = asyncio.get_running_loop().create_future()
+            await self.watcher
 
     async def close(self, lanes: Iterable[Lane[T]] | None = None) -> None:
-        """Stop these lanes, or all; their sources are closed when this returns, what they had laid down is dropped.
+        """Stop these lanes, or all. Their sources are closed when this returns, and their items are dropped.
 
         An error of a source's closing is raised.
         """

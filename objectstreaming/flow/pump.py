@@ -1,21 +1,20 @@
 """A task that reads one source into the bounded buffers of its readers: the engine of split, partition, buffer, concat.
 
-**Theory of operation.** A source that feeds more than one reader, or that runs ahead of its reader, needs a task of
-its own. Were it driven by whichever reader is hungry, a cancel of that reader would be thrown into the source and end
-it for all the others; and timeouts and cancel scopes inside the source would belong to a task that changes from item
-to item.
+**How it works.** A source that has more than one reader, or that runs ahead of its reader, needs a task of its own. If
+the reader that waits ran the source, a cancel of that reader would be thrown into the source and end it for all the
+others. Timeouts and cancel scopes inside the source would belong to a task that changes from item to item.
 
     source -> pump -> outlet.items -> Branch -> reader
                    -> outlet.items -> Branch -> reader
 
-The pump starts at the first pull of any branch. It goes on while some outlet wants more (holds fewer than `ahead`
-items; of a partition: whose reader waits) and none is full (holds `maxsize`), and otherwise parks on a future. How
-many items it may take before it has to look again is worked out once a round, so that an item of a fast source costs
-an append for each outlet and no more. A reader that finds its buffer empty wakes the pump; one that takes from a
-buffer the pump is blocked on does so too. Nothing polls.
+The pump starts when a branch asks for its first item. It reads while some outlet wants more (it holds fewer than
+`ahead` items; in a partition: its reader waits) and none is full (holds `maxsize`). Otherwise it waits on a future. It
+computes once a round how many items it may take before it has to check again, so that an item of a fast source costs
+one append for each outlet. A reader that finds its buffer empty wakes the pump, and so does one that takes from a
+buffer that has blocked the pump. Nothing polls.
 
-Branches hold the pump, the pump does not hold the branches: when the last one is closed, or merely dropped, the pump is
-cancelled, and closes the source in its own task.
+Branches refer to the pump, but the pump does not refer to the branches. When the last branch is closed, or is no longer
+referenced, the pump is cancelled and closes the source in its own task.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ __all__ = ["AHEAD", "MAXSIZE", "Branch", "Pump", "WhenFull"]
 T = TypeVar("T")
 
 WhenFull = Literal["wait", "drop_oldest", "fail"]
-"""What becomes of an item for a branch whose buffer is full."""
+"""What happens with an item for a branch whose buffer is full."""
 
 AHEAD: Final = 32
-"""Items a split or partition reads ahead of its fastest reader, so that a switch of tasks is paid once for many."""
+"""How many items a split or partition reads ahead of its fastest reader, so that many items share one task switch."""
 MAXSIZE: Final = 1024
-"""Items a branch may lag behind before its `when_full` speaks, unless told otherwise."""
+"""How many items a branch may be behind before its `when_full` applies, by default."""
 
-PATIENCE: Final = 10.0
-"""Seconds a full branch may hold up the others before a warning is logged."""
+WARN_SECONDS: Final = 10.0
+"""How long a full branch may hold up the others before a warning is logged."""
 
 logger = logging.getLogger("objectstreaming.flow")
 
@@ -68,7 +67,7 @@ class Outlet(Generic[T]):
             waiter.set_result(None)
 
     def end(self, error: BaseException | None) -> None:
-        """Nothing comes after the items that are here, but `error` if there is one."""
+        """Nothing comes after the items that are here, except `error` if there is one."""
         self.open = False
         if error is not None:
             self.error, self.traceback = error, error.__traceback__
@@ -76,7 +75,7 @@ class Outlet(Generic[T]):
 
 
 class Pump(Generic[T]):
-    """Reads `source` once and gives its items to outlets: all of them, or the one that `choose` names."""
+    """Reads `source` once and gives each item to all outlets, or to the one that `choose` selects."""
 
     def __init__(
         self,
@@ -94,7 +93,7 @@ class Pump(Generic[T]):
         if when_full not in ("wait", "drop_oldest", "fail"):
             raise ValueError(f"when_full must be 'wait', 'drop_oldest' or 'fail', not {when_full!r}")
         if not isinstance(source, AsyncIterable):
-            raise TypeError(f"not an async iterable: {source!r}; wrap a plain one in from_iterable()")
+            raise TypeError(f"not an async iterable: {source!r}; wrap other iterables in from_iterable()")
         self.source = source
         self.maxsize = _UNBOUNDED if maxsize is None else maxsize
         self.ahead = min(ahead, self.maxsize)
@@ -107,11 +106,11 @@ class Pump(Generic[T]):
         self.task: asyncio.Task[None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.parked: asyncio.Future[None] | None = None
-        self.blocked = False  # parked for want of room, not of demand
+        self.blocked = False  # parked because a buffer is full, not because nobody wants more
         self.warned = False
 
     def start(self) -> None:
-        """Begin to read, if this has not begun: the first pull of a branch does it."""
+        """Begin to read, if it has not begun yet. Called when a branch is asked for an item."""
         if self.task is None:
             self.loop = asyncio.get_running_loop()
             self.task = self.loop.create_task(self._run())
@@ -124,7 +123,7 @@ class Pump(Generic[T]):
                 parked.set_result(None)
 
     def detach(self, outlet: Outlet[T]) -> None:
-        """A reader has left: its buffer is freed and no longer holds up the others."""
+        """A reader has left: its buffer is emptied and no longer holds up the others."""
         outlet.items.clear()
         outlet.end(None)
         outlet.error = outlet.traceback = None
@@ -135,17 +134,17 @@ class Pump(Generic[T]):
         return not any(outlet.open for outlet in self.outlets)
 
     async def stop(self) -> None:
-        """Stop reading; the source is closed when this returns, and an error of its closing is raised."""
+        """Stop reading. The source is closed when this returns. An error of its closing is raised."""
         task = self.task
         if task is None:
-            if isinstance(self.source, AsyncIterator):  # ours to close, though we never began: it may be a branch
+            if isinstance(self.source, AsyncIterator):  # closed although we never began: it may be a branch
                 await aclose(self.source)
         elif not task.done():
             await stop([task])
             self.raise_failure()
 
     def raise_failure(self) -> None:
-        """Raise what went wrong when the source was closed: it is not told to readers, for they have left."""
+        """Raise the error of the source's closing. The readers do not get it: they have left."""
         task = self.task
         if task is not None and not task.cancelled() and (error := task.exception()) is not None:
             raise error
@@ -155,12 +154,12 @@ class Pump(Generic[T]):
         try:
             await self._read()
         except asyncio.CancelledError as cancelled:
-            error = cancelled  # the source's own, or ours: then nobody is there to be told
+            error = cancelled  # the source's own, which the readers get; or ours, when there are no readers any more
         except Exception as failed:
             if self.abandoned:
-                raise  # in the closing of the source: told to whoever closed it
+                raise  # from the closing of the source: whoever closed it gets it
             error = failed
-        except BaseException as stopped:  # SystemExit and its like: never a clean end for the readers
+        except BaseException as stopped:  # SystemExit and its like: not a clean end for the readers
             error = stopped
             raise
         finally:
@@ -194,17 +193,17 @@ class Pump(Generic[T]):
                     if budget == 0:
                         await self._park()
                     else:
-                        await asyncio.sleep(0)  # a source that never waits must not keep the loop to itself
+                        await asyncio.sleep(0)  # a source that never waits must let other tasks run
         finally:
             await aclose(iterator)
 
     async def _give(self, item: T) -> None:
-        """Hand on one item where more is to be done than to append it."""
+        """Give an item to the outlets, where more is to be done than to append it."""
         outlets = self.outlets
         if self.choose is not None:
             outlets = outlets[:1] if await call(self.choose, item) else outlets[1:]
         outlets = [outlet for outlet in outlets if outlet.open]
-        # All copies first: a copy that fails leaves no branch an item ahead.
+        # All copies first: if one fails, no branch has the item.
         items = [copy.deepcopy(item) for _ in outlets] if self.with_copy else [item] * len(outlets)
         for outlet, given in zip(outlets, items, strict=True):
             if self.when_full == "fail" and len(outlet.items) >= self.maxsize:
@@ -219,13 +218,13 @@ class Pump(Generic[T]):
                 outlet.wake()
 
     def _budget(self) -> int:
-        """How many items may be taken before looking again: 0 is none for now, -1 is none ever."""
+        """How many items may be taken before the next check: 0 is none now, -1 is none ever."""
         held = [len(outlet.items) for outlet in self.outlets if outlet.open]
         if not held:
             return -1
         if self.choose is None:
             want = self.ahead - min(held)
-        else:  # an outlet may be empty because nothing is for it: what counts is whether its reader waits
+        else:  # an outlet may be empty because no item is for it: what counts is whether its reader waits
             want = self.ahead if any(outlet.waiter is not None for outlet in self.outlets) else 0
         if self.when_full != "wait":
             return max(0, min(want, MAXSIZE))
@@ -239,27 +238,28 @@ class Pump(Generic[T]):
         if not self.blocked or len(self.outlets) == 1 or self.warned:
             await parked
             return
-        alarm = loop.call_later(PATIENCE, self._warn)
+        warning = loop.call_later(WARN_SECONDS, self._warn)
         try:
             await parked
         finally:
-            alarm.cancel()
+            warning.cancel()
 
     def _warn(self) -> None:
-        # To wait is right, and to wait for a reader that never comes looks just the same: say so, once.
+        # Waiting is correct. But waiting for a reader that never comes looks the same, so there is one warning.
         self.warned = True
         logger.warning(
             "a branch is %d items behind and was not read for %.0f s, and the others wait for it: read the branches"
             " at the same time, close this one, or choose another maxsize or when_full",
             self.maxsize,
-            PATIENCE,
+            WARN_SECONDS,
         )
 
 
 class Branch(AsyncIterator[T]):
     """One reader's end of a pump: an async iterator with `aclose()`.
 
-    Closing it, or dropping it, frees the others of it. Exhausted, failed or closed, it stays so.
+    Once it is closed, or no longer referenced, it does not hold up the others. A branch that has ended, failed or been
+    closed stays so.
     """
 
     __slots__ = ("__weakref__", "_items", "_outlet", "_pump")
@@ -283,7 +283,7 @@ class Branch(AsyncIterator[T]):
             if not outlet.open:
                 if outlet.error is None:
                     raise StopAsyncIteration
-                # The one exception goes to every branch: each sees the way from the source, not the other readers'.
+                # Every branch raises the same exception. Its traceback must not grow with the other readers' frames.
                 raise outlet.error.with_traceback(outlet.traceback)
             if outlet.waiter is not None:
                 raise RuntimeError("two tasks read one branch at the same time")
@@ -301,7 +301,7 @@ class Branch(AsyncIterator[T]):
         return items.popleft()
 
     def take_ready(self) -> list[T]:
-        """All that is here without waiting."""
+        """All items that are here already."""
         ready = list(self._items)
         self._items.clear()
         if ready and self._pump.blocked:
@@ -309,7 +309,7 @@ class Branch(AsyncIterator[T]):
         return ready
 
     async def aclose(self) -> None:
-        """Leave; the last one to leave closes the source, and has it closed when this returns."""
+        """Leave. The last branch to leave closes the source, and it is closed when this returns."""
         outlet, pump = self._outlet, self._pump
         if outlet.open or pump.task is not None:
             pump.detach(outlet)
@@ -323,7 +323,7 @@ class Branch(AsyncIterator[T]):
         if pump.loop is None:
             outlet.end(None)
         elif not pump.loop.is_closed():
-            # A collector may run on any thread.
+            # The garbage collector may run on any thread.
             pump.loop.call_soon_threadsafe(_leave, pump, outlet)
 
 

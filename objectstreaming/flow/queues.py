@@ -1,8 +1,8 @@
 """Streams into queues and out of them: enqueue, dequeue.
 
-The end of a stream has to be told through the queue. Left to themselves the two use marks of their own, which no item
-can be mistaken for, and an error of the source reaches the reader of the queue too. Between one of them and other
-code, say by `end` which object both sides take for the end; it is known by identity, not by equality.
+The end of a stream has to pass through the queue. By default the two use private objects for it, so that no item can be
+taken for the end, and an error of the source reaches the reader of the queue too. If only one side uses this module,
+`end` says which object is the end for both sides. It is compared by identity, not by equality.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class _End:
-    """The end of a stream, and what ended it."""
+    """The end of a stream, with the error that ended it, if there was one."""
 
     __slots__ = ("error",)
 
@@ -31,7 +31,7 @@ _END: Final = _End()
 
 
 async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: object = _END) -> None:
-    """Put every item into the queue, then the end. A full queue is waited for.
+    """Put every item into the queue, then the end. Waits while the queue is full.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, dequeue, enqueue, from_iterable
@@ -42,13 +42,13 @@ async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: obj
     >>> asyncio.run(main())
     (['a', 'b'], None)
 
-    An error of the source is raised here and, unless `end` was given, by `dequeue` too, after the items before it. If
-    `end` was given it is put after an error also, so that no reader waits for ever. Cancelled, it does not wait for
-    room: into a full queue the end goes in the place of its newest item, for the stream is broken either way, and
-    `dequeue` raises `EOFError`.
+    An error of the source is raised here and, unless `end` was given, by `dequeue` too, after the items before it. A
+    given `end` is put after an error too, so that no reader waits for ever. When this is cancelled it does not wait for
+    room: in a full queue the end replaces the newest item, because the stream is broken in any case, and `dequeue`
+    raises `EOFError`.
     """
     iterator = aiter(source)
-    marked: asyncio.Queue[Any] = queue  # which the end and errors go through as well
+    marked: asyncio.Queue[Any] = queue  # also carries the end
     mark: object = end
     failure: Exception | None = None
     try:
@@ -58,7 +58,7 @@ async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: obj
                     await queue.put(item)
             finally:
                 await aclose(iterator)
-        except Exception as error:  # noqa: BLE001  raised below, when the reader has been told
+        except Exception as error:  # noqa: BLE001  raised below, after the reader has the end
             failure = error
             if end is _END:
                 mark = _End(error)
@@ -85,7 +85,7 @@ def _put_in_any_case(queue: asyncio.Queue[Any], mark: object) -> None:
 
 
 async def dequeue(queue: asyncio.Queue[T], *, end: object = _END) -> AsyncGenerator[T, None]:
-    """The items of a queue up to its end, by default the one `enqueue` puts; `task_done()` is called for each.
+    """The items of a queue up to its end, by default the one that `enqueue` puts. Calls `task_done()` for each.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, dequeue
@@ -97,7 +97,7 @@ async def dequeue(queue: asyncio.Queue[T], *, end: object = _END) -> AsyncGenera
     >>> asyncio.run(main())
     ['a', 'b']
 
-    Raises the error of the source that `enqueue` read.
+    Raises the error that the source of `enqueue` raised.
     """
     while True:
         item = await queue.get()

@@ -1,7 +1,7 @@
 """One stream in, one stream out, item by item: map, map_concurrent, filter, flatten, tap, enumerate.
 
-A function given to one of these may be sync or async; what it returns is awaited if it can be. A sync one runs on the
-event loop, so it must not block.
+A function given to one of these may be sync or async. If it returns an awaitable, that is awaited. A sync function runs
+on the event loop, so it must not block.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def map(source: AsyncIterable[Any], function: Callable[[Any], Any]) -> AsyncGene
     >>> asyncio.run(collect(map(from_iterable(["A", "B"]), str.lower)))
     ['a', 'b']
 
-    To drop items use `filter`: a result of None is an item like any other.
+    To drop items use `filter`: None is an item like any other.
     """
     return _map_async(source, function) if iscoroutinefunction(function) else _map(source, function)
 
 
 async def _map(source: AsyncIterable[Any], function: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
     iterator = aiter(source)
-    plain: type | None = None  # the last type of result seen not to be awaitable: the question costs more than the step
+    plain: type | None = None  # the last type that was not awaitable: the check costs more than the rest of the step
     try:
         async for item in iterator:
             result = function(item)
@@ -69,7 +69,7 @@ async def _map_async(
 def map_concurrent(
     source: AsyncIterable[T], function: Callable[[T], Awaitable[U]], limit: int = 16
 ) -> AsyncGenerator[U, None]:
-    """`await function(item)` for up to `limit` items at once; the results come in the order of the items.
+    """`await function(item)` for up to `limit` items at once. The results come in the order of the items.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, map_concurrent
@@ -79,9 +79,9 @@ def map_concurrent(
     >>> asyncio.run(collect(map_concurrent(from_iterable([1, 2, 3]), fetch)))
     [10, 20, 30]
 
-    A call counts from its start until its result was read: a slow reader, or one slow call at the head, holds back new
-    calls. A result is given on as soon as those before it are, however slow the source. The error of a call is raised
-    in its place; the calls after it are then cancelled, and awaited. Raises `ValueError` if limit < 1.
+    A call counts from its start until its result is read. So a slow reader, or a slow call whose turn it is, holds new
+    calls back. A result is given as soon as all results before it are, however slow the source is. The error of a call
+    is raised in its place. The calls after it are cancelled and awaited. Raises `ValueError` if limit < 1.
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
@@ -126,11 +126,11 @@ async def _map_concurrent(
                 await changed.wait()
     finally:
         running = not starter.done()
-        await stop([starter])  # first, so that no call is begun any more
+        await stop([starter])  # first, so that no more calls begin
         await stop(calls)
         for ended in calls:
             if not ended.cancelled():
-                ended.exception()  # seen: the first error in order is the one that is told
+                ended.exception()  # retrieved, so that asyncio does not log it: the first error in order is raised
         if not starter.cancelled() and (error := starter.exception()) is not None and running:
             raise error
 
@@ -160,14 +160,14 @@ async def _filter(source: AsyncIterable[T], predicate: Callable[[T], Any]) -> As
 
 
 async def flatten(source: AsyncIterable[Iterable[T] | AsyncIterable[T]]) -> AsyncGenerator[T, None]:
-    """The items of each item, which may be an iterable or an async iterable.
+    """The items of each item. An item may be an iterable or an async iterable.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, flatten, from_iterable
     >>> asyncio.run(collect(flatten(from_iterable([[1, 2], from_iterable([3])]))))
     [1, 2, 3]
 
-    Each inner one is closed before the next is begun.
+    Each inner one is closed before the next begins.
     """
     outer = aiter(source)
     try:
@@ -194,7 +194,7 @@ async def flatten(source: AsyncIterable[Iterable[T] | AsyncIterable[T]]) -> Asyn
 async def tap(
     source: AsyncIterable[T], function: Callable[[T], object] | Callable[[T], Awaitable[object]]
 ) -> AsyncGenerator[T, None]:
-    """Every item as it is, after `function(item)` was called: to log, to count, to measure.
+    """Every item unchanged, after `function(item)` was called: to log, to count, to measure.
 
     >>> import asyncio
     >>> from objectstreaming.flow import drain, from_iterable, tap

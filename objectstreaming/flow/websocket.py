@@ -1,6 +1,6 @@
 """A WebSocket of Starlette or FastAPI as a stream: from_websocket, to_websocket [extra: server].
 
-Nothing of Starlette is imported before one of them runs.
+Starlette is not imported before one of them runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["from_websocket", "to_websocket"]
 
 
 class WebSocket(Protocol):
-    """What is used of `starlette.websockets.WebSocket`."""
+    """The part of `starlette.websockets.WebSocket` that is used here."""
 
     client_state: Any
     application_state: Any
@@ -29,7 +29,7 @@ class WebSocket(Protocol):
 async def from_websocket(
     websocket: WebSocket, kind: Literal["text", "bytes", "json"] = "text"
 ) -> AsyncGenerator[Any, None]:
-    """The messages of a WebSocket: `str`, `bytes`, or what their JSON says. The peer's leaving is the end.
+    """The messages of a WebSocket: `str`, `bytes`, or values decoded from JSON. The stream ends when the peer leaves.
 
         @app.websocket("/shout")
         async def shout(websocket: WebSocket):
@@ -37,8 +37,9 @@ async def from_websocket(
             stream = map(stream, str.upper)
             await to_websocket(stream, websocket)
 
-    A connection not yet accepted is accepted at the first pull. Back-pressure reaches the peer: a message is received
-    when it is asked for. Raises `ValueError` for a message of the other kind, or one that is not JSON.
+    A connection that is not accepted yet is accepted when the first message is asked for. A message is received only
+    when it is asked for, so that a slow reader slows the peer down. Raises `ValueError` for a message of the other
+    kind, or one that is not JSON.
     """
     if kind not in ("text", "bytes", "json"):
         raise ValueError(f"kind must be 'text', 'bytes' or 'json', not {kind!r}")
@@ -63,9 +64,8 @@ async def from_websocket(
 async def to_websocket(source: AsyncIterable[Any], websocket: WebSocket) -> None:
     """Send every item: `str` as text, bytes-like as binary, anything else as JSON text (pydantic models too).
 
-    Ends with the source, or when the peer has left; the source is closed then. The connection stays open: whoever
-    opened it closes it. Raises what the source raises, and `TypeError` or `ValueError` for an item that JSON cannot
-    say.
+    Ends when the source ends or the peer has left. The source is closed then. The connection stays open; whoever opened
+    it closes it. Raises what the source raises, and `TypeError` or `ValueError` for an item that cannot be JSON.
     """
     from starlette.websockets import WebSocketDisconnect
 
@@ -89,7 +89,7 @@ async def to_websocket(source: AsyncIterable[Any], websocket: WebSocket) -> None
 
 
 async def _accept(websocket: WebSocket) -> None:
-    # Either end of a flow may come first; the server's side of the handshake is the application's state.
+    # Source or sink may be the first to use it. The server's side of the handshake is the application's state.
     if websocket.application_state.name == "CONNECTING" and websocket.client_state.name == "CONNECTING":
         await websocket.accept()
 
