@@ -1,4 +1,4 @@
-"""Sources that keep a record of what is done to them, for the tests of `objectstreaming.flow`."""
+"""Sources that record what is done to them, for the tests of `objectstreaming.flow`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fake_clock import FakeClock
 
 
 class Source:
-    """A source that keeps a record: how often it was pulled, what it gave, whether it began and was closed."""
+    """A source that records what it gave, and whether it began, was cancelled and was closed."""
 
     def __init__(
         self, items: Iterable[Any] = (), error: BaseException | None = None, turns: int = 0, then_silent: bool = False
@@ -41,13 +41,13 @@ class Source:
             raise
         finally:
             try:
-                await asyncio.sleep(0)  # cleanup that takes a while is waited for
+                await asyncio.sleep(0)  # a cleanup that takes some time is waited for
             finally:
                 self.closed = True
 
 
 def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run on a fake clock, and see to it that no task is left."""
+    """Run on a fake clock, and check that no task is left."""
 
     async def checked() -> Any:
         result = await main()
@@ -59,15 +59,15 @@ def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 async def turns(count: int = 10) -> None:
-    """Let the event loop go round."""
+    """Let the event loop run `count` times."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def read(stream: AsyncIterable[Any], paces: list[int] | None = None, limit: int | None = None) -> list[Any]:
-    """Read, waiting so many turns of the loop before each item in rotation; what it failed with is the last item.
+    """Read the items; an error is the last one. Leaves after `limit` items.
 
-    Leaves after `limit` items.
+    `paces`: how many turns of the loop to wait before each item, in rotation.
     """
     got: list[Any] = []
     async with aclosing(aiter(stream)) as items:  # type: ignore[type-var]

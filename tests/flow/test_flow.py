@@ -1,4 +1,4 @@
-"""What every verb of `objectstreaming.flow` keeps: lazy, closed, honest. Each law is put to every verb."""
+"""The promises of every verb of `objectstreaming.flow`: lazy, closed, honest. Each test runs with every verb."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deadlines import until
 from sources import Source, read, run, turns
 
 from objectstreaming import flow
-
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left_running(anyio_backend: str) -> AsyncIterator[None]:
-    yield
-    left = [task for task in asyncio.all_tasks() if not task.done() and "TestRunner." not in repr(task)]
-    assert left == [], left
 
 
 async def same(item: Any) -> Any:
@@ -31,7 +25,7 @@ def only(item: Any) -> AsyncIterable[Any]:
     return flow.from_iterable([item])
 
 
-# Every verb with one stream in and the same items out: a law is put to all of them.
+# Every verb, each used so that the same items come out as went in.
 VERBS: dict[str, Callable[[AsyncIterable[Any]], Any]] = {
     "buffer": lambda s: flow.buffer(s, 2),
     "concat": lambda s: flow.concat(s),
@@ -61,7 +55,7 @@ VERBS: dict[str, Callable[[AsyncIterable[Any]], Any]] = {
 
 
 async def _slowly(source: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    """Slow enough for a switch to give all of each sub-flow before the next item."""
+    """Slowly enough for a switch to give all of each sub-flow before the next item."""
     async with aclosing(aiter(source)) as items:  # type: ignore[type-var]
         async for item in items:
             yield item
@@ -119,8 +113,7 @@ async def test_a_stream_dropped_without_closing_is_closed_by_the_loop(verb: Any)
     await anext(stream)
     del stream
     gc.collect()
-    await turns(30)
-    assert source.closed
+    await until(lambda: source.closed)
 
 
 @every_verb
@@ -175,7 +168,7 @@ async def test_an_empty_source_gives_an_empty_stream(verb: Any) -> None:
 
 @every_verb
 async def test_a_source_may_use_timeouts_of_its_own(verb: Any) -> None:
-    """They cancel the task they were entered in: it must be the one that runs them to the end."""
+    """A timeout cancels the task that has entered it. That task must run the source to the end."""
 
     async def retrying() -> AsyncIterator[str]:
         for _ in range(3):
@@ -195,13 +188,13 @@ def test_nothing_polls(verb: Any) -> None:
         half_an_hour = flow.timeout(verb(flow.concat(only(1), flow.endless())), 1800)
         assert isinstance((await read(half_an_hour))[-1], TimeoutError)
         assert loop.time() == 1800
-        assert loop.jumps == 1  # straight to the end of the half hour
+        assert loop.jumps == 1  # directly to the end of the half hour
 
     run(main)
 
 
 READ_AHEAD = {"buffer": 3, "split": 32, "split in one": 32, "partition": 32, "map_concurrent": 2}
-"""Items beyond those read that a verb may have asked for. Any other: one, that of a task, or none."""
+"""How many items a verb may ask for beyond those that were read. All others: one (that of a task) or none."""
 
 
 @every_verb
@@ -222,9 +215,8 @@ async def test_what_is_not_a_stream_is_refused() -> None:
             await flow.collect(verb([1, 2]))  # type: ignore[arg-type]
 
 
-def test_the_rooms_know_asyncio_only_and_import_needs_no_extra() -> None:
-    rooms = Path(flow.__file__).parent
-    for path in rooms.glob("*.py"):
+def test_the_modules_use_asyncio_only_and_importing_needs_no_extra() -> None:
+    for path in Path(flow.__file__).parent.glob("*.py"):
         text = path.read_text()
         for name in ("starlette", "fastapi", "anyio", "trio"):
             assert f"\nimport {name}" not in text

@@ -194,7 +194,7 @@ def test_no_rate_is_a_value_error(options: Any) -> None:
 
 
 class Answers:
-    """Sub-flows that keep a diary."""
+    """Sub-flows that record what happens to them."""
 
     def __init__(self, items: int = 2, then_silent: bool = False) -> None:
         self.diary: list[str] = []
@@ -239,7 +239,7 @@ async def test_what_a_stopped_flow_gave_and_nobody_read_is_dropped() -> None:
     stream = flow.switch(flow.dequeue(questions, end=None), Answers(items=100))
     questions.put_nowait("a")
     assert await anext(stream) == "a0"
-    await turns()  # a1 lies ready
+    await turns()  # a1 waits to be read
     questions.put_nowait("b")
     await turns()
     assert await anext(stream) == "b0"

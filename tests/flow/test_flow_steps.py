@@ -1,4 +1,4 @@
-"""map, map_concurrent, filter, flatten, tap, enumerate, and what comes in other portions: buffer, rechunk."""
+"""map, map_concurrent, filter, flatten, tap, enumerate, buffer, rechunk."""
 
 from __future__ import annotations
 

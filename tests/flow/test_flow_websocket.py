@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 import websockets
+from deadlines import DEADLINE
 from sources import Source, turns
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -23,7 +24,7 @@ from objectstreaming import flow
 
 
 class Peer:
-    """The server's end of a WebSocket, with its ASGI channels in the test's hands."""
+    """The server's end of a WebSocket, whose ASGI channels the test controls."""
 
     def __init__(self, *messages: dict[str, Any]) -> None:
         self.inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -157,7 +158,7 @@ async def test_a_flow_from_a_websocket_through_steps_to_the_same_websocket() -> 
             await connection.send(word)
             assert await connection.recv() == word.upper()
         await connection.close()
-        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.wait_for(left.wait(), DEADLINE)
 
 
 async def test_the_sink_leaves_the_connection_open() -> None:
