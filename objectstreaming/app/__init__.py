@@ -2,7 +2,7 @@
 
     uvicorn --factory objectstreaming.app:create_app
 
-`create_app` makes it, from `Settings` and, where wanted, an answerer, a voice and a recognizer of your own.
+`create_app` makes it from `Settings` and, if you have your own, an answerer, a synthesizer and a recognizer.
 """
 
 from .application import Settings, create_app

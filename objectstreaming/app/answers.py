@@ -1,13 +1,13 @@
 """Text answers, sentence by sentence, each with its source.
 
-`Answerer` is the whole agreement: a question in, an async iterator of `Sentence(text, source)` out. Two kinds stand
-behind it: `DocumentAnswerer` here, built in and offline, and `ChatAnswerer` (`chat.py`), any OpenAI-compatible one.
+`Answerer` is the interface: a question in, an async iterator of `Sentence(text, source)` out. There are two:
+`DocumentAnswerer` here, built in and offline, and `ChatAnswerer` (`chat.py`), for any OpenAI-compatible endpoint.
 
 **How a document answer is found.** The passages of the documents (`documents.py`) are a table of SQLite's full-text
-search, in memory. A question is its words, without those every question has; a passage that holds enough of them is
-ranked by bm25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009), the heading counting double,
-and quoted, never paraphrased. Where no passage holds enough, the answer says so, and has no source: an honest empty
-hand is worth more than a passage that shares one word with the question.
+search, in memory. Common words are removed from the question. Passages with enough of the other words are ranked by
+bm25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009), in which the heading counts double. The
+best ones are quoted, never paraphrased. If no passage has enough of the words, the answer says so and has no source:
+that is better than a passage which shares one word with the question.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Answerer", "DocumentAnswerer", "Sentence"]
 
 
 class Sentence(NamedTuple):
-    """One sentence of an answer. `source` is empty if nothing vouches for it."""
+    """One sentence of an answer. `source` says where it comes from; it is empty if there is no source."""
 
     text: str
     source: str
@@ -38,13 +38,14 @@ class Sentence(NamedTuple):
 
 @runtime_checkable
 class Answerer(Protocol):
-    """Answers questions. A method that is an async generator will do.
+    """Answers questions. The method may be an async generator.
 
-    A failure that the peer may be told is a `StreamError`; any other exception reaches it as `internal`, unexplained.
+    Raise `StreamError` for a failure that the client may be told. It gets any other exception as `internal`, without an
+    explanation.
     """
 
     def answer(self, question: str) -> AsyncIterator[Sentence]:
-        """The sentences of the answer, in order, as they come."""
+        """The sentences of the answer, in order, as they are made."""
         ...
 
 
@@ -53,10 +54,10 @@ _MOST_WORDS: Final = 32
 _LONGEST_WORD: Final = 64
 _CANDIDATES: Final = 24
 
-# One ideograph or kana is one word: the tokenizer takes a run of them for a single one, which nobody would ever ask.
+# Each ideograph or kana is a word here: the tokenizer takes a sequence of them for one word, which no question has.
 _CJK: Final = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 
-# What a question says without asking for it.
+# Words that a question contains without asking for them.
 _STOP: Final = frozenset(
     _WORD.findall(
         "a about after all also am an and any are as at be because been being but by can could did do does doing done "
@@ -71,8 +72,8 @@ _STOP: Final = frozenset(
 class DocumentAnswerer:
     """Answers by quoting documents.
 
-    `most` is how many sentences an answer has at the most; `coverage` what share of the question's words, each
-    weighed by its rarity, a passage must hold to be an answer at all.
+    `most` is the largest number of sentences in an answer. `coverage` is the share of the question's words, weighted by
+    their rarity, that a passage must have to be an answer at all.
 
     >>> import asyncio
     >>> text = "A frame is a header and a payload. The header comes first."
@@ -86,7 +87,7 @@ class DocumentAnswerer:
     def __init__(self, passages: Iterable[Passage], *, most: int = 3, coverage: float = 0.5) -> None:
         self._most = most
         self._coverage = coverage
-        # One connection, used by one thread at a time: a database in memory belongs to its connection.
+        # One connection for all threads, one at a time: a database in memory belongs to its connection.
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         weakref.finalize(self, self._database.close)
@@ -108,9 +109,9 @@ class DocumentAnswerer:
 
     @classmethod
     def from_paths(cls, *paths: str | Path, limits: ReadingLimits | None = None) -> DocumentAnswerer:
-        """Over the folders and files `paths`; without any, over this project's own documents.
+        """Answers from the folders and files `paths`; without any, from this project's own documents.
 
-        Raises `FileNotFoundError` for a path that is not there, `ValueError` where there is nothing to read.
+        Raises `FileNotFoundError` for a path that does not exist, `ValueError` where there is nothing to read.
         """
         passages = read_documents(*paths, limits=limits) if paths else own_documents()
         if not passages:
@@ -119,7 +120,7 @@ class DocumentAnswerer:
         return cls(passages)
 
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
-        # On a thread: a common word in a large folder takes milliseconds that other streams should not wait for.
+        # On a thread: a common word in a large folder takes milliseconds, and other streams must not wait for that.
         for sentence in await asyncio.to_thread(self.search, question):
             yield sentence
 
@@ -127,7 +128,7 @@ class DocumentAnswerer:
         """The whole answer at once; never empty."""
         words = _words(question)
         if not words:
-            return [Sentence("I need a question with a word in it that I can look up.", "")]
+            return [Sentence("I need a question with a word that I can look up.", "")]
         with self._lock:
             ranked = self._ranked(words)
         if not ranked:
@@ -141,17 +142,17 @@ class DocumentAnswerer:
         return quoted
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         with self._lock:
             self._database.close()
 
     def _ranked(self, words: list[str]) -> list[tuple[float, str, str]]:
-        """(score, source, text) of the passages that hold enough of the words, the best first."""
+        """(score, source, text) of the passages that have enough of the words, the best first."""
         run = self._database.execute
         weights: dict[str, float] = {}
         for word in words:
             [(found,)] = run("SELECT count(*) FROM passage WHERE passage MATCH ?", (word,))
-            # bm25's own measure of rarity; a word that is in no document weighs as one that is in a single one.
+            # The rarity of a word as bm25 measures it. A word in no document counts as if it were in one.
             weights[word] = math.log(1 + (self.passages - found + 0.5) / (max(found, 1) + 0.5))
         candidates = run(
             "SELECT rowid, -bm25(passage, 2.0, 1.0) * weight AS score, source, quote "
@@ -161,7 +162,7 @@ class DocumentAnswerer:
         held = dict.fromkeys((row[0] for row in candidates), 0.0)
         marks = ",".join("?" * len(held))
         for word, weight in weights.items():
-            # The placeholders are question marks, as many as there are candidates.
+            # `marks` only holds question marks, one for each candidate.
             query = f"SELECT rowid FROM passage WHERE passage MATCH ? AND rowid IN ({marks})"  # noqa: S608
             for (row,) in run(query, (word, *held)):
                 held[row] += weight
@@ -174,9 +175,9 @@ class DocumentAnswerer:
         return sorted(ranked, key=lambda entry: -entry[0])
 
     def _quote(self, quote: str, words: list[str], most: int) -> list[str]:
-        """At most `most` sentences of a passage that follow one another, beginning with one the question is about."""
+        """At most `most` consecutive sentences of a passage, beginning with one that has a word of the question."""
         sentences = [sentence for line in quote.split("\n") for sentence in split_sentences(line)]
-        # The beginning of a word stands for its other forms here; FTS5 does not tell where in a passage it found them.
+        # The beginning of a word matches its other forms too. FTS5 does not say where in a passage it found them.
         beginnings = "|".join(re.escape(word.strip('"')[:5]) for word in words)
         hits = [len(re.findall(rf"\b(?:{beginnings})", sentence, re.IGNORECASE)) for sentence in sentences]
         begin = next((at for at, hit in enumerate(hits) if hit), 0)
@@ -186,7 +187,7 @@ class DocumentAnswerer:
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text that is whole."""
+    """The sentences of a complete text."""
     splitter = SentenceSplitter()
     return [sentence.strip() for sentence in (*splitter.feed(text), *splitter.flush()) if sentence.strip()]
 
@@ -196,9 +197,9 @@ def _spaced(text: str) -> str:
 
 
 def _words(question: str) -> list[str]:
-    """The words to look up, each a quoted string of the FTS5 query language: whatever is in it, it is no operator."""
+    """The words to look up. Each is a quoted string of the FTS5 query language, so that no word is an operator."""
     found: dict[str, None] = {}
-    # Bounded before anything is made of it: a question may be as long as a request's body.
+    # Cut first: a question may be as long as a request's body.
     for match in _WORD.finditer(_spaced(question[:8_000])):
         word = match[0].strip("_")[:_LONGEST_WORD]
         if word and word.lower() not in _STOP:

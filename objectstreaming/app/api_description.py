@@ -1,4 +1,4 @@
-"""What OpenAPI says of the reference app's two endpoints; the arguments of their routes."""
+"""The OpenAPI descriptions of the reference app's two endpoints: arguments of their routes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     406: _problem("`Accept` names nothing that is served here."),
     408: _problem("The body took too long to arrive."),
     413: _problem("The body, the question or its sound is larger than it may be."),
-    415: _problem("The body is of a type, version or coding that is not read here."),
-    429: _problem("Too many requests of this client, or streams of all.")
+    415: _problem("The body has a type, version or coding that is not supported."),
+    429: _problem("Too many requests from this client, or too many streams in all.")
     | {"headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}},
     500: _problem("A fault of the server."),
-    503: _problem("What answers, speaks or listens cannot be reached."),
+    503: _problem("The service that answers, speaks or listens cannot be reached."),
 }
 
 OBJECTS: Final[dict[str, Any]] = {
-    "description": "Ask by text; each frame of the answer holds a sentence and its source.",
+    "description": "Ask by text. Each frame of the answer has a sentence and its source.",
     "responses": _PROBLEMS
     | frame_responses(
         JsonCoder(),
-        'Frames, each with the header `{"status", "reason"}`, status `success`, or `warning` where no source vouches '
-        'for the answer, and the payload `{"answer", "source"}`: a sentence, and the file and heading it comes from.',
+        'Frames with the header `{"status", "reason"}` and the payload `{"answer", "source"}`: a sentence, and the '
+        "file and heading that it comes from. The status is `success`, or `warning` for a sentence without a source.",
     ),
     "openapi_extra": {
         "requestBody": {
@@ -56,20 +56,20 @@ OBJECTS: Final[dict[str, Any]] = {
 _FRAMES: Final[dict[str, Any]] = frame_request_body(TALCoder())["requestBody"]
 
 WAV: Final[dict[str, Any]] = {
-    "description": "Ask by speech, or by text in a frame's header; each frame of the answer holds a sentence, spoken.",
+    "description": "Ask by speech, or by text in a frame's header. Each frame of the answer has a spoken sentence.",
     "responses": _PROBLEMS
     | {501: _problem("This server has no engine to speak or to listen with.")}
     | frame_responses(
         TALCoder(),
         "Frames of speech, each with a TALAudio as the header and PCM as the payload. `answer` is the sentence, `url` "
-        "its source, `question` what was heard; `order` counts from 1; `sign` is 1 for the first frame, 2 for the "
-        "next, 3 for the last, which has no sound.",
+        "its source, and `question` the question as it was recognized. `order` counts from 1. `sign` is 1 for the "
+        "first frame, 2 for the next ones, and 3 for the last one, which has no sound.",
     ),
     "openapi_extra": {
         "requestBody": {
             **_FRAMES,
-            "description": "A WAV file with PCM; or frames of speech, of which the first with a `question` in its "
-            "header asks by text. It may be sent while it is made.",
+            "description": "A WAV file with PCM, or frames of speech. The first frame with a `question` in its header "
+            "asks by text. The body may be sent while it is recorded.",
             "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}, **_FRAMES["content"]},
         }
     },

@@ -1,18 +1,18 @@
-"""The reference app: questions in, answers out as frames, in text and in speech (SPEC section 3).
+"""The reference app: questions in, answers out as frames, in text and in speech (SPEC section 6, "HTTP and WebSocket").
 
     POST /objects   {"question": "..."}           -> json frames: {"status", "reason"} + {"answer", "source"}
-    POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence, and its sound, in each
-    WS   /duplex    symbols of text and sound     -> symbols of text and sound, interrupted at will
-    GET  /health    what runs here, as JSON
+    POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence and its sound in each
+    WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
+    GET  /health    which engines run here, as JSON
     GET  /          a page that asks and plays
 
-Everything behind the endpoints can be replaced: who answers, who speaks, who listens (`create_app`). A question is read
-whole, bounded and checked before an answer begins, so that what is wrong with it is a real HTTP error; recognition and
-all that follows belongs to the stream, so that heartbeats cover it.
+The parts behind the endpoints can be replaced: what answers, speaks and listens (`create_app`). A question is read
+completely, with limits, and checked before its answer begins, so that an error in it is a real HTTP error. Recognition
+and everything after it belongs to the stream, so that heartbeats cover it.
 
-**Spoken answers.** A frame holds one sentence, its text in `answer`, its source in `url`, and its sound; `order` counts
-from 1, `sign` is 1 for the first and 2 for the others. At last comes a frame with sign 3, without text or sound. All
-hold the question, as it was heard, in `question`. A sentence that cannot be spoken still comes, without sound.
+**Spoken answers.** A frame has one sentence: its text in `answer`, its source in `url`, and its sound. `order` counts
+from 1. `sign` is 1 for the first frame and 2 for the others. The last frame has sign 3, and no text or sound. All have
+the question, as it was recognized, in `question`. A sentence that cannot be spoken is sent without sound.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How the reference app runs."""
 
     documents: Sequence[str | Path] = ()
-    """Folders and files to answer from; none: this project's own. Only where no answerer is given."""
+    """Folders and files to answer from; none: this project's own. Used only if no answerer is given."""
     limits: AppLimits = AppLimits()
     heartbeat: float = 15
-    """Seconds of silence after which a ping goes out."""
+    """Seconds of silence after which a ping is sent."""
     origins: Sequence[str] = ()
     """Origins whose pages may use the server (CORS): none by default."""
     hosts: Sequence[str] = ()
-    """Names under which the server may be addressed; none: any. A server on loopback should name its own."""
+    """Host names that the server accepts; none: any. A server on loopback should name its own."""
     engines: bool = True
-    """Whether to look for engines on this machine where none are given."""
+    """Whether to look for engines on this machine where none is given."""
     page: bool = True
     """Whether `GET /` serves the page."""
 
@@ -78,10 +78,11 @@ def create_app(
     synthesizer: Synthesizer | None = None,
     recognizer: Recognizer | None = None,
 ) -> FastAPI:
-    """The reference app. What is not given is what this machine has: own documents, espeak-ng or flite, pocketsphinx.
+    """The reference app. Parts that are not given are found on this machine: own documents, espeak-ng or flite,
+    pocketsphinx.
 
-    A server without an engine answers what needs one with `unimplemented`, and everything else as ever. Run it with
-    any ASGI server:
+    Without an engine, requests that need it are answered with `unimplemented`; all others work. Run it with any ASGI
+    server:
 
         uvicorn --factory objectstreaming.app:create_app
 
@@ -101,12 +102,12 @@ def create_app(
         title="objectstreaming",
         version=__version__,
         summary="Questions in, answers out as frames, in text and in speech.",
-        docs_url=None,  # the page that FastAPI serves there takes its scripts from another host
+        docs_url=None,  # the page that FastAPI serves there loads its scripts from another host
         redoc_url=None,
     )
     install_error_handlers(app)
-    app.add_exception_handler(HTTPException, _tell)
-    app.add_exception_handler(Exception, _tell)
+    app.add_exception_handler(HTTPException, _problem_for)
+    app.add_exception_handler(Exception, _problem_for)
 
     def stream(source: AsyncIterator[Any], coder: Coder[Any, Any]) -> FrameResponse:
         return FrameResponse(source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds)
@@ -172,14 +173,14 @@ def _name(engine: object) -> str | None:
 
 
 async def _objects(answerer: Answerer, question: str) -> AsyncIterator[tuple[dict[str, str], dict[str, str]]]:
-    """A message a sentence. What no document vouches for is a warning: a client may want to show it another way."""
+    """One message for each sentence. A sentence without a source is a warning: a client may show it differently."""
     async for text, source in answerer.answer(question):
         header = {"status": "success", "reason": "none"} if source else {"status": "warning", "reason": "no source"}
         yield header, {"answer": text, "source": source}
 
 
-async def _tell(request: Request, error: Exception) -> Response:
-    """A failure that no stream has told, as the same small JSON as all others; what it was stays in the log."""
+async def _problem_for(request: Request, error: Exception) -> Response:
+    """The response to a failure outside of a stream, as the same small JSON. Its cause stays in the log."""
     response = problem_response(public_error(error))
     if isinstance(error, HTTPException):
         for name, value in (error.headers or {}).items():
@@ -192,7 +193,7 @@ async def _tell(request: Request, error: Exception) -> Response:
 
 @cache
 def page_and_headers() -> tuple[bytes, int, dict[str, str], str]:
-    """The page, its status, headers and type. Only the script and the style that it was shipped with may run in it."""
+    """The page, its status, headers and type. The policy lets only its own script and style run."""
     html = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     policy = "; ".join(
         [

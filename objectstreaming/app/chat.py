@@ -1,11 +1,11 @@
 """Answers from any OpenAI-compatible chat endpoint: `POST .../chat/completions` with `"stream": true`.
 
-The endpoint streams server-sent events (WHATWG HTML, section 9.2, "Server-sent events"), each a JSON object with the
-next piece of text, and `[DONE]` at last. Pieces are gathered into sentences, for a sentence is what is sent and spoken.
+The endpoint streams server-sent events (WHATWG HTML, section 9.2, "Server-sent events"). Each is a JSON object with the
+next piece of text; the last one is `[DONE]`. Pieces are joined to sentences, because sentences are sent and spoken.
 
-The endpoint is a peer like any other: its events are bounded in size, its answer in length and in silence, a stream
-that stops without `[DONE]` or a `finish_reason` is an error and not a short answer, and what it says of its failures
-is logged here, not passed on, for it may name keys and hosts.
+The endpoint is not trusted. The size of its events, the length of its answer and its silence are limited. A stream that
+stops without `[DONE]` or a `finish_reason` is an error and not a short answer. What it says about its failures is
+logged here and not sent to the client, because it may contain keys and host names.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _LINE_END: Final = re.compile(rb"[\r\n]")
 
 
 class EventReader:
-    r"""Reads the data of server-sent events out of bytes, in any pieces.
+    r"""Reads the data of server-sent events from bytes in any pieces.
 
-    Lines end with LF, CRLF or CR; the `data` lines of one event are joined with LF; comments and other fields are
-    passed over, as is an event that is not finished when the bytes end. Raises `ValueError` for an event larger than
+    Lines end with LF, CRLF or CR. The `data` lines of one event are joined with LF. Comments and other fields are
+    ignored, and so is an event that is not finished when the bytes end. Raises `ValueError` for an event larger than
     `limit` bytes, or one that is not UTF-8.
 
     >>> reader = EventReader()
@@ -53,10 +53,10 @@ class EventReader:
         self._first = True
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        """The data of every event that `chunk` completes. To be iterated to its end before the next call."""
+        """The data of every event that `chunk` completes. Iterate to the end before the next call."""
         start = 0
         if chunk and self._after_cr:
-            start = chunk[:1] == b"\n"  # the other half of a CRLF that was cut in two
+            start = chunk[:1] == b"\n"  # the second half of a CRLF that was cut
             self._after_cr = False
         while start < len(chunk):
             found = _LINE_END.search(chunk, start)
@@ -92,7 +92,7 @@ class EventReader:
             if name == b"data":
                 self._data.append(value.removeprefix(b" "))
             elif not self._data:
-                self._size = 0  # comments may keep a connection alive for as long as they like
+                self._size = 0  # any number of comments may keep a connection alive
             return None
         self._size = 0
         data, self._data = self._data, []
@@ -100,14 +100,14 @@ class EventReader:
 
 
 class ChatAnswerer:
-    """Answers by asking `model` at `url`: the server, with or without `/v1`, or the endpoint's whole address.
+    """Answers by asking `model` at `url`: the server, with or without `/v1`, or the endpoint's full address.
 
-    `headers` go with every request (an `Authorization`, say), `system` before every question. `timeout` is the longest
-    silence in seconds, `longest` the most characters an answer has: a model that raves is cut there. A client that is
-    passed in is used and not closed; without one, `close` closes it.
+    `headers` are sent with every request (an `Authorization`, for example), `system` is the prompt before every
+    question. `timeout` is the longest silence in seconds. `longest` is the largest number of characters in an answer:
+    it is cut there. A `client` that is passed in is not closed here. Without one, `close` closes the own client.
 
-    Failures are `StreamError`s: `unavailable`, `deadline_exceeded`, `resource_exhausted` if it says 429, `data_loss`
-    for an answer that was cut.
+    Failures are `StreamError`s: `unavailable`, `deadline_exceeded`, `resource_exhausted` for status 429, and
+    `data_loss` for an answer that was cut.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class ChatAnswerer:
                 yield Sentence(text.strip(), self._model)
 
     async def close(self) -> None:
-        """Close the connections, if they are this object's own."""
+        """Close the connections, if the client is this object's own."""
         if self._own_client:
             await self._client.aclose()
 
@@ -208,10 +208,10 @@ _EMPTY: Final[Mapping[str, Any]] = {}
 
 
 def _delta(event: str) -> tuple[str, bool]:
-    """The text in one event, and whether the model says that it is done."""
+    """The text in one event, and whether the model says that it has finished."""
     value = strict_json.loads(event.encode())
     if not isinstance(value, dict) or "error" in value:
-        raise ValueError("an event that is no object, or an error")
+        raise ValueError("an event that is not an object, or that is an error")
     choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else _EMPTY
     delta = choice.get("delta")

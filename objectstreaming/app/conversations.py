@@ -1,16 +1,17 @@
-"""`WS /duplex` of the reference app: a conversation in text and sound that can be interrupted (SPEC section 7).
+"""`WS /duplex` of the reference app: a conversation in text and sound that can be interrupted (SPEC section 7, "The
+duplex session").
 
     text symbols, stream_end    -> the answer, as text and as sound
-    audio symbols, stream_end   -> `metadata` {"question": what was heard}, then the answer
+    audio symbols, stream_end   -> `metadata` {"question": what was recognized}, then the answer
     interrupt                   -> the answer stops, `interrupt`
 
-A sentence is a text symbol, with `source` and `start_ms`, where in the answer's sound it begins, and audio symbols of
-at most half a second each, so that an interrupt stops it between two of them. What cannot be answered is an `error`
-event in the answer's place; the connection stays. A connection counts as one stream of the app and lives as long as one
-may.
+A sentence is a text symbol and audio symbols. The text symbol has `source` and `start_ms`: when the sentence begins in
+the answer's sound. An audio symbol lasts at most half a second, so that an interrupt stops the answer between two of
+them. If a question cannot be answered, an `error` event comes instead of the answer, and the connection stays. A
+connection counts as one stream of the app, and may last as long as one.
 
-A browser sends a page's cookies with a WebSocket to any server, and asks nobody (CORS does not cover it): so a page's
-`Origin` must be this server's own, or one that was allowed.
+A browser sends cookies with a WebSocket from any page to any server (CORS does not cover WebSockets). So the `Origin`
+of a page must be this server's own, or one that was allowed.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _CHANNELS: Final = range(1, 9)
 
 
 def is_allowed_origin(origin: str | None, host: str, allowed: Collection[str]) -> bool:
-    """Whether a page of `origin` may connect: of no page, of this very server, or one of `allowed`.
+    """Whether a page of `origin` may connect: no page at all, a page of this server, or one of `allowed`.
 
     >>> is_allowed_origin(None, "here:8000", ()), is_allowed_origin("http://here:8000", "here:8000", ())
     (True, True)
@@ -61,7 +62,7 @@ def is_allowed_origin(origin: str | None, host: str, allowed: Collection[str]) -
 
 
 class Conversations:
-    """Serves each WebSocket that it is called with. Without a synthesizer, questions in text are answered in text."""
+    """Serves every WebSocket that it is called with. Without a synthesizer, text questions are answered in text."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class Conversations:
                         raise
                     raise StreamError("deadline_exceeded", "a conversation may not last longer here") from None
         except ObjectStreamError as error:
-            # What the client did, or that it is gone: it was told, if it could be.
+            # The client made an error or has gone. It got the error in our `end`, if that was possible.
             log.debug("a conversation ended: %s", error)
 
     async def _converse(self, session: DuplexSession) -> None:
@@ -104,7 +105,7 @@ class Conversations:
             turn = _Turn(self)
             try:
                 await session.run_duplex(turn.answer, turn.hear)
-            except StreamError:  # an error event: the client has given its question up, or it has left with one
+            except StreamError:  # an error event of the client, for its question or, when it leaves, for the stream
                 if not session.stream.is_connected:
                     raise
             session.reset()
@@ -117,12 +118,12 @@ class Conversations:
                     yield Symbol.text(text, source=source)
             return
         self._voice.check(question)
-        told = question.sound is None
+        recognized = question.sound is None
         played = 0.0
         async with aclosing(self._voice.answer(question)) as messages:  # type: ignore[type-var]
             async for tal, pcm in messages:
-                if not told:
-                    told = True
+                if not recognized:
+                    recognized = True
                     yield StreamEvent("metadata", {"question": tal.question})
                 if tal.answer:
                     yield Symbol.text(tal.answer, source=tal.url, start_ms=round(played))
@@ -133,41 +134,41 @@ class Conversations:
                     yield Symbol.audio(piece, tal.sampleRate, tal.channels, bit_depth=tal.bitDepth)
                 played += 1000 * len(pcm) / step / tal.sampleRate
 
-    def gather(self, symbol: Symbol, gathered: GatheredSound | None) -> GatheredSound:
-        """The sound so far with the symbol's. Raises `StreamError` for a sound that cannot be listened to."""
-        told: Any = symbol.metadata.get
-        rate, channels, depth = told("sample_rate"), told("channels", 1), told("bit_depth", 16)
+    def new_sound(self) -> GatheredSound:
+        """For the sound of one question."""
+        return GatheredSound(self._limits)
+
+    @staticmethod
+    def add_sound(symbol: Symbol, gathered: GatheredSound) -> None:
+        """Add the symbol's sound. Raises `StreamError` for a sound that cannot be recognized."""
+        member: Any = symbol.metadata.get
+        rate, channels, depth = member("sample_rate"), member("channels", 1), member("bit_depth", 16)
         kind = symbol.mime_type.partition(";")[0].strip().lower()
         if kind != "audio/pcm" or not (_is_in(rate, _RATES) and _is_in(channels, _CHANNELS) and depth in (16, 32)):
-            message = "sound is audio/pcm, signed, little-endian, with sample_rate, channels and bit_depth 16 or 32"
+            message = "sound must be audio/pcm, signed, little-endian, with sample_rate, channels, bit_depth 16 or 32"
             raise StreamError("invalid_argument", message)
         if len(symbol.data) % (depth // 8 * channels):
-            raise StreamError("invalid_argument", "a symbol of sound holds whole sample frames")
-        if gathered is None:
-            gathered = GatheredSound(rate, channels, cast("Literal[16, 32]", depth), self._limits)
-        elif gathered.kind != (rate, channels, depth):
-            raise StreamError("invalid_argument", "the sound of one question has one sample rate, channels, depth")
-        gathered.add(symbol.data)
-        return gathered
+            raise StreamError("invalid_argument", "the data of an audio symbol are whole sample frames")
+        gathered.add(symbol.data, rate, channels, cast("Literal[16, 32]", depth))
 
     def check(self, text: str, *, whole: bool) -> str:
-        """The text, if a question may be as long. Raises `StreamError`."""
+        """The text, if it is not too long for a question. Otherwise raises `StreamError`."""
         if not whole and len(text) <= self._limits.question:
             return text
         return checked_text(text, self._limits)
 
 
 class _Turn:
-    """One question, as it is heard, and its answer."""
+    """One question, while it is received, and its answer."""
 
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
         self._text = ""
-        self._sound: GatheredSound | None = None
+        self._sound = conversations.new_sound()
         self._question: asyncio.Future[Question] = asyncio.get_running_loop().create_future()
 
     def hear(self, item: StreamItem) -> None:
-        if self._question.done():  # it was wrong: the answer says so
+        if self._question.done():  # it was wrong already: the answer will say so
             return
         try:
             if isinstance(item, StreamEvent):
@@ -176,16 +177,16 @@ class _Turn:
             elif item.modality is Modality.TEXT:
                 self._text = self._conversations.check(self._text + (item.text_value or ""), whole=False)
             elif item.modality is Modality.AUDIO:
-                self._sound = self._conversations.gather(item, self._sound)
+                self._conversations.add_sound(item, self._sound)
             else:
-                raise StreamError("unimplemented", f"this server does not look at {item.modality.value}")
+                raise StreamError("unimplemented", f"this server does not read {item.modality.value} symbols")
         except (StreamError, PayloadError) as error:
             wrong = error if isinstance(error, StreamError) else StreamError("invalid_argument", str(error))
             self._question.set_exception(wrong)
-            self._question.exception()  # an interrupt may come before anybody asks for it
+            self._question.exception()  # retrieved: after an interrupt nobody asks for it, and asyncio would log it
 
     def _whole(self) -> Question:
-        if self._text.strip() or self._sound is None:
+        if self._text.strip() or not self._sound.has_begun:
             return Question(self._conversations.check(self._text, whole=True))
         return Question("", self._sound.sound())
 
@@ -194,9 +195,9 @@ class _Turn:
             async with aclosing(self._conversations.answer(await self._question)) as items:  # type: ignore[type-var]
                 async for item in items:
                     yield item
-        except Exception as error:  # noqa: BLE001 - public_error logs what the client may not know
-            told = public_error(error)
-            yield StreamEvent("error", {"code": told.code, "message": told.message})
+        except Exception as error:  # noqa: BLE001 - public_error logs what is not sent to the client
+            failure = public_error(error)
+            yield StreamEvent("error", {"code": failure.code, "message": failure.message})
 
 
 def _is_in(value: Any, allowed: range) -> bool:

@@ -1,12 +1,12 @@
-"""A folder of documents, read into passages that can be quoted.
+"""Reads a folder of documents into passages that can be quoted.
 
-Markdown and plain text are taken apart into *passages*: a paragraph, with the list or table that belongs to it, under
-its nearest heading. Marks that would be read aloud as noise (emphasis, links, tables' bars) are taken off; code blocks
-are passed over, for nobody wants to hear one.
+Markdown and plain text are split into *passages*: a paragraph, with the list or table that belongs to it, under its
+nearest heading. Markup that would be noise when it is read aloud (emphasis, links, the bars of tables) is removed. Code
+blocks are skipped.
 
-The folder is not trusted. Nothing outside it is read: links inside it are not followed, and only regular files are
-opened, so that a pipe called `a.md` blocks nobody. What is read is bounded in the size of a file, their number and
-the sum of their bytes; what was left out is logged, never guessed.
+The folder is not trusted. Nothing outside it is read: links in it are not followed, and only regular files are opened,
+so that a pipe called `a.md` blocks nothing. The size of a file, the number of files and their total size are limited.
+Files that are left out are logged.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ MARKDOWN: Final = frozenset({".md", ".markdown"})
 TEXT: Final = frozenset({".txt", ".text"})
 
 _LONGEST_PASSAGE: Final = 1_500
-"""Characters after which a passage ends at the next line: a wall of text must not be quoted whole."""
+"""A passage with more characters ends at the next line, so that a very long paragraph is not quoted completely."""
 
 
 class ReadingLimits(msgspec.Struct, frozen=True):
-    """What is read of a folder: bytes of one file, number of files, bytes of all together."""
+    """How much is read of a folder: bytes of one file, number of files, bytes of all files."""
 
     file: int = 1024 * 1024
     files: int = 2_000
@@ -42,9 +42,9 @@ class ReadingLimits(msgspec.Struct, frozen=True):
 
 
 class Passage(msgspec.Struct, frozen=True):
-    """Lines of text that stand together: `source` names the file and, where there is one, the heading.
+    """Lines of text that belong together. `source` names the file and, if there is one, the heading.
 
-    `weight` is how well it can be read aloud, 1 for running text and less for a table.
+    `weight` says how well it can be read aloud: 1 for running text, less for a table.
     """
 
     source: str
@@ -56,31 +56,31 @@ class Passage(msgspec.Struct, frozen=True):
 def read_documents(*paths: str | Path, base: Path | None = None, limits: ReadingLimits | None = None) -> list[Passage]:
     """The passages of every Markdown and text file in the folders and files `paths`, in the order of their names.
 
-    Sources are named relative to `base`, else to the folder that was given. Raises `FileNotFoundError` for a path
-    that is not there.
+    The names of sources are relative to `base`, or to the given folder. Raises `FileNotFoundError` for a path that does
+    not exist.
     """
     limits = limits if limits is not None else ReadingLimits()
     passages: list[Passage] = []
     left, files = limits.total, 0
     for name, path in _files(paths, base):
         if files == limits.files or left <= 0:
-            log.warning("documents: %s and what follows it were left out, the limit of %s is reached", name, limits)
+            log.warning("documents: %s and all files after it were left out, the limit of %s is reached", name, limits)
             break
         data = _read(name, path, min(limits.file, left))
         if data is None:
             continue
         files += 1
         left -= len(data)
-        # A byte that is no UTF-8 costs its own character, not the document.
+        # A byte that is not UTF-8 becomes a replacement character. The document is still read.
         text = data.decode("utf-8-sig", errors="replace")
         passages.extend(split_markdown(text, name) if path.suffix.lower() in MARKDOWN else split_text(text, name))
     return passages
 
 
 def own_documents() -> list[Passage]:
-    """This project's own documents: README, `docs/` and the specification in a checkout, else the installed README.
+    """This project's own documents: README, `docs/` and the specification in a checkout; otherwise the README.
 
-    An installed package carries its README as the description in its metadata, so a wheel needs no copy of it.
+    The metadata of an installed package has the README as its description, so a wheel needs no copy of it.
     """
     root = Path(__file__).resolve().parents[2]
     if (root / "pyproject.toml").is_file():
@@ -119,7 +119,7 @@ def _name(path: Path, base: Path) -> str:
 
 def _read(name: str, path: Path, limit: int) -> bytes | None:
     try:
-        # Opened first and looked at then, so that what is read is what was looked at.
+        # Opened before it is checked, so that what is read is what was checked.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         log.warning("documents: %s was left out: %s", name, error.strerror)
@@ -164,11 +164,11 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
     ('a.md > Frames', 'A frame is two lengths, a header and a payload.')
     """
     heading = ""
-    # Of the passage that is being read. A paragraph's lines are joined; an item or a row is a line of its own.
+    # The lines of the current passage. A paragraph's lines are joined; an item or a row is a line of its own.
     lines: list[str] = []
-    kind = ""  # of its last line: "text", "item" or "row"
-    fence = ""  # what closes the code block that is being passed over; a tab for one that is indented
-    blank = True  # whether a blank line came before this one
+    kind = ""  # of the last line: "text", "item" or "row"
+    fence = ""  # what closes the code block that is being skipped; a tab for an indented one
+    blank = True  # whether there was a blank line before this one
     for raw in _TAG.sub("", _without_comments(_FRONT_MATTER.sub("", text, count=1))).splitlines():
         if fence == "\t":
             if not raw.strip() or raw.startswith(_INDENTED):
@@ -197,7 +197,7 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
                 yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
                 lines = []
             if _TABLE_RULE.match(raw):
-                lines = []  # what stands above the rule is the table's head, and says nothing by itself
+                lines = []  # the line above the rule is the table's head, which says nothing alone
             else:
                 lines.append(_row(line))
         elif item:
@@ -210,7 +210,7 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
             kind = before
             lines[-1] += " " + line.lstrip("> ")
         else:
-            # A paragraph begins, and a passage with it, but for one that belongs to an item.
+            # A paragraph begins, and a new passage with it, unless it belongs to an item.
             if before != "item" or not raw.startswith((" ", "\t")):
                 yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
                 lines = []
@@ -228,7 +228,7 @@ def split_text(text: str, name: str) -> Iterator[Passage]:
 
 
 def _without_comments(text: str) -> str:
-    # Found one by one, and not by an expression, which would look for the end of each that has none.
+    # Not by a regular expression: for each comment without an end, it would search the whole text for one.
     kept, at = [], 0
     while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start)) >= 0:
         kept.append(text[at:start])
@@ -252,7 +252,7 @@ def _passages(
 ) -> Iterator[Passage]:
     source = f"{name} > {heading}" if heading else name
     if lines and lines[-1].rstrip().endswith(":"):
-        lines = [*lines[:-1], _UNFINISHED.sub("", lines[-1])]  # it leads in what is not quoted: code, a picture
+        lines = [*lines[:-1], _UNFINISHED.sub("", lines[-1])]  # it introduces what is not quoted: code, a picture
     gathered: list[str] = []
     size = 0
     for whole in lines:

@@ -1,4 +1,4 @@
-"""Which of the engines for speech this machine has."""
+"""Finds the speech engines of this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("objectstreaming.server")
 
 
 def find_synthesizer() -> Synthesizer | None:
-    """espeak-ng or flite; `None`, and a line in the log, if there is neither."""
+    """espeak-ng or flite; `None` and a warning in the log if there is neither."""
     try:
         return default_synthesizer()
     except SynthesisError as error:
@@ -23,8 +23,8 @@ def find_synthesizer() -> Synthesizer | None:
 
 
 def find_recognizer() -> Recognizer | None:
-    """pocketsphinx; `None`, and a line in the log, if it is not installed. It is loaded when it is first needed."""
+    """pocketsphinx; `None` and a warning in the log if it is not installed. It is loaded when it is first needed."""
     if importlib.util.find_spec("pocketsphinx") is None:
-        log.warning("spoken questions will not be heard: pip install 'objectstreaming[voice]'")
+        log.warning("spoken questions cannot be recognized: pip install 'objectstreaming[voice]'")
         return None
     return PocketsphinxRecognizer()

@@ -1,14 +1,14 @@
-"""What one client may ask of the reference app: how much, how often, how long, and under which name.
+"""ASGI middleware that limits what clients may ask of the reference app.
 
-`Gate` stands before the app as plain ASGI, so that a stream counts from its request to its last byte. It bounds
+`Gate` is plain ASGI around the app, so that a stream counts from its request to its last byte. It limits
 
-* the names under which the server is addressed (`hosts`): a page of another site that rebinds its own name to
-  127.0.0.1 is a stranger, although the connection comes from this machine;
-* the rate of each client's requests, a token bucket an address (RFC 2697 has its theory);
-* the streams that run at once.
+* the host names that the server accepts (`hosts`). This protects against DNS rebinding: a page of another site whose
+  name is bound to 127.0.0.1 is refused, although the connection comes from this machine;
+* the rate of each client's requests: one token bucket for each address (RFC 2697);
+* the number of streams that run at once.
 
-Who is refused is told so with a status, a code and, where waiting helps, `Retry-After`. What is sent in a body is
-bounded where it is read (`body.py`), how long an answer may take where it is sent (`response.py`).
+A refused request gets a status, a code and, where waiting helps, `Retry-After`. The size of a body is limited where it
+is read (`body.py`), and the duration of an answer where it is sent (`response.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Gate", "RateLimiter"]
 
 
 class RateLimiter:
-    """A token bucket for each of the latest `clients` clients; a client that is forgotten starts with a full one.
+    """A token bucket for each of the latest `clients` clients. A client that was forgotten starts with a full one.
 
     >>> now = 0.0
     >>> limiter = RateLimiter(a_minute=60, burst=2, clock=lambda: now)
@@ -51,7 +51,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, client: str) -> float:
-        """Take a token: 0, or, if there is none, the seconds until there will be."""
+        """Take a token. Returns 0, or, if there is none, the seconds until there will be one."""
         now = self._clock()
         tokens, since = self._buckets.pop(client, (self._burst, now))
         tokens = min(self._burst, tokens + (now - since) * self._rate)
@@ -63,9 +63,9 @@ class RateLimiter:
 
 
 class Gate:
-    """ASGI middleware that keeps `limits`. Every POST and every WebSocket is taken for a stream.
+    """ASGI middleware that enforces `limits`. Every POST and every WebSocket counts as a stream.
 
-    `hosts`: the names served; none: all.
+    `hosts`: the names that are accepted; none: all.
 
     >>> from starlette.applications import Starlette
     >>> app = Gate(Starlette(), AppLimits(streams=8), hosts={"localhost", "127.0.0.1"})
@@ -104,7 +104,7 @@ class Gate:
 
     def _admit(self, scope: Scope) -> None:
         if self._hosts and _host(Headers(scope=scope).get("host", "")) not in self._hosts:
-            raise _RefusedError(StreamError("permission_denied", "this server is not known by that name"))
+            raise _RefusedError(StreamError("permission_denied", "this server does not accept that host name"))
         if not _is_stream(scope):
             return
         client = scope.get("client")
@@ -112,7 +112,7 @@ class Gate:
         if wait:
             raise _RefusedError(StreamError("resource_exhausted", "too many requests from this address"), wait)
         if self._streams >= self._limits.streams:
-            error = StreamError("resource_exhausted", "as many streams are running as this server may have")
+            error = StreamError("resource_exhausted", "this server runs as many streams as it may")
             raise _RefusedError(error, _BUSY_SECONDS)
 
 
@@ -131,6 +131,6 @@ def _is_stream(scope: Scope) -> bool:
 
 
 def _host(value: str) -> str:
-    """The Host header's name, without its port; of `[::1]:8000` it is `[::1]`."""
+    """The name in a Host header, without its port: `[::1]` for `[::1]:8000`."""
     name, colon, port = value.rpartition(":")
     return (name if colon and port.isdigit() and not name.endswith(":") else value).lower().rstrip(".")

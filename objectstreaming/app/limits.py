@@ -1,4 +1,4 @@
-"""The bounds of the reference app, in one place."""
+"""The limits of the reference app."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ __all__ = ["AppLimits"]
 
 
 class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of the reference app. Sizes in bytes, times in seconds."""
+    """The limits of the reference app. Sizes in bytes, times in seconds."""
 
     body: int = 32 * 1024 * 1024
-    """Of one request's body: 43 s of 48 kHz stereo int32, some 17 minutes of what speech needs."""
+    """The largest body of a request: 87 s of 48 kHz stereo int32, or 17 minutes of 16 kHz mono int16."""
     body_seconds: float = 60
     """How long a body may take to arrive."""
     question: int = 4_000
-    """Characters of a question that is text."""
+    """The largest number of characters in a question that is text."""
     speech_seconds: float = 60
-    """Of a question that is sound: recognition takes about as long as it lasts."""
+    """The longest question that is sound. Recognition may take as long as the sound lasts."""
     streams: int = 64
-    """Streams that run at once."""
+    """How many streams may run at once."""
     stream_seconds: float = 300
-    """How long one may run."""
+    """How long one stream may run."""
     requests_a_minute: float = 120
-    """Of one client."""
+    """How many requests one client may make in a minute."""
     burst: int = 30
-    """Requests that one client may make at once, before the rate counts."""
+    """How many requests one client may make at once, before the rate counts."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             if not getattr(self, name) > 0:
-                raise ValueError(f"the limit {name} is a positive number, not {getattr(self, name)!r}")
+                raise ValueError(f"the limit {name} must be a positive number, not {getattr(self, name)!r}")

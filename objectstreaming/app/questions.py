@@ -1,6 +1,6 @@
-"""Questions, read out of request bodies: as JSON, as a WAV file, as frames of speech; incrementally, and bounded.
+"""Reads questions from request bodies: JSON, WAV files and frames of speech; incrementally, and with limits.
 
-What is wrong with a question is a `RequestError` or `StreamError`, raised before an answer begins.
+An error in a question is a `RequestError` or `StreamError`, raised before an answer begins.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -35,7 +35,7 @@ _JSON_BODY: Final = 64 * 1024
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question as text, or, where `sound` is not `None`, as speech that is still to be recognized."""
+    """A question as text or, if `sound` is not `None`, as speech that is still to be recognized."""
 
     text: str
     sound: Sound | None = None
@@ -44,7 +44,7 @@ class Question(msgspec.Struct, frozen=True):
 async def read_json_question(request: Request, limits: AppLimits) -> Question:
     """`{"question": "..."}` as JSON."""
     if _content_type(request) != "application/json":
-        raise _unsupported("the question is JSON", ["application/json"])
+        raise _unsupported("the question must be JSON", ["application/json"])
     body = bytearray()
     async with _in_time(limits):
         async for chunk in RequestBody(request, max_body=min(limits.body, _JSON_BODY)):
@@ -55,24 +55,24 @@ async def read_json_question(request: Request, limits: AppLimits) -> Question:
         raise RequestError(400, "invalid_argument", f"the body is not JSON: {error}") from None
     question = value.get("question") if isinstance(value, dict) else None
     if not isinstance(question, str):
-        raise StreamError("invalid_argument", 'the body is {"question": "..."}, a string in an object')
+        raise StreamError("invalid_argument", 'the body must be {"question": "..."}, a string in an object')
     return Question(checked_text(question, limits))
 
 
 async def read_question(request: Request, limits: AppLimits) -> Question:
-    """A WAV file, or frames of speech, of which the first that has a `question` in its header asks by text."""
+    """A WAV file, or frames of speech. The first frame with a `question` in its header asks by text."""
     async with _in_time(limits):
         kind = _content_type(request)
         if kind in WAV_TYPES:
             return await _read_wav(request, limits)
         if kind in _FRAME_TYPES:
             return await _read_frames(request, limits)
-    raise _unsupported("the question is a WAV file, or frames of speech", [*WAV_TYPES[:1], *_FRAME_TYPES])
+    raise _unsupported("the question must be a WAV file or frames of speech", [*WAV_TYPES[:1], *_FRAME_TYPES])
 
 
 @asynccontextmanager
 async def _in_time(limits: AppLimits) -> AsyncIterator[None]:
-    """A bound on how long a body may take to arrive."""
+    """Limits how long a body may take to arrive."""
     try:
         async with asyncio.timeout(limits.body_seconds) as clock:
             yield
@@ -84,70 +84,69 @@ async def _in_time(limits: AppLimits) -> AsyncIterator[None]:
 
 async def _read_wav(request: Request, limits: AppLimits) -> Question:
     decoder = WavDecoder(limit=limits.body)
-    gathered: GatheredSound | None = None
+    gathered = GatheredSound(limits)
+
+    def add(pcm: bytes) -> None:
+        if decoder.ready:
+            gathered.add(pcm, decoder.sample_rate, decoder.channels, decoder.bit_depth)
+
     try:
         async for chunk in RequestBody(request, max_body=limits.body):
-            pcm = decoder.feed(chunk)
-            if gathered is None and decoder.ready:
-                gathered = GatheredSound(decoder.sample_rate, decoder.channels, decoder.bit_depth, limits)
-            if gathered is not None:
-                gathered.add(pcm)
-        pcm = decoder.finish()
-        if gathered is not None:
-            gathered.add(pcm)
+            add(decoder.feed(chunk))
+        add(decoder.finish())
     except WavError as error:
         raise StreamError("invalid_argument", str(error)) from None
-    return Question("", gathered.sound() if gathered is not None else _no_sound())
+    return Question("", gathered.sound())
 
 
 async def _read_frames(request: Request, limits: AppLimits) -> Question:
-    """All frames are read, also after one that asks by text: a body that goes on wrong is wrong."""
+    """Reads all frames, also after one that asks by text: an error anywhere in the body is an error."""
     text = ""
-    gathered: GatheredSound | None = None
-    # A frame is no larger than the body may be, and what is gathered is judged after each.
+    gathered = GatheredSound(limits)
     messages = read_messages(request, TALCoder(), limits=Limits(frame=4 * MiB), max_body=limits.body)
     async with aclosing(messages):  # type: ignore[type-var]
         async for tal, pcm in messages:
             text = text or tal.question.strip()
-            if gathered is None:
-                gathered = GatheredSound(tal.sampleRate, tal.channels, tal.bitDepth, limits)
-            elif gathered.kind != (tal.sampleRate, tal.channels, tal.bitDepth):
-                raise StreamError(
-                    "invalid_argument", "the frames of one question have one sample rate, channels, depth"
-                )
-            gathered.add(pcm)
-    if text:
-        return Question(checked_text(text, limits))
-    return Question("", gathered.sound() if gathered is not None else _no_sound())
+            gathered.add(pcm, tal.sampleRate, tal.channels, tal.bitDepth)
+    return Question(checked_text(text, limits)) if text else Question("", gathered.sound())
 
 
 class GatheredSound:
-    """The PCM of a question as it arrives, no more of it than is listened to."""
+    """The PCM of a question as it arrives. Takes no more of it than is recognized."""
 
-    def __init__(self, sample_rate: int, channels: int, bit_depth: Literal[16, 32], limits: AppLimits) -> None:
-        self.kind = (sample_rate, channels, bit_depth)
-        self._depth = bit_depth
+    def __init__(self, limits: AppLimits) -> None:
         self._seconds = limits.speech_seconds
-        self._most = int(limits.speech_seconds * sample_rate) * channels * bit_depth // 8
+        self._format: tuple[int, int, Literal[16, 32]] | None = None
+        self._largest = 0
         self._pcm = bytearray()
 
-    def add(self, pcm: bytes) -> None:
-        if len(self._pcm) + len(pcm) > self._most:
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a piece of sound, perhaps an empty one."""
+        return self._format is not None
+
+    def add(self, pcm: bytes, sample_rate: int, channels: int, bit_depth: Literal[16, 32]) -> None:
+        """Append PCM. Raises `StreamError` if its format is not that of the pieces before it, or if it is too much."""
+        if self._format is None:
+            self._format = (sample_rate, channels, bit_depth)
+            self._largest = int(self._seconds * sample_rate) * channels * bit_depth // 8
+        elif self._format != (sample_rate, channels, bit_depth):
+            raise StreamError(
+                "invalid_argument", "the sound of one question must not change its sample rate, channels or bit depth"
+            )
+        if len(self._pcm) + len(pcm) > self._largest:
             raise RequestError(413, "resource_exhausted", f"a spoken question is at most {self._seconds:g} s long")
         self._pcm += pcm
 
     def sound(self) -> Sound:
-        if not self._pcm:
-            _no_sound()
-        return Sound(bytes(self._pcm), self.kind[0], self.kind[1], self._depth)
-
-
-def _no_sound() -> NoReturn:
-    raise StreamError("invalid_argument", "the question has no sound, and no text")
+        """All of it. Raises `StreamError` if there is none."""
+        if self._format is None or not self._pcm:
+            raise StreamError("invalid_argument", "the question has neither sound nor text")
+        return Sound(bytes(self._pcm), *self._format)
 
 
 def checked_text(question: str, limits: AppLimits) -> str:
-    """The question, stripped. Raises `StreamError` if it is empty, or longer than the limits allow."""
+    """The question without white space around it. Raises `StreamError` if it is empty, or too long for the limits."""
     question = question.strip()
     if not question:
         raise StreamError("invalid_argument", "the question is empty")

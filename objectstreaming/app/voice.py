@@ -1,7 +1,8 @@
-"""A question heard, its answer spoken: from an `Answerer`, a `Recognizer` and a `Synthesizer` to messages of speech.
+"""Spoken questions and answers: an `Answerer`, a `Recognizer` and a `Synthesizer` give messages of speech.
 
-Sentences are spoken one after the other, each as soon as it is there, so that the first is heard while the answer is
-still being made. The synthesizer works one sentence at a time: the response's own pump runs ahead of the sending.
+Sentences are synthesized one after the other, each as soon as it is there, so that the first can be played while the
+answer is still being made. The synthesizer works on one sentence at a time. The response reads ahead of the sending, so
+that the next sentence is synthesized while one is sent.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ __all__ = ["Voice"]
 log = logging.getLogger("objectstreaming.server")
 
 _LARGEST_SOUND: Final = 4 * 1024 * 1024
-"""Bytes of PCM in a frame: a sentence that takes longer to say goes on in the next."""
+"""The most bytes of PCM in a frame. A longer sentence continues in the next frame."""
 
 
 class Voice:
-    """Answers questions in speech. An engine that is `None` is missing: what needs it is `unimplemented`."""
+    """Answers questions in speech. An engine may be `None`: what needs it is then `unimplemented`."""
 
     def __init__(self, answerer: Answerer, synthesizer: Synthesizer | None, recognizer: Recognizer | None) -> None:
         self._answerer = answerer
@@ -38,7 +39,7 @@ class Voice:
         self._recognizer = recognizer
 
     def check(self, question: Question) -> None:
-        """Raise `StreamError` if an engine is missing that this question needs."""
+        """Raise `StreamError` if this question needs an engine that is missing."""
         if self._synthesizer is None:
             raise StreamError("unimplemented", "this server cannot speak: it has neither espeak-ng nor flite")
         if question.sound is not None and self._recognizer is None:
@@ -53,7 +54,7 @@ class Voice:
         async with aclosing(answer) as sentences:  # type: ignore[type-var]
             async for text, source in sentences:
                 sound = await self._say(text) or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
-                # At least one frame, for the text; more only for a sound that is larger than a frame may be.
+                # At least one frame, for the text. More only if the sound is larger than a frame may be.
                 step = _LARGEST_SOUND - _LARGEST_SOUND % sound.block_align
                 for start in range(0, len(sound.pcm) or 1, step):
                     order += 1
@@ -74,13 +75,15 @@ class Voice:
             raise
         except Exception as error:
             log.warning("recognition failed", exc_info=True)
-            raise StreamError("unavailable", "the question could not be listened to") from error
+            raise StreamError("unavailable", "the question could not be recognized") from error
         if not text:
-            raise StreamError("invalid_argument", "no word was heard in the question")
+            raise StreamError("invalid_argument", "no word was recognized in the question")
         return text
 
     async def _say(self, text: str) -> Sound | None:
-        """The sentence spoken; `None` if there is nothing to say, or an engine failed, which must not take the text."""
+        """The sentence as sound. `None` if there is nothing to say, or the engine failed: the text is sent all the
+        same.
+        """
         assert self._synthesizer is not None
         spoken = speakable(text)
         if not spoken:

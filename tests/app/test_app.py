@@ -170,7 +170,7 @@ class TestWav:
         assert sum(len(pcm) for _, pcm in messages) == 9 * 1024 * 1024 + 16
 
     def test_silence_is_told(self) -> None:
-        with served(ear=Ear("  ")) as client, pytest.raises(StreamError, match="no word was heard") as caught:
+        with served(ear=Ear("  ")) as client, pytest.raises(StreamError, match="no word was recognized") as caught:
             read(client, "/wav", TALCoder(), content=tal_encoder(TALAudio(), sound()), headers=OCTETS)
         assert caught.value.code == "invalid_argument"
 

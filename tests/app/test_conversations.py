@@ -226,7 +226,7 @@ class TestEndpoint:
     async def test_a_name_that_is_not_the_servers_is_refused(self) -> None:
         with (
             LoopbackServer(make_app(hosts=("localhost",))) as server,
-            pytest.raises(ResponseError, match="not known by that name"),
+            pytest.raises(ResponseError, match="does not accept that host name"),
         ):
             await client(server.url).connect()
 
