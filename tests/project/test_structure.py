@@ -28,6 +28,8 @@ LEVELS = {
     "objectstreaming.flow": 7,
     "wav_streaming": 7,
     "object_streaming": 7,
+    "objectstreaming.inflate": 7,
+    "objectstreaming.watchdog": 7,
     "objectstreaming.duplex": 8,
     "objectstreaming.client": 9,
     "objectstreaming.server": 10,
