@@ -29,22 +29,19 @@ from typing import Any, Final, Generic, NamedTuple, NoReturn, TypedDict, TypeVar
 import anyio
 import httpx
 
-from . import strict_json
 from .coders import Coder
 from .errors import (
-    HTTP_STATUS,
     ContentTypeError,
     IdleTimeout,
     ObjectStreamError,
-    ResponseError,
     StreamIncomplete,
     TruncatedFrame,
-    code_for_status,
 )
 from .frames import Limits
 from .inflate import ENCODINGS, Inflater
 from .media_type import MediaType, parse_media_type
 from .protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
+from .response_problems import excerpt, read_problem
 from .watchdog import ReadLimit, WatchedReads
 
 __all__ = ["ACCEPT", "AsyncMessageStream", "MessageStream", "RequestOptions", "aopen_stream", "open_stream"]
@@ -497,7 +494,7 @@ class _Refusal(NamedTuple):
 def _refuse(response: httpx.Response, coder: str) -> _Refusal | None:
     """`None` for a response that can be read as a stream."""
     if not response.is_success:
-        return _Refusal(_PROBLEM_SIZE, lambda beginning: _problem(response, beginning))
+        return _Refusal(_PROBLEM_SIZE, lambda body: read_problem(response.status_code, response.reason_phrase, body))
     reason = _reason_to_refuse(response, coder)
     if reason is None:
         return None
@@ -521,36 +518,9 @@ def _reason_to_refuse(response: httpx.Response, coder: str) -> str | None:
 
 def _not_a_stream(reason: str, response: httpx.Response, beginning: bytes) -> ContentTypeError:
     content_type = response.headers.get("content-type", "")
-    starts = f"the body begins {_excerpt(beginning)!r}" if beginning else "the body is empty"
+    starts = f"the body begins {excerpt(beginning)!r}" if beginning else "the body is empty"
     message = f"{reason}; expected {MEDIA_TYPE};v={VERSION} or {PLAIN_MEDIA_TYPE}; {starts}"
     return ContentTypeError(message, content_type, beginning)
-
-
-def _excerpt(body: bytes) -> str:
-    return " ".join(body[:_BEGINNING_SIZE].decode(errors="replace").split())[:80]
-
-
-def _problem(response: httpx.Response, body: bytes) -> ResponseError:
-    """What a response that is not 2xx says: our own members, FastAPI's `detail`, RFC 9457's `title`, or its text."""
-    try:
-        said = strict_json.loads(body)
-    except strict_json.InvalidJSON:
-        said = {"message": _excerpt(body)}
-    if not isinstance(said, dict):
-        said = {}
-    if isinstance(said.get("detail"), dict):
-        said = said["detail"]
-    code, details = said.get("code"), said.get("details")
-    if not isinstance(code, str) or code not in HTTP_STATUS:
-        code = code_for_status(response.status_code)
-    message = next((said[name] for name in ("message", "detail", "title") if isinstance(said.get(name), str)), "")
-    if details is None and isinstance(said.get("detail"), list):
-        details = said["detail"]  # what FastAPI found wrong with the request, a dict for each
-        if not message and details and isinstance(details[0], dict):
-            where = details[0].get("loc")
-            place = ".".join(map(str, where)) if isinstance(where, list) else "request"
-            message = f"{place}: {details[0].get('msg')}"
-    return ResponseError(code, message or response.reason_phrase, details, response.status_code, body)
 
 
 class _Beginning:

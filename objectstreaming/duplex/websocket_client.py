@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import strict_json
 from ..errors import (
-    HTTP_STATUS,
     ContentTypeError,
     FrameError,
     FrameTooLarge,
@@ -19,9 +17,8 @@ from ..errors import (
     ObjectStreamError,
     PayloadError,
     ProtocolError,
-    ResponseError,
-    code_for_status,
 )
+from ..response_problems import read_problem
 from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
 
 if TYPE_CHECKING:
@@ -31,6 +28,8 @@ __all__ = ["WebSocketClientStream"]
 
 _MESSAGES: Final = 4
 """How many messages `websockets` reads ahead. Few: a message may be as large as a frame."""
+
+_PROBLEM_SIZE: Final = 16 * 1024
 
 
 class WebSocketClientStream(FramedStream):
@@ -69,24 +68,14 @@ class WebSocketClientStream(FramedStream):
         except InvalidURI as error:
             raise ValueError(str(error)) from None
         except InvalidStatus as error:
-            raise _refusal(error.response.status_code, bytes(error.response.body or b"")) from None
+            body = bytes(error.response.body or b"")[:_PROBLEM_SIZE]
+            raise read_problem(error.response.status_code, "the server refused the WebSocket", body) from None
         except InvalidHandshake as error:
             raise ContentTypeError(f"{self._url} did not answer as a WebSocket: {error}") from None
         if connection.subprotocol != SUBPROTOCOL:
             await connection.close(1002, "the subprotocol is missing")
             raise ContentTypeError(f"{self._url} is a WebSocket, but does not speak {SUBPROTOCOL}")
         return _ClientPipe(connection)
-
-
-def _refusal(status: int, body: bytes) -> ResponseError:
-    try:
-        said = strict_json.loads_object(body)
-    except strict_json.InvalidJSON:
-        said = {}
-    code, message = said.get("code"), said.get("message")
-    known = code if isinstance(code, str) and code in HTTP_STATUS else code_for_status(status)
-    text = message if isinstance(message, str) else "the server refused the WebSocket"
-    return ResponseError(known, text, said.get("details"), status, body[:1024])
 
 
 class _ClientPipe(Pipe):

@@ -29,6 +29,7 @@ LEVELS = {
     "wav_streaming": 7,
     "object_streaming": 7,
     "objectstreaming.inflate": 7,
+    "objectstreaming.response_problems": 7,
     "objectstreaming.watchdog": 7,
     "objectstreaming.duplex": 8,
     "objectstreaming.client": 9,
