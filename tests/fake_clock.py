@@ -6,9 +6,16 @@ import asyncio
 import selectors
 from typing import Any
 
+import pytest
+
+__all__ = ["FakeClock", "on_a_fake_clock"]
+
 
 class FakeClock(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer whenever nothing is ready: an hour takes no time."""
+    """An event loop whose clock jumps to the next timer whenever nothing is ready: an hour takes no time.
+
+    For tests that run in this loop alone: it does not wait for threads or other processes.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -27,3 +34,9 @@ class FakeClock(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now
+
+
+on_a_fake_clock = pytest.mark.parametrize(
+    "anyio_backend", [pytest.param(("asyncio", {"loop_factory": FakeClock}), id="fake clock")]
+)
+"""Runs an asynchronous test in a `FakeClock`."""

@@ -1,4 +1,4 @@
-"""A test kit for servers and clients that speak frames; `docs/testing.md` shows it at work. Extra: `testing`."""
+"""A test kit for servers and clients that use frames. `docs/testing.md` shows how to use it. Extra: `testing`."""
 
 from .asgi import StreamingASGITransport
 from .faults import Crumble, Cut, Fault, FaultyApp, Stall, ainject, inject

@@ -1,11 +1,11 @@
 """An httpx transport that runs an ASGI application in this process and streams, in both directions.
 
-httpx's own `ASGITransport` collects the whole response before it gives the first byte, so that neither a stream that
-never ends nor a reader that leaves can be tested with it. This one does what a server does, as uvicorn does it: each
-chunk can be read as soon as it was sent; `send` waits while more than `buffer` bytes are unread; a response closed
-early is a client that left: `receive` says `http.disconnect`. An application that raises, or returns, before its
-response is complete cuts the connection, which is `httpx.RemoteProtocolError` with the application's exception as its
-cause; before it has begun a response, it makes a status of 500.
+httpx's own `ASGITransport` collects the whole response before it gives the first byte, so that it can test neither a
+stream that never ends nor a reader that leaves. This one behaves as a server does, with uvicorn as the model. Each
+chunk can be read as soon as it was sent. `send` waits while more than `buffer` bytes are unread. If the response is
+closed early, the client has left, and `receive` gives `http.disconnect`. If the application raises, or returns before
+its response is complete, the connection is cut: `httpx.RemoteProtocolError`, with the application's exception as its
+cause. If it has not begun a response, the status is 500.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 class StreamingASGITransport(httpx.AsyncBaseTransport):
     """`httpx.AsyncClient(transport=StreamingASGITransport(app), base_url="http://test")`. asyncio only.
 
-    `buffer`: how many bytes the application may be ahead of the reader, 64 KiB as uvicorn's; with 0 each `send` waits
-    until its chunk was taken. `spec_version`: below 2.4, what is sent after the client left is dropped; from 2.4 on it
-    raises `OSError`, as the ASGI specification says. Closing the client waits `grace` seconds for applications that are
-    still running, then cancels them. Read timeouts of requests are kept; lifespan events are not sent.
+    `buffer`: how many bytes the application may be ahead of the reader, 64 KiB as in uvicorn. With 0 each `send` waits
+    until its chunk was read. `spec_version`: below 2.4, what is sent after the client has left is dropped; from 2.4 on
+    it raises `OSError`, as the ASGI specification says. Closing the client waits `grace` seconds for applications that
+    are still running, then cancels them. The read timeouts of requests are kept. Lifespan events are not sent.
 
     >>> async def app(scope, receive, send):
     ...     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -66,7 +66,7 @@ class StreamingASGITransport(httpx.AsyncBaseTransport):
         self.root_path = root_path
         self.client = client
         self.exceptions: list[BaseException] = []
-        """What applications raised, in order; what a server would have logged."""
+        """What applications raised, in order: what a server would log."""
         self._running: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -104,7 +104,7 @@ class _Exchange:
         self.held = 0
         self.readable = asyncio.Event()
         self.writable = asyncio.Event()
-        self.gone = asyncio.Event()  # the client has left, or has the whole response
+        self.gone = asyncio.Event()  # the client has left, or has the complete response
         self.complete = False
         self.failure: BaseException | None = None
         assert isinstance(request.stream, httpx.AsyncByteStream)
@@ -138,7 +138,7 @@ class _Exchange:
         except BaseException as error:
             self.failure = error
             transport.exceptions.append(error)
-            if not isinstance(error, Exception):  # a cancellation, above all: not ours to keep
+            if not isinstance(error, Exception):  # a cancellation, for example, must not be swallowed
                 raise
         finally:
             if not self.started.is_set():
@@ -177,7 +177,7 @@ class _Exchange:
             if not self.started.is_set() or self.complete:
                 raise RuntimeError("http.response.body before http.response.start, or after the body's end")
             body = message.get("body", b"")
-            if not isinstance(body, bytes | bytearray | memoryview):  # an int would become so many zeros
+            if not isinstance(body, bytes | bytearray | memoryview):  # bytes(5) would be five zeros
                 raise TypeError(f"a body is bytes, not {type(body).__name__}")
             await self._send_body(bytes(body), message.get("more_body", False))
 
@@ -219,7 +219,7 @@ class _Exchange:
         return chunk
 
     async def until(self, event: asyncio.Event) -> None:
-        """Wait, no longer than the request's read timeout says."""
+        """Wait for the event, but not longer than the request's read timeout."""
         seconds = self.request.extensions.get("timeout", {}).get("read")
         try:
             with anyio.fail_after(seconds):

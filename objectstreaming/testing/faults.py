@@ -1,7 +1,7 @@
-"""What networks do to a stream, on purpose: it is cut, it stalls, it comes in crumbs.
+"""Faults of a network, made on purpose: a stream is cut, it stalls, it arrives in small pieces.
 
-A fault counts bytes, so that a test can put it at each byte in turn. The same faults go around any iterable of chunks
-(`inject`, `ainject`) and around an ASGI application (`FaultyApp`).
+The place of a fault is counted in bytes, so that a test can put it at each byte in turn. The same faults work on any
+iterable of chunks (`inject`, `ainject`) and on an ASGI application (`FaultyApp`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = ["Crumble", "Cut", "Fault", "FaultyApp", "Stall", "ainject", "inject"]
 
 @dataclass(frozen=True)
 class Cut:
-    """Nothing comes after `at` bytes. As a broken connection, `ConnectionResetError`; or, if `clean`, as an end that
-    looks like success: what a proxy, or a middleware that swallows exceptions, makes of it.
+    """Nothing comes after `at` bytes: the connection breaks with `ConnectionResetError`. If `clean`, the stream ends as
+    if it were complete instead, as behind a proxy or a middleware that swallows exceptions.
     """
 
     at: int
@@ -29,7 +29,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Stall:
-    """After `at` bytes nothing comes for `seconds`; `math.inf` is for ever, where the chunks are asynchronous."""
+    """After `at` bytes nothing comes for `seconds`. `math.inf`, for ever, only works with asynchronous chunks."""
 
     at: int
     seconds: float
@@ -37,7 +37,7 @@ class Stall:
 
 @dataclass(frozen=True)
 class Crumble:
-    """No chunk is larger than `size` bytes, and each is sent by itself."""
+    """No chunk is larger than `size` bytes, and each is sent alone."""
 
     size: int = 1
 
@@ -46,25 +46,23 @@ Fault: TypeAlias = Cut | Stall | Crumble
 
 
 def inject(chunks: Iterable[bytes], *faults: Fault) -> Iterator[bytes]:
-    """The chunks, with the faults in them.
+    """The chunks, with these faults.
 
     >>> list(inject([b"abc", b"defg"], Crumble(2), Cut(6, clean=True)))
     [b'ab', b'c', b'de', b'f']
     >>> list(inject([b"abc", b"defg"], Cut(6)))
     Traceback (most recent call last):
-    ConnectionResetError: cut after 6 bytes, as the test wants it
+    ConnectionResetError: cut after 6 bytes, as the test demands
     """
     plan = _Plan(faults)
     for chunk in chunks:
         for step in plan.steps(chunk):
             if isinstance(step, Stall):
                 time.sleep(step.seconds)
-            elif isinstance(step, Cut):
-                if step.clean:
-                    return
-                raise _reset(step)
             else:
                 yield step
+        if plan.has_cut:
+            return
 
 
 async def ainject(chunks: AsyncIterable[bytes], *faults: Fault) -> AsyncIterator[bytes]:
@@ -74,16 +72,14 @@ async def ainject(chunks: AsyncIterable[bytes], *faults: Fault) -> AsyncIterator
         for step in plan.steps(chunk):
             if isinstance(step, Stall):
                 await asyncio.sleep(step.seconds)
-            elif isinstance(step, Cut):
-                if step.clean:
-                    return
-                raise _reset(step)
             else:
                 yield step
+        if plan.has_cut:
+            return
 
 
 class FaultyApp:
-    """An ASGI application around another, whose response bodies suffer the faults.
+    """An ASGI application around another one. The faults happen to the bodies of its responses.
 
     >>> import httpx
     >>> from objectstreaming.testing import StreamingASGITransport
@@ -107,43 +103,29 @@ class FaultyApp:
             await self.app(scope, receive, send)
             return
         plan = _Plan(self.faults)
-        cut: Cut | None = None
 
         async def faulty_send(message: Message) -> None:
-            nonlocal cut
             body = message.get("body", b"")
             if message["type"] != "http.response.body" or not isinstance(body, bytes | bytearray | memoryview):
                 await send(message)
                 return
-            if cut is not None:
-                if cut.clean:
-                    return
-                raise _reset(cut)
+            if plan.has_cut:
+                plan.check()
+                return
             for step in plan.steps(bytes(body)):
                 if isinstance(step, Stall):
                     await asyncio.sleep(step.seconds)
-                elif isinstance(step, Cut):
-                    cut = step
-                    if not cut.clean:
-                        raise _reset(cut)
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-                    return
                 else:
                     await send({"type": "http.response.body", "body": step, "more_body": True})
-            if not message.get("more_body", False):
+            if plan.has_cut or not message.get("more_body", False):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await self.app(scope, receive, faulty_send)
-        if cut is not None and not cut.clean:  # and the application took it for a client that left
-            raise _reset(cut)
-
-
-def _reset(cut: Cut) -> ConnectionResetError:
-    return ConnectionResetError(f"cut after {cut.at} bytes, as the test wants it")
+        plan.check()  # again, because the application may have caught it as the error of a client that left
 
 
 class _Plan:
-    """Where in one stream the faults are."""
+    """Where the faults of one stream are, and whether it has been cut."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         faults = list(faults)
@@ -152,15 +134,29 @@ class _Plan:
         )
         self._size = min((fault.size for fault in faults if isinstance(fault, Crumble)), default=0)
         self._passed = 0
+        self._cut: Cut | None = None
 
-    def steps(self, chunk: bytes) -> Iterator[bytes | Stall | Cut]:
-        """What becomes of the next chunk. Nothing is to be asked for after a `Cut`."""
+    @property
+    def has_cut(self) -> bool:
+        return self._cut is not None
+
+    def check(self) -> None:
+        """Raises `ConnectionResetError` if the stream was cut, unless it was a clean cut."""
+        if self._cut is not None and not self._cut.clean:
+            raise ConnectionResetError(f"cut after {self._cut.at} bytes, as the test demands")
+
+    def steps(self, chunk: bytes) -> Iterator[bytes | Stall]:
+        """What the next chunk becomes. Raises as `check` does; a clean cut ends it."""
         while self._coming and self._coming[0].at <= self._passed + len(chunk):
             fault = self._coming.pop(0)
             before = fault.at - self._passed
             yield from self._crumbs(chunk[:before])
             chunk = chunk[before:]
             self._passed = fault.at
+            if isinstance(fault, Cut):
+                self._cut = fault
+                self.check()
+                return
             yield fault
         yield from self._crumbs(chunk)
         self._passed += len(chunk)

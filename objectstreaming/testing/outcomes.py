@@ -1,9 +1,10 @@
-"""What came of reading a stream, as a value that can be compared: the messages, and how it ended."""
+"""The outcome of reading a stream, as a value that can be compared: the messages, and how the stream ended."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable
+from types import TracebackType
 from typing import Any
 
 from ..coders import Coder
@@ -16,15 +17,15 @@ __all__ = ["Outcome", "aread_outcome", "read_outcome"]
 
 @dataclasses.dataclass(eq=False)
 class Outcome:
-    """The `messages` that came, the places of frames whose payload could not be read, and how the stream ended.
+    """The `messages` that arrived, the places of frames whose payload could not be read, and how the stream ended.
 
-    Two outcomes are equal if all of that is, the error by its class, code, frame and byte; arrays are compared byte by
-    byte. `trailers` is `None` where no end came.
+    Two outcomes are equal if all of this is equal. Errors are compared by class, code, frame and byte, arrays byte by
+    byte. `trailers` is `None` if there was no end.
     """
 
     messages: list[Any] = dataclasses.field(default_factory=list)
     unreadable: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-    """Index and offset of each frame that gave a `PayloadError`, after which reading went on."""
+    """Index and offset of each frame that gave a `PayloadError`. Reading continued after it."""
     error: ObjectStreamError | None = None
     trailers: dict[str, Any] | None = None
 
@@ -35,7 +36,7 @@ class Outcome:
 
     @property
     def verdict(self) -> tuple[Any, ...] | None:
-        """What the error says, but for its wording: class, code, index, offset, and of a `StreamError` its content."""
+        """The error without its wording: class, code, index, offset, and the content of a `StreamError`."""
         error = self.error
         if error is None:
             return None
@@ -73,7 +74,7 @@ def read_outcome(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> Outcome:
-    """Read a stream to its end, or to what is wrong with it. Raises nothing that the package documents.
+    """Read a stream to its end, or to an error in it. Raises nothing that the package documents.
 
     >>> from objectstreaming import JsonCoder
     >>> wire = JsonCoder().encode({}, "hello")
@@ -81,16 +82,10 @@ def read_outcome(
     >>> outcome.messages, outcome.verdict
     ([({}, 'hello')], ('FrameTooLarge', 'frame_too_large', 1, 17))
     """
-    outcome = Outcome()
-    decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
-    try:
+    with _Recorder(coder, limits, require_end) as recorder:
         for chunk in chunks:
-            _gather(outcome, decoder.feed(chunk), decoder)
-        decoder.finish()
-    except ObjectStreamError as error:
-        outcome.error = error
-    outcome.trailers = decoder.trailers
-    return outcome
+            recorder.feed(chunk)
+    return recorder.outcome
 
 
 async def aread_outcome(
@@ -101,28 +96,45 @@ async def aread_outcome(
     require_end: bool | None = None,
 ) -> Outcome:
     """`read_outcome` for an asynchronous iterable: a response's `aiter_bytes()`."""
-    outcome = Outcome()
-    decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
-    try:
+    with _Recorder(coder, limits, require_end) as recorder:
         async for chunk in chunks:
-            _gather(outcome, decoder.feed(chunk), decoder)
-        decoder.finish()
-    except ObjectStreamError as error:
-        outcome.error = error
-    outcome.trailers = decoder.trailers
-    return outcome
+            recorder.feed(chunk)
+    return recorder.outcome
 
 
-def _gather(outcome: Outcome, messages: Iterator[Any], decoder: StreamDecoder[Any, Any]) -> None:
-    """All messages there are. After an unreadable one the iterator is over, and `next_message` goes on."""
-    more: Callable[[], Any] = lambda: next(messages, None)  # noqa: E731
-    while True:
-        try:
-            message = more()
-        except PayloadError as error:
-            outcome.unreadable.append((error.index, error.offset))
-            more = decoder.next_message
-            continue
-        if message is None:
-            return
-        outcome.messages.append(message)
+class _Recorder:
+    """Records in `outcome` what it is fed within a `with` block, whose end is the end of the stream."""
+
+    def __init__(self, coder: Coder[Any, Any], limits: Limits | None, require_end: bool | None) -> None:
+        self.outcome = Outcome()
+        self._decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
+
+    def feed(self, chunk: bytes) -> None:
+        messages = self._decoder.feed(chunk)
+        more: Callable[[], Any] = lambda: next(messages, None)  # noqa: E731
+        while True:
+            try:
+                message = more()
+            except PayloadError as error:
+                self.outcome.unreadable.append((error.index, error.offset))
+                more = self._decoder.next_message  # the iterator has ended with the error
+                continue
+            if message is None:
+                return
+            self.outcome.messages.append(message)
+
+    def __enter__(self) -> _Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None:
+            try:
+                self._decoder.finish()
+            except ObjectStreamError as failure:
+                self.outcome.error = failure
+        elif isinstance(error, ObjectStreamError):
+            self.outcome.error = error
+        self.outcome.trailers = self._decoder.trailers
+        return isinstance(error, ObjectStreamError)

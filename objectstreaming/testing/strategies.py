@@ -1,8 +1,8 @@
-"""Hypothesis strategies: frames, whole streams with what a reader must make of them, and every way to cut and to damage
-their bytes.
+"""Hypothesis strategies: frames, whole streams with the outcome of reading them, and ways to cut and damage their
+bytes.
 
-What they make is valid unless its name says otherwise, and shrinks to something a person can read: one chunk, few
-messages, small values.
+Their examples are valid unless the name says otherwise, and shrink to something readable: one chunk, few messages,
+small values.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FLOATS: Final = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def json_values(max_leaves: int = 10) -> st.SearchStrategy[Any]:
-    """Any JSON value, integers beyond 64 bits and members called `$stream` included."""
+    """Any JSON value, also integers of more than 64 bits and members called `$stream`."""
     return st.recursive(
         _SCALARS | _FLOATS,
         lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=10), inner, max_size=5),
@@ -48,7 +48,7 @@ def json_values(max_leaves: int = 10) -> st.SearchStrategy[Any]:
 
 
 def headers(max_leaves: int = 5) -> st.SearchStrategy[dict[str, Any]]:
-    """What a user may put into a header: any JSON object without the member `$stream`."""
+    """Headers that a user may send: any JSON object without the member `$stream`."""
     names = st.text(max_size=10).filter(lambda name: name != "$stream")
     return st.dictionaries(names, json_values(max_leaves), max_size=4)
 
@@ -110,7 +110,7 @@ def _tal_messages(draw: st.DrawFn, count: int) -> list[tuple[Any, bytes]]:
 
 
 def messages(coder: Coder[Any, Any]) -> st.SearchStrategy[tuple[Any, Any]]:
-    """Messages that `coder` can carry, for the coders of this package but `tal`, whose messages come in an order."""
+    """Messages that `coder` can encode, for the coders of this package except `tal`, whose messages have an order."""
     if isinstance(coder, JsonCoder):
         return st.tuples(headers(), json_values())
     if isinstance(coder, MsgpackCoder):
@@ -120,7 +120,7 @@ def messages(coder: Coder[Any, Any]) -> st.SearchStrategy[tuple[Any, Any]]:
         return st.tuples(free, _arrays())
     if isinstance(coder, RawCoder):
         return st.tuples(headers(), st.binary(max_size=200))
-    raise ValueError(f"what messages does the coder {coder.name!r} carry? Pass messages=, a strategy of them")
+    raise ValueError(f"unknown which messages the coder {coder.name!r} encodes: pass messages=, a strategy of them")
 
 
 # ----------------------------------------------------------------------------------------------------- streams
@@ -128,20 +128,20 @@ def messages(coder: Coder[Any, Any]) -> st.SearchStrategy[tuple[Any, Any]]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stream:
-    """A whole, valid stream: its bytes, and what a reader must make of them."""
+    """A whole, valid stream: its bytes, and the outcome of reading them."""
 
     wire: bytes
     coder: Coder[Any, Any]
     v: int | None
     """1, or `None` for a plain stream."""
     outcome: Outcome
-    """The messages, the trailers, and the error if the stream ends with one of the peer's."""
+    """The messages, the trailers, and the error, if the stream ends with one."""
     boundaries: tuple[int, ...]
     """The byte at which each frame begins, control frames included, and the end."""
 
 
 def stream_errors() -> st.SearchStrategy[StreamError]:
-    """What a server may end a stream with."""
+    """The errors with which a server may end a stream."""
     return st.builds(StreamError, st.sampled_from(sorted(HTTP_STATUS)), st.text(max_size=20), json_values(3))
 
 
@@ -157,9 +157,9 @@ def streams(
 ) -> Stream:
     """Whole streams, of version 1 (`v=1`), plain (`v=None`), or either.
 
-    `coder`: one coder; `None` draws one of this package. `messages`: what to send, for a coder that is not of this
-    package, or fits a type. Those of version 1 have pings and control frames of unknown types in them, with or without
-    an `open` frame, and, if `errors`, may end with one.
+    `coder`: one coder; `None` draws one of this package. `messages`: what to send, for a coder of your own, or one with
+    a type. Streams of version 1 have pings and control frames of unknown types, may have an `open` frame, and, with
+    `errors`, may end with an error.
     """
     if coder is None:
         coder = draw(_coders())
@@ -201,7 +201,7 @@ def _coders() -> st.SearchStrategy[Coder[Any, Any]]:
 
 @st.composite
 def _interludes(draw: st.DrawFn, encoder: StreamEncoder[Any, Any], coder: Coder[Any, Any]) -> list[bytes]:
-    """Control frames that a reader passes over."""
+    """Control frames that a reader ignores."""
     kinds = draw(st.lists(st.sampled_from(["ping", "later"]), max_size=2))
     later = encode_frame({"$stream": {"type": "later", "v": 2}}, coder.neutral)
     return [encoder.ping() if kind == "ping" else later for kind in kinds]
@@ -212,7 +212,7 @@ def _interludes(draw: st.DrawFn, encoder: StreamEncoder[Any, Any], coder: Coder[
 
 @st.composite
 def chunkings(draw: st.DrawFn, data: bytes, *, max_cuts: int = 20) -> list[bytes]:
-    """Ways in which a transport may cut `data`: whole, anywhere, with empty chunks, byte by byte."""
+    """Ways in which a transport may cut `data`: not at all, anywhere, with empty chunks, byte by byte."""
     if draw(st.integers(0, 9)) == 9:
         return [data[at : at + 1] for at in range(len(data))]
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=max_cuts)))
@@ -221,22 +221,22 @@ def chunkings(draw: st.DrawFn, data: bytes, *, max_cuts: int = 20) -> list[bytes
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """Damaged bytes, and `what` was done to them."""
+    """Damaged bytes, and in `what` a description of the damage."""
 
     wire: bytes
     what: str
 
 
-# Length words that lie, each in its own way.
+# Length words that are wrong in different ways.
 _WORDS: Final = (0, 1, 7, 8, 9, 11, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x1000001)
 
 
 @st.composite
 def corruptions(draw: st.DrawFn, data: bytes) -> Corruption:
-    """What may become of `data`: bits flipped, bytes lost, doubled, put in or exchanged, words that lie, a cut.
+    """`data` with damage: bits flipped, bytes lost, doubled, inserted or exchanged, wrong length words, or a cut.
 
-    The damage may happen to leave a valid stream: it is for laws that hold of any bytes, such as that only documented
-    errors are raised. Empty data can only be added to.
+    The result may still be a valid stream. So it is for laws that hold for any bytes, for example that only documented
+    errors are raised. To empty data, bytes can only be added.
     """
     kinds = _KINDS if data else _KINDS[:1]
     wire, what = draw(st.sampled_from(kinds))(draw, data)

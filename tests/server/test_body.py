@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from deadlines import DEADLINE
 from fastapi import Body, FastAPI
 from starlette.requests import Request
 from starlette.types import Message
@@ -63,7 +64,7 @@ class Sender:
 
 
 async def collect(source: AsyncIterator[Any]) -> list[Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         return [item async for item in source]
 
 
@@ -77,7 +78,7 @@ async def test_a_body_is_its_messages_however_it_comes(wire: bytes, kind: dict[s
 async def test_a_message_is_there_as_soon_as_its_last_byte_is() -> None:
     sender = Sender([WIRE[:-1]], whole=False)
     messages = read_messages(sender.request, CODER)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         assert [await anext(messages) for _ in range(4)] == MESSAGES[:4]
         sender.send(WIRE[-1:], more=False)
         assert await collect(messages) == MESSAGES[4:]
@@ -187,7 +188,7 @@ class Answer:
         self._response = response
 
     async def run(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             await self._response(self._sender.request.scope, self._sender.request.receive, self.send)
 
     async def send(self, message: Message) -> None:
@@ -196,7 +197,7 @@ class Answer:
             self._changed.notify_all()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(DEADLINE), self._changed:
             await self._changed.wait_for(lambda: len(self.received) >= count)
 
     @property
@@ -220,7 +221,7 @@ async def test_a_source_that_comes_late_to_the_body_finds_it_whole() -> None:
     sender = Sender([bytes([byte]) for byte in WIRE])
 
     async def source() -> AsyncIterator[Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             while not sender.messages.empty():  # the response has read ahead by now  # noqa: ASYNC110
                 await asyncio.sleep(0)
         async for message in read_messages(sender.request, CODER):
@@ -283,7 +284,7 @@ async def test_over_uvicorn_an_echo_answers_each_frame_before_the_next_is_sent(l
     async def echo(request: Request) -> FrameResponse:
         return FrameResponse(read_messages(request, CODER), coder=CODER)
 
-    async with served(app) as (_, port), asyncio.timeout(10):
+    async with served(app) as (_, port), asyncio.timeout(DEADLINE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         decoder = FrameDecoder()

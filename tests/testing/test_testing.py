@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from deadlines import DEADLINE
+from fake_clock import on_a_fake_clock
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -99,7 +101,7 @@ class TestStreams:
 
     @some
     @given(streams(JsonCoder(payload=int), messages=st.tuples(headers(), st.integers()), max_messages=3))
-    def test_carry_what_the_caller_wants_in_them(self, stream: Stream) -> None:
+    def test_have_the_messages_that_the_caller_wants(self, stream: Stream) -> None:
         assert len(stream.outcome.messages) <= 3
         assert all(type(payload) is int for _, payload in stream.outcome.messages)
 
@@ -111,7 +113,7 @@ class TestStreams:
             name = "alien"
 
         messages(Own())
-        with pytest.raises(ValueError, match="Pass messages="):
+        with pytest.raises(ValueError, match="pass messages="):
             messages(Alien())  # type: ignore[arg-type]
 
 
@@ -274,8 +276,8 @@ class TestTheTransport:
                 assert sent <= total + buffer + 10
         assert total == 10_000
 
-    async def test_tells_the_application_that_the_client_left(self) -> None:
-        told = asyncio.Event()
+    async def test_the_application_gets_a_disconnect_when_the_client_leaves(self) -> None:
+        dropped = asyncio.Event()
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             assert (await receive())["type"] == "http.request"
@@ -283,12 +285,12 @@ class TestTheTransport:
             await send({"type": "http.response.body", "body": b"one", "more_body": True})
             assert (await receive())["type"] == "http.disconnect"
             await send({"type": "http.response.body", "body": b"two", "more_body": True})  # dropped, as uvicorn does
-            told.set()
+            dropped.set()
 
         async with client_of(app) as client:
             async with client.stream("GET", "/") as response:
                 assert await anext(response.aiter_raw()) == b"one"
-            await asyncio.wait_for(told.wait(), 1)
+            await asyncio.wait_for(dropped.wait(), DEADLINE)
 
     async def test_raises_at_a_send_to_a_client_that_left_where_the_specification_says_so(self) -> None:
         raised = asyncio.Event()
@@ -304,7 +306,7 @@ class TestTheTransport:
         async with client_of(app, spec_version="2.4") as client:
             async with client.stream("GET", "/") as response:
                 assert await anext(response.aiter_raw()) == b"one"
-            await asyncio.wait_for(raised.wait(), 1)
+            await asyncio.wait_for(raised.wait(), DEADLINE)
 
     async def test_cuts_where_the_application_raises(self) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -437,7 +439,7 @@ class TestOurServerAndOurClientInOneProcess:
                 with pytest.raises(StreamIncomplete):
                     await anext(stream)
 
-    async def test_agree_on_who_is_told_that_the_client_left(self) -> None:
+    async def test_agree_that_a_client_that_leaves_ends_the_source(self) -> None:
         closed = asyncio.Event()
 
         async def endless() -> AsyncIterator[Any]:
@@ -452,22 +454,23 @@ class TestOurServerAndOurClientInOneProcess:
             async with aopen_stream(client, "GET", "/", coder=JsonCoder()) as stream:
                 async for _ in stream:
                     break
-            await asyncio.wait_for(closed.wait(), 1)
+            await asyncio.wait_for(closed.wait(), DEADLINE)
 
+    @on_a_fake_clock
     async def test_agree_on_silence(self) -> None:
-        """The server thinks for many heartbeats; the pings keep the client waiting. Without them it gives up."""
+        """The source is silent for many heartbeats, and the pings keep the client waiting. Without them it gives up."""
 
         async def thinks() -> AsyncIterator[Any]:
             yield {}, 1
-            await asyncio.sleep(0.4)  # silence is the matter of this test
+            await asyncio.sleep(600)
             yield {}, 2
 
-        thinking = app_of(thinks, heartbeat=0.05)
+        thinking = app_of(thinks, heartbeat=15)
         async with client_of(thinking) as client, aopen_stream(client, "GET", "/", coder=JsonCoder()) as stream:
             assert [payload async for _, payload in stream] == [1, 2]
         stalling = FaultyApp(thinking, Stall(120, seconds=math.inf))
         async with (
-            client_of(stalling, grace=0.1) as client,
+            client_of(stalling) as client,
             aopen_stream(client, "GET", "/", coder=JsonCoder()) as stream,
         ):
             with pytest.raises(IdleTimeout):
@@ -475,7 +478,7 @@ class TestOurServerAndOurClientInOneProcess:
 
     @pytest.mark.parametrize("clean", [True, False])
     async def test_never_take_a_cut_for_an_end(self, clean: bool) -> None:
-        """At any byte, in crumbs, the connection broken or ended as if all were well."""
+        """Cut at any byte, in small pieces, with a broken connection or an end that looks like success."""
         app = app_of(lambda: numbers(3))
         async with client_of(app) as client:
             wire = (await client.get("/", headers=ASKED)).content
