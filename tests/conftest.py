@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Settings and fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import shutil
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-# A shell that runs the suite in the background lets it ignore SIGINT; every program that a test starts would inherit
-# that, and never be interrupted. A handler of ours is not inherited: they begin with the default.
+# On a busy machine any example may take long: that is no failure.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
+
+# A shell that runs the suite in the background makes it ignore SIGINT, and every program that a test starts would
+# inherit that and could not be interrupted. A handler is not inherited: with one, they begin with the default.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -20,7 +25,7 @@ def anyio_backend() -> str:
 
 
 def needs(*programs: str) -> None:
-    """Skip, loudly, where a program is missing; fail where nothing may be missing (CI=true).
+    """Skip a test if a program is missing, and say so; fail where nothing may be missing (CI=true).
 
     Use as `from conftest import needs` and call it at the top of a test or fixture.
     """

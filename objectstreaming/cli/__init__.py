@@ -1,8 +1,7 @@
 """The `objectstreaming` command: `serve`, `demo`, `ask`, `talk`, `inspect`, `conformance`.
 
-`main` is what the console script and `python -m objectstreaming` call. Whatever goes wrong is told in one line on
-stderr, with a status that is not 0, and 2 if the command could not be run at all. A traceback is for faults of this
-program alone.
+The console script and `python -m objectstreaming` call `main`. An error is one line on stderr and a status other than
+0: 2 if the command could not be run at all. There is a traceback only for faults of this program.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ EXTRAS: Final = {
     "uvicorn": "server",
     "websockets": "server",
 }
-"""The extra that brings each module which may be missing."""
+"""The extra that installs each module which may be missing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line `arguments`, by default this process's own. Raises `SystemExit`, always."""
+    """Run the command line `arguments`, by default those of this process. Always raises `SystemExit`."""
     try:
         from .commands import app
 
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output has left, as `head` does. Nothing may be written at exit either.
+        # The reader of our output has left, as `head` does. Nothing may be written at exit any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:

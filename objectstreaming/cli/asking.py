@@ -1,4 +1,4 @@
-"""Asking a server: a text or a sound goes in, sentences and their sound come out, as they arrive."""
+"""Asking a server: sends a text or a sound, and gives the sentences of the answer and their sound as they arrive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHUNK: Final = 64 * 1024
 
 
 def endpoint(url: str, path: str) -> str:
-    """The address of an endpoint of the server at `url`, which may be its base or the endpoint itself.
+    """The address of an endpoint of the server at `url`. `url` may be the base or the endpoint itself.
 
     >>> endpoint("127.0.0.1:8000", "wav"), endpoint("http://host/api/wav", "wav")
     ('http://127.0.0.1:8000/wav', 'http://host/api/wav')
@@ -37,16 +37,16 @@ def endpoint(url: str, path: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise CommandError(f"{url} is no URL: {error}") from None
+        raise CommandError(f"{url} is not a URL: {error}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise CommandError(f"{url} is no http URL")
+        raise CommandError(f"{url} is not an http URL")
     base = parsed.path.rstrip("/")
     return str(parsed.copy_with(path=base if base.endswith(f"/{path}") else f"{base}/{path}"))
 
 
 @contextmanager
 def _asking(url: str) -> Iterator[None]:
-    """Turn what httpx raises before there is a response into words."""
+    """Turns the errors that httpx raises before there is a response into `CommandError`."""
     try:
         yield
     except httpx.TimeoutException:
@@ -59,7 +59,7 @@ def _asking(url: str) -> Iterator[None]:
 def send_text(
     client: httpx.Client, url: str, question: str, lines: FrameLines
 ) -> Iterator[MessageStream[dict[str, Any], Any]]:
-    """Ask `POST /objects`; the messages are (header, {"answer", "source"})."""
+    """Ask `POST /objects`. The messages are (header, {"answer", "source"})."""
     url = endpoint(url, "objects")
     coder = Watched(JsonCoder(), lines.see)
     with _asking(url), open_stream(client, "POST", url, coder=coder, json={"question": question}) as stream:
@@ -70,7 +70,7 @@ def send_text(
 def send_text_for_sound(
     client: httpx.Client, url: str, question: str, lines: FrameLines
 ) -> Iterator[MessageStream[TALAudio, bytes]]:
-    """Ask `POST /wav` with a frame whose header holds the question; the messages are (TALAudio, PCM)."""
+    """Ask `POST /wav` with a frame whose header has the question. The messages are (TALAudio, PCM)."""
     frame = TALCoder().encode(TALAudio(question=question), b"")
     with _sent_sound(client, url, frame, PLAIN_MEDIA_TYPE, lines) as stream:
         yield stream
@@ -98,7 +98,7 @@ def _sent_sound(
 
 
 def sentence(answer: Any) -> str:
-    """The payload of an `/objects` message as a line: the answer, and where it comes from.
+    """The payload of an `/objects` message as one line: the answer and its source.
 
     >>> sentence({"answer": "A frame has a header.", "source": "guide.md"})
     'A frame has a header.  [guide.md]'
@@ -109,9 +109,9 @@ def sentence(answer: Any) -> str:
 
 
 class SavedSound:
-    """A WAV file written as its sound arrives; it is there, whole, only if the `with` block ends well.
+    """A WAV file that is written while its sound arrives. It exists, complete, only if the `with` block ends well.
 
-    `seconds` and `rms` (of full scale, 0 to 1) tell what is in it. Without a path the sound is measured and dropped.
+    `seconds` and `rms` (of full scale, 0 to 1) describe the sound. Without a path it is measured and dropped.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -124,26 +124,26 @@ class SavedSound:
         self._squares = 0.0
 
     def __enter__(self) -> SavedSound:
-        # Said before anything is asked: the answer would be lost.
+        # Checked before the question is sent, because the answer would be lost.
         if self._path is not None and (self._path.is_dir() or not self._path.parent.is_dir()):
-            raise CommandError(f"{self._path} cannot be written: it is a folder, or is in none")
+            raise CommandError(f"{self._path} cannot be written: it is a folder, or its folder does not exist")
         return self
 
     def add(self, tal: TALAudio, pcm: bytes) -> None:
-        """Append PCM. Raises `CommandError` if it is of another kind than what came before it."""
+        """Append PCM. Raises `CommandError` if it has another format than the PCM before it."""
         if not pcm:
             return
         kind = (tal.channels, tal.bitDepth // 8, tal.sampleRate)
         if self._format is None:
             self._format = kind
             if self._part is not None:
-                self._bytes = self._part.open("wb")  # not by wave, which stumbles over what it cannot open
+                self._bytes = self._part.open("wb")  # not by wave, which raises a second error if it cannot open it
                 self._file = wave.open(self._bytes, "wb")  # noqa: SIM115 - open as long as this object is
                 self._file.setnchannels(kind[0])
                 self._file.setsampwidth(kind[1])
                 self._file.setframerate(kind[2])
         elif kind != self._format:
-            raise CommandError(f"the sound changes from {self._format} to {kind} (channels, bytes, Hz) midway")
+            raise CommandError(f"the sound changes from {self._format} to {kind} (channels, bytes, Hz)")
         if self._file is not None:
             self._file.writeframesraw(pcm)
         samples = numpy.frombuffer(pcm, "<i2" if kind[1] == 2 else "<i4") / 2.0 ** (tal.bitDepth - 1)

@@ -57,19 +57,18 @@ def serve(
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     docs: Annotated[
-        list[Path] | None, typer.Option(help="Folder or file to answer from; may be given again. Default: its own.")
+        list[Path] | None,
+        typer.Option(help="Folder or file to answer from; may be repeated. Default: the project's own."),
     ] = None,
     chat: Annotated[str | None, typer.Option(help="OpenAI-compatible chat endpoint to answer with instead.")] = None,
     speech: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint to speak with.")] = None,
     transcription: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint to listen with.")] = None,
     model: Annotated[str, typer.Option(help="The chat endpoint's model.")] = "default",
     cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may use the server.")] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="Name under which the server may be addressed; '*': any.")
-    ] = None,
-    streams: Annotated[int, typer.Option(min=1, help="Streams that may run at once.")] = 64,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host name that the server accepts; '*': any.")] = None,
+    streams: Annotated[int, typer.Option(min=1, help="How many streams may run at once.")] = 64,
 ) -> None:
-    """Serve the reference app. A key for the endpoints is taken from OPENAI_API_KEY."""
+    """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
     from .serving import serve as run
 
     run(
@@ -91,13 +90,13 @@ def serve(
 @app.command()
 def demo(
     question: Annotated[str, typer.Option(help="The text question.")] = "What is a frame?",
-    spoken: Annotated[str, typer.Option(help="The question that is spoken by the synthesizer.")] = (
+    spoken: Annotated[str, typer.Option(help="The question that the synthesizer speaks.")] = (
         "what happens when the reader leaves"
     ),
     wav: Annotated[Path | None, typer.Option(help="A WAV file to ask with instead.")] = None,
     out: Annotated[Path, typer.Option(help="Where the spoken answer is saved.")] = Path("answer.wav"),
 ) -> None:
-    """Ask a server of its own by text and by speech, and show every frame of the answers."""
+    """Start a server, ask it by text and by speech, and show every frame of the answers."""
     from .demo import run
 
     run(question=question, spoken=spoken, wav=wav, out=out, say=_out, interactive=sys.stdout.isatty())
@@ -108,9 +107,9 @@ def ask(
     url: Annotated[str, typer.Argument(help="The server, as in http://127.0.0.1:8000.")],
     text: Annotated[str | None, typer.Argument(help="The question.")] = None,
     wav: Annotated[Path | None, typer.Option(help="A WAV file that asks the question.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Have the answer spoken, and save it here as WAV.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Ask for a spoken answer, and save it here as WAV.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the frames of the answer here, for inspect.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line a frame on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not show the frames on stderr.")] = False,
 ) -> None:
     """Ask a server. The answer goes to stdout, progress to stderr."""
     import httpx
@@ -118,7 +117,7 @@ def ask(
     from . import asking
 
     if (text is None) == (wav is None):
-        raise CommandError("ask with a text or with --wav FILE, one of the two")
+        raise CommandError("ask either with a text or with --wav FILE")
     lines = FrameLines((lambda line: None) if quiet else _note)
     with lines.saving(save), httpx.Client(timeout=httpx.Timeout(10, read=60)) as client:
         if wav is None and out is None:
@@ -127,7 +126,7 @@ def ask(
                 for _, answer in stream:
                     _out(asking.sentence(answer))
         else:
-            # Where the sound is not wanted, it is passed over.
+            # Without a path the sound is only measured.
             with asking.SavedSound(out) as saved:
                 spoken = (
                     asking.send_sound(client, url, wav, lines)
@@ -152,10 +151,10 @@ def ask(
 @app.command()
 def talk(
     url: Annotated[str, typer.Argument(help="The server, as in http://127.0.0.1:8000.")],
-    wav: Annotated[Path | None, typer.Option(help="A WAV file that asks, in place of lines from stdin.")] = None,
+    wav: Annotated[Path | None, typer.Option(help="A WAV file that asks, instead of lines from stdin.")] = None,
     out: Annotated[Path | None, typer.Option(help="Save the sound of the answers here as WAV.")] = None,
 ) -> None:
-    """Talk with a server: a line asks, and stops the answer before it. Answers go to stdout, the rest to stderr."""
+    """Talk with a server. A line asks, and stops the answer before it. Answers go to stdout, the rest to stderr."""
     from .talking import talk as run
 
     run(url=url, lines=sys.stdin, interactive=sys.stdin.isatty(), wav=wav, out=out, say=_out, note=_note)

@@ -1,8 +1,8 @@
-"""`objectstreaming demo`: the whole way once, on this machine alone.
+"""`objectstreaming demo`: everything once, on this machine alone.
 
-A server of its own on a free loopback port, a real client, two questions, one as text and one as sound. Every frame is
-shown as it arrives, and the spoken answer is saved. It ends by itself, with an error if anything was not as it should
-be: a demo that says "fine" over silence would be worth nothing. On a terminal it then offers the page, until Ctrl-C.
+It starts a server on a free loopback port and asks it two questions with a real client, one as text and one as sound.
+Every frame is shown as it arrives, and the spoken answer is saved. The demo ends by itself. It fails if anything is not
+as it should be; for example, a silent answer is an error. On a terminal it then keeps the page open until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def run(
     say: Callable[[str], object],
     interactive: bool,
 ) -> None:
-    """Run the demo; `say` shows a line. Raises `CommandError` and what a client raises."""
+    """Run the demo. `say` shows a line. Raises `CommandError` and what a client raises."""
     synthesizer = _synthesizer()
     app = create_app(Settings(hosts=("127.0.0.1",)), synthesizer=synthesizer, recognizer=_recognizer())
     with (
@@ -71,18 +71,18 @@ def _synthesizer() -> Synthesizer:
     try:
         return default_synthesizer()
     except SynthesisError as error:
-        raise CommandError(f"the demo speaks, and cannot here: {error}") from None
+        raise CommandError(f"the demo needs to speak, and cannot: {error}") from None
 
 
 def _recognizer() -> Recognizer:
     recognizer = find_recognizer()
     if recognizer is None:
-        raise CommandError("the demo listens, and cannot here: pip install 'objectstreaming[voice]'")
+        raise CommandError("the demo needs to recognize speech, and cannot: pip install 'objectstreaming[voice]'")
     return recognizer
 
 
 def _spoken(question: str) -> bytes:
-    """The question as a WAV file. pocketsphinx understands espeak-ng's second female voice, at leisure, best of all."""
+    """The question as a WAV file, in the voice and at the speed that pocketsphinx understands best."""
     speaker: Synthesizer = default_synthesizer()
     if isinstance(speaker, EspeakSynthesizer):
         speaker = EspeakSynthesizer("en-us+f2", 130)
@@ -117,6 +117,6 @@ def _ask_by_speech(client: httpx.Client, url: str, wav: Path, out: Path, say: Ca
                     say(f"       {printable(tal.answer)}")
                 saved.add(tal, pcm)
         if saved.seconds <= 1 or saved.rms < QUIET:
-            raise CommandError(f"the spoken answer is {saved.seconds:.2f} s at RMS {saved.rms:.4f}: that is no speech")
+            raise CommandError(f"the spoken answer is {saved.seconds:.2f} s at RMS {saved.rms:.4f}: that is not speech")
     say(f"       {lines.summary}")
     say(f"       saved {out}: {saved.seconds:.1f} s, RMS {saved.rms:.3f} of full scale")

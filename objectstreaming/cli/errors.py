@@ -1,10 +1,10 @@
-"""What a command raises for the person who typed it."""
+"""The error of a command."""
 
 __all__ = ["CommandError"]
 
 
 class CommandError(Exception):
-    """What keeps a command from being done, in words for the person who typed it; the exit status that it gets."""
+    """Why a command failed, in words for the person who typed it, and the exit status."""
 
     def __init__(self, message: str, *, status: int = 1) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The reference app on a free loopback port, on a thread of this process: for the demo, and for tests."""
+"""An app on a free loopback port, on a thread of this process: for the demo and for tests."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _STOP_SECONDS: Final = 15.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises `CommandError` if it cannot be had."""
+    """A listening socket. Port 0 takes a free one. Raises `CommandError` if there can be none."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise CommandError(f"{host} is no address to listen on: {error.strerror or error}") from None
+        raise CommandError(f"{host} is not an address to listen on: {error.strerror or error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -38,9 +38,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class LoopbackServer:
-    """Serves `app` while the `with` block runs; `url` is where.
+    """Serves `app` at `url` while the `with` block runs.
 
-    The socket listens before the server runs, so that there is no moment at which a client is refused.
+    The socket listens before the server runs, so that no client is ever refused.
     """
 
     def __init__(self, app: ASGIApp) -> None:

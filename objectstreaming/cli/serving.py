@@ -1,4 +1,4 @@
-"""`objectstreaming serve`: the reference app on uvicorn, on this machine alone unless told otherwise."""
+"""`objectstreaming serve`: the reference app on uvicorn, by default only for this machine."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def serve(
     name = f"[{address}]" if ":" in address else address
     say(f"objectstreaming serves http://{name}:{taken}, Ctrl-C ends it")
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
-        say("it can be reached from the network, and asks nobody who they are")
-    # Duplex streams have their own pings: a client that is slow to play answers none of WebSocket's.
+        say("it can be reached from the network, and does not ask who its clients are")
+    # Duplex streams have pings of their own. A client that is slow to play does not answer those of the WebSocket.
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -81,13 +81,13 @@ def serve(
 
 class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Tell every client that this was the end, at once: uvicorn would wait for the streams to end by themselves."""
+        """End every stream at once: uvicorn would wait until they end by themselves."""
         end_streams()
         super().handle_exit(sig, frame)
 
 
 def _names(host: str, hosts: Sequence[str] | None) -> tuple[str, ...]:
-    """The names under which the server may be addressed: on loopback its own alone, elsewhere any, unless told."""
+    """The host names that the server accepts. By default its own on loopback, and any elsewhere."""
     if hosts is not None:
         return () if "*" in hosts else tuple(hosts)
     local = ("localhost", "127.0.0.1", "[::1]")

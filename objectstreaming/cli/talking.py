@@ -1,8 +1,8 @@
-"""`objectstreaming talk`: a conversation over `WS /duplex`. Lines or a sound go in, text and a sound come out.
+"""`objectstreaming talk`: a conversation over `WS /duplex`. Sends lines or a sound; shows text and saves a sound.
 
-Each line is a question. On a terminal a line that is typed while an answer comes stops the answer, and an empty one
-does nothing else; from a file or a pipe each question waits for the answer before it, and the end of the lines is the
-end.
+Each line is a question. On a terminal, a line that is typed while an answer arrives stops the answer; an empty line
+does only that. From a file or a pipe, each question waits for the answer before it, and the command ends after the last
+line.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def talk(
     say: Callable[[str], object],
     note: Callable[[str], object],
 ) -> None:
-    """Talk until the lines, or the WAV file, are at an end and answered. Raises `CommandError`, `ObjectStreamError`."""
+    """Talk until all lines, or the WAV file, are answered. Raises `CommandError`, `ObjectStreamError`."""
     address = endpoint(url.replace("ws", "http", 1) if url.startswith(("ws://", "wss://")) else url, "duplex")
     with SavedSound(out) as saved:
         talker = _Talker(address, saved, say, note)
@@ -100,7 +100,7 @@ class _Talker:
             self._note(printable(str(error)))
 
     def _check_whole(self) -> None:
-        """Raise `CommandError` if the answer was stopped: we have not done it."""
+        """Raise `CommandError` if the server stopped the answer. We did not."""
         if self._session.interrupted:
             raise CommandError("the server stopped its answer")
 
@@ -121,12 +121,12 @@ class _Talker:
 
 
 def _kind(symbol: Symbol) -> TALAudio:
-    """What a sound symbol says of its sound. Raises `CommandError` if that is no PCM we can save."""
-    told: Any = symbol.metadata.get
-    rate, channels, depth = told("sample_rate"), told("channels", 1), told("bit_depth", 16)
+    """The format of a symbol's sound. Raises `CommandError` if it is not PCM that we can save."""
+    member: Any = symbol.metadata.get
+    rate, channels, depth = member("sample_rate"), member("channels", 1), member("bit_depth", 16)
     right = all(type(number) is int and number > 0 for number in (rate, channels, depth)) and depth in (16, 32)
     if not right or len(symbol.data) % (depth // 8 * channels):
-        raise CommandError("the server sends a sound that is no PCM of 16 or 32 bits")
+        raise CommandError("the server sends a sound that is not PCM of 16 or 32 bits")
     return TALAudio(sampleRate=rate, channels=channels, bitDepth=depth, audioType="int16" if depth == 16 else "int32")
 
 
@@ -152,13 +152,13 @@ def _decoded(path: Path) -> Iterator[tuple[int, int, Any, bytes]]:
 
 
 async def _read(lines: TextIO) -> AsyncIterator[str]:
-    """The lines as they come, read on a thread that does not keep the program from ending."""
+    """The lines as they arrive. They are read on a thread that does not keep the program from ending."""
     loop = asyncio.get_running_loop()
     come: asyncio.Queue[str | None] = asyncio.Queue()
     room = threading.Semaphore(_LINES)
 
     def read() -> None:
-        with suppress(RuntimeError, ValueError):  # the loop, or the file, is closed: nobody listens any more
+        with suppress(RuntimeError, ValueError):  # the loop or the file is closed: nobody needs the lines any more
             while line := lines.readline(_LONGEST_LINE):
                 room.acquire()
                 loop.call_soon_threadsafe(come.put_nowait, line)

@@ -1,6 +1,6 @@
-"""What the command shows: frames, a line each, and texts of peers, made harmless.
+"""What the commands show: a line for each frame, and texts of servers without control sequences.
 
-What a server sends is printed on a terminal, and a terminal obeys control sequences: none of them gets through.
+A terminal obeys control sequences. A server could send some, so all of them are removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LINE: Final = 100
 
 
 def printable(text: str) -> str:
-    r"""`text` on one line, with nothing in it that a terminal would obey.
+    r"""`text` on one line, without anything that a terminal would obey.
 
     >>> printable("a\tb\nc \x1b[31mred\u202e")
     'a b c �[31mred�'
@@ -33,7 +33,7 @@ def printable(text: str) -> str:
 
 
 def brief(header: Mapping[str, Any], longest: int = _LINE) -> str:
-    """A header's members, cut where they are long; of a TAL header only those that are not the default.
+    """The members of a header, shortened where they are long. Of a TAL header only those that are not the default.
 
     >>> brief({"status": "success", "reason": "none"})
     'status=success reason=none'
@@ -64,7 +64,7 @@ _TAL: Final[Mapping[str, Any]] = {
 
 
 class FrameLines:
-    """Writes a line a frame: index, seconds since `began`, bytes, header in brief. Remembers the first and the last."""
+    """Writes a line for each frame: index, seconds since the start, bytes, header in brief. Counts frames and time."""
 
     def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.perf_counter) -> None:
         self._write = write
@@ -78,7 +78,7 @@ class FrameLines:
 
     @contextmanager
     def saving(self, path: Path | None) -> Iterator[None]:
-        """Write every frame that is seen to a file too, so that it is a stream that can be read again."""
+        """Also write every frame to a file, as a stream that can be read again."""
         if path is None:
             yield
             return

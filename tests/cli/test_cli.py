@@ -19,12 +19,15 @@ from pathlib import Path
 import httpx
 import numpy
 import pytest
+import uvicorn
 from conftest import needs
+from deadlines import DEADLINE
 from reference_app import Ear, Fox, Tone, make_app, sound
 
 import objectstreaming
 from objectstreaming import JsonCoder, StreamEncoder, encode_frame
 from objectstreaming.cli import main
+from objectstreaming.cli import serving as serving_module
 from objectstreaming.cli.asking import endpoint
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.terminal import FrameLines, brief, printable
@@ -33,7 +36,7 @@ from wav_streaming import TALAudio, TALCoder, pcm_to_wav
 
 
 def run(*arguments: object) -> int:
-    """The status that the command ends with."""
+    """The exit status of the command."""
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     code = ended.value.code
@@ -42,7 +45,7 @@ def run(*arguments: object) -> int:
 
 
 def only_line(text: str) -> str:
-    """`text`, if it is one line of a clear error, without a traceback."""
+    """`text`, which must be one line of a clear error, without a traceback."""
     [line] = text.splitlines()
     assert line.startswith("objectstreaming: ")
     assert "Traceback" not in line
@@ -135,7 +138,7 @@ class TestAsk:
         self, url: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run("ask", url, *arguments) == 1
-        assert "one of the two" in only_line(capsys.readouterr().err)
+        assert "either with a text or with --wav" in only_line(capsys.readouterr().err)
 
     def test_a_server_that_is_not_there_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
         with socket.socket() as free:
@@ -201,7 +204,7 @@ class TestAsk:
         assert "internal" in only_line(capsys.readouterr().err)
         assert not os.listdir(tmp_path)
 
-    def test_a_server_cannot_steer_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_server_cannot_control_the_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
         with LoopbackServer(make_app(ear=Ear())) as server:
             assert run("ask", server.url, "\x1b]0;owned\x07\x1b[2J") == 0
         shown = capsys.readouterr()
@@ -225,9 +228,7 @@ class TestInspect:
         assert ran.returncode == 0
         assert b"a=1" in ran.stdout
 
-    def test_shows_the_good_frames_before_what_is_wrong(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_shows_the_good_frames_before_an_error(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         stream = tmp_path / "stream"
         stream.write_bytes(encode_frame({"a": 1}) + b"\x01\0\0\0\0\0\0\0")
         assert run("inspect", stream) == 1
@@ -242,9 +243,7 @@ class TestInspect:
         assert run("inspect", stream) == 1
         assert "truncated_frame" in only_line(capsys.readouterr().err)
 
-    def test_a_header_that_is_not_json_is_shown_all_the_same(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_header_that_is_not_json_is_shown_too(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         stream = tmp_path / "stream"
         stream.write_bytes(b"\x0b\0\0\0\x03\0\0\0\x1b[J")
         assert run("inspect", stream) == 0
@@ -264,7 +263,7 @@ def serving(*options: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]
                     break
             else:
                 pytest.fail("it did not say where it serves")
-            with httpx.Client(base_url=found[0], timeout=20) as client:
+            with httpx.Client(base_url=found[0], timeout=DEADLINE) as client:
                 yield client, server
         finally:
             server.terminate()
@@ -281,9 +280,17 @@ class TestServe:
             assert b"bees.md > Bees" in answer.content
             assert client.get("/health", headers={"Host": "evil.example"}).status_code == 403
             server.send_signal(signal.SIGINT)
-            assert server.wait(10) in (0, 130)
+            assert server.wait(DEADLINE) in (0, 130)
 
-    def test_tells_the_clients_that_it_ends(self) -> None:
+    def test_a_signal_ends_the_streams_before_the_server_waits_for_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended: list[bool] = []
+        monkeypatch.setattr(serving_module, "end_streams", lambda: ended.append(server.should_exit))
+        server = serving_module._Server(uvicorn.Config(make_app()))
+        server.handle_exit(signal.SIGTERM, None)
+        assert ended == [False]
+        assert server.should_exit
+
+    def test_clients_get_an_error_when_it_stops(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as model, ThreadPoolExecutor() as pool:
             address = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
             with serving("--chat", address) as (client, server):
@@ -291,7 +298,7 @@ class TestServe:
                 asked, _ = model.accept()  # the model has been asked, and never answers
                 with asked:
                     server.send_signal(signal.SIGTERM)
-                    response = answer.result(4)
+                    response = answer.result(DEADLINE)
             assert response.status_code == 503
             assert response.json()["code"] == "unavailable"
 
@@ -304,7 +311,7 @@ class TestServe:
             (("--port", "{taken}"), "cannot listen"),
         ],
     )
-    def test_what_is_wrong_is_one_line(
+    def test_an_error_is_one_line(
         self, arguments: tuple[str, ...], wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with socket.socket() as taken:
@@ -316,11 +323,11 @@ class TestServe:
 
 
 class TestDemo:
-    def test_goes_the_whole_way_and_leaves_speech(self, tmp_path: Path) -> None:
+    def test_asks_by_text_and_by_speech_and_saves_the_answer(self, tmp_path: Path) -> None:
         needs("espeak-ng")
         out = tmp_path / "answer.wav"
         command = [sys.executable, "-m", "objectstreaming", "demo", "--out", str(out)]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=3 * DEADLINE, stdin=subprocess.DEVNULL)
         assert (ran.returncode, ran.stderr) == (0, "")
         assert re.search(r"server: http://127\.0\.0\.1:\d+", ran.stdout)
         assert "text question: " in ran.stdout
@@ -335,7 +342,7 @@ class TestDemo:
         assert seconds > 1
         assert numpy.sqrt(numpy.mean(samples**2)) > 0.01
 
-    def test_on_a_terminal_it_offers_the_page_until_it_is_interrupted(self, tmp_path: Path) -> None:
+    def test_on_a_terminal_it_serves_the_page_until_it_is_interrupted(self, tmp_path: Path) -> None:
         needs("espeak-ng")
         terminal, end = pty.openpty()
         command = [sys.executable, "-m", "objectstreaming", "demo", "--out", str(tmp_path / "answer.wav")]
@@ -345,10 +352,10 @@ class TestDemo:
             try:
                 while not (found := re.search(r"Ask more at (http://127\.0\.0\.1:\d+) ", shown)):
                     shown += os.read(terminal, 4_096).decode()
-                page = httpx.get(found[1], timeout=20)
+                page = httpx.get(found[1], timeout=DEADLINE)
             finally:
                 demo.send_signal(signal.SIGINT)
-            assert demo.wait(20) == 0
+            assert demo.wait(DEADLINE) == 0
             os.close(terminal)
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -595,7 +595,7 @@ async def test_the_first_item_of_a_thread_goes_out_though_the_second_never_comes
 async def test_frames_of_a_source_that_computes_without_waiting_go_out_meanwhile() -> None:
     async def source() -> AsyncIterator[tuple[dict[str, Any], Any]]:
         for message in MESSAGES:
-            time.sleep(0.01)  # noqa: ASYNC251  what a source should not do, and will
+            time.sleep(0.01)  # noqa: ASYNC251  a source should not do this, but some will
             yield message
 
     call = await Call(FrameResponse(source(), coder=CODER)).run()

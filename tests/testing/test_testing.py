@@ -12,7 +12,7 @@ import pytest
 from deadlines import DEADLINE
 from fake_clock import on_a_fake_clock
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectstreaming import (
@@ -52,7 +52,7 @@ from objectstreaming.testing import (
 from objectstreaming.testing.strategies import messages
 from wav_streaming import TALCoder
 
-some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=40)
 
 ASKED = {"Accept": "application/vnd.objectstreaming;v=1"}
 
