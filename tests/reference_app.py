@@ -1,10 +1,11 @@
-"""The reference app with engines that need no program: what the tests of the app, the page and the commands ask."""
+"""The reference app with engines that need no program, for the tests of the app, the page and the commands."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import struct
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,10 +25,10 @@ class Fox:
 
 
 class Slow(Fox):
-    """Gives one sentence, then nothing, until it is closed."""
+    """Gives one sentence, and then nothing until it is closed."""
 
     def __init__(self) -> None:
-        self.closed = asyncio.Event()
+        self.closed = threading.Event()  # it may be in the loop of another thread
 
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
         try:
@@ -51,7 +52,7 @@ class Tone:
 
 
 class Ear:
-    """Hears always the same, and remembers in what."""
+    """Always recognizes the same text, and records the sounds."""
 
     def __init__(self, text: str = "what is a fox") -> None:
         self.text = text

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
+import threading
 import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deadlines import DEADLINE
 from reference_app import Ear, Fox, Slow, Tone, make_app, sound
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -33,8 +36,6 @@ from objectstreaming.duplex import (
 )
 from wav_streaming.wav import pcm_to_wav
 
-WAIT = 10
-
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
@@ -43,7 +44,7 @@ def url() -> Iterator[str]:
 
 
 def client(url: str, **options: Any) -> WebSocketClientStream:
-    return WebSocketClientStream(f"{url}/duplex", **options)
+    return WebSocketClientStream(f"{url}/duplex", **{"patience": DEADLINE, **options})
 
 
 async def ask(stream: WebSocketClientStream, *symbols: Symbol) -> list[StreamItem]:
@@ -53,9 +54,9 @@ async def ask(stream: WebSocketClientStream, *symbols: Symbol) -> list[StreamIte
         for symbol in symbols:
             yield symbol
 
-    # One session a connection: it knows which interrupts are not yet answered.
+    # One session for each connection: it knows which interrupts are not answered yet.
     session: DuplexSession = stream.__dict__.setdefault("its_session", DuplexSession(stream))
-    await asyncio.wait_for(session.run_duplex(sender, items.append), WAIT)
+    await asyncio.wait_for(session.run_duplex(sender, items.append), DEADLINE)
     return [item for item in items if not isinstance(item, StreamEvent) or item.type != "connected"]
 
 
@@ -169,8 +170,8 @@ class TestEndpoint:
                     yield Symbol.text("talk")
 
                 talking = asyncio.create_task(session.run_duplex(talk, hear))
-                await asyncio.wait_for(begun.wait(), WAIT)
-                await asyncio.wait_for(session.interrupt(played_ms=40), WAIT)
+                await asyncio.wait_for(begun.wait(), DEADLINE)
+                await asyncio.wait_for(session.interrupt(played_ms=40), DEADLINE)
                 await talking
                 session.reset()
                 items: list[StreamItem] = []
@@ -178,7 +179,7 @@ class TestEndpoint:
                 async def again() -> AsyncIterator[Symbol]:
                     yield Symbol.text("again")
 
-                await asyncio.wait_for(session.run_duplex(again, items.append), WAIT)
+                await asyncio.wait_for(session.run_duplex(again, items.append), DEADLINE)
                 assert texts(items) == ["again"]
                 assert closed == [len(made)], "the answer goes on"
 
@@ -193,13 +194,9 @@ class TestEndpoint:
                 if isinstance(item, Symbol):
                     break
             await stream.disconnect()
-            for _ in range(500):
-                if slow.closed.is_set():
-                    break
-                await asyncio.sleep(0.01)  # it is set in the server's thread
-            assert slow.closed.is_set()
+            assert await asyncio.to_thread(slow.closed.wait, DEADLINE)
 
-    async def test_a_conversation_has_a_longest_life(self) -> None:
+    async def test_a_conversation_does_not_last_longer_than_a_stream(self) -> None:
         with LoopbackServer(make_app(limits=AppLimits(stream_seconds=0.2))) as server:
             async with client(server.url) as stream:
                 with pytest.raises(StreamError, match="may not last longer") as caught:
@@ -213,15 +210,12 @@ class TestEndpoint:
                 with pytest.raises(ResponseError) as caught:
                     await client(server.url).connect()
                 assert (caught.value.status, caught.value.code) == (429, "resource_exhausted")
-            for _ in range(500):
-                try:
-                    async with client(server.url) as stream:
-                        assert texts(await ask(stream, Symbol.text("why?")))
-                        break
-                except ResponseError:  # the server has yet to notice that the first one left
-                    await asyncio.sleep(0.01)
-            else:
-                pytest.fail("a conversation that is over still counts")
+            async with asyncio.timeout(DEADLINE):
+                while True:  # until the server has noticed that the first one has left
+                    with contextlib.suppress(ResponseError):
+                        async with client(server.url) as stream:
+                            assert texts(await ask(stream, Symbol.text("why?")))
+                            break
 
     async def test_a_name_that_is_not_the_servers_is_refused(self) -> None:
         with (
@@ -274,7 +268,7 @@ class TestEndpoint:
 
 def talk(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "objectstreaming", "talk", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=DEADLINE)
 
 
 class TestTalk:
@@ -305,23 +299,23 @@ class TestTalk:
         ("arguments", "message"),
         [
             (["http://127.0.0.1:9"], "cannot be reached"),
-            (["ftp://host"], "is no http URL"),
+            (["ftp://host"], "is not an http URL"),
             (["{url}", "--wav", "missing.wav"], "missing.wav: No such file"),
             (["{url}/objects"], "objectstreaming: "),
         ],
     )
-    def test_what_goes_wrong_is_one_line(self, url: str, arguments: list[str], message: str) -> None:
+    def test_an_error_is_one_line(self, url: str, arguments: list[str], message: str) -> None:
         ran = talk(*(argument.format(url=url) for argument in arguments), stdin="why?\n")
         assert ran.returncode == 1
         assert message in ran.stderr
         assert len(ran.stderr.splitlines()) == 1
 
-    def test_a_question_that_is_refused_is_told(self, url: str) -> None:
+    def test_a_question_that_is_refused_is_an_error(self, url: str) -> None:
         ran = talk(url, stdin="x" * 5_000 + "\n")
         assert ran.returncode == 1
         assert "resource_exhausted" in ran.stderr
 
-    def test_an_answer_that_the_server_stops_is_no_success(self) -> None:
+    def test_an_answer_that_the_server_stops_is_an_error(self) -> None:
         async def rude(websocket: WebSocket) -> None:
             async with WebSocketServerStream(websocket) as stream:
                 session = DuplexSession(stream)
@@ -343,7 +337,7 @@ class TestTalk:
         assert ran.returncode == 1
         assert ran.stderr == "objectstreaming: the server stopped its answer\n"
 
-    def test_a_server_that_sends_no_pcm_is_not_saved(self, tmp_path: Path) -> None:
+    def test_sound_that_is_not_pcm_is_not_saved(self, tmp_path: Path) -> None:
         async def odd(websocket: WebSocket) -> None:
             async with WebSocketServerStream(websocket) as stream:
                 await stream.send(Symbol(Modality.AUDIO, b"abc", "audio/pcm", metadata={"sample_rate": 8_000}))
@@ -353,7 +347,7 @@ class TestTalk:
         with LoopbackServer(Starlette(routes=[WebSocketRoute("/duplex", odd)])) as server:
             ran = talk(server.url, "--out", tmp_path / "out.wav", stdin="why?\n")
         assert ran.returncode == 1
-        assert "no PCM" in ran.stderr
+        assert "not PCM" in ran.stderr
         assert not list(tmp_path.iterdir())
 
     def test_a_line_typed_on_a_terminal_stops_the_answer_before_it(self) -> None:
@@ -363,6 +357,11 @@ class TestTalk:
 
         said: list[str] = []
         noted: list[str] = []
+        answered = threading.Event()
+
+        def say(line: str) -> None:
+            said.append(line)
+            answered.set()
 
         class Typing(io.StringIO):
             """Types its second line when the answer to the first has begun."""
@@ -370,8 +369,7 @@ class TestTalk:
             def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
                 line = super().readline()
                 if line == "why?\n":
-                    while not said:
-                        pass
+                    assert answered.wait(DEADLINE)
                 return line
 
         class Thinking(Fox):
@@ -387,7 +385,7 @@ class TestTalk:
                 interactive=True,
                 wav=None,
                 out=None,
-                say=said.append,
+                say=say,
                 note=noted.append,
             )
         assert said == ["About talk", "About why?"]
