@@ -1,6 +1,6 @@
-"""Frames of speech: `TALAudio` and its coder, PCM and WAV, sentences, engines that speak and listen.
+"""Frames of speech: `TALAudio` and its coder, PCM and WAV, sentences, synthesizers and recognizers.
 
-Start at `tal`. The engines are in `synthesizers` and `recognizers`, each importing what it needs where it is used.
+Start with `tal`. An engine in `synthesizers` or `recognizers` imports what it needs when it is used.
 
 >>> from wav_streaming import TALAudio, tal_decoder, tal_encoder
 >>> (header, pcm), rest = tal_decoder(tal_encoder(TALAudio(answer="Good morning."), bytes(320)))

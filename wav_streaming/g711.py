@@ -1,8 +1,8 @@
-"""G.711 speech, as telephones carry it: mu-law and A-law to 16-bit PCM and back.
+"""G.711 speech, as telephone networks carry it: mu-law and A-law to 16-bit PCM and back.
 
-One byte a sample at 8,000 Hz. The tables follow ITU-T Recommendation G.711: a byte is the sign, three bits that name
-one of eight segments, and four bits within it. On the line every second bit (A-law) or every bit (mu-law) is inverted.
-Encoding rounds towards zero, as the recommendation has it. NumPy is imported where it is used.
+One byte for each sample, at 8,000 Hz. The tables follow ITU-T Recommendation G.711: a byte has the sign, three bits for
+one of eight segments, and four bits within the segment. In transmission every second bit (A-law) or every bit (mu-law)
+is inverted. Encoding rounds towards zero, as the recommendation says. NumPy is imported where it is used.
 
 >>> mulaw_to_pcm(b"\\xff\\x80\\x00").hex(" ", 2)
 '0000 7c7d 8482'
@@ -93,7 +93,7 @@ def _mulaw_codes() -> Array:
     import numpy
 
     sample = numpy.arange(65536).astype(numpy.uint16).view(numpy.int16).astype(int)
-    # The recommendation works on 14 bits: the two lowest are dropped first, negative numbers towards minus infinity.
+    # The recommendation uses 14 bits: the two lowest are dropped first, negative numbers towards minus infinity.
     magnitude = numpy.minimum(numpy.abs(sample >> 2) << 2, _MULAW_CLIP) + _BIAS
     segment = numpy.frexp(magnitude)[1] - 8
     code = segment << 4 | magnitude >> segment + 3 & 15

@@ -1,8 +1,8 @@
 """PCM arithmetic: between int16, int32 and float32; cutting a stream into frames of equal length.
 
 Full scale is 1.0 in float32, 2**15 in int16 and 2**31 in int32, so that int16 -> float32 -> int16 and int16 -> int32 ->
-int16 give back what went in. Floats beyond full scale are clipped, not wrapped; a float that is not a number becomes
-silence. NumPy is imported where it is used.
+int16 change nothing. Floats beyond full scale are clipped, not wrapped. NaN becomes silence. NumPy is imported where it
+is used.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def to_int32(samples: Array) -> Array:
 
 
 def float32_to_int16(samples: Array) -> Array:
-    """`to_int16`, by the name one looks for when an engine gives floats."""
+    """`to_int16`, by the name that people look for when an engine gives floats."""
     return to_int16(samples)
 
 
@@ -83,9 +83,9 @@ def _quantized(samples: Array, bits: int) -> Array:
 
 
 class PcmSplitter:
-    """Cuts PCM that comes in any pieces into frames of `milliseconds`; what is over waits for the next piece.
+    """Cuts PCM that comes in any pieces into frames of `milliseconds`. The rest waits for the next piece.
 
-    A piece may end inside a sample: its bytes are carried over, never padded and never dropped.
+    A piece may end inside a sample. Its bytes are kept for the next piece, never padded and never dropped.
 
     >>> splitter = PcmSplitter(sample_rate=1000, milliseconds=2)
     >>> list(splitter.feed(b"abc")), list(splitter.feed(b"defghij"))
@@ -103,11 +103,11 @@ class PcmSplitter:
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait."""
+        """How many bytes wait for the next piece."""
         return len(self._held)
 
     def feed(self, pcm: BytesLike) -> list[bytes]:
-        """The frames that are now whole."""
+        """The frames that are complete now."""
         view = view_of(pcm)
         self._held += view if view.c_contiguous else view.tobytes()
         whole = len(self._held) - len(self._held) % self._size
@@ -116,7 +116,7 @@ class PcmSplitter:
         return frames
 
     def flush(self) -> bytes:
-        """The last frame, shorter than the others; what is then still `buffered` is part of a sample that was cut."""
+        """The last frame, shorter than the others. What is still `buffered` then is part of a sample that was cut."""
         whole = len(self._held) - len(self._held) % self._block_align
         last = bytes(self._held[:whole])
         del self._held[:whole]

@@ -1,6 +1,6 @@
-"""Speech in: sound to text, behind one small protocol.
+"""Recognizers: sound to text, with one small interface.
 
-`PocketsphinxRecognizer` works offline, its model is in its wheel; `OpenAIRecognizer` asks any server with an
+`PocketsphinxRecognizer` works offline, with the model that is in its wheel. `OpenAIRecognizer` asks any server with an
 OpenAI-compatible `/v1/audio/transcriptions`.
 """
 
@@ -21,36 +21,36 @@ from .wav import pcm_to_wav
 __all__ = ["OpenAIRecognizer", "PocketsphinxRecognizer", "RecognitionError", "Recognizer"]
 
 MAX_SECONDS: Final = 60.0
-"""How long a sound may be that is recognized in one piece."""
-_SILENCE: Final = 100  # of 32,768, or -50 dB; given less, pocketsphinx hears words all the same
+"""The longest sound that is recognized in one piece, in seconds."""
+_SILENCE: Final = 100  # of 32,768, or -50 dB; in a quieter sound pocketsphinx still finds words
 _MAX_ANSWER: Final = 1024 * 1024
 
 
 class RecognitionError(ObjectStreamError):
-    """The engine did not listen: it is missing, failed, took too long, or the sound is too long for it."""
+    """The engine did not recognize the sound: it is missing, failed, took too long, or the sound is too long."""
 
     code = "unavailable"
 
 
 class Recognizer(Protocol):
-    """What turns a `Sound` into text. Any object with this method will do.
+    """Turns a `Sound` into text. Any object with this method can be used.
 
-    It must not block the event loop: an engine that computes does so on a thread or in a process of its own.
+    It must not block the event loop: an engine that computes does this on a thread or in a process of its own.
     """
 
     async def recognize(self, sound: Sound) -> str:
-        """The words that were said, "" for silence. Raises `RecognitionError`."""
+        """The spoken words, "" for silence. Raises `RecognitionError`."""
         ...
 
 
 class PocketsphinxRecognizer:
-    """pocketsphinx: offline and small, and as good as the art of 2005 was. For demonstrations, not for users.
+    """pocketsphinx: offline and small, with the quality of 2005. For demonstrations, not for users.
 
-    Its word error rate, on ten short English sentences (66 words) spoken by engines: 12 % with flite's `slt`, 14 %
-    with `rms`, 68 % with espeak-ng, whose voice it does not understand. It takes about a fifth of the sound's
-    duration, and 0.3 s and 90 MB once to load its model. For people's voices plug in an `OpenAIRecognizer`.
+    Its word error rate on ten short English sentences (66 words) spoken by synthesizers: 12 % with flite's `slt`, 14 %
+    with `rms`, 68 % with espeak-ng. It takes about a fifth of the sound's duration, and once 0.3 s and 90 MB to load
+    its model. For human voices use an `OpenAIRecognizer`.
 
-    It hears one sound at a time, on a thread; a second one waits. A sound longer than `max_seconds` is refused.
+    It recognizes one sound at a time, on a thread; a second one waits. A sound longer than `max_seconds` is refused.
     """
 
     def __init__(self, *, max_seconds: float = MAX_SECONDS) -> None:
@@ -88,10 +88,10 @@ def _load() -> Any:
 
 
 class OpenAIRecognizer:
-    """Any server with an OpenAI-compatible `POST /v1/audio/transcriptions`; it is sent a WAV file.
+    """Sends a WAV file to any server with an OpenAI-compatible `POST /v1/audio/transcriptions`.
 
-    `url` is the base, with or without `/v1`; `language` an ISO 639-1 code, if it is known. `client` is an
-    `httpx.AsyncClient` to share; without one, each sound opens a connection.
+    `url` is the base, with or without `/v1`. `language` is an ISO 639-1 code, if the language is known. `client` is an
+    `httpx.AsyncClient` to share. Without one, each sound opens a connection.
     """
 
     def __init__(

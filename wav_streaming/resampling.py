@@ -1,9 +1,9 @@
-"""Sound at another sample rate: `Resampler` for sound that comes in pieces, `resample` for a whole one.
+"""Sound at another sample rate: `Resampler` for sound that comes in pieces, `resample` for a complete sound.
 
-Both are one polyphase filter: each sample that is given out is a weighted sum of those around its place in the input,
-the weights being a sinc under a Kaiser window (Smith, "Digital Audio Resampling Home Page",
-ccrma.stanford.edu/~jos/resample; Kaiser, "Nonrecursive digital filter design", 1974). The pass band ends at 0.91 of the
-lower Nyquist frequency; from the Nyquist frequency on 100 dB are taken away. NumPy is imported where it is used.
+Both use one polyphase filter. Each output sample is a weighted sum of the input samples around it. The weights are a
+sinc under a Kaiser window (Smith, "Digital Audio Resampling Home Page", ccrma.stanford.edu/~jos/resample; Kaiser,
+"Nonrecursive digital filter design", 1974). The pass band ends at 0.91 of the lower Nyquist frequency. From the Nyquist
+frequency on the attenuation is 100 dB. NumPy is imported where it is used.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SHARED: Final = 8  # outputs for which it pays to take the same weights togethe
 def resample(samples: Array, rate: int, new_rate: int) -> Array:
     """A whole sound at another rate: float samples of shape (n,) or (n, channels) in, float32 out.
 
-    It gives `ceil(n * new_rate / rate)` samples, and takes silence to be before the first and after the last. So it is
-    not for pieces of a sound: at each seam that silence would be heard as a click. Those are for `Resampler`.
+    It gives `ceil(n * new_rate / rate)` samples, as if there were silence before the first and after the last. So it is
+    not for pieces of a sound: between two pieces the silence would be heard as a click. Use `Resampler` for pieces.
 
     >>> import numpy
     >>> resample(numpy.ones(480, "f4"), 48000, 16000).shape
@@ -50,7 +50,7 @@ def resample(samples: Array, rate: int, new_rate: int) -> Array:
 
 
 def to_mono(sound: Sound, sample_rate: int) -> Sound:
-    """`sound` as recognizers want it: one channel (the mean of all), 16 bits, at `sample_rate`.
+    """`sound` as recognizers need it: one channel (the mean of all), 16 bits, at `sample_rate`.
 
     >>> to_mono(Sound(bytes(8 * 480), 48000, channels=2, bit_depth=32), 16000)
     <Sound: 0.010 s, 16000 Hz, 1 channel(s), 16 bits>
@@ -62,10 +62,10 @@ def to_mono(sound: Sound, sample_rate: int) -> Sound:
 
 
 class Resampler:
-    """PCM at one rate in, in pieces; PCM at another out. The pieces together are what the whole would have given.
+    """Takes PCM at one rate in pieces and gives PCM at another rate. The result does not depend on the pieces.
 
-    What is given out lags what is fed by some 70 samples of the lower rate; `flush` gives the rest. A piece may end
-    inside a sample frame: its bytes wait for the next. Rates in Hz; PCM is little-endian, `bit_depth` 16 or 32.
+    The output is about 70 samples of the lower rate behind the input; `flush` gives the rest. A piece may end inside a
+    sample frame: its bytes wait for the next piece. Rates are in Hz. PCM is little-endian, `bit_depth` 16 or 32.
 
     >>> resampler = Resampler(24000, 8000)
     >>> pieces = [resampler.feed(bytes(960)) for _ in range(50)] + [resampler.flush()]
@@ -84,7 +84,7 @@ class Resampler:
         self._held = bytearray()
 
     def feed(self, pcm: BytesLike) -> bytes:
-        """The PCM that can now be given, perhaps none."""
+        """The PCM that is complete now, perhaps none."""
         import numpy
 
         view = view_of(pcm)
@@ -96,7 +96,7 @@ class Resampler:
         return self._pcm(self._filter.feed(samples / float(1 << self._depth - 1)))
 
     def flush(self) -> bytes:
-        """The end of the sound. The resampler begins anew after it; part of a sample frame that was left is dropped."""
+        """The rest of the sound. An incomplete sample frame is dropped. The resampler can then begin another sound."""
         self._held.clear()
         return self._pcm(self._filter.flush(self._channels))
 
@@ -105,7 +105,7 @@ class Resampler:
 
 
 class _Polyphase:
-    """The filter, on float64 samples of shape (n, channels). Positions are counted exactly, in whole numbers."""
+    """The filter, on float64 samples of shape (n, channels). Positions are exact: they are counted in whole numbers."""
 
     def __init__(self, rate: int, new_rate: int) -> None:
         if rate < 1 or new_rate < 1:
@@ -125,7 +125,7 @@ class _Polyphase:
         self._missing = 0  # outputs to come for the input so far, in 1/down
 
     def feed(self, samples: Array) -> Array:
-        """The outputs for which all input is there."""
+        """The outputs for which all input has arrived."""
         import numpy
 
         if self._up == self._down:
@@ -137,7 +137,7 @@ class _Polyphase:
         return self._take(numpy.concatenate([self._held, samples]))
 
     def flush(self, channels: int) -> Array:
-        """The outputs that are left, silence following the input."""
+        """The outputs that are left, as if silence followed the input."""
         import numpy
 
         if self._held is None:
@@ -167,11 +167,11 @@ class _Polyphase:
         return out
 
     def _weigh(self, windows: Array, start: int, out: Array) -> None:
-        """Fill `out`; its first lies `start` / up of a sample after the first window's place."""
+        """Fill `out`. Its first sample is `start` / up of a sample after the place of the first window."""
         import numpy
 
         count = len(out)
-        if count >= _SHARED * self._up:  # many outputs lie alike between two inputs: the same weights for all of those
+        if count >= _SHARED * self._up:  # many outputs have the same place between two inputs, and so the same weights
             for first in range(self._up):
                 place, phase = divmod(start + first * self._down, self._up)
                 alike = windows[place :: self._down][: -(-(count - first) // self._up)]
@@ -184,7 +184,7 @@ class _Polyphase:
             out[first : first + block] = numpy.einsum("kct,kt->kc", windows[whole], self._weights_at(part))
 
     def _weights_at(self, part: Any) -> Array:
-        """The weights of 2 * half samples for outputs that lie `part` / up after the sample in the middle."""
+        """The weights of 2 * half samples for outputs that are `part` / up after the sample in the middle."""
         if self._weights is None:
             self._weights = self._table()
         phases = len(self._weights) - 1
@@ -207,6 +207,6 @@ class _Polyphase:
         inside = numpy.sqrt(numpy.maximum(0, 1 - (distance / self._half) ** 2))
         window = numpy.i0(beta * inside) / numpy.i0(beta)
         weights: Array = self._cutoff * numpy.sinc(self._cutoff * distance) * window
-        # Each phase passes a constant unchanged, so that the rounding of the table is no ripple.
+        # Each phase passes a constant unchanged, so that the rounding of the table causes no ripple.
         table: Array = weights / weights.sum(axis=1, keepdims=True)
         return table

@@ -1,11 +1,11 @@
-"""Sentences out of a stream of tokens, each as soon as it is whole, and what of a text is worth saying aloud.
+"""Splits a stream of tokens into sentences, each as soon as it is complete, and removes what is not to be spoken.
 
-A model gives its answer in tokens that know nothing of words; a synthesizer wants sentences, the first one early.
-`SentenceSplitter` stands between them. Two laws hold, whatever the tokens: its pieces, put together, are the text, and
-cutting the text into other tokens gives the same pieces. The second is why a full stop at the very end of what has
-arrived is not yet the end of a sentence ("3." may become "3.14"): it is decided by the character after it.
+A model gives its answer in tokens that do not respect words. A synthesizer needs sentences, and the first one early.
+`SentenceSplitter` makes sentences of tokens. Two laws hold for any tokens: the sentences together are the text, and if
+the text is cut into other tokens, the sentences are the same. Because of the second law a full stop at the end of the
+text so far is not yet the end of a sentence ("3." may become "3.14"): the character after it decides.
 
-`speakable` makes of a sentence what is to be said: no Markdown, no addresses, no emoji. The displayed text stays.
+`speakable` gives the text to speak: without Markdown, addresses and emoji. The text to display stays unchanged.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ ABBREVIATIONS: Final = frozenset(
     "mr mrs ms dr prof rev gen sen rep gov capt lt col sgt st jr sr vs etc approx dept est fig no vol pp inc ltd co "  # noqa: SIM905
     "corp e.g i.e a.m p.m u.s u.k u.n ph.d cf al jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
-"""English words, in lower case and without their last stop, after which a stop does not end a sentence by itself."""
+"""English words, in lower case and without their last stop. A stop after one of them does not end a sentence."""
 
-# A stop after one of these may end the sentence all the same: it does if a capital follows ("at 5 p.m. We left").
+# But a stop after one of these does end the sentence if a capital letter follows ("at 5 p.m. We left").
 _MAY_END: Final = frozenset(("etc", "a.m", "p.m", "u.s", "u.k", "u.n", "inc", "ltd", "co", "corp", "jr", "sr", "al"))
 _CJK: Final = "。！？｡"  # noqa: RUF001 - these are what is meant
 _CLOSING: Final = "\"')]}”’»」』）】"  # noqa: RUF001
@@ -30,13 +30,13 @@ _WORD: Final = re.compile(r"[^\s\"'(\[{“‘«]*\Z")  # noqa: RUF001
 
 
 class SentenceSplitter:
-    """Tokens in, sentences out, in the order of the text, with all their white space.
+    """Takes tokens and gives sentences, in the order of the text, with all their white space.
 
-    `endings` are the characters that end a sentence, a new line among them by default. A full stop does not within a
+    `endings` are the characters that end a sentence, by default also a new line. A full stop does not end one within a
     number or a word ("3.14", "example.org"), after `abbreviations` ("Dr.", "e.g."), an initial ("J. S. Bach") or the
     number of a list. `cjk` adds the full-width stops of Chinese and Japanese, which need no space after them. Closing
-    quotes and brackets, and the one space that follows, belong to the sentence. One that does not end is cut before it
-    has more than `max_length` characters, at a space if there is one.
+    quotes and brackets, and one space after them, belong to the sentence. A sentence that does not end is cut at
+    `max_length` characters, or at a space before that if there is one.
 
     >>> splitter = SentenceSplitter()
     >>> [splitter.feed(token) for token in ("Pi is 3", ".", "14. Dr", ". No said", " so! And")]
@@ -59,16 +59,16 @@ class SentenceSplitter:
         self._abbreviations = frozenset(abbreviations)
         self._max_length = max_length
         self._text = ""
-        self._at = 0  # up to where _text has been looked at, without an end found
+        self._at = 0  # up to where _text has no end of a sentence
 
     @property
     def buffered(self) -> int:
-        """Characters that wait for the end of their sentence; at most `max_length`."""
+        """How many characters wait for the end of their sentence: at most `max_length`."""
         return len(self._text)
 
     def feed(self, token: str) -> list[str]:
-        """Take a token; every sentence that is now known to be whole."""
-        # Slices, so that a huge token costs no more than its length.
+        """Take a token. Returns every sentence that is complete now."""
+        # In slices, so that a huge token takes linear time.
         sentences: list[str] = []
         for start in range(0, len(token), self._max_length):
             self._text += token[start : start + self._max_length]
@@ -76,7 +76,7 @@ class SentenceSplitter:
         return sentences
 
     def flush(self) -> list[str]:
-        """What is left, once the text has ended: a list of no, one, or a few sentences. The splitter is then as new."""
+        """The rest, when the text has ended: no, one, or a few sentences. The splitter can then begin a new text."""
         sentences = list(self._whole(ended=True))
         if self._text:
             sentences.append(self._text)
@@ -96,7 +96,7 @@ class SentenceSplitter:
             self._at = 0
 
     def _find_end(self, *, ended: bool) -> int:
-        """Where the first sentence of `_text` ends, within `max_length`; 0 if that is not known yet."""
+        """Where the first sentence of `_text` ends, within `max_length`; 0 if this is not known yet."""
         text, endings = self._text, self._endings
         limit = min(len(text), self._max_length)
         at = self._at
@@ -126,7 +126,7 @@ class SentenceSplitter:
         return 0
 
     def _at_limit(self, limit: int, *, ended: bool) -> int:
-        """What decides is not there: it may come, unless the text has ended or the sentence must be cut here."""
+        """The character that decides is missing. It may still come, unless the text has ended or must be cut here."""
         return limit if ended or limit == self._max_length else 0
 
     def _is_abbreviated(self, text: str, at: int, end: int) -> bool:
@@ -135,7 +135,7 @@ class SentenceSplitter:
         word = self._word_before(text, at)
         return (
             word in self._abbreviations
-            or (len(word) == 1 and word.isalpha() and word != "i")  # an initial; "So do I." is none
+            or (len(word) == 1 and word.isalpha() and word != "i")  # an initial, but not as in "So do I."
             or (len(word) <= 3 and word.isdigit() and text[:at].strip() == word)  # the number of a list
         )
 
@@ -164,7 +164,7 @@ _SPACES: Final = re.compile(r"[ \t\r\f\v]*\n\s*|[ \t\r\f\v]{2,}")
 
 
 def speakable(text: str) -> str:
-    """What of `text` is to be spoken: without Markdown's marks, addresses, tags and emoji; "" if nothing is left.
+    """`text` as it is to be spoken: without Markdown's marks, addresses, tags and emoji; "" if nothing is left.
 
     >>> speakable("**Yes**, see [the guide](https://example.org/a) 🙂 and `frames.py`: https://example.org/b.")
     'Yes, see the guide and frames.py:.'
@@ -184,7 +184,7 @@ def speakable(text: str) -> str:
 
 
 def is_speakable(text: str) -> bool:
-    """Whether anything of `text` can be said: a letter or a digit, once marks and emoji are gone.
+    """Whether anything of `text` can be spoken: a letter or a digit, without marks and emoji.
 
     >>> is_speakable("Yes."), is_speakable("**...** 🎉"), is_speakable("https://example.org")
     (True, False, False)

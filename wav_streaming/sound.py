@@ -1,4 +1,4 @@
-"""Sound in memory: PCM and what one must know to play it; what readers give, synthesizers speak, recognizers hear."""
+"""Sound in memory: PCM with its format. Readers and synthesizers return it, recognizers take it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Sound"]
 class Sound(msgspec.Struct, frozen=True, gc=False):
     r"""PCM samples, signed, little-endian, interleaved, whole sample frames.
 
-    `pcm` are the bytes, `sample_rate` in Hz, `bit_depth` 16 or 32. Raises `ValueError` for what is not that.
+    `pcm` is bytes, `sample_rate` is in Hz, `bit_depth` is 16 or 32. Raises `ValueError` for anything else.
 
     >>> sound = Sound(bytes(32000), sample_rate=16000)
     >>> sound.seconds, sound.samples.shape
@@ -37,12 +37,12 @@ class Sound(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def block_align(self) -> int:
-        """Bytes a sample frame: one sample of each channel."""
+        """Bytes in a sample frame, which is one sample of each channel."""
         return self.bit_depth // 8 * self.channels
 
     @property
     def seconds(self) -> float:
-        """How long it plays."""
+        """The duration."""
         return len(self.pcm) / (self.block_align * self.sample_rate)
 
     @property

@@ -1,4 +1,4 @@
-"""What a sound file is that is no WAV file, told by its first bytes, and the command that makes a WAV file of it.
+"""Recognizes sound files that are not WAV files by their first bytes, and names the command that converts them.
 
 Sources: the formats' own specifications; for MPEG audio, the frame header of ISO/IEC 11172-3, section 2.4.2.3.
 """
@@ -61,14 +61,15 @@ _BITRATES: Final = {
 _MPEG_RATES: Final = (44_100, 48_000, 32_000)
 
 LONGEST_GUESS: Final = 8192 + 4
-"""Bytes from which on `file_kind` has all that it can want: the longest AAC frame and the head of the next."""
+"""How many bytes `file_kind` needs at most: the longest AAC frame and the head of the next one."""
 
 
 def file_kind(beginning: bytes, *, whole: bool = True) -> str | None:
-    """The kind of a file that begins so, with what to do; empty if none of these; `None`: more bytes are needed.
+    """The kind of a file that begins like this, and what to do; empty if it is unknown; `None` if more bytes are
+    needed.
 
-    `whole` says that no more bytes will come. Raw PCM can look like the head of an MPEG frame, so that one is believed
-    only if a second one stands where the first ends, or if the file ends before.
+    `whole` says that no more bytes will come. Raw PCM can look like the head of an MPEG frame. So there must be a
+    second head where the first frame ends, or the file must end before that.
 
     >>> file_kind(b"OggS" + bytes(24))
     'Ogg (Opus, Vorbis or FLAC in it): convert it first, for example with: ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav'

@@ -1,8 +1,8 @@
-"""Speech out: text to sound, behind one small protocol.
+"""Synthesizers: text to sound, with one small interface.
 
-`EspeakSynthesizer` and `FliteSynthesizer` run a program of that name; `OpenAISynthesizer` asks any server with an
-OpenAI-compatible `/v1/audio/speech`. A text is data: it reaches a program by its standard input or a file, never a
-shell or a command line. What comes back is bounded in bytes and in time, and a task that is cancelled kills what it
+`EspeakSynthesizer` and `FliteSynthesizer` run the programs of these names. `OpenAISynthesizer` asks any server with an
+OpenAI-compatible `/v1/audio/speech`. A text is data: a program gets it by its standard input or a file, never by a
+shell or a command line. The answer is limited in bytes and in time. A task that is cancelled kills the program that it
 has started.
 """
 
@@ -30,30 +30,30 @@ __all__ = [
 ]
 
 MAX_SOUND: Final = 64 * 1024 * 1024
-"""Bytes that an engine may answer with: 25 minutes at 22,050 Hz."""
+"""The largest answer of an engine, in bytes: 25 minutes at 22,050 Hz."""
 TIMEOUT: Final = 30.0
-"""Seconds that an engine may take over one text."""
+"""How many seconds an engine may take for one text."""
 
 
 class SynthesisError(ObjectStreamError):
-    """The engine did not speak: it is missing, failed, took too long, or gave something that is no sound."""
+    """The engine did not speak: it is missing, failed, took too long, or gave something that is not sound."""
 
     code = "unavailable"
 
 
 class Synthesizer(Protocol):
-    """What speaks a text. Any object with this method will do.
+    """Speaks a text. Any object with this method can be used.
 
-    It must not block the event loop, and when its task is cancelled it must let go of what it holds.
+    It must not block the event loop. When its task is cancelled it must release its resources.
     """
 
     async def synthesize(self, text: str) -> Sound:
-        """`text` spoken: PCM of 16 bits; empty for a text with nothing to say. Raises `SynthesisError`."""
+        """`text` as sound: PCM of 16 bits; empty if there is nothing to say. Raises `SynthesisError`."""
         ...
 
 
 def default_synthesizer() -> Synthesizer:
-    """espeak-ng if it is installed, else flite. Raises `SynthesisError` that names the packages."""
+    """espeak-ng if it is installed, otherwise flite. Raises a `SynthesisError` that names the packages."""
     if shutil.which("espeak-ng"):
         return EspeakSynthesizer()
     if shutil.which("flite"):
@@ -62,7 +62,7 @@ def default_synthesizer() -> Synthesizer:
 
 
 class EspeakSynthesizer:
-    """espeak-ng: a robot's voice, in a hundred languages, in a few milliseconds a sentence. 22,050 Hz, one channel.
+    """espeak-ng: a robotic voice in a hundred languages, a few milliseconds for a sentence. 22,050 Hz, one channel.
 
     `voice` as in `espeak-ng --voices`; `speed` in words a minute, 80 to 450.
     """
@@ -78,7 +78,7 @@ class EspeakSynthesizer:
     async def synthesize(self, text: str) -> Sound:
         if not text.strip():
             return Sound(b"", 22050)
-        # A NUL would end the text, and what cannot be UTF-8 cannot be said.
+        # A NUL would end the text. What cannot be encoded as UTF-8 cannot be spoken.
         output = await _run(self._command, text.replace("\0", " ").encode(errors="replace"), self._timeout)
         return _to_sound(output, self._command[0]) if output else Sound(b"", 22050)
 
@@ -87,7 +87,7 @@ class FliteSynthesizer:
     """flite: English only, more natural than espeak-ng. 16,000 Hz (voice `kal`: 8,000), one channel."""
 
     def __init__(self, voice: str = "slt", *, program: str = "flite", timeout: float = TIMEOUT) -> None:
-        # A voice may be a path or a URL to flite; here it is a name.
+        # For flite a voice may also be a path or a URL. Here only names are allowed.
         if not voice.replace("_", "").isalnum():
             raise ValueError(f"a voice is one of those that `flite -lv` names, not {voice!r}")
         self._command = (program, "-voice", voice)
@@ -96,7 +96,7 @@ class FliteSynthesizer:
     async def synthesize(self, text: str) -> Sound:
         if not text.strip():
             return Sound(b"", 16000)
-        # flite seeks in what it reads and writes, so both are files.
+        # flite seeks in its input and output, so both must be files.
         with tempfile.TemporaryDirectory(prefix="flite-") as folder:
             spoken, sound = Path(folder, "text"), Path(folder, "sound.wav")
             await asyncio.to_thread(spoken.write_bytes, text.replace("\0", " ").encode(errors="replace"))
@@ -111,7 +111,7 @@ def _read_file(path: Path) -> bytes:
 
 
 async def _run(command: tuple[str, ...], text: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - bounds the process
-    """What the command writes to its standard output; killed when it takes too long, writes too much, or on cancel."""
+    """The standard output of a command, which is killed if it takes too long, writes too much, or on cancel."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -126,7 +126,7 @@ async def _run(command: tuple[str, ...], text: bytes, timeout: float) -> bytes: 
         async with asyncio.timeout(timeout), asyncio.TaskGroup() as tasks:
             tasks.create_task(_write(process, text))
             output = tasks.create_task(_read(process.stdout, MAX_SOUND))
-            complaint = tasks.create_task(_read(process.stderr, 64 * 1024))
+            errors = tasks.create_task(_read(process.stderr, 64 * 1024))
             tasks.create_task(process.wait())
     except TimeoutError:
         raise SynthesisError(f"{command[0]} took longer than {timeout} s over {len(text)} bytes of text") from None
@@ -137,15 +137,17 @@ async def _run(command: tuple[str, ...], text: bytes, timeout: float) -> bytes: 
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await asyncio.shield(process.wait())
-    if process.returncode or (complaint.result() and not output.result()):  # espeak-ng may fail with status 0
-        reason = complaint.result().decode(errors="replace").strip()[:200]
+    if process.returncode or (errors.result() and not output.result()):  # espeak-ng may fail with status 0
+        reason = errors.result().decode(errors="replace").strip()[:200]
         raise SynthesisError(f"{command[0]} failed with status {process.returncode}: {reason}")
     return output.result()
 
 
 async def _write(process: asyncio.subprocess.Process, text: bytes) -> None:
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its status will say why it does not listen
+    with contextlib.suppress(
+        BrokenPipeError, ConnectionResetError
+    ):  # the program has ended, and its status will say why
         process.stdin.write(text)
         await process.stdin.drain()
     process.stdin.close()
@@ -176,10 +178,10 @@ def _to_16_bits(sound: Sound) -> Sound:
 
 
 class OpenAISynthesizer:
-    """Any server with an OpenAI-compatible `POST /v1/audio/speech`, asked for WAV.
+    """Asks any server with an OpenAI-compatible `POST /v1/audio/speech` for WAV.
 
-    `url` is the base, with or without `/v1`. `client` is an `httpx.AsyncClient` to share; without one, each
-    sentence opens a connection.
+    `url` is the base, with or without `/v1`. `client` is an `httpx.AsyncClient` to share. Without one, each sentence
+    opens a connection.
     """
 
     def __init__(
@@ -219,7 +221,7 @@ class OpenAISynthesizer:
 
 
 class EndpointError(Exception):
-    """Why a server gave no answer; what calls `post` makes its own error of it."""
+    """Why a server gave no answer. The caller of `post` turns it into an error of its own."""
 
 
 def speech_url(base: str, path: str) -> str:
@@ -233,7 +235,7 @@ def speech_url(base: str, path: str) -> str:
 
 
 async def post(client: Any, url: str, most: int, **request: Any) -> bytes:
-    """The body of a 2xx answer, of at most `most` bytes, within `timeout` seconds altogether; else `EndpointError`."""
+    """The body of a 2xx answer: at most `most` bytes, within `timeout` seconds in all. Otherwise `EndpointError`."""
     import httpx
 
     try:

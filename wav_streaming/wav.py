@@ -1,22 +1,23 @@
-"""WAV files: sound in the RIFF container, written with true sizes and read as they really come.
+"""WAV files: sound in the RIFF container. Written with correct sizes, and read as real programs write them.
 
     "RIFF" size "WAVE"   then chunks:   id (4) | size, uint32 | body | one pad byte if size is odd
 
-Wanted are `fmt ` and, after it, `data`. `WavDecoder` is the reader, fed in pieces and without input or output of its
-own; `read_wav` and `strip_wav` are built on it, so no way of cutting a file changes what is read from it.
+Only `fmt ` and, after it, `data` are needed. `WavDecoder` reads a file in pieces and does no input or output itself.
+`read_wav` and `strip_wav` use it, so that a file gives the same sound however it is cut into pieces.
 
-**Sizes are claims.** Programs that stream do not know them and write 0, all ones, or any large number. What is done:
+**Sizes may be wrong.** Programs that stream do not know them, and write 0, all ones, or any large number. The rules:
 
-* A size of `data` beyond the reader's limit was not known: the sound goes on to the end of the input.
-* A size within the limit is believed. If less comes, the file was cut, which is an error.
-* Bytes after the sound that begin no chunk are more sound: the size was too small. So it is after a size of 0.
-* Where RIFF's own size promises more than came, and is within the limit, the file was cut.
-* A whole RIFF header (`RIFF....WAVEfmt `) within the sound begins another file. Its sound follows, if its format is the
-  same; if not, that is an error.
+* A size of `data` beyond the reader's limit is a size that the writer did not know. The sound lasts to the end of the
+  input.
+* A size within the limit is taken as true. If less arrives, the file was cut, which is an error.
+* Bytes after the sound that do not begin a chunk are more sound: the size was too small. This includes a size of 0.
+* If RIFF's own size is within the limit and more than what has arrived, the file was cut.
+* A complete RIFF header (`RIFF....WAVEfmt `) within the sound begins another file. Its sound follows if it has the same
+  format. Otherwise that is an error.
 
 Sources: Multimedia Programming Interface and Data Specifications 1.0 (IBM, Microsoft, 1991); WAVE_FORMAT_EXTENSIBLE in
-Microsoft's mmreg.h. Programs that stream write as size: espeak-ng 0x7ffff000, ffmpeg and OpenAI 0xffffffff, others 0 or
-a round decimal number.
+Microsoft's mmreg.h. Sizes that streaming programs write: espeak-ng 0x7ffff000, ffmpeg and OpenAI 0xffffffff, others 0
+or a round decimal number.
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ from .wav_samples import PCM, SampleFormat, UnknownSamplesError, sample_format
 __all__ = ["MAX_WAV", "WavDecoder", "WavError", "pcm_to_wav", "read_wav", "strip_wav"]
 
 MAX_WAV: Final = 512 * MiB
-"""Bytes of sound that a WAV file may hold here unless told otherwise: 23 minutes of 48 kHz stereo in 32 bits."""
+"""How many bytes of sound a WAV file may have by default: 23 minutes of 48 kHz stereo in 32 bits."""
 
 
 class WavError(ObjectStreamError, ValueError):
-    """The bytes are no WAV file that is read here, or they end too early; the message says which, and what to do."""
+    """The bytes are not a WAV file that can be read here, or they end too early. The message says what to do."""
 
     code = "invalid_wav"
 
 
 def pcm_to_wav(pcm: BytesLike, sample_rate: int, channels: int = 1, bit_depth: Literal[16, 32] = 16) -> bytes:
-    """A WAV file of PCM, all its sizes true. Raises `ValueError` for PCM that is not whole sample frames.
+    """A WAV file of PCM, with correct sizes. Raises `ValueError` for PCM that is not whole sample frames.
 
     >>> wav = pcm_to_wav(bytes(320), 16000)
     >>> len(wav), wav[:4], read_wav(wav)
@@ -69,7 +70,7 @@ def pcm_to_wav(pcm: BytesLike, sample_rate: int, channels: int = 1, bit_depth: L
 def read_wav(source: BytesLike | BinaryIO, *, limit: int = MAX_WAV) -> Sound:
     """The sound in a WAV file, given as bytes or as an open binary file, as PCM of 16 or 32 bits.
 
-    `limit`: bytes of sound that are accepted, as `WavDecoder` has it. Raises `WavError`.
+    `limit`: how many bytes of sound are accepted, as for `WavDecoder`. Raises `WavError`.
     """
     decoder = WavDecoder(limit=limit)
     pcm = b"".join([*map(decoder.feed, _pieces(source)), decoder.finish()])
@@ -85,11 +86,12 @@ def _pieces(source: BytesLike | BinaryIO) -> Iterator[BytesLike]:
 
 
 def strip_wav(chunks: Iterable[BytesLike], *, limit: int = MAX_WAV) -> Iterator[bytes]:
-    """The PCM of a source that puts a WAV header before all of its sound, before each piece of it, or nowhere.
+    """The PCM of a source that puts a WAV header before its sound, before each piece of it, or nowhere.
 
-    For engines that give "audio" in pieces: a header played as sound is a click. Raw PCM passes as it is. Sound under
-    a header is what `WavDecoder` makes of it. How the source is cut does not matter. Raises `WavError` for another kind
-    of file, for a file that was cut, and for a file whose format is not that of the one before.
+    For engines that give "audio" in pieces: a header that is played as sound is a click. Raw PCM passes unchanged.
+    Sound after a header is read by `WavDecoder`. It does not matter how the source is cut into pieces. Raises
+    `WavError` for another kind of file, for a file that was cut, and for a file with another format than the one before
+    it.
 
     >>> wav = pcm_to_wav(b"abcd", 16000)
     >>> b"".join(strip_wav([wav, wav[:20], wav[20:]])), b"".join(strip_wav([b"ab", b"cd"]))
@@ -109,7 +111,7 @@ _SUBFORMATS: Final = (bytes.fromhex("000000001000800000aa00389b71"), bytes.fromh
 _MAX_FORMAT: Final = 4096  # bytes; a format chunk has 40 at most
 _HEADER: Final = re.compile(rb"RIFF.{4}WAVEfmt ", re.DOTALL)
 _HEADER_SIZE: Final = 16
-# What writers put after the sound. Other names count as chunks only where RIFF's size has room for them.
+# Chunks that writers put after the sound. Other names count as chunks only if RIFF's size has room for them.
 _CHUNKS: Final = frozenset(
     {
         b"LIST",
@@ -158,14 +160,14 @@ _RAW: Final = SampleFormat(1, 16, None)
 
 
 class WavDecoder:
-    """A WAV file in pieces in, its PCM out, as it comes.
+    """Takes a WAV file in pieces and gives its PCM as it arrives.
 
-    `sample_rate`, `channels` and `bit_depth` (16 or 32) are known as soon as `ready` is true; before, they are 0, 0 and
-    16. All that is given out is whole sample frames: samples that are not int16 or int32 in the file are converted as
-    the table in `wav_samples` says. Held is no more than a format chunk, part of a sample frame and of a header.
+    `sample_rate`, `channels` and `bit_depth` (16 or 32) are known as soon as `ready` is true; before that they are 0, 0
+    and 16. The PCM consists of whole sample frames. Samples that are not int16 or int32 in the file are converted as
+    the table in `wav_samples` says. The decoder holds at most a format chunk, part of a sample frame and of a header.
 
-    `limit`: bytes of sound that are accepted, as the file has them. A promised size beyond it is not believed, and more
-    sound is an error. `raw`: input without any header passes as it is. After a `WavError` the decoder raises it again.
+    `limit`: how many bytes of sound are accepted, counted in the file. A size beyond it counts as unknown, and more
+    sound is an error. `raw`: input without a header passes unchanged. After a `WavError` the decoder raises it again.
 
     >>> wav = pcm_to_wav(b"abcdef", 8000)
     >>> decoder = WavDecoder()
@@ -184,7 +186,7 @@ class WavDecoder:
         self._raw = raw
         self._buffer = bytearray()
         self._offset = 0  # of the buffer's first byte
-        self._step: Callable[[], bool] = self._riff  # what is to be done next: whether it could be done
+        self._step: Callable[[], bool] = self._riff  # what to do next; returns whether it could be done
         self._finished = False
         self._pcm: list[bytes] = []
         self._format = _RAW
@@ -199,7 +201,7 @@ class WavDecoder:
         self._error: WavError | None = None
 
     def feed(self, chunk: BytesLike) -> bytes:
-        """The PCM that is now there, perhaps none."""
+        """The PCM that is complete now, perhaps none."""
         if self._error is not None:
             raise self._error.with_traceback(None)
         view = view_of(chunk)
@@ -209,7 +211,7 @@ class WavDecoder:
         return self._given()
 
     def finish(self) -> bytes:
-        """Say that no more will come: the last PCM, if some was held. Raises `WavError` if sound is missing."""
+        """The input has ended. Gives the last PCM, if some was held. Raises `WavError` if sound is missing."""
         if self._error is not None:
             raise self._error.with_traceback(None)
         self._finished = True
@@ -236,7 +238,7 @@ class WavDecoder:
         del self._buffer[:size]
         self._offset += size
 
-    # The steps. Each looks at the beginning of the buffer, and says whether it got on.
+    # The steps. Each reads the beginning of the buffer, and returns whether it could.
 
     def _riff(self) -> bool:
         head = bytes(self._buffer[:12])
@@ -279,7 +281,7 @@ class WavDecoder:
                 return True
             room = self._offset + 8 + size <= self._file_end
             if not (name in _CHUNKS or (room and _NAME.fullmatch(name))):
-                self._begin_data(None)  # no chunk: more sound than `data` said
+                self._begin_data(None)  # not a chunk: more sound than the size of `data` said
                 return True
         if name == b"fmt " and not self._sound:
             if not 16 <= size <= _MAX_FORMAT:
@@ -289,7 +291,7 @@ class WavDecoder:
         elif name == b"data":
             if not self.ready:
                 self._fail("the data chunk comes before the format chunk, so nobody knows what it holds")
-            # More than is accepted was not known to the writer.
+            # The writer did not know a size that is beyond the limit.
             self._begin_data(size if size <= self._limit else None)
         else:
             self._skip = size
@@ -316,12 +318,12 @@ class WavDecoder:
         if tag == _EXTENSIBLE and size >= 40 and body[26:40] in _SUBFORMATS:
             tag = int.from_bytes(body[24:26], "little")
         if not 0 < channels <= MAX_CHANNELS or not 0 < rate <= MAX_SAMPLE_RATE:
-            # A few bytes at four billion Hz would make a resampler's filter of gigabytes.
+            # At four billion Hz a few bytes would make a resampler allocate gigabytes for its filter.
             self._fail(f"a format that cannot be: {channels} channels, {rate} Hz, {bits} bits, {step} bytes a frame")
         each = -(-bits // 8)
         if step % channels == 0 and step // channels > each:
             each = step // channels  # the samples do not fill their bytes
-        elif step not in (channels * each, each, 0):  # one channel's, or none: two mistakes that writers make
+        elif step not in (channels * each, each, 0):  # that of one channel, or 0: two mistakes that writers make
             self._fail(f"a format that cannot be: {channels} channels, {rate} Hz, {bits} bits, {step} bytes a frame")
         try:
             found = sample_format(tag, bits, each)
@@ -346,7 +348,7 @@ class WavDecoder:
         self._step = self._data
 
     def _data(self) -> bool:
-        """Give out sound, up to the end of `data`, the next file, or what may be the beginning of one."""
+        """Give sound, up to the end of `data`, the next file, or bytes that may be the beginning of one."""
         buffer = self._buffer
         there = len(buffer) if self._left is None else min(len(buffer), self._left)
         header = _HEADER.search(buffer)
@@ -389,7 +391,7 @@ class WavDecoder:
             self._fail("the file is cut inside a sample")
 
     def _check_file_ended(self) -> None:
-        """How long the sound was to be `data` did not say; what RIFF's size says of the file still counts."""
+        """The size of `data` was unknown, but RIFF's size may still show that the file was cut."""
         missing = self._file_end - self._offset - len(self._buffer)
         if 0 < missing <= self._limit and self._format is not _RAW:
             self._fail(f"the file is cut: {missing} more bytes were promised")
@@ -402,7 +404,7 @@ class WavDecoder:
 
 
 def _before_header(buffer: bytearray) -> int:
-    """Where in the last bytes a header may begin that is not whole yet; the end of the buffer if nowhere."""
+    """Where in the last bytes an incomplete header may begin; the end of the buffer if nowhere."""
     for at in range(max(0, len(buffer) - _HEADER_SIZE + 1), len(buffer)):
         tail = buffer[at:]
         if tail[:4] == b"RIFF"[: len(tail)] and tail[8:] == b"WAVEfmt "[: max(0, len(tail) - 8)]:

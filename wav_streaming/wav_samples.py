@@ -1,16 +1,16 @@
-"""The kinds of samples that WAV files hold, and their exact conversion to PCM of 16 or 32 bits.
+"""The kinds of samples in WAV files, and their exact conversion to PCM of 16 or 32 bits.
 
 | in the file | becomes | how |
 |---|---|---|
 | integers of up to 8 bits, unsigned | int16 | less 128, shifted up: exact |
-| integers of 9 to 16 bits | int16 | as they are |
+| integers of 9 to 16 bits | int16 | unchanged |
 | integers of 17 to 24 bits in three bytes | int32 | shifted up: exact |
-| integers in four bytes, 24 bits in four among them | int32 | as they are |
+| integers in four bytes, also 24 bits in four bytes | int32 | unchanged |
 | integers in more bytes | int32 | the upper four bytes |
 | floats of 16, 32 or 64 bits | int32 | 1.0 is 2**31; rounded to the nearest, ties to even; clipped; NaN is silence |
 | A-law, mu-law | int16 | the tables of G.711: exact |
 
-Integers that do not fill their bytes stand at the upper end (Microsoft, "Multiple channel audio data and WAVE files").
+Integers that do not fill their bytes use the upper bits (Microsoft, "Multiple channel audio data and WAVE files").
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _NAMES: Final = {
 
 
 class UnknownSamplesError(Exception):
-    """A kind of samples that is not read; the text says which."""
+    """A kind of samples that cannot be read. The message says which."""
 
 
 class SampleFormat(NamedTuple):
-    """How one channel's samples stand in the file, and what they become."""
+    """How the samples of one channel are stored in the file, and what they become."""
 
     size: int
     """Bytes a sample in the file."""
