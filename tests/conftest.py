@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 
 import pytest
@@ -22,15 +20,3 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def needs(*programs: str) -> None:
-    """Skip a test if a program is missing, and say so; fail where nothing may be missing (CI=true).
-
-    Use as `from conftest import needs` and call it at the top of a test or fixture.
-    """
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"missing on a machine that must have it: {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"MISSING PROGRAM: {', '.join(missing)}; install it to run this test")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from deadlines import DEADLINE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -322,7 +323,7 @@ async def chat_endpoint(
 
 async def ask_endpoint(*pieces: bytes, status: int = 200, kind: str = "text/event-stream") -> list[Sentence]:
     async with chat_endpoint(*pieces, status=status, kind=kind) as seen:
-        answerer = ChatAnswerer(seen[0].decode(), "small", timeout=10)
+        answerer = ChatAnswerer(seen[0].decode(), "small", timeout=DEADLINE)
         try:
             return await collect(answerer, "Why?")
         finally:

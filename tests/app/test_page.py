@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import needs
+from deadlines import DEADLINE
+from needed_programs import needs
 from reference_app import Fox, make_app
 from websockets.sync.client import ClientConnection, connect
 
@@ -54,7 +55,7 @@ class Browser:
         message = {"id": number, "method": method, "params": params}
         self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
         while True:
-            reply = json.loads(self._socket.recv(timeout=30))
+            reply = json.loads(self._socket.recv(timeout=DEADLINE))
             if reply.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
                 self.complaints.append(json.dumps(reply["params"]))
             if reply.get("id") == number:

@@ -20,8 +20,8 @@ import httpx
 import numpy
 import pytest
 import uvicorn
-from conftest import needs
 from deadlines import DEADLINE
+from needed_programs import needs
 from reference_app import Ear, Fox, Tone, make_app, sound
 
 import objectstreaming

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deadlines import DEADLINE
 from hypothesis import given
 from hypothesis import strategies as st
 from sources import Source, read, run, turns
@@ -30,7 +31,7 @@ def test_what_goes_in_comes_out_and_then_the_end_or_the_error(items: list[Any], 
         writing = asyncio.create_task(flow.enqueue(Source(items, error if fails else None), queue))
         assert await read(flow.dequeue(queue)) == items + [error] * fails
         assert (await asyncio.gather(writing, return_exceptions=True))[0] is (error if fails else None)
-        await asyncio.wait_for(queue.join(), 1)
+        await asyncio.wait_for(queue.join(), DEADLINE)
 
     run(main)
 
@@ -84,7 +85,7 @@ async def test_a_writer_cancelled_at_a_full_queue_does_not_hang_and_its_reader_g
     *got, error = await read(flow.dequeue(queue))
     assert got == list(range(5))[: len(got)]
     assert isinstance(error, EOFError)
-    await asyncio.wait_for(queue.join(), 1)
+    await asyncio.wait_for(queue.join(), DEADLINE)
 
 
 async def test_a_full_queue_holds_the_writer_back() -> None:

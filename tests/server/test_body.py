@@ -217,7 +217,7 @@ async def test_a_response_answers_while_its_request_is_still_being_sent() -> Non
     assert answer.received == MESSAGES
 
 
-async def test_a_source_that_comes_late_to_the_body_finds_it_whole() -> None:
+async def test_a_source_that_reads_the_body_late_gets_all_of_it() -> None:
     sender = Sender([bytes([byte]) for byte in WIRE])
 
     async def source() -> AsyncIterator[Any]:
@@ -232,25 +232,26 @@ async def test_a_source_that_comes_late_to_the_body_finds_it_whole() -> None:
     assert answer.received == MESSAGES
 
 
+async def ready_then_silent(closed: asyncio.Event) -> AsyncIterator[Any]:
+    """A source that never reads the body."""
+    try:
+        yield {}, "ready"
+        await asyncio.Event().wait()
+    finally:
+        closed.set()
+
+
 async def test_the_response_reads_no_further_ahead_than_its_inbox_holds() -> None:
     sender = Sender([bytes(1000)] * 200, whole=False)
     closed = asyncio.Event()
-
-    async def source() -> AsyncIterator[Any]:
-        try:
-            yield {}, "ready"
-            await asyncio.Event().wait()
-        finally:
-            closed.set()
-
-    answer = Answer(sender, FrameResponse(source(), coder=CODER))
+    answer = Answer(sender, FrameResponse(ready_then_silent(closed), coder=CODER))
     running = asyncio.create_task(answer.run())
     await answer.until(1)
     before = -1
     while sender.messages.qsize() != before:
         before = sender.messages.qsize()
         await asyncio.sleep(0.01)
-    assert 200 - before == 66  # 64 KiB of chunks of 1,000 bytes, and what crossed the mark
+    assert 200 - before == 66  # 64 KiB in chunks of 1,000 bytes, and the chunk that reached them
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -260,15 +261,7 @@ async def test_the_response_reads_no_further_ahead_than_its_inbox_holds() -> Non
 async def test_a_client_that_leaves_after_its_body_ends_the_source_that_never_read_it() -> None:
     sender = Sender([WIRE])
     closed = asyncio.Event()
-
-    async def source() -> AsyncIterator[Any]:
-        try:
-            yield {}, "ready"
-            await asyncio.Event().wait()
-        finally:
-            closed.set()
-
-    answer = Answer(sender, FrameResponse(source(), coder=CODER))
+    answer = Answer(sender, FrameResponse(ready_then_silent(closed), coder=CODER))
     running = asyncio.create_task(answer.run())
     await answer.until(1)
     sender.leave()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy
 import pytest
-from conftest import needs
+from needed_programs import needs
 
 from wav_streaming import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
 

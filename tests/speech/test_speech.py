@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import httpx
 import numpy
 import pytest
-from conftest import needs
 from deadlines import DEADLINE
+from needed_programs import needs
 
 from wav_streaming import (
     EspeakSynthesizer,

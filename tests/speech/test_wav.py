@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import needs
 from hypothesis import given
 from hypothesis import strategies as st
+from needed_programs import needs
 
 from wav_streaming import Sound, WavDecoder, WavError, pcm_to_wav, read_wav, strip_wav
 from wav_streaming.g711 import alaw_to_pcm, mulaw_to_pcm

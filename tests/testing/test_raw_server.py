@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from deadlines import DEADLINE
 
 from objectstreaming.testing import Connection, RawServer, response_head
 
@@ -15,7 +16,7 @@ Respond = Callable[[Connection], None]
 
 
 def connect(server: RawServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2])), timeout=10)
+    return socket.create_connection(("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2])), timeout=DEADLINE)
 
 
 def talk(respond: Respond, request: bytes) -> tuple[bytes, list[Connection]]:
@@ -76,9 +77,9 @@ def test_a_stall_lasts_until_the_client_leaves() -> None:
     with RawServer(stall) as server:
         with connect(server) as peer:
             peer.sendall(b"GET /x HTTP/1.1\r\n\r\n")
-            assert came.wait(10)
+            assert came.wait(DEADLINE)
             assert not ended.is_set()
-        assert server.connections[0].client_left.wait(10)
+        assert server.connections[0].client_left.wait(DEADLINE)
 
 
 @pytest.mark.parametrize("request_bytes", [b"", b"GET /x HTTP/1.1\r\n\r\n"], ids=["no request yet", "a stall"])
@@ -101,5 +102,5 @@ def test_the_server_stops_although_a_client_does_not_read() -> None:
     with RawServer(send_without_end) as server:
         peer = connect(server)
         peer.sendall(b"GET /x HTTP/1.1\r\n\r\n")
-        assert sending.wait(10)
+        assert sending.wait(DEADLINE)
     peer.close()
