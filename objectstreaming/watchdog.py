@@ -5,7 +5,7 @@ long its server may be silent. So the reads are timed from outside: one thread, 
 shuts the socket down when a read is overdue. The read then returns, as if the peer had closed the connection, whatever
 kind of program it is called from: a blocking one, asyncio or trio.
 
-A read costs a look at the clock. The thread runs when the earliest deadline that it knows of has passed, not for every
+Each read reads the clock once. The thread runs when the earliest deadline that it knows of has passed, not for every
 read.
 """
 

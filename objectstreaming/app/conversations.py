@@ -104,7 +104,7 @@ class Conversations:
         while session.stream.is_connected:
             turn = _Turn(self)
             try:
-                await session.run_duplex(turn.answer, turn.hear)
+                await session.run_duplex(turn.answer, turn.receive)
             except StreamError:  # an error event of the client, for its question or, when it leaves, for the stream
                 if not session.stream.is_connected:
                     raise
@@ -167,7 +167,7 @@ class _Turn:
         self._sound = conversations.new_sound()
         self._question: asyncio.Future[Question] = asyncio.get_running_loop().create_future()
 
-    def hear(self, item: StreamItem) -> None:
+    def receive(self, item: StreamItem) -> None:
         if self._question.done():  # it was wrong already: the answer will say so
             return
         try:

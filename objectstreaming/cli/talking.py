@@ -155,16 +155,16 @@ async def _read(lines: TextIO) -> AsyncIterator[str]:
     """The lines as they arrive. They are read on a thread that does not keep the program from ending."""
     loop = asyncio.get_running_loop()
     come: asyncio.Queue[str | None] = asyncio.Queue()
-    room = threading.Semaphore(_LINES)
+    free_places = threading.Semaphore(_LINES)
 
     def read() -> None:
         with suppress(RuntimeError, ValueError):  # the loop or the file is closed: nobody needs the lines any more
             while line := lines.readline(_LONGEST_LINE):
-                room.acquire()
+                free_places.acquire()
                 loop.call_soon_threadsafe(come.put_nowait, line)
             loop.call_soon_threadsafe(come.put_nowait, None)
 
     threading.Thread(target=read, name="lines", daemon=True).start()
     while (line := await come.get()) is not None:
-        room.release()
+        free_places.release()
         yield line

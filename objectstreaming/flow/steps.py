@@ -92,7 +92,7 @@ async def _map_concurrent(
     source: AsyncIterable[T], function: Callable[[T], Awaitable[U]], limit: int
 ) -> AsyncGenerator[U, None]:
     calls: deque[asyncio.Task[U]] = deque()
-    room = asyncio.Semaphore(limit)
+    free = asyncio.Semaphore(limit)
     changed = asyncio.Event()  # a call began, or the source came to its end
 
     async def call(item: T) -> U:
@@ -101,11 +101,11 @@ async def _map_concurrent(
     async def begin_calls() -> None:
         iterator = aiter(source)
         try:
-            await room.acquire()
+            await free.acquire()
             async for item in iterator:
                 calls.append(asyncio.create_task(call(item)))
                 changed.set()
-                await room.acquire()
+                await free.acquire()
         finally:
             await aclose(iterator)
 
@@ -116,7 +116,7 @@ async def _map_concurrent(
             if calls:
                 result = await calls[0]
                 calls.popleft()
-                room.release()
+                free.release()
                 yield result
             elif starter.done():
                 starter.result()

@@ -54,7 +54,7 @@ SLICE_SECONDS: Final = 0.005
 """How long a source that never waits may keep the event loop: the interpreter's own switch interval."""
 
 CLOSE_SECONDS: Final = 2.0
-"""How long a sync source is waited for when its stream is over and it is still busy between two `yield`s."""
+"""How long a sync source is waited for when its stream has ended and it is still busy between two `yield`s."""
 
 logger: Final = logging.getLogger("objectstreaming.server")
 
