@@ -38,6 +38,15 @@ class Slow(Fox):
             self.closed.set()
 
 
+class Breaking(Fox):
+    """Fails after its two sentences, with a reason that no client may see."""
+
+    async def answer(self, question: str) -> AsyncIterator[Sentence]:
+        async for sentence in super().answer(question):
+            yield sentence
+        raise OSError("/etc/secret")
+
+
 class Tone:
     """Speaks each character as 10 ms of a tone."""
 

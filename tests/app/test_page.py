@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from deadlines import DEADLINE
 from needed_programs import needs
-from reference_app import Fox, make_app
+from reference_app import Breaking, make_app
 from websockets.sync.client import ClientConnection, connect
 
 from objectstreaming import JsonCoder, StreamEncoder, StreamError, encode_frame
@@ -203,12 +203,6 @@ def test_a_stream_is_whole_only_with_its_end(page: Browser) -> None:
 
 
 def test_an_answer_that_breaks_off_is_no_success(browser: Browser) -> None:
-    class Breaking(Fox):
-        async def answer(self, question: str):  # type: ignore[no-untyped-def]
-            async for sentence in super().answer(question):
-                yield sentence
-            raise OSError("/etc/secret")
-
     with LoopbackServer(make_app(answerer=Breaking())) as server:
         browser.open(f"{server.url}/")
         assert ask(browser, "why?") == "failed"

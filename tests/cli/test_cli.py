@@ -22,7 +22,7 @@ import pytest
 import uvicorn
 from deadlines import DEADLINE
 from needed_programs import needs
-from reference_app import Ear, Fox, Tone, make_app, sound
+from reference_app import Breaking, Ear, Tone, make_app, sound
 
 import objectstreaming
 from objectstreaming import JsonCoder, StreamEncoder, encode_frame
@@ -193,12 +193,6 @@ class TestAsk:
         assert not os.listdir(tmp_path)
 
     def test_an_answer_that_is_cut_saves_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        class Breaking(Fox):
-            async def answer(self, question: str):  # type: ignore[no-untyped-def]
-                async for sentence in super().answer(question):
-                    yield sentence
-                raise OSError("/etc/secret")
-
         with LoopbackServer(make_app(answerer=Breaking())) as server:
             assert run("ask", server.url, "why?", "-q", "--out", tmp_path / "answer.wav") == 1
         assert "internal" in only_line(capsys.readouterr().err)

@@ -58,6 +58,13 @@ def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return runner.run(checked())
 
 
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, which must then end as cancelled."""
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
 async def turns(count: int = 10) -> None:
     """Let the event loop run `count` times."""
     for _ in range(count):

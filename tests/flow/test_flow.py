@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from deadlines import until
-from sources import Source, read, run, turns
+from sources import Source, cancel, read, run, turns
 
 from objectstreaming import flow
 
@@ -144,9 +144,7 @@ async def test_a_cancel_of_the_reader_is_a_cancel_and_closes_the_source(verb: An
     reader = asyncio.create_task(read())
     await waiting.wait()
     await turns()
-    reader.cancel()
-    await asyncio.wait([reader])
-    assert reader.cancelled()
+    await cancel(reader)
     assert source.closed
 
 
@@ -155,9 +153,7 @@ async def test_a_cancel_before_the_first_item_arrives(verb: Any) -> None:
     source = Source([], then_silent=True)
     reader = asyncio.create_task(flow.collect(verb(source)))
     await turns()
-    reader.cancel()
-    await asyncio.wait([reader])
-    assert reader.cancelled()
+    await cancel(reader)
     assert source.closed
 
 
@@ -259,9 +255,7 @@ def test_from_iterable_does_not_swallow_a_cancel() -> None:
     async def main() -> None:
         reading = asyncio.create_task(flow.drain(flow.from_iterable("abc", delay=60)))
         await turns()
-        reading.cancel()
-        await asyncio.wait([reading])
-        assert reading.cancelled()
+        await cancel(reading)
 
     run(main)
 
@@ -271,9 +265,7 @@ async def test_sinks_close_what_they_read() -> None:
         source = Source([1], then_silent=True)
         task = asyncio.create_task(sink(source))
         await turns()
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
+        await cancel(task)
         assert source.closed
     assert await flow.drain(flow.from_iterable([None, None])) == 2
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import Source, read, run, turns
+from sources import Source, cancel, read, run, turns
 
 from objectstreaming import flow
 
@@ -197,11 +197,11 @@ class Answers:
     """Sub-flows that record what happens to them."""
 
     def __init__(self, items: int = 2, then_silent: bool = False) -> None:
-        self.diary: list[str] = []
+        self.record: list[str] = []
         self.items, self.then_silent = items, then_silent
 
     async def __call__(self, question: Any) -> AsyncIterator[str]:
-        self.diary.append(f"begin {question}")
+        self.record.append(f"begin {question}")
         try:
             for n in range(self.items):
                 await asyncio.sleep(0)
@@ -212,7 +212,7 @@ class Answers:
             try:
                 await turns(5)
             finally:
-                self.diary.append(f"end {question}")
+                self.record.append(f"end {question}")
 
 
 async def test_a_new_item_stops_the_running_flow_and_waits_for_its_cleanup() -> None:
@@ -224,14 +224,14 @@ async def test_a_new_item_stops_the_running_flow_and_waits_for_its_cleanup() -> 
             assert [await anext(stream), await anext(stream)] == [f"{question}0", f"{question}1"]
         questions.put_nowait("c")
         assert await anext(stream) == "c0"
-        assert answers.diary == ["begin a", "end a", "begin b", "end b", "begin c"]
-    assert answers.diary[-1] == "end c"
+        assert answers.record == ["begin a", "end a", "begin b", "end b", "begin c"]
+    assert answers.record[-1] == "end c"
 
 
 async def test_the_last_flow_is_read_to_its_end() -> None:
     answers = Answers()
     assert await flow.collect(flow.switch(flow.from_iterable(["only"]), answers)) == ["only0", "only1"]
-    assert answers.diary == ["begin only", "end only"]
+    assert answers.record == ["begin only", "end only"]
 
 
 async def test_what_a_stopped_flow_gave_and_nobody_read_is_dropped() -> None:
@@ -250,7 +250,7 @@ async def test_on_cancel_speaks_between_the_flows() -> None:
     questions: asyncio.Queue[Any] = asyncio.Queue()
 
     async def stopped(question: str) -> str:
-        assert answers.diary[-1] == f"end {question}"
+        assert answers.record[-1] == f"end {question}"
         return f"{question} stopped"
 
     answers = Answers(then_silent=True)
@@ -284,9 +284,8 @@ async def test_a_cancel_stream_stops_the_running_flow_and_does_nothing_to_none()
     await turns(20)
     questions.put_nowait(None)
     await turns()
-    reading.cancel()
-    await asyncio.wait([reading])
-    assert answers.diary == ["begin a", "end a", "begin b", "end b"]
+    await cancel(reading)
+    assert answers.record == ["begin a", "end a", "begin b", "end b"]
 
 
 async def test_a_cancelled_flow_leaves_the_stream_open_for_the_next_item() -> None:
@@ -299,7 +298,7 @@ async def test_a_cancelled_flow_leaves_the_stream_open_for_the_next_item() -> No
     await turns(20)
     barge_in.put_nowait("stop")
     await turns(20)
-    assert answers.diary == ["begin a", "end a"]
+    assert answers.record == ["begin a", "end a"]
     questions.put_nowait(None)
     assert await reading == ["a0", "a1"]
 
@@ -321,8 +320,8 @@ async def test_an_error_is_raised_at_once_and_stops_the_others(where: str) -> No
     *_, last = await read(flow.switch(source, subflow, **options))
     assert last is error
     assert source.closed
-    begun = sum(line.startswith("begin") for line in answers.diary)
-    assert begun == sum(line.startswith("end") for line in answers.diary)
+    begun = sum(line.startswith("begin") for line in answers.record)
+    assert begun == sum(line.startswith("end") for line in answers.record)
 
 
 @given(
@@ -341,10 +340,10 @@ def test_switch_never_runs_two_flows_and_never_goes_back(gaps: list[int], pace: 
         got = await read(flow.switch(questions(), answers), pace)
         numbers = [int(item[: len(item) - 1]) for item in got]
         assert numbers == sorted(numbers)
-        begun = [line.split()[1] for line in answers.diary if line.startswith("begin")]
+        begun = [line.split()[1] for line in answers.record if line.startswith("begin")]
         for number in begun:
-            at = answers.diary.index(f"begin {number}")
-            assert answers.diary[at + 1] == f"end {number}"
+            at = answers.record.index(f"begin {number}")
+            assert answers.record[at + 1] == f"end {number}"
         if gaps:
             last = len(gaps) - 1
             assert got[len(got) - items :] == [f"{last}{n}" for n in range(items)]

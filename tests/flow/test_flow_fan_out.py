@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import Source, read, run, turns
+from sources import Source, cancel, read, run, turns
 
 from objectstreaming import flow
 
@@ -114,8 +114,7 @@ async def test_a_reader_that_is_cancelled_leaves_the_source_to_the_others() -> N
     first = asyncio.create_task(flow.collect(a))
     second = asyncio.create_task(flow.collect(b))
     await turns()
-    first.cancel()
-    await asyncio.wait([first])
+    await cancel(first)
     for item in (1, 2, None):
         wire.put_nowait(item)
     assert await second == [1, 2]
@@ -138,8 +137,7 @@ async def test_two_tasks_on_one_branch_are_an_error() -> None:
     await turns()
     with pytest.raises(RuntimeError, match="two tasks"):
         await anext(branch)
-    first.cancel()
-    await asyncio.wait([first])
+    await cancel(first)
 
 
 async def test_a_reader_waiting_while_its_branch_is_closed_sees_the_end() -> None:

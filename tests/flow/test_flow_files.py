@@ -13,7 +13,7 @@ import pytest
 from deadlines import DEADLINE
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import Source, turns
+from sources import Source, cancel, turns
 
 from objectstreaming import flow
 
@@ -97,9 +97,7 @@ async def test_what_came_before_a_cancel_is_in_the_file_too(tmp_path: Path) -> N
     writing = asyncio.create_task(flow.write_lines(noted, tmp_path / "part.txt"))
     await given.wait()
     await turns()
-    writing.cancel()
-    await asyncio.wait([writing])
-    assert writing.cancelled()
+    await cancel(writing)
     assert source.closed
     assert (tmp_path / "part.txt").read_text() == "one\n"
 

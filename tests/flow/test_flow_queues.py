@@ -11,7 +11,7 @@ import pytest
 from deadlines import DEADLINE
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import Source, read, run, turns
+from sources import Source, cancel, read, run, turns
 
 from objectstreaming import flow
 
@@ -78,9 +78,7 @@ async def test_a_writer_cancelled_at_a_full_queue_does_not_hang_and_its_reader_g
     queue: asyncio.Queue[Any] = asyncio.Queue(maxsize)
     writing = asyncio.create_task(flow.enqueue(source, queue))
     await turns()
-    writing.cancel()
-    await asyncio.wait([writing])
-    assert writing.cancelled()
+    await cancel(writing)
     assert source.closed
     *got, error = await read(flow.dequeue(queue))
     assert got == list(range(5))[: len(got)]
@@ -105,8 +103,6 @@ async def test_a_writer_cancelled_when_only_the_end_is_left_to_put_does_not_leav
     queue: asyncio.Queue[Any] = asyncio.Queue(1)
     writing = asyncio.create_task(flow.enqueue(Source([1], error), queue))
     await turns()
-    writing.cancel()
-    await asyncio.wait([writing])
-    assert writing.cancelled()
+    await cancel(writing)
     [told] = await read(flow.dequeue(queue))
     assert isinstance(told, LookupError if error else EOFError)
