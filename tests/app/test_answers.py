@@ -103,7 +103,7 @@ class TestMarkdown:
         assert max(len(passage.text) for passage in passages) <= 3_000
 
     @given(st.text(alphabet="#`*_[]()|-<>! \nab:", max_size=300))
-    def test_whatever_is_written_can_be_read(self, text: str) -> None:
+    def test_any_text_can_be_read(self, text: str) -> None:
         for passage in split_markdown(text, "a.md"):
             assert any(map(str.isalnum, passage.text))
 
@@ -149,7 +149,7 @@ class TestReadingAFolder:
         assert {p.source.split(" ")[0] for p in read_documents(folder, limits=ReadingLimits(files=1))} == {"guide.md"}
         assert not read_documents(folder, limits=ReadingLimits(total=20))
 
-    def test_a_byte_that_is_no_utf8_costs_only_its_character(self, folder: Path) -> None:
+    def test_a_byte_that_is_not_utf8_only_costs_its_character(self, folder: Path) -> None:
         (folder / "latin.md").write_bytes("Caf\u00e9 opens at nine.".encode("latin-1"))
         assert any("opens at nine" in passage.text for passage in read_documents(folder))
 
@@ -199,7 +199,7 @@ class TestDocumentAnswerer:
         )
 
     @pytest.mark.parametrize("question", ["Who won the cup in 1954?", "zebra", "green politics of the moon landing"])
-    def test_says_so_when_nothing_fits(self, folder: Path, question: str) -> None:
+    def test_says_when_it_found_nothing(self, folder: Path, question: str) -> None:
         [sentence] = DocumentAnswerer.from_paths(folder).search(question)
         assert sentence.source == ""
         assert "2 documents" in sentence.text
@@ -378,7 +378,7 @@ class TestChatAnswerer:
             ([b'data: {"error": {"message": "key sk-1 is wrong"}}\n\n'], 200, "text/event-stream", "unavailable"),
         ],
     )
-    async def test_failures_are_told_without_what_the_endpoint_said(
+    async def test_failures_do_not_repeat_what_the_endpoint_said(
         self, pieces: list[bytes], status: int, kind: str, code: str
     ) -> None:
         with pytest.raises(StreamError) as caught:

@@ -71,7 +71,7 @@ class TestObjects:
             ({"status": "warning", "reason": "no source"}, {"answer": "The fox is red.", "source": ""}),
         ]
 
-    def test_answers_who_does_not_ask_for_version_1_with_a_plain_stream(self, client: httpx.Client) -> None:
+    def test_a_client_that_does_not_ask_for_version_1_gets_a_plain_stream(self, client: httpx.Client) -> None:
         response = client.post("/objects", json={"question": "what?"}, headers={"Accept": "*/*"})
         assert response.headers["content-type"] == "application/octet-stream"
         assert b"$stream" not in response.content
@@ -92,7 +92,9 @@ class TestObjects:
             (b'{"question": "%b"}' % (b"x" * 100_000), "application/json", 413),
         ],
     )
-    def test_refuses_what_is_no_question(self, client: httpx.Client, body: bytes, kind: str, status: int) -> None:
+    def test_refuses_a_body_that_is_not_a_question(
+        self, client: httpx.Client, body: bytes, kind: str, status: int
+    ) -> None:
         response = client.post("/objects", content=body, headers={"Content-Type": kind})
         assert response.status_code == status
         assert set(response.json()) <= {"code", "message", "details"}
@@ -171,7 +173,7 @@ class TestWav:
         assert [tal.answer for tal, _ in messages] == ["You asked: why?", "", "", "The fox is red.", ""]
         assert sum(len(pcm) for _, pcm in messages) == 9 * 1024 * 1024 + 16
 
-    def test_silence_is_told(self) -> None:
+    def test_silence_is_an_error(self) -> None:
         with served(ear=Ear("  ")) as client, pytest.raises(StreamError, match="no word was recognized") as caught:
             read(client, "/wav", TALCoder(), content=tal_encoder(TALAudio(), sound()), headers=OCTETS)
         assert caught.value.code == "invalid_argument"
@@ -204,7 +206,7 @@ class TestWav:
             (b"{}", "", 415),
         ],
     )
-    async def test_refuses_what_is_no_question(self, body: bytes, kind: str, status: int) -> None:
+    async def test_refuses_a_body_that_is_not_a_question(self, body: bytes, kind: str, status: int) -> None:
         app = make_app(limits=AppLimits(speech_seconds=2))
         async with in_process(app) as client:
             response = await client.post("/wav", content=body, headers={"Content-Type": kind})
@@ -212,7 +214,7 @@ class TestWav:
         if status != 200:
             assert set(response.json()) <= {"code", "message", "details"}
 
-    async def test_without_an_engine_says_so_before_the_stream(self) -> None:
+    async def test_a_missing_engine_is_an_error_before_the_stream(self) -> None:
         app = create_app(Settings(engines=False), answerer=Fox())
         async with in_process(app) as client:
             response = await client.post("/wav", content=tal_encoder(TALAudio(question="why?")), headers=OCTETS)
@@ -246,7 +248,7 @@ APP = make_app(limits=AppLimits(burst=1_000_000))
 
 
 class TestBounds:
-    def test_a_stream_more_than_may_run_is_told_when_to_come_back(self) -> None:
+    def test_one_stream_too_many_is_refused_with_a_time_to_wait(self) -> None:
         answerer = Slow()
         with served(answerer=answerer, limits=AppLimits(streams=1)) as client:
             with open_stream(client, "POST", "/objects", coder=JsonCoder(), json={"question": "a"}) as stream:
@@ -267,7 +269,7 @@ class TestBounds:
                 pytest.fail("the stream that was left still counts")
         assert answerer.closed.is_set()
 
-    async def test_a_client_that_asks_too_often_is_told_when_to_come_back(self) -> None:
+    async def test_a_client_that_asks_too_often_is_refused_with_a_time_to_wait(self) -> None:
         async with in_process(make_app(limits=AppLimits(requests_a_minute=6, burst=3))) as client:
             statuses = [(await client.post("/objects", json={"question": "a"})).status_code for _ in range(4)]
             refused = await client.post("/objects", json={"question": "a"})
@@ -418,7 +420,7 @@ class TestOpenApi:
 
 
 class TestGate:
-    async def test_leaves_what_is_not_http_alone(self) -> None:
+    async def test_passes_on_what_is_not_http(self) -> None:
         seen = []
 
         async def app(scope: Any, receive: Any, send: Any) -> None:

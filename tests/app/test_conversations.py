@@ -127,7 +127,7 @@ class TestEndpoint:
             assert caught.value.code == code
             assert texts(await ask(stream, Symbol.text("why?"))) == ["You asked: why?", "The fox is red."]
 
-    async def test_a_fault_of_the_server_is_told_without_its_words(self) -> None:
+    async def test_a_fault_of_the_server_is_reported_without_its_reason(self) -> None:
         class Broken(Fox):
             async def answer(self, question: str) -> AsyncIterator[Sentence]:
                 yield Sentence("So far so good.", "")

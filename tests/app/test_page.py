@@ -202,7 +202,7 @@ def test_a_stream_is_whole_only_with_its_end(page: Browser) -> None:
         )
 
 
-def test_an_answer_that_breaks_off_is_no_success(browser: Browser) -> None:
+def test_an_answer_that_breaks_off_is_an_error(browser: Browser) -> None:
     with LoopbackServer(make_app(answerer=Breaking())) as server:
         browser.open(f"{server.url}/")
         assert ask(browser, "why?") == "failed"
@@ -210,7 +210,7 @@ def test_an_answer_that_breaks_off_is_no_success(browser: Browser) -> None:
         assert browser.run("at('status').textContent") == "internal error"
 
 
-def test_nothing_but_its_own_script_may_run(page: Browser) -> None:
+def test_only_its_own_script_may_run(page: Browser) -> None:
     policy = page_and_headers()[2]["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy

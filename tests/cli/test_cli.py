@@ -76,7 +76,7 @@ def test_the_module_is_the_command() -> None:
     assert (ran.returncode, ran.stdout.splitlines()[0]) == (0, f"objectstreaming {objectstreaming.__version__}")
 
 
-def test_a_wrong_option_is_told_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_is_an_error_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ask", "--no-such-option") == 2
     error = capsys.readouterr().err
     assert "Usage: objectstreaming ask" in error
@@ -98,7 +98,7 @@ class TestAsk:
         assert len(re.findall(r"^ +\d+ +\d+\.\d{3} s +\d+ B  status=", err, re.MULTILINE)) == 2
         assert "2 frames" in err.splitlines()[-1]
 
-    def test_quiet_says_nothing_but_the_answer(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_quiet_shows_only_the_answer(self, url: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("ask", url, "why?", "-q") == 0
         assert capsys.readouterr().err == ""
 
@@ -147,11 +147,11 @@ class TestAsk:
         assert "cannot be reached" in only_line(capsys.readouterr().err)
 
     @pytest.mark.parametrize("wrong", ["ftp://a/", "http://", "http://a:port/"])
-    def test_what_is_no_url_is_one_line(self, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_invalid_url_is_one_line(self, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("ask", wrong, "why?") == 1
         assert "URL" in only_line(capsys.readouterr().err)
 
-    def test_a_question_that_is_no_wav_is_one_line(
+    def test_a_question_that_is_not_a_wav_file_is_one_line(
         self, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         question, out = tmp_path / "question.wav", tmp_path / "answer.wav"
@@ -450,7 +450,7 @@ class TestTerminal:
         assert endpoint(url, "wav") == address
 
 
-def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
+def test_output_that_nobody_reads_is_not_an_error(tmp_path: Path) -> None:
     stream = tmp_path / "stream"
     stream.write_bytes(encode_frame({"a": 1}) * 100_000)
     command = [sys.executable, "-m", "objectstreaming", "inspect", str(stream)]

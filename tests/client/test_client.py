@@ -137,7 +137,7 @@ class TestAWholeStream:
 
         assert read(respond).payloads == ["a", "b"]
 
-    def test_is_whole_once_its_end_has_come_whatever_becomes_of_the_connection(self, read: Any) -> None:
+    def test_is_whole_once_its_end_has_come_even_if_the_connection_breaks(self, read: Any) -> None:
         def respond(connection: Connection) -> None:
             connection.send(response_head(transfer_encoding="chunked"))
             connection.send_chunks([whole("a")])  # and never the last chunk
@@ -145,7 +145,7 @@ class TestAWholeStream:
         reading = read(respond)
         assert (reading.payloads, reading.error) == (["a"], None)
 
-    def test_is_whole_once_its_end_has_come_though_the_body_stays_open(self, read: Any) -> None:
+    def test_is_whole_once_its_end_has_come_even_if_the_body_stays_open(self, read: Any) -> None:
         def respond(connection: Connection) -> None:
             connection.send(response_head(connection="close") + whole("a"))
             connection.until_client_leaves()
@@ -328,7 +328,7 @@ class TestAStatusThatIsNot2xx:
         assert (error.message, error.details) == (message, details)
         assert error.code == ("aborted" if b"aborted" in body else "not_found")
 
-    def test_reads_no_more_of_it_than_some_kilobytes(self, read: Any) -> None:
+    def test_only_some_kilobytes_of_it_are_read(self, read: Any) -> None:
         def respond(connection: Connection) -> None:
             connection.send(response_head("500 Internal Server Error", "text/html", connection="close"))
             while True:  # until the client has enough and leaves, and the send fails
@@ -387,12 +387,12 @@ class TestAResponseThatIsNoStream:
         assert isinstance(error, ContentTypeError)
         assert "Content-Encoding is 'gzip, gzip'" in str(error)
 
-    def test_is_found_out_though_it_says_that_it_is_one(self, read: Any) -> None:
+    def test_with_the_type_of_a_stream_is_an_error_all_the_same(self, read: Any) -> None:
         error = read(answers(b"<html>sorry</html>")).error
         assert isinstance(error, FrameTooLarge)
         assert "an error page?" in str(error)
 
-    def test_is_found_out_if_it_is_not_compressed_as_it_says(self, read: Any) -> None:
+    def test_that_is_not_compressed_as_it_says_is_an_error(self, read: Any) -> None:
         error = read(answers(whole("a"), content_encoding="gzip")).error
         assert isinstance(error, ContentTypeError)
         assert "the body is not gzip" in str(error)
@@ -589,7 +589,7 @@ class TestSilence:
         assert "nothing arrived for 0.1 s" in str(reading.error)
 
     @pytest.mark.parametrize("heartbeat", [1e308, 10**400])
-    def test_is_not_endless_because_a_server_says_so(
+    def test_has_an_upper_bound_whatever_the_server_announces(
         self, read: Any, heartbeat: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         encoder = StreamEncoder(JsonCoder())
@@ -771,7 +771,7 @@ class TestMemory:
         ],
         ids=["T is 0", "T is 7", "H is above T", "T is 4 GiB", "an error page", "gzip without Content-Encoding"],
     )
-    def test_stays_flat_whatever_the_lengths_claim(self, beginning: bytes, kind: type[Exception]) -> None:
+    def test_stays_flat_for_any_claimed_length(self, beginning: bytes, kind: type[Exception]) -> None:
         def respond(connection: Connection) -> None:
             connection.send(response_head(connection="close") + beginning)
             while True:

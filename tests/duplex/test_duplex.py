@@ -191,7 +191,7 @@ class TestCoder:
             SymbolCoder().decode(decode_frame(encode_frame(header, payload)))
 
     @given(st.binary(max_size=200))
-    def test_any_header_and_payload_raise_documented_errors_alone(self, data: bytes) -> None:
+    def test_any_header_and_payload_raise_only_documented_errors(self, data: bytes) -> None:
         for header in (data, b'{"kind":"symbol",' + data + b"}", b'{"kind":"event","timestamp":"' + data + b'"}'):
             wire = (8 + len(header) + 3).to_bytes(4, "little") + len(header).to_bytes(4, "little") + header + b"abc"
             with contextlib.suppress(FrameError, PayloadError, ProtocolError):
@@ -246,7 +246,7 @@ class TestRefusals:
         with pytest.raises(ValueError, match="isn't a valid URI"):
             await WebSocketClientStream("gopher://host").connect()
 
-    async def test_nobody_there(self) -> None:
+    async def test_a_port_where_nothing_listens(self) -> None:
         with pytest.raises(OSError, match=r"refused|Connect call failed"):
             await WebSocketClientStream("ws://127.0.0.1:9/").connect()
 
@@ -327,7 +327,7 @@ class TestMailbox:
         assert [await box.get() for _ in range(20)] == list(range(20))
         await asyncio.gather(*writers)
 
-    async def test_it_is_bounded_in_bytes_but_for_a_single_item(self) -> None:
+    async def test_it_is_bounded_in_bytes_except_for_a_single_item(self) -> None:
         box: Mailbox[str] = Mailbox(items=10, size=100)
         await box.put("large", 1_000)
         writer = asyncio.create_task(box.put("small", 1))

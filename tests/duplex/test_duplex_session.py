@@ -270,7 +270,7 @@ async def test_an_interrupt_between_exchanges_is_answered_by_the_next(link: Link
     assert speaker.interrupts == [{"played_ms": 3}]
 
 
-async def test_an_interrupt_is_heard_after_the_question_and_behind_early_items(link: Link) -> None:  # noqa: F811
+async def test_an_interrupt_works_after_the_question_and_behind_early_items(link: Link) -> None:  # noqa: F811
     near, far = await link.pair()
     speaker = Speaker(far)
     await near.send(Symbol.text("talk"))

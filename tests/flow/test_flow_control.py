@@ -234,7 +234,7 @@ async def test_the_last_flow_is_read_to_its_end() -> None:
     assert answers.record == ["begin only", "end only"]
 
 
-async def test_what_a_stopped_flow_gave_and_nobody_read_is_dropped() -> None:
+async def test_items_of_a_stopped_flow_that_were_not_read_are_dropped() -> None:
     questions: asyncio.Queue[Any] = asyncio.Queue()
     stream = flow.switch(flow.dequeue(questions, end=None), Answers(items=100))
     questions.put_nowait("a")
@@ -246,7 +246,7 @@ async def test_what_a_stopped_flow_gave_and_nobody_read_is_dropped() -> None:
     await stream.aclose()
 
 
-async def test_on_cancel_speaks_between_the_flows() -> None:
+async def test_the_item_of_on_cancel_comes_between_the_flows() -> None:
     questions: asyncio.Queue[Any] = asyncio.Queue()
 
     async def stopped(question: str) -> str:
@@ -262,7 +262,7 @@ async def test_on_cancel_speaks_between_the_flows() -> None:
     await stream.aclose()
 
 
-async def test_a_cancel_stream_stops_the_running_flow_and_does_nothing_to_none() -> None:
+async def test_a_cancel_stream_stops_the_running_flow_and_has_no_effect_without_one() -> None:
     questions: asyncio.Queue[Any] = asyncio.Queue()
     barge_in: asyncio.Queue[Any] = asyncio.Queue()
     answers = Answers(then_silent=True)

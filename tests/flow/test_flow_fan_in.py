@@ -91,7 +91,7 @@ async def test_concat_raises_the_early_error_of_a_later_source_in_its_turn() -> 
     assert endless.closed
 
 
-async def test_concat_closed_early_stops_all_and_tells_nobody_of_errors_not_reached() -> None:
+async def test_concat_closed_early_stops_all_and_drops_errors_that_were_not_reached() -> None:
     one, two, three = Source([1], then_silent=True), Source([2], then_silent=True), Source([], LookupError())
     async with aclosing(flow.concat(one, two, three)) as stream:
         await anext(stream)
@@ -177,7 +177,7 @@ async def test_merge_lets_no_source_starve_another() -> None:
     assert len(got) < 1000
 
 
-async def test_merge_stops_on_the_first_end_when_told_to() -> None:
+async def test_merge_can_stop_on_the_first_end() -> None:
     short, long = Source([1, 2]), Source(["x"], then_silent=True)
     assert sorted(await flow.collect(flow.merge(short, long, stop_on_first=True)), key=str) == [1, 2, "x"]
     assert long.cancelled
@@ -209,7 +209,7 @@ async def test_a_source_that_is_cancelled_ends_only_itself() -> None:
     assert await read(flow.merge(Source([1], asyncio.CancelledError()))) == [1]
 
 
-async def test_a_source_that_catches_its_cancel_and_goes_on_is_left_all_the_same() -> None:
+async def test_a_source_that_catches_its_cancel_and_continues_is_stopped_too() -> None:
     async def stubborn() -> AsyncIterator[str]:
         while True:
             try:

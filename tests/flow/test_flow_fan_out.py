@@ -231,7 +231,7 @@ async def test_any_branch_may_be_the_only_one_that_is_read() -> None:
     await first.aclose()
 
 
-async def test_drop_oldest_keeps_the_latest_and_holds_up_nobody() -> None:
+async def test_drop_oldest_keeps_the_latest_and_does_not_hold_up_the_others() -> None:
     fast, slow = flow.split(flow.from_iterable(range(100)), maxsize=3, when_full="drop_oldest")
     assert await flow.collect(fast) == list(range(100))
     assert await flow.collect(slow) == [97, 98, 99]
@@ -340,7 +340,7 @@ async def test_partition_reads_ahead_for_a_reader_that_waits_and_not_for_one_tha
     assert source.closed
 
 
-def test_a_source_that_exits_is_no_clean_end_for_any_branch() -> None:
+def test_a_source_that_exits_is_not_a_clean_end_for_any_branch() -> None:
     ends: list[Any] = []
 
     async def reader(branch: Any) -> None:

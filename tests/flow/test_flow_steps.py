@@ -108,7 +108,7 @@ async def test_leaving_flatten_closes_the_inner_stream_too() -> None:
     assert outer.closed
 
 
-async def test_enumerate_counts_from_where_it_is_told() -> None:
+async def test_enumerate_counts_from_start() -> None:
     assert await flow.collect(flow.enumerate(flow.from_iterable("ab"), 7)) == [(7, "a"), (8, "b")]
 
 
@@ -172,7 +172,7 @@ async def test_map_concurrent_stops_calls_and_waits_for_their_cleanup() -> None:
     assert sorted(ended) == [0, 1, 2, 3]
 
 
-async def test_map_concurrent_tells_the_first_error_and_logs_none(caplog: pytest.LogCaptureFixture) -> None:
+async def test_map_concurrent_raises_the_first_error_and_logs_none(caplog: pytest.LogCaptureFixture) -> None:
     async def fail(item: int) -> None:
         raise LookupError(item)
 

@@ -38,7 +38,7 @@ def test_the_client_reads_the_server(tmp_path: Path) -> None:
         assert run("client.py", server.url, tmp_path, "how", "are", "you") == ["how", "are", "you"]
 
 
-def test_the_speaking_client_saves_what_it_hears(tmp_path: Path) -> None:
+def test_the_speaking_client_saves_the_sound(tmp_path: Path) -> None:
     with LoopbackServer(make_app()) as server:
         assert run("speaking_client.py", server.url, tmp_path, "why?") == ["You asked: why?", "The fox is red.", ""]
     with wave.open(str(tmp_path / "answer.wav")) as saved:

@@ -139,7 +139,7 @@ async def test_a_frame_beyond_the_limits_is_413() -> None:
         (CODER.encode({}, 1).replace(b"1", b"?"), PLAIN, "payload"),
     ],
 )
-async def test_a_body_that_is_no_whole_stream_is_400_and_says_what_is_wrong(
+async def test_a_body_that_is_not_a_whole_stream_is_400_with_the_error(
     body: bytes, kind: dict[str, str], says: str
 ) -> None:
     error = await refusal(Sender([body], **kind))

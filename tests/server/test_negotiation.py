@@ -31,7 +31,7 @@ VENDOR = "application/vnd.objectstreaming"
         f',, {VENDOR};v=1;x="a,b;\\"c" ,',
     ],
 )
-def test_those_who_ask_for_version_1_get_it(accept: str) -> None:
+def test_a_client_that_asks_for_version_1_gets_it(accept: str) -> None:
     answer = negotiate(accept, "json")
     assert (answer.version, answer.media_type) == (1, f"{VENDOR};v=1;coder=json")
 
@@ -72,7 +72,7 @@ def test_all_others_get_the_plain_stream(accept: str | None) -> None:
         "application/octet-stream;q=0, */*",
     ],
 )
-def test_who_accepts_neither_is_refused_with_406(accept: str) -> None:
+def test_a_client_that_accepts_neither_gets_406(accept: str) -> None:
     with pytest.raises(RequestError) as caught:
         negotiate(accept, "json")
     assert (caught.value.http_status, caught.value.code) == (406, "invalid_argument")
@@ -85,11 +85,11 @@ def test_a_request_is_asked_for_all_its_accept_headers() -> None:
     assert negotiate(Request({"type": "http", "headers": []})).version is None
 
 
-def test_without_a_coder_any_will_do_and_the_type_names_none() -> None:
+def test_without_a_coder_any_is_accepted_and_the_type_names_none() -> None:
     assert negotiate(f"{VENDOR};v=1;coder=tal").media_type == f"{VENDOR};v=1"
 
 
 @given(st.text(st.sampled_from(f'{VENDOR}*/;=,q01. "\\\tv'), max_size=60))
-def test_no_accept_header_does_more_than_be_refused(accept: str) -> None:
+def test_any_accept_header_is_answered_or_refused(accept: str) -> None:
     with contextlib.suppress(RequestError):
         assert negotiate(accept, "json").version in (1, None)

@@ -100,13 +100,13 @@ def program(tmp_path: Path) -> Callable[[str], str]:
     return make
 
 
-async def test_what_is_no_sound_is_an_error(program: Callable[[str], str]) -> None:
+async def test_output_that_is_not_sound_is_an_error(program: Callable[[str], str]) -> None:
     with pytest.raises(SynthesisError, match="gave no sound: not a WAV file"):
         await EspeakSynthesizer(program=program("print('cannot open audio device')")).synthesize("Yes.")
     assert (await EspeakSynthesizer(program=program("pass")).synthesize("Yes.")).pcm == b""
 
 
-async def test_a_program_that_does_not_listen_is_no_error_by_itself(program: Callable[[str], str]) -> None:
+async def test_a_program_that_does_not_read_its_input_is_not_an_error_by_itself(program: Callable[[str], str]) -> None:
     wav = pcm_to_wav(b"ab", 8000)
     path = program(f"os.close(0); os.write(1, {wav!r})")
     assert (await EspeakSynthesizer(program=path).synthesize("Yes. " * 100_000)).pcm == b"ab"
@@ -358,7 +358,7 @@ async def test_a_server_that_does_not_speak_is_an_error(
         ((200, bytes(2 * 1024 * 1024)), "more than 1048576 bytes"),
     ],
 )
-async def test_a_server_that_does_not_listen_is_an_error(
+async def test_an_answer_that_is_not_a_transcription_is_an_error(
     endpoint: Endpoint, answer: tuple[int, bytes], message: str
 ) -> None:
     endpoint.answer = answer

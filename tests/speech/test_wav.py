@@ -355,7 +355,7 @@ def test_what_sox_writes_is_read_as_ffmpeg_reads_it(tone: Path, encoding: str) -
         ("x.avi", "AVI"),
     ],
 )
-def test_what_is_no_wav_file_is_named_with_the_command_that_makes_one(tone: Path, name: str, kind: str) -> None:
+def test_another_kind_of_file_is_named_with_the_command_that_converts_it(tone: Path, name: str, kind: str) -> None:
     path = tone.with_name(name)
     options = {"bare.mp3": ["-id3v2_version", "0", "-write_xing", "0"], "rf64.wav": ["-rf64", "always"]}.get(name, [])
     run("ffmpeg", "-v", "error", "-y", "-i", tone, *options, path)

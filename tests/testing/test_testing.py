@@ -292,7 +292,7 @@ class TestTheTransport:
                 assert await anext(response.aiter_raw()) == b"one"
             await asyncio.wait_for(dropped.wait(), DEADLINE)
 
-    async def test_raises_at_a_send_to_a_client_that_left_where_the_specification_says_so(self) -> None:
+    async def test_a_send_to_a_client_that_has_left_raises_where_the_specification_says_so(self) -> None:
         raised = asyncio.Event()
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -339,7 +339,7 @@ class TestTheTransport:
         assert "Content-Length" in str(caught.value.__cause__)
 
     @pytest.mark.parametrize("body", [7, None, "text"])
-    async def test_cuts_where_the_body_is_no_bytes(self, body: Any) -> None:
+    async def test_cuts_where_the_body_is_not_bytes(self, body: Any) -> None:
         async with client_of(streaming(body)) as client:
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get("/")
