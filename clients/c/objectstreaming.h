@@ -13,7 +13,7 @@
  *     objs_stream     whole frames in, messages out: control frames, end or cut, position (SPEC 3)
  *     objs_tal        frames of speech: their text, their place in an answer, their samples (SPEC 4.2)
  *
- * objs_put_lengths encodes. objs_json_valid checks the JSON of SPEC 2.3 without an allocation.
+ * objs_put_frame encodes. objs_json_valid checks the JSON of SPEC 2.3 without an allocation.
  *
  *     objs_reader reader;
  *     objs_frame frame;
@@ -30,7 +30,8 @@
  * for a length that a peer claims. A decoder that has failed returns the same error again. After the last byte, call the
  * finish function: it finds a cut. The results are the same for all chunkings.
  *
- * The native module of the Python package uses the checks of this header.
+ * The native module of the Python package makes the same checks with the functions of this header. Its decoder is its own: it
+ * holds Python objects.
  */
 #ifndef OBJECTSTREAMING_H
 #define OBJECTSTREAMING_H
@@ -183,9 +184,10 @@ OBJS_API objs_code objs_put_lengths(const objs_config *config, uint8_t *out, uin
     return OBJS_OK;
 }
 
-/* Writes a whole frame to `out` and its size to `*written`. OBJS_NO_MEMORY if it is larger than `capacity`. */
-OBJS_API objs_code objs_put_frame(const objs_config *config, uint8_t *out, size_t capacity, const uint8_t *header,
-                                  size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
+/* Writes a whole frame to `out` and its size to `*written`. OBJS_NO_MEMORY if it is larger than `capacity`. The header is not
+ * looked at: this is for control frames, and for frames that are passed on as they came. Data is for objs_put_frame. */
+OBJS_API objs_code objs_put_raw_frame(const objs_config *config, uint8_t *out, size_t capacity, const uint8_t *header,
+                                      size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
     size_t prefix = 2 * (size_t)(config == NULL ? 4 : config->byte_length);
     objs_code code;
     if (capacity < prefix || header_size > capacity - prefix || payload_size > capacity - prefix - header_size) {
@@ -984,6 +986,17 @@ OBJS_API uint64_t objs_json_thousandths(objs_text value) {
 /* Whether a header may be sent in a data frame: one JSON object, without the member $stream. */
 OBJS_API int objs_data_header_valid(const uint8_t *data, size_t size) {
     return objs_header_valid(data, size) && objs_json_member(objs_text_(data, size), "$stream").at == NULL;
+}
+
+/* Writes a whole data frame to `out` and its size to `*written`. OBJS_ENCODE_ERROR if the header is not one JSON object, or has
+ * the member $stream, which belongs to control frames: in a header that begins with it, data could end the stream (SPEC 3.1).
+ * OBJS_NO_MEMORY if the frame is larger than `capacity`. */
+OBJS_API objs_code objs_put_frame(const objs_config *config, uint8_t *out, size_t capacity, const uint8_t *header,
+                                  size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
+    if (!objs_data_header_valid(header, header_size)) {
+        return OBJS_ENCODE_ERROR;
+    }
+    return objs_put_raw_frame(config, out, capacity, header, header_size, payload, payload_size, written);
 }
 
 OBJS_API int objs_write_(char *out, size_t capacity, size_t *size, const char *text) {

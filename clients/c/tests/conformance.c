@@ -203,8 +203,8 @@ static void encode(const char *line, string *out) {
     const char *at;
     size_t header_size, payload_size, written = 0, capacity;
     uint8_t *header, *payload, *wire;
-    int with_coder = find(line, "coder") != NULL, fine;
-    if (with_coder && !is_word(line, "coder", "json") && !is_word(line, "coder", "raw") && !is_word(line, "coder", "tal")) {
+    objs_code code = OBJS_ENCODE_ERROR;
+    if (find(line, "coder") != NULL && !is_word(line, "coder", "json") && !is_word(line, "coder", "raw") && !is_word(line, "coder", "tal")) {
         say(out, "\"skipped\":\"coder\"");
         return;
     }
@@ -214,19 +214,21 @@ static void encode(const char *line, string *out) {
     payload = unhex(&at, &payload_size);
     capacity = header_size + payload_size + 256 + 16; /* 256: the ten members of tal at their defaults */
     wire = (uint8_t *)must(malloc(capacity));
-    fine = with_coder ? objs_data_header_valid(header, header_size) : objs_header_valid(header, header_size);
-    fine = fine && (!is_word(line, "coder", "json") || objs_json_valid(payload, payload_size));
     if (is_word(line, "coder", "tal")) {
         objs_tal tal;
-        fine = fine && objs_tal_read(&tal, header, header_size) == OBJS_OK &&
-               objs_tal_put_frame(&config, wire, capacity, &tal, payload, payload_size, &written) == OBJS_OK;
-    } else {
-        fine = fine &&
-               objs_put_frame(&config, wire, capacity, header, header_size, payload, payload_size, &written) == OBJS_OK;
+        if (objs_tal_read(&tal, header, header_size) == OBJS_OK) {
+            code = objs_tal_put_frame(&config, wire, capacity, &tal, payload, payload_size, &written);
+        }
+    } else if (find(line, "coder") == NULL) {
+        if (objs_header_valid(header, header_size)) {
+            code = objs_put_raw_frame(&config, wire, capacity, header, header_size, payload, payload_size, &written);
+        }
+    } else if (!is_word(line, "coder", "json") || objs_json_valid(payload, payload_size)) {
+        code = objs_put_frame(&config, wire, capacity, header, header_size, payload, payload_size, &written);
     }
     say(out, "\"wire\":\"");
-    say_hex(out, wire, fine ? written : 0);
-    say(out, fine ? "\",\"error\":\"\"" : "\",\"error\":\"encode_error\"");
+    say_hex(out, wire, code == OBJS_OK ? written : 0);
+    say(out, code == OBJS_OK ? "\",\"error\":\"\"" : "\",\"error\":\"encode_error\"");
     free(header);
     free(payload);
     free(wire);

@@ -54,8 +54,8 @@ int main(int count, char **arguments) {
         }
         while (frames-- > 0) {
             const char *header = seeds[chance(SEEDS)], *payload = seeds[chance(SEEDS)];
-            if (objs_put_frame(&config, input + size, sizeof input - size, (const uint8_t *)header, strlen(header),
-                               (const uint8_t *)payload, chance((uint32_t)strlen(payload) + 1), &written) == OBJS_OK) {
+            if (objs_put_raw_frame(&config, input + size, sizeof input - size, (const uint8_t *)header, strlen(header),
+                                   (const uint8_t *)payload, chance((uint32_t)strlen(payload) + 1), &written) == OBJS_OK) {
                 size += written;
             }
         }

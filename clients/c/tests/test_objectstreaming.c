@@ -120,7 +120,7 @@ static void test_a_frame_that_does_not_fit_is_not_written(void) {
     CHECK(objs_put_frame(NULL, wire, sizeof GOLDEN, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_OK && size == 24);
     CHECK(memcmp(wire, GOLDEN, 24) == 0);
     CHECK(objs_put_frame(NULL, wire, 23, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_NO_MEMORY);
-    CHECK(objs_put_frame(NULL, wire, 7, NULL, 0, NULL, 0, &size) == OBJS_NO_MEMORY);
+    CHECK(objs_put_raw_frame(NULL, wire, 7, NULL, 0, NULL, 0, &size) == OBJS_NO_MEMORY);
     CHECK(objs_put_lengths(NULL, wire, 8, UINT32_MAX) == OBJS_ENCODE_ERROR);
     CHECK(objs_put_lengths(NULL, wire, UINT64_MAX, UINT64_MAX) == OBJS_ENCODE_ERROR);
     config.byte_length = 1;
@@ -384,8 +384,24 @@ static void test_control_headers_do_not_overrun_their_buffer(void) {
         CHECK(objs_open_header(exact, capacity < 33 ? capacity : 32, NULL, NULL) == 0);
         free(exact);
     }
-    CHECK(!objs_data_header_valid((const uint8_t *)"{\"a\":1,\"$stream\":2}", 19));
-    CHECK(objs_data_header_valid((const uint8_t *)"{\"a\":{\"$stream\":2}}", 19));
+}
+
+static objs_code put(const char *header) {
+    uint8_t wire[64];
+    size_t size = 0;
+    return objs_put_frame(NULL, wire, sizeof wire, (const uint8_t *)header, strlen(header), NULL, 0, &size);
+}
+
+static void test_data_frames_do_not_have_the_member_stream(void) {
+    uint8_t wire[64];
+    size_t size = 0;
+    CHECK(put("{\"$stream\":{\"type\":\"end\",\"frames\":0}}") == OBJS_ENCODE_ERROR);
+    CHECK(put("{\"a\":1,\"$stream\":2}") == OBJS_ENCODE_ERROR);
+    CHECK(put(" {\"\\u0024str\\u0065am\":2}") == OBJS_ENCODE_ERROR);
+    CHECK(put("{\"a\":{\"$stream\":2},\"b\":\"$stream\"}") == OBJS_OK);
+    CHECK(put("") == OBJS_ENCODE_ERROR && put("[]") == OBJS_ENCODE_ERROR && put("{\"a\"}") == OBJS_ENCODE_ERROR);
+    CHECK(objs_put_raw_frame(NULL, wire, sizeof wire, (const uint8_t *)OBJS_PING, 27, NULL, 0, &size) == OBJS_OK);
+    expect(NULL, wire, size, "0@0:" OBJS_PING "+ ok 0 0");
 }
 
 int main(void) {
@@ -405,5 +421,6 @@ int main(void) {
     test_a_stream_that_is_whole();
     test_a_stream_that_is_cut_or_fails();
     test_control_headers_do_not_overrun_their_buffer();
+    test_data_frames_do_not_have_the_member_stream();
     return check_result("codec");
 }
