@@ -187,6 +187,9 @@ def encode_frame(header: object, payload: BytesLike = b"", *, layout: Layout = L
     `header` is a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once
     they have been checked; `payload` anything with the buffer protocol. Raises `EncodeError`.
 
+    This is the raw layer: it does not look for the header member `$stream`, which belongs to control frames. Coders
+    write data frames with `encode_data_frame`.
+
     >>> encode_frame(b'{"a": 1}', b'{"b": 2}').hex(" ", 4)
     '18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'
     """
@@ -198,7 +201,8 @@ def encode_frame_parts(
 ) -> tuple[bytes, memoryview]:
     """A frame in two parts, the payload not copied: `transport.writelines(encode_frame_parts(header, pcm))`.
 
-    Returns the length words with the header, and a flat byte view of `payload`. Raises `EncodeError`.
+    Returns the length words with the header, and a flat byte view of `payload`. Raises `EncodeError`. It does not look
+    for the header member `$stream`: see `encode_frame`.
     """
     head, body = _header_to_bytes(header), _flat_view(payload)
     return _length_words(len(head), len(body), layout) + head, body

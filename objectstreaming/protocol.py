@@ -111,9 +111,11 @@ _STREAMING: Final = State.STREAMING  # compared with every frame, and a member o
 
 
 def is_ordinary(wire: bytes, max_frame: int, max_header: int) -> bool:
-    """Whether a frame's bytes are within the limits and `$stream` stands nowhere in its header."""
+    """Whether a frame's bytes are within the limits and its header cannot have the member `$stream`."""
     _, size = _words(wire, 0)
-    return len(wire) <= max_frame and size <= max_header and wire.find(b"$stream", 8, 8 + size) < 0
+    if len(wire) > max_frame or size > max_header:
+        return False
+    return not strict_json.may_have_stream_member(wire, 8, 8 + size)
 
 
 def write_error(error: StreamError, write: Callable[[dict[str, Any]], bytes]) -> bytes:
@@ -267,14 +269,7 @@ class StreamEncoder(Generic[H, P]):
         """Raise `EncodeError` for a frame that is not ordinary, unless `$stream` is only a text in it."""
         _, size = _words(wire, 0)
         self._check_size(wire, size)
-        if wire.find(b"$stream", 8, 8 + size) < 0:
-            return
-        try:
-            header = strict_json.loads_object(wire[8 : 8 + size])
-        except strict_json.InvalidJSON as error:
-            raise EncodeError(f"the header is not a JSON object: {error}") from None
-        if "$stream" in header:
-            raise EncodeError('the header member "$stream" belongs to control frames')
+        strict_json.check_data_header(wire[8 : 8 + size])
 
     def _check_size(self, wire: bytes, header_size: int) -> None:
         if len(wire) > self._max_frame or header_size > self._max_header:

@@ -16,7 +16,18 @@ import msgspec
 
 from .errors import EncodeError
 
-__all__ = ["MAX_DEPTH", "TOO_SHORT_TO_BE_DEEP", "Decoder", "InvalidJSON", "dumps", "loads", "loads_object"]
+__all__ = [
+    "MAX_DEPTH",
+    "TOO_SHORT_TO_BE_DEEP",
+    "Decoder",
+    "InvalidJSON",
+    "check_data_header",
+    "dumps",
+    "loads",
+    "loads_object",
+    "may_be_deep",
+    "may_have_stream_member",
+]
 
 T = TypeVar("T")
 
@@ -85,8 +96,7 @@ class Decoder(Generic[T]):
             raise InvalidJSON(f"not UTF-8: {error.reason}") from None
         except RecursionError:
             raise InvalidJSON(_TOO_DEEP) from None
-        if len(data) > TOO_SHORT_TO_BE_DEEP:
-            _check_depth(data)
+        _check_depth(data)
         return value
 
 
@@ -103,8 +113,13 @@ def _explain(data: bytes, reason: str) -> str:
     return reason
 
 
+def may_be_deep(data: bytes) -> bool:
+    """Whether a text has enough brackets to be nested deeper than `MAX_DEPTH`."""
+    return len(data) > TOO_SHORT_TO_BE_DEEP and data.count(b"[") + data.count(b"{") > MAX_DEPTH
+
+
 def _check_depth(data: bytes) -> None:
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+    if not may_be_deep(data):
         return
     import numpy  # imported here, because it takes as long to import as all the rest
 
@@ -138,11 +153,10 @@ def dumps(value: Any) -> bytes:
     # msgspec writes NaN and Infinity as null: for each null that was written, check that it was None.
     if data.find(b"null") >= 0:
         _refuse_non_finite(msgspec.to_builtins(value))
-    if len(data) > TOO_SHORT_TO_BE_DEEP:
-        try:
-            _check_depth(data)
-        except InvalidJSON as error:
-            raise EncodeError(f"{error}: receivers refuse it") from None
+    try:
+        _check_depth(data)
+    except InvalidJSON as error:
+        raise EncodeError(f"{error}: receivers refuse it") from None
     return data
 
 
@@ -157,3 +171,29 @@ def _refuse_non_finite(value: Any) -> None:
             stack.extend((member, f'{path}["{key}"]') for key, member in item.items())
         elif isinstance(item, list | tuple):
             stack.extend((member, f"{path}[{position}]") for position, member in enumerate(item))
+
+
+def may_have_stream_member(data: bytes, begin: int, end: int) -> bool:
+    """Whether the header `data[begin:end]` may have the member `$stream`.
+
+    The name stands there, maybe in another place than a member's name, or an escape that could spell a part of it: of
+    JSON's escapes only those with `\\u` can.
+    """
+    return data.find(b"$stream", begin, end) >= 0 or data.find(b"\\u", begin, end) >= 0
+
+
+def check_data_header(data: bytes) -> None:
+    r"""Raise `EncodeError` if a header has the member `$stream`, which belongs to control frames (SPEC section 3.1).
+
+    >>> check_data_header(b'{"\\u0024stream":{"type":"end","frames":0}}')
+    Traceback (most recent call last):
+    objectstreaming.errors.EncodeError: the header member "$stream" belongs to control frames
+    """
+    if not may_have_stream_member(data, 0, len(data)):
+        return
+    try:
+        header = loads_object(data)
+    except InvalidJSON as error:
+        raise EncodeError(f"the header is not a JSON object: {error}") from None
+    if "$stream" in header:
+        raise EncodeError('the header member "$stream" belongs to control frames')

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
 
-from ..frames import Frame
+from .. import strict_json
+from ..frames import CODEC, LAYOUT, BytesLike, Frame, Layout, encode_frame
 
-__all__ = ["Coder", "OrderCheck", "PlainDecoder"]
+__all__ = ["Coder", "OrderCheck", "PlainDecoder", "encode_data_frame"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -19,6 +20,28 @@ that may not follow the one before it, and then has not changed."""
 
 PlainDecoder: TypeAlias = Callable[[bytes, bytes], tuple[H, P] | None]
 """See `Coder.plain_decoder`."""
+
+
+def encode_data_frame(header: object, payload: BytesLike = b"", *, layout: Layout = LAYOUT) -> bytes:
+    """`encode_frame` for a data frame: a header with the member `$stream` is refused.
+
+    That member belongs to control frames (SPEC section 3.1): with it at its beginning, a header of a user's data could
+    end the stream. Raises `EncodeError`.
+
+    >>> encode_data_frame({"$stream": {"type": "end", "frames": 0}})
+    Traceback (most recent call last):
+    objectstreaming.errors.EncodeError: the header member "$stream" belongs to control frames
+    """
+    wire = encode_frame(header, payload, layout=layout)
+    begin = 2 * layout.byte_length
+    end = begin + int.from_bytes(wire[layout.byte_length : begin], layout.byte_order)
+    if strict_json.may_have_stream_member(wire, begin, end):
+        strict_json.check_data_header(wire[begin:end])
+    return wire
+
+
+if not TYPE_CHECKING and CODEC == "native":
+    from .._native import encode_data_frame
 
 
 class Coder(ABC, Generic[H, P]):
@@ -46,7 +69,10 @@ class Coder(ABC, Generic[H, P]):
 
     @abstractmethod
     def encode(self, header: H, payload: P) -> bytes:
-        """One whole frame. If it raises `EncodeError`, nothing has changed."""
+        """One whole frame. If it raises `EncodeError`, nothing has changed.
+
+        A header with the member `$stream` is refused: see `encode_data_frame`.
+        """
 
     @abstractmethod
     def decode(self, frame: Frame) -> tuple[H, P]:

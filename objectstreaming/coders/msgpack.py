@@ -8,8 +8,8 @@ from typing import Any
 import msgpack
 
 from ..errors import EncodeError, PayloadError
-from ..frames import Frame, encode_frame
-from .coder import Coder
+from ..frames import Frame
+from .coder import Coder, encode_data_frame
 
 __all__ = ["MsgpackCoder"]
 
@@ -52,7 +52,7 @@ class MsgpackCoder(Coder[Mapping[str, Any], Any]):
             data = msgpack.packb(payload, default=self._pack_extension, datetime=True)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EncodeError(f"not MessagePack: {error}") from None
-        return encode_frame(header, data)
+        return encode_data_frame(header, data)
 
     def decode(self, frame: Frame) -> tuple[Mapping[str, Any], Any]:
         header = frame.header

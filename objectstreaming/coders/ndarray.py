@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import EncodeError, InvalidHeader, PayloadError
-from ..frames import Frame, encode_frame
-from .coder import Coder
+from ..frames import Frame
+from .coder import Coder, encode_data_frame
 
 if TYPE_CHECKING:
     import numpy
@@ -53,7 +53,7 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
             if reserved in header:
                 raise EncodeError(f"the header member {reserved!r} is set by the coder, from the array")
         members = {**header, "dtype": array.dtype.str, "shape": array.shape}
-        return encode_frame(members, array.reshape(-1).view(numpy.uint8))
+        return encode_data_frame(members, array.reshape(-1).view(numpy.uint8))
 
     def decode(self, frame: Frame) -> tuple[Mapping[str, Any], Array]:
         import numpy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..frames import Frame, encode_frame
-from .coder import Coder
+from ..frames import Frame
+from .coder import Coder, encode_data_frame
 
 __all__ = ["RawCoder"]
 
@@ -22,7 +22,7 @@ class RawCoder(Coder[Mapping[str, Any], bytes]):
     name = "raw"
 
     def encode(self, header: Mapping[str, Any], payload: bytes) -> bytes:
-        return encode_frame(header, payload)
+        return encode_data_frame(header, payload)
 
     def decode(self, frame: Frame) -> tuple[Mapping[str, Any], bytes]:
         return frame.header, frame.payload

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from .. import strict_json
-from ..coders import Coder
+from ..coders import Coder, encode_data_frame
 from ..errors import EncodeError, InvalidHeader, PayloadError
-from ..frames import Frame, encode_frame
+from ..frames import Frame
 from .symbol import EventType, Modality, StreamEvent, StreamItem, Symbol
 
 __all__ = ["SymbolCoder"]
@@ -52,13 +52,13 @@ class SymbolCoder(Coder[StreamItem, None]):
 
     def encode(self, header: StreamItem, payload: None = None) -> bytes:
         if isinstance(header, Symbol):
-            return encode_frame(
+            return encode_data_frame(
                 _SymbolHeader(header.modality.value, header.mime_type, _utc(header.timestamp), header.metadata),
                 header.data,
             )
         if isinstance(header, StreamEvent):
             data = b"{}" if header.data is None else strict_json.dumps(header.data)
-            return encode_frame(_EventHeader(header.type, _utc(header.timestamp)), data)
+            return encode_data_frame(_EventHeader(header.type, _utc(header.timestamp)), data)
         raise EncodeError(f"this coder sends Symbol and StreamEvent, not {type(header).__name__}")
 
     def decode(self, frame: Frame) -> tuple[StreamItem, None]:
