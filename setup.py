@@ -1,18 +1,19 @@
-"""The optional C extensions; all else is in pyproject.toml.
+"""The optional C extension; everything else is in pyproject.toml.
 
 Where there is no compiler the package installs without it and runs on the pure codec: same behaviour, slower.
 """
+
+from glob import glob
 
 from setuptools import Extension, setup
 
 setup(
     ext_modules=[
         Extension(
-            f"{package}._native",
-            sources=[f"{package}/_native.c"],
-            depends=["clients/c/objectstreaming.h"],
+            "objectstreaming._native",
+            sources=sorted(glob("objectstreaming/native/*.c")),
+            depends=["clients/c/objectstreaming.h", *glob("objectstreaming/native/*.h")],
             optional=True,
         )
-        for package in ("objectstreaming", "wav_streaming")
     ]
 )

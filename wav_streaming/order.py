@@ -41,7 +41,7 @@ class Order:
 
 if not TYPE_CHECKING and CODEC == "native":
     with contextlib.suppress(ImportError):  # where it was not built
-        from ._native import Order
+        from objectstreaming._native import TalOrder as Order
 
 
 class AnswerOrder(Order):

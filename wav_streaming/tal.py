@@ -18,15 +18,16 @@ are made from it, and msgspec checks received headers by the annotations themsel
 from __future__ import annotations
 
 import functools
-import json
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as _quoted
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
+    ClassVar,
     Final,
     Generic,
     Literal,
@@ -44,9 +45,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from objectstreaming import strict_json
-from objectstreaming.coders import Coder, OrderCheck, PlainDecoder
+from objectstreaming.coders import Coder, OrderCheck, PlainDecoder, encode_data_frame
+from objectstreaming.coders.original import standard_json
 from objectstreaming.errors import EncodeError, InvalidHeader, PayloadError
-from objectstreaming.frames import CODEC, BytesLike, Frame, Layout, encode_frame, join_frame, split_frame
+from objectstreaming.frames import CODEC, LAYOUT, BytesLike, Frame, Layout, join_frame, split_frame
 
 from .order import AnswerOrder
 
@@ -397,73 +399,24 @@ def _plain_decoder(order: AnswerOrder | None) -> PlainDecoder[TALAudio, bytes]:
     return decode
 
 
-_encode_natively: Callable[[Any, Any], bytes | None] | None = None
-"""Encodes what nearly every frame is, and returns `None` for any other."""
+class TalEncoder:
+    """`TALCoder.encode`. A subclass has `_encode_checked` for what is not ordinary."""
 
-if not TYPE_CHECKING and CODEC == "native":
-    try:
-        from ._native import Codec, Plain
+    _known: tuple[Any, ...] = (None,) * 9  # see _encode_known
 
-        _codec = Codec(TALAudio, _encode, _decode, UNSET)
-    except (ImportError, TypeError, AttributeError):  # pragma: no cover
-        pass  # not built, or msgspec keeps the members of a Struct elsewhere than the extension expects
-    else:
-        _plain_decoder = functools.partial(Plain, _codec)
-        _encode_natively = _codec.encode
+    def encode(self, header: TALAudio, payload: Any) -> bytes:
+        """One whole frame. Raises `EncodeError`, and then nothing has changed."""
+        wire = self._encode_known(header, payload)
+        if wire is None:
+            wire = self._encode_checked(header, payload)
+            self._known = (
+                *(header.audioType, header.bitDepth, header.sampleRate, header.channels, header.audioFormat),
+                *(header.question, header.url, header.sign, header.block_align),
+            )
+        return wire
 
-_decode_plain: Final = _plain_decoder(None)
-
-
-class TALCoder(Coder[TALAudio, P], Generic[P]):
-    """Messages are a `TALAudio` and its PCM.
-
-    Received payloads are `bytes`, or with `samples=True` a read-only NumPy view of shape (samples, channels) and dtype
-    '<i2' or '<i4'. Sent, either will do with both: any bytes-like object, an array of matching dtype and shape
-    (samples, channels) or, interleaved, (samples,).
-
-    `encode` raises `EncodeError`; `decode` raises `InvalidHeader`, or `PayloadError` for PCM that is not whole
-    sample frames. In a stream the frames of an answer must be numbered 1, 2, 3... (`order_check`): `StreamEncoder`
-    refuses what `StreamDecoder` would refuse. `numbered` and `TALNumbering` number frames.
-
-    >>> from objectstreaming import decode_frame
-    >>> wire = TALCoder().encode(TALAudio(answer="Yes."), bytes(4))
-    >>> TALCoder().decode(decode_frame(wire))
-    (TALAudio(answer='Yes.'), b'\\x00\\x00\\x00\\x00')
-    >>> TALCoder(samples=True).decode(decode_frame(wire))[1]
-    array([[0],
-           [0]], dtype=int16)
-    """
-
-    name = "tal"
-
-    @overload
-    def __init__(self: TALCoder[bytes]) -> None: ...
-    @overload
-    def __init__(self: TALCoder[bytes], *, samples: Literal[False]) -> None: ...
-    @overload
-    def __init__(self: TALCoder[Samples], *, samples: Literal[True]) -> None: ...
-    def __init__(self, *, samples: bool = False) -> None:
-        self._samples = samples
-        self._known: tuple[Any, ...] = (None,) * 9  # see _encode_known
-
-    def encode(self, header: TALAudio, payload: P | BytesLike) -> bytes:
-        encode = self._encode_known if _encode_natively is None else _encode_natively
-        wire = encode(header, payload)
-        if wire is not None:
-            return wire
-        if not isinstance(header, TALAudio):
-            shown = _shown(header)
-            raise EncodeError(f"the header is a TALAudio, not {shown}: TALAudio.from_dict makes one of a mapping")
-        _checked(header)
-        self._known = (
-            *(header.audioType, header.bitDepth, header.sampleRate, header.channels, header.audioFormat),
-            *(header.question, header.url, header.sign, header.block_align),
-        )
-        try:
-            data = _encode(header) if header._extra is UNSET else strict_json.dumps(header.to_dict())
-        except (TypeError, ValueError, RecursionError) as error:
-            raise EncodeError(_reason(error)) from None
-        return join_frame(data, _to_pcm(header, payload))
+    def _encode_checked(self, header: TALAudio, payload: Any) -> bytes:
+        raise NotImplementedError
 
     def _encode_known(self, tal: Any, pcm: Any) -> bytes | None:
         """Encode a header most of whose members are the same objects as in the last one that was checked.
@@ -497,6 +450,108 @@ class TALCoder(Coder[TALAudio, P], Generic[P]):
         except (AttributeError, UnicodeEncodeError, struct.error):
             pass
         return None
+
+
+_SPACED: Final = "{" + ", ".join(f'"{member.name}": %s' for member in MEMBERS) + "}"
+"""A header as the standard library writes it."""
+
+
+def _encode_original(tal: TALAudio, pcm: Any, byte_length: Any) -> bytes | None:
+    """What `tal_encoder` returns for nearly every call; `None` for any other."""
+    if type(pcm) is not bytes or type(byte_length) is not int or byte_length != LAYOUT.byte_length:
+        return None
+    try:
+        if _complaint(tal) or tal._extra is not UNSET or len(pcm) % tal.block_align:
+            return None
+    except AttributeError:
+        return None
+    values = msgspec.structs.astuple(tal)[:-1]
+    header = _SPACED % tuple(_quoted(value) if type(value) is str else value for value in values)
+    # A surrogate may be a lone one, which strict JSON refuses.
+    return None if "\\ud" in header else join_frame(header.encode("ascii"), pcm)
+
+
+def _decode_original(data: Any, byte_length: Any) -> tuple[tuple[dict[str, Any], bytes], bytes] | None:
+    """What `tal_decoder` returns for nearly every call; `None` for any other."""
+    if type(data) is not bytes or type(byte_length) is not int or byte_length != LAYOUT.byte_length or len(data) < 8:
+        return None
+    total, size = _lengths(data)
+    middle = 8 + size
+    if not middle <= total <= len(data):
+        return None
+    header, pcm = data[8:middle], data[middle:total]
+    if _decode_plain(header, pcm) is None:
+        return None
+    return (strict_json.loads_object(header), pcm), data[total:]
+
+
+_lengths: Final = struct.Struct("<II").unpack_from
+_codec: Any = None
+
+if not TYPE_CHECKING and CODEC == "native":
+    from objectstreaming._native import TalCodec, TalPlain
+
+    try:
+        _codec = TalCodec(TALAudio, _encode, _decode, UNSET, MEMBERS)
+    except (TypeError, AttributeError):  # pragma: no cover
+        pass  # msgspec keeps the members of a Struct elsewhere than the extension expects
+    else:
+        from objectstreaming._native import TalEncoder
+
+        _plain_decoder = functools.partial(TalPlain, _codec)
+        _encode_original, _decode_original = _codec.encode_original, _codec.decode_original
+
+_decode_plain: Final = _plain_decoder(None)
+
+
+class TALCoder(TalEncoder, Coder[TALAudio, P], Generic[P]):
+    """Messages are a `TALAudio` and its PCM.
+
+    Received payloads are `bytes`, or with `samples=True` a read-only NumPy view of shape (samples, channels) and dtype
+    '<i2' or '<i4'. Sent, either will do with both: any bytes-like object, an array of matching dtype and shape
+    (samples, channels) or, interleaved, (samples,).
+
+    `encode` raises `EncodeError`; `decode` raises `InvalidHeader`, or `PayloadError` for PCM that is not whole
+    sample frames. In a stream the frames of an answer must be numbered 1, 2, 3... (`order_check`): `StreamEncoder`
+    refuses what `StreamDecoder` would refuse. `numbered` and `TALNumbering` number frames.
+
+    >>> from objectstreaming import decode_frame
+    >>> wire = TALCoder().encode(TALAudio(answer="Yes."), bytes(4))
+    >>> TALCoder().decode(decode_frame(wire))
+    (TALAudio(answer='Yes.'), b'\\x00\\x00\\x00\\x00')
+    >>> TALCoder(samples=True).decode(decode_frame(wire))[1]
+    array([[0],
+           [0]], dtype=int16)
+    """
+
+    name = "tal"
+    _codec: ClassVar[Any] = _codec
+
+    @overload
+    def __init__(self: TALCoder[bytes]) -> None: ...
+    @overload
+    def __init__(self: TALCoder[bytes], *, samples: Literal[False]) -> None: ...
+    @overload
+    def __init__(self: TALCoder[Samples], *, samples: Literal[True]) -> None: ...
+    def __init__(self, *, samples: bool = False) -> None:
+        self._samples = samples
+
+    if TYPE_CHECKING:
+
+        def encode(self, header: TALAudio, payload: P | BytesLike) -> bytes: ...
+
+    def _encode_checked(self, header: TALAudio, payload: Any) -> bytes:
+        if not isinstance(header, TALAudio):
+            shown = _shown(header)
+            raise EncodeError(f"the header is a TALAudio, not {shown}: TALAudio.from_dict makes one of a mapping")
+        _checked(header)
+        try:
+            data = _encode(header) if header._extra is UNSET else strict_json.dumps(header.to_dict())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EncodeError(_reason(error)) from None
+        if header._extra is not UNSET:
+            strict_json.check_data_header(data)
+        return join_frame(data, _to_pcm(header, payload))
 
     def decode(self, frame: Frame) -> tuple[TALAudio, P]:
         message = _decode_plain(frame.header_bytes, frame.payload)
@@ -552,14 +607,17 @@ def tal_encoder(tal: TALAudio, wav: BytesLike = b"", byte_length: int = 4) -> by
     >>> len(wire), wire[:32]
     (172, b'\xac\x00\x00\x00\xa0\x00\x00\x00{"audioType": "int16", "')
     """
+    wire = _encode_original(tal, wav, byte_length)
+    if wire is not None:
+        return wire
     complaint = _complaint(tal)
     if complaint:
         raise EncodeError(complaint)
     try:
-        header = json.dumps(tal.to_dict(), allow_nan=False).encode("ascii")
+        header = standard_json(tal.to_dict()).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodeError(f"extra is not JSON: {error}") from None
-    return encode_frame(header, _to_pcm(tal, wav), layout=Layout(byte_length, "little"))
+    return encode_data_frame(header, _to_pcm(tal, wav), layout=Layout(byte_length, "little"))
 
 
 def tal_decoder(
@@ -577,6 +635,9 @@ def tal_decoder(
     >>> header["order"], pcm, rest
     (2, b'\x01\x02', b'next')
     """
+    message = _decode_original(data, byte_length)
+    if message is not None:
+        return message
     found = split_frame(data, layout=Layout(byte_length, "little"))
     if found is None:
         return None

@@ -1,9 +1,10 @@
 """Payload coders: what headers and payloads mean. `tal`, the coder of speech, lives in `wav_streaming`."""
 
-from .coder import Coder, OrderCheck, PlainDecoder
-from .json import AnbJsonStreamCoder, JsonCoder
+from .coder import Coder, OrderCheck, PlainDecoder, encode_data_frame
+from .json import JsonCoder
 from .msgpack import MsgpackCoder
 from .ndarray import NdarrayCoder
+from .original import AnbJsonStreamCoder
 from .raw import RawCoder
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "OrderCheck",
     "PlainDecoder",
     "RawCoder",
+    "encode_data_frame",
 ]

@@ -1,24 +1,24 @@
-"""The `json` coder: a JSON header, a JSON payload (SPEC section 4.1), and `AnbJsonStreamCoder`, the original's API."""
+"""The `json` coder: a JSON header, a JSON payload (SPEC section 4.1)."""
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
 import msgspec
 
 from .. import strict_json
-from ..errors import EncodeError, InvalidHeader, PayloadError, TruncatedFrame
-from ..frames import CODEC, Frame, Layout, encode_frame, split_frame
-from .coder import Coder, OrderCheck, PlainDecoder
+from ..errors import InvalidHeader, PayloadError
+from ..frames import CODEC, Frame
+from .coder import Coder, OrderCheck, PlainDecoder, encode_data_frame
 
-__all__ = ["AnbJsonStreamCoder", "JsonCoder"]
+__all__ = ["JsonCoder"]
 
 _encode: Final = msgspec.json.Encoder().encode
 _pack: Final = struct.Struct("<II").pack
 _SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
+_may_be_deep: Final = strict_json.may_be_deep
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -40,7 +40,9 @@ class JsonEncoder:
             wire = _pack(8 + size + len(body), size) + head + body
             if (
                 head[0] == _BRACE
-                and wire.find(b"null") < 0  # `in` takes twice as long: it first tries b"null" as a number
+                and wire.find(b"null") < 0  # `in` first tries whether b"null" is an integer, and takes twice as long
+                and head.find(b"$stream") < 0  # see strict_json.may_have_stream_member
+                and head.find(b"\\u") < 0
                 and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
             ):
                 return wire
@@ -56,7 +58,7 @@ def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable
     """`decode_header` and `decode_payload` are msgspec's: as strict as strict_json for valid UTF-8 that is not deep."""
 
     def decode(header: bytes, payload: bytes) -> tuple[H, P] | None:
-        if len(header) + len(payload) > _SHORT and (_may_be_deep(header) or _may_be_deep(payload)):
+        if _may_be_deep(header) or _may_be_deep(payload):
             return None
         try:
             # msgspec does not check the UTF-8 of members that it skips.
@@ -68,10 +70,6 @@ def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable
             return None
 
     return decode
-
-
-def _may_be_deep(data: bytes) -> bool:
-    return data.count(b"[") + data.count(b"{") > strict_json.MAX_DEPTH
 
 
 _BRACE: Final = ord("{")
@@ -128,7 +126,7 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
         def encode(self, header: H, payload: P) -> bytes: ...
 
     def _encode_checked(self, header: H, payload: P) -> bytes:
-        return encode_frame(header, strict_json.dumps(payload))
+        return encode_data_frame(header, strict_json.dumps(payload))
 
     def decode(self, frame: Frame) -> tuple[H, P]:
         message = self._decode_plain(frame.header_bytes, frame.payload)
@@ -161,79 +159,3 @@ def _name(wanted: Any) -> str:
     if wanted is dict:
         return "a JSON object"
     return wanted.__name__ if isinstance(wanted, type) else str(wanted)
-
-
-class AnbJsonStreamCoder:
-    """The coder of the public objectstreaming project of 2024: same calls, same bytes, same return shapes.
-
-    Its JSON is the standard library's, ASCII with `", "` and `": "`. Unlike the original, it refuses NaN, checks both
-    length words, and on input that is short or corrupt raises a `FrameError` instead of guessing.
-    For streams take `JsonCoder` with `StreamDecoder` or `iter_messages`: re-slicing `rest` costs quadratic time.
-
-    >>> AnbJsonStreamCoder.encode({"a": 1}, {"b": 2}).hex(" ", 4)
-    '18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'
-    >>> AnbJsonStreamCoder.decode(AnbJsonStreamCoder.encode({"a": 1}, {"b": 2}))
-    ({'a': 1}, {'b': 2}, None)
-    """
-
-    name: ClassVar[str] = "json"
-
-    @classmethod
-    def encode(
-        cls,
-        dict_header: Any,
-        dict_obj: Any,
-        byte_length: int = 4,
-        byte_order: Literal["little", "big"] = "little",
-    ) -> bytes:
-        """One frame. Raises `EncodeError` for what JSON cannot say, and where T does not fit `byte_length` bytes."""
-        header, payload = _original_dumps(dict_header), _original_dumps(dict_obj)
-        return encode_frame(header, payload, layout=Layout(byte_length, byte_order))
-
-    @classmethod
-    def decode(
-        cls,
-        obj: bytes | bytearray | memoryview,
-        byte_length: int = 4,
-        byte_order: Literal["little", "big"] = "little",
-    ) -> tuple[Any, Any, Any]:
-        """`(header, object, rest)` of the first frame in `obj`.
-
-        `rest` is what follows it, of the same type as `obj`, or `None` if nothing does. Raises `TruncatedFrame` if
-        the frame is not whole yet, another `FrameError` or a `PayloadError` if it never will be.
-        """
-        found = split_frame(obj, layout=Layout(byte_length, byte_order))
-        if found is None:
-            raise TruncatedFrame(f"a whole frame is expected, and {len(obj)} bytes are not one yet")
-        frame, end = found
-        try:
-            header = _original_loads(frame.header_bytes)
-        except ValueError as error:
-            raise InvalidHeader(f"the header is not JSON: {error}") from None
-        if not isinstance(header, dict):
-            raise InvalidHeader(f"the header is not a JSON object, but a {type(header).__name__}")
-        try:
-            value = _original_loads(frame.payload)
-        except ValueError as error:
-            raise PayloadError(f"the payload is not JSON: {error}") from None
-        return header, value, obj[end:] if end < len(obj) else None
-
-
-def _original_dumps(value: Any) -> bytes:
-    try:
-        return json.dumps(value, allow_nan=False).encode("ascii")
-    except (TypeError, ValueError) as error:
-        raise EncodeError(f"not JSON: {error}") from None
-    except RecursionError:
-        raise EncodeError("too deeply nested for JSON, or it contains itself") from None
-
-
-def _original_loads(data: bytes) -> Any:
-    try:
-        return json.loads(data.decode(), parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("too deeply nested") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
