@@ -32,11 +32,18 @@ sys.path.insert(0, str(ROOT / "tests"))  # before this file's own folder, which 
 from twins import load_pure  # noqa: E402
 
 import objectstreaming.coders.json  # noqa: E402
+import objectstreaming.coders.original  # noqa: E402
 import wav_streaming.tal  # noqa: E402
 from objectstreaming import errors, frames, protocol  # noqa: E402
 
 assert frames.CODEC == "native", "the C extensions were not built, or OBJECTSTREAMING_PURE is set"
-NATIVE = SimpleNamespace(frames=frames, protocol=protocol, json=objectstreaming.coders.json, tal=wav_streaming.tal)
+NATIVE = SimpleNamespace(
+    frames=frames,
+    protocol=protocol,
+    json=objectstreaming.coders.json,
+    original=objectstreaming.coders.original,
+    tal=wav_streaming.tal,
+)
 PURE = SimpleNamespace(**{name: load_pure(module.__name__) for name, module in vars(NATIVE).items()})
 Twin = SimpleNamespace
 Said = Iterator[Any]
@@ -230,8 +237,9 @@ def reading_loose(twin: Twin, source: Source) -> Said:
     size, wire = source.byte(), source.rest()
     yield told(twin.frames.split_frame, wire, layout=layout)
     yield told(twin.frames.decode_frame, wire, layout=layout)
-    yield told(twin.json.AnbJsonStreamCoder.decode, wire, layout.byte_length, layout.byte_order)
-    yield told(twin.tal.tal_decoder, bytearray(wire), layout.byte_length)
+    for data, more in ((wire, ()), (wire, (layout.byte_length, layout.byte_order)), (bytearray(wire), ())):
+        yield told(twin.original.AnbJsonStreamCoder.decode, data, *more)
+        yield told(twin.tal.tal_decoder, data, *more[:1])
     for frame in (twin.frames.Frame(wire, wire[:size], 1, 2), twin.frames.Frame(wire[:size], wire[size:])):
         yield plain(frame), told(bytes, frame)
         yield told(plain_json.decode, frame), told(plain_tal.decode, frame)
@@ -340,11 +348,12 @@ def writing(twin: Twin, source: Source) -> Said:
             for name, value in [change(source) for _ in range(what)]:
                 yield told(setattr, tal, name, value)
             yield told(encoder.data, tal, payload := payload_of(source))
-            yield told(twin.tal.tal_encoder, tal, payload, layout.byte_length)
+            yield told(twin.tal.tal_encoder, tal, payload), told(twin.tal.tal_encoder, tal, payload, layout.byte_length)
         elif what < 5:
             header, value = header_of(source), value_of(source)
             yield told(encoder.data, header, value), told(coder.encode, header, value)
-            yield told(twin.json.AnbJsonStreamCoder.encode, header, value, layout.byte_length, layout.byte_order)
+            encode = twin.original.AnbJsonStreamCoder.encode
+            yield told(encode, header, value), told(encode, header, value, layout.byte_length, layout.byte_order)
         elif what < 8:
             header, payload = header_of(source), payload_of(source)
             for encode in (twin.frames.encode_frame, twin.frames.encode_frame_parts):
@@ -448,6 +457,8 @@ def seeds() -> Iterator[bytes]:
             yield bytes([1, coder, 0, 0, 0]) + of(text, payload)
             yield bytes([1, coder, 0, 0, 0]) + of(b"{}", answer)
         yield bytes([3, 0, 16]) + text
+        yield bytes([3, 0, 16]) + of(b'{"a":1}', text)
+        yield bytes([3, 0, 16]) + of(text, b"[1.5]")
     pcm = bytes(2)  # of no bytes
     for which, (_, values) in enumerate(MEMBERS):
         yield bytes([2, 3, 0, 0, 0]) + b"".join(bytes([1, which, value]) + pcm for value in range(len(values)))

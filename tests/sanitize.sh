@@ -1,10 +1,10 @@
 #!/bin/sh
-# The codecs' tests on native twins built with AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of its own.
+# The codec's tests on the native codec, built with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the project.
 #
 #     tests/sanitize.sh [pytest arguments]        PYTHON and CC say which interpreter and compiler
 #
-# PYTHONMALLOC=malloc lets the sanitizer see every object; leaks are the business of test_native*.py, for the interpreter
-# itself leaves some behind at exit.
+# PYTHONMALLOC=malloc lets the sanitizer see every object. Leaks are found by test_native*.py: the interpreter itself leaves
+# memory behind at exit.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python}
@@ -22,17 +22,15 @@ esac
 include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 cd "$copy"
-rm -f objectstreaming/_native.*.so wav_streaming/_native.*.so
-for package in objectstreaming wav_streaming; do
-    # shellcheck disable=SC2086
-    $cc $shared -shared -fPIC -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
-        -Wall -Wextra -Werror -I"$include" "$package/_native.c" -o "$package/_native$suffix"
-done
+rm -f objectstreaming/_native.*.so
+# shellcheck disable=SC2086
+$cc $shared -shared -fPIC -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
+    -Wall -Wextra -Werror -I"$include" objectstreaming/native/*.c -o "objectstreaming/_native$suffix"
 export LD_PRELOAD="$runtime" PYTHONMALLOC=malloc PYTHONPATH="$copy" CI=true
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
-# A run that is not on the instrumented twin proves nothing.
-"$python" -c 'import sys, objectstreaming.frames as f, objectstreaming._native as n, wav_streaming._native as w
-there = f.CODEC == "native" and all(m.__file__.startswith(sys.argv[1]) for m in (n, w))
-sys.exit(0 if there else f"not on the twins: {n.__file__}, {w.__file__}")' "$copy"
+# A run that is not on the instrumented codec proves nothing.
+"$python" -c 'import sys, objectstreaming.frames as f, objectstreaming._native as n
+there = f.CODEC == "native" and n.__file__.startswith(sys.argv[1])
+sys.exit(0 if there else f"not on the instrumented codec: {f.CODEC}, {n.__file__}")' "$copy"
 "$python" -m pytest -q -p no:cacheprovider --hypothesis-profile=ci \
-    tests/codec/test_frames.py tests/codec/test_native.py tests/codec/test_native_tal.py tests/codec/test_tal.py "$@"
+    tests/codec/test_frames.py tests/codec/test_native*.py tests/codec/test_data_headers.py tests/codec/test_tal.py "$@"

@@ -13,7 +13,7 @@ import pytest
 
 def needs_native() -> None:
     """At the top of a module of tests of the twins in C."""
-    if importlib.util.find_spec("objectstreaming._native") and importlib.util.find_spec("wav_streaming._native"):
+    if importlib.util.find_spec("objectstreaming._native"):
         return
     if os.environ.get("CI") == "true":
         pytest.fail("the native codec was not built: pip install -e . with a compiler", pytrace=False)

@@ -21,15 +21,16 @@ from twins import load_pure, needs_native
 
 from objectstreaming import FrameDecoder, encode_frame, errors
 from wav_streaming import TALAudio, TALCoder
+from wav_streaming.tal import MEMBERS as TABLE
 
 needs_native()
 
-from wav_streaming import _native as native  # noqa: E402
+from objectstreaming import _native as native  # noqa: E402
 
 pure = load_pure("wav_streaming.tal")
 pure_order = load_pure("wav_streaming.order")
 JSON, FROM_JSON = msgspec.json.Encoder().encode, msgspec.json.Decoder(TALAudio).decode
-CODEC = native.Codec(TALAudio, JSON, FROM_JSON, msgspec.UNSET)
+CODEC = native.TalCodec(TALAudio, JSON, FROM_JSON, msgspec.UNSET, TABLE)
 
 # Members as they may be, and as they may not.
 STRINGS = st.one_of(
@@ -217,7 +218,7 @@ class TestDecoding:
     @example(JSON(TALAudio()).replace(b'"answer":""', b'"answer":"\xed\xa0\x80"'), b"")
     @example(JSON(TALAudio()).replace(b'"answer":""', b'"answer":"\x1f"'), b"")
     def test_is_the_same_in_c_and_in_python(self, header: bytes, pcm: bytes) -> None:
-        short = outcome(native.Plain(CODEC, None), header, pcm)
+        short = outcome(native.TalPlain(CODEC, None), header, pcm)
         assert short == outcome(pure._plain_decoder(None), header, pcm)
         (frame,) = FrameDecoder().feed(
             (8 + len(header) + len(pcm)).to_bytes(4, "little") + len(header).to_bytes(4, "little") + header + pcm
@@ -247,10 +248,10 @@ class TestDecoding:
             TALAudio(audioType="int32", bitDepth=32, channels=2),
         ):
             for spelled in (JSON(tal), msgspec.json.format(JSON(tal))):
-                assert native.Plain(CODEC, None)(spelled, bytes(8)) == (tal, bytes(8))
+                assert native.TalPlain(CODEC, None)(spelled, bytes(8)) == (tal, bytes(8))
 
     def test_what_was_decoded_is_like_any_other(self) -> None:
-        decode = native.Plain(CODEC, None)
+        decode = native.TalPlain(CODEC, None)
         tal, _ = decode(JSON(TALAudio(answer="one", order=2, sign=2)), b"")  # type: ignore[misc]
         other, _ = decode(JSON(TALAudio()), b"")  # type: ignore[misc]
         tal.extra = {"list": []}
@@ -291,7 +292,7 @@ class TestDecoding:
                 return TALAudio()
             raise KeyError(data)
 
-        decode = native.Plain(native.Codec(TALAudio, JSON, fail, msgspec.UNSET), None)
+        decode = native.TalPlain(native.TalCodec(TALAudio, JSON, fail, msgspec.UNSET, TABLE), None)
         with pytest.raises(KeyError):
             decode(b"x", b"")
         assert decode(JSON(TALAudio()), b"") == (TALAudio(), b"")
@@ -300,34 +301,73 @@ class TestDecoding:
 class TestWhatTheyAreMadeOf:
     def test_is_looked_at(self) -> None:
         for wrong in (
-            (TALAudio, JSON, msgspec.json.Decoder().decode, msgspec.UNSET),
-            (msgspec.defstruct("Other", [("a", int, 1)]), JSON, FROM_JSON, msgspec.UNSET),
+            (TALAudio, JSON, msgspec.json.Decoder().decode, msgspec.UNSET, TABLE),
+            (msgspec.defstruct("Other", [("a", int, 1)]), JSON, FROM_JSON, msgspec.UNSET, TABLE),
             (TALAudio, JSON),
-            (5, JSON, FROM_JSON, msgspec.UNSET),
+            (5, JSON, FROM_JSON, msgspec.UNSET, TABLE),
+            (TALAudio, JSON, FROM_JSON, msgspec.UNSET, list(TABLE)),
         ):
             with pytest.raises(TypeError):
-                native.Codec(*wrong)
+                native.TalCodec(*wrong)
         members = {name: getattr(TALAudio, name) for name in (*MEMBERS, "_extra")}
         stranger = type("Stranger", (), {**members, "__copy__": None})
-        with pytest.raises(TypeError, match="audioType"):
-            native.Codec(stranger, JSON, lambda data: stranger(), msgspec.UNSET)
+        with pytest.raises(TypeError, match="_extra is not kept in a slot"):
+            native.TalCodec(stranger, JSON, lambda data: stranger(), msgspec.UNSET, TABLE)
 
         class Empty:
             __copy__ = None
 
         with pytest.raises(AttributeError):
-            native.Codec(Empty, JSON, lambda data: Empty(), msgspec.UNSET)
+            native.TalCodec(Empty, JSON, lambda data: Empty(), msgspec.UNSET, TABLE)
         for wrong in ((CODEC, 5), (5, None), (CODEC,)):
             with pytest.raises(TypeError):
-                native.Plain(*wrong)
-        decode = native.Plain(CODEC, None)
+                native.TalPlain(*wrong)
+        decode = native.TalPlain(CODEC, None)
         assert decode(bytearray(b"{}"), b"") is None  # type: ignore[arg-type]
         for arguments in ((b"{}",), (b"{}", b"", b"")):
             with pytest.raises(TypeError):
                 decode(*arguments)
 
+    def test_a_table_that_does_not_fit_the_class_is_refused(self) -> None:
+        def table(**changes: Any) -> tuple[Any, ...]:
+            return tuple(changes.get(member[0], member) for member in TABLE)
+
+        for wrong, reason in (
+            ((), "channels is missing"),
+            (TABLE[1:], "bitDepth"),
+            (tuple(member for member in TABLE if member[0] != "bitDepth"), "a sample has whole bytes"),
+            ((*TABLE, TABLE[-1]), "order"),
+            (tuple(member for member in TABLE if member[0] != "order"), "order is missing"),
+            ((*TABLE, ("speaker", str, None, "")), "speaker"),
+            (TABLE * 2, "cannot be made"),
+            (table(order="order"), "a member is a tuple"),
+            (table(order=("order", int, range(1, 9))), "a member is a tuple"),
+            (table(order=("order", int, range(1, 9), 2)), "order"),  # another default
+            (table(order=("order", int, range(9), 1)), "order"),
+            (table(order=("order", int, range(0), 1)), "range object index out of range"),
+            (table(order=("order", int, ("a",), 1)), "integer"),
+            (table(order=("order", int, None, 1)), "order"),
+            (table(order=("ordér", int, range(1, 9), 1)), "ordér"),
+            (table(order=("order", float, None, 1.5)), "order"),
+            (table(answer=("answer", str, range(1, 9), "")), "answer"),
+            (table(audioType=("audioType", str, ("int16", "int32", "é"), "int16")), "audioType"),
+            (table(audioType=("audioType", str, ("int16",) * 5, "int16")), "audioType"),
+            (table(bitDepth=("bitDepth", int, (16, 32, 64), 16)), "bitDepth"),
+            (table(bitDepth=("bitDepth", int, (16, 4), 16)), "a sample has whole bytes"),
+            ((*TABLE[:4], *TABLE[5:], TABLE[4]), "the last member has to be one that varies"),
+        ):
+            with pytest.raises((TypeError, IndexError, AttributeError), match=reason):
+                native.TalCodec(TALAudio, JSON, FROM_JSON, msgspec.UNSET, wrong)
+
+    def test_limits_come_from_the_table(self) -> None:
+        few = tuple(("order", int, range(1, 6), 1) if member[0] == "order" else member for member in TABLE)
+        codec = native.TalCodec(TALAudio, JSON, FROM_JSON, msgspec.UNSET, few)
+        assert codec.encode(TALAudio(order=5), b"") is not None
+        assert codec.encode(TALAudio(order=6), b"") is None
+        assert native.TalPlain(codec, None)(JSON(TALAudio(order=6)), b"") is None
+
     def test_orders_begin_before_any_frame(self) -> None:
-        assert native.Order().previous == pure_order.Order().previous == -1
+        assert native.TalOrder().previous == pure_order.Order().previous == -1
 
 
 class TestReferences:
@@ -335,15 +375,17 @@ class TestReferences:
         "encoding": lambda: CODEC.encode(TALAudio(answer="yes"), bytes(4)),
         "encoding escapes": lambda: CODEC.encode(TALAudio(answer='"'), bytes(4)),
         "encoding what has no UTF-8": lambda: CODEC.encode(TALAudio(answer="\ud800"), bytes(4)),
-        "decoding": lambda: native.Plain(CODEC, native.Order())(USUAL, bytes(4)),
-        "decoding the other way": lambda: native.Plain(CODEC, native.Order())(b'{"answer":"yes"}', bytes(4)),
-        "decoding bad UTF-8": lambda: native.Plain(CODEC, None)(USUAL.replace(b"yes", b"\xff"), bytes(4)),
-        "decoding what is refused": lambda: native.Plain(CODEC, None)(b'{"order":0}', bytes(4)),
-        "an order that is wrong": lambda: native.Plain(CODEC, native.Order())(
+        "decoding": lambda: native.TalPlain(CODEC, native.TalOrder())(USUAL, bytes(4)),
+        "decoding the other way": lambda: native.TalPlain(CODEC, native.TalOrder())(b'{"answer":"yes"}', bytes(4)),
+        "decoding bad UTF-8": lambda: native.TalPlain(CODEC, None)(USUAL.replace(b"yes", b"\xff"), bytes(4)),
+        "decoding what is refused": lambda: native.TalPlain(CODEC, None)(b'{"order":0}', bytes(4)),
+        "an order that is wrong": lambda: native.TalPlain(CODEC, native.TalOrder())(
             USUAL.replace(b'"order":1', b'"order":2'), b""
         ),
-        "a codec": lambda: native.Codec(TALAudio, JSON, FROM_JSON, msgspec.UNSET),
-        "a codec refused": lambda: outcome(native.Codec, TALAudio, JSON, msgspec.json.Decoder().decode, msgspec.UNSET),
+        "a codec": lambda: native.TalCodec(TALAudio, JSON, FROM_JSON, msgspec.UNSET, TABLE),
+        "a codec refused": lambda: outcome(
+            native.TalCodec, TALAudio, JSON, msgspec.json.Decoder().decode, msgspec.UNSET, TABLE
+        ),
     }
 
     @pytest.mark.parametrize("path", PATHS)
