@@ -20,7 +20,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is wanted, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 
-BUILT_FROM := pyproject.toml setup.py objectstreaming/_native.c wav_streaming/_native.c clients/c/objectstreaming.h
+BUILT_FROM := pyproject.toml setup.py clients/c/objectstreaming.h $(wildcard objectstreaming/native/*.[ch])
 
 $(VENV)/.demo: $(BIN)/python $(BUILT_FROM)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
@@ -55,7 +55,7 @@ types: $(VENV)/.dev
 # The whole suite, doctests and README included, on the native codec and on the pure one; the codec's rooms are covered
 # to the last branch by the two together.
 python: $(VENV)/.dev
-	@$(BIN)/python -c 'import wav_streaming._native; from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extensions were not built: is there a compiler?"'
+	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
 	@rm -f .coverage.native .coverage.pure
 	@$(MAKE) --no-print-directory -j2 --output-sync=target python-native python-pure
 	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.pure
