@@ -2,13 +2,13 @@
 
 `Reader` and `is_ordinary` are defined in protocol.py too, `PlainJson` and `JsonEncoder` in coders/json.py,
 `encode_data_frame` in coders/coder.py, the `original` functions in coders/original.py, and the `Tal` classes in
-wav_streaming/tal.py.
+wav_streaming/tal.py and order.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from wav_streaming.tal import Order as TalOrder
+from wav_streaming.order import Order as TalOrder
 from wav_streaming.tal import TALAudio
 
 from .coders.coder import encode_data_frame as encode_data_frame

@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as _quoted
 from types import MappingProxyType
 from typing import (

@@ -41,8 +41,8 @@ class JsonEncoder:
             if (
                 head[0] == _BRACE
                 and wire.find(b"null") < 0  # `in` first tries whether b"null" is an integer, and takes twice as long
-                and head.find(b"$stream") < 0  # see strict_json.may_have_stream_member
-                and head.find(b"\\u") < 0
+                and head.find(b"$stream") < 0
+                and type(header) is not msgspec.Raw  # which may spell it with an escape
                 and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
             ):
                 return wire

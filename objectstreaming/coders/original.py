@@ -17,8 +17,8 @@ from .coder import encode_data_frame
 __all__ = ["AnbJsonStreamCoder", "standard_json"]
 
 if c_make_encoder is not None:  # pragma: no branch
-    # json.dumps makes one for each call, which takes longer than writing a small object. This one is shared, so it cannot
-    # keep a record of what it is inside of: a value that contains itself is a RecursionError.
+    # json.dumps makes one for each call, which takes longer than writing a small object. This one is shared, so that it
+    # cannot remember what it is inside of: a value that contains itself is a RecursionError.
     _write = c_make_encoder(
         None, json.JSONEncoder().default, encode_basestring_ascii, None, ": ", ", ", False, False, False
     )

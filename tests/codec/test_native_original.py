@@ -18,16 +18,19 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import msgspec
 import numpy
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from twins import load_pure, needs_native
 
 from objectstreaming import AnbJsonStreamCoder, Layout, decode_frame, encode_frame, errors
 from objectstreaming.coders import original
 from objectstreaming.coders.original import standard_json
 from wav_streaming import TALAudio, tal, tal_decoder, tal_encoder
+from wav_streaming.tal import MEMBERS
 
 needs_native()
 
@@ -402,7 +405,7 @@ class TestTheirArguments:
 
 # ------------------------------------------------------------------------------------------------ speech
 
-CODEC: Any = tal._codec  # type: ignore[attr-defined]
+CODEC = native.TalCodec(TALAudio, msgspec.json.Encoder().encode, msgspec.json.Decoder(TALAudio).decode, UNSET, MEMBERS)
 MEMBERS = {
     "audioType": st.sampled_from(["int16", "int32", Text("int16"), "float32", None]),
     "bitDepth": st.sampled_from([16, 32, True, "16", Integer(16)]),
