@@ -1,7 +1,7 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
 # make bench   benchmarks/results.md, and README's table from it
-# make fuzz    a minute of libFuzzer: half on the C codec, half on the C twins beside the pure ones
+# make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
 # make format  what the formatters would have it be
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/pro
 SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-twins clients conformance format clean
+.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-native clients conformance format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -85,15 +85,15 @@ bench: $(VENV)/.dev
 	PYTHONPATH=. .venv-bench/bin/python -m benchmarks
 
 # A minute of libFuzzer, half of it each; more with FUZZ_SECONDS=... Debian has the runtime that fuzz-c links in
-# libclang-rt-*-dev; the twins' comes with atheris.
+# libclang-rt-*-dev; that of fuzz-native comes with atheris.
 FUZZ_SECONDS ?= 60
-fuzz: fuzz-c fuzz-twins
+fuzz: fuzz-c fuzz-native
 
 fuzz-c: programs
 	$(MAKE) -C clients/c fuzz FUZZ_SECONDS=$$(($(FUZZ_SECONDS) / 2))
 
-fuzz-twins: programs $(VENV)/.fuzz
-	PYTHON=$(BIN)/python fuzz/twins.sh -max_total_time=$$(($(FUZZ_SECONDS) / 2))
+fuzz-native: programs $(VENV)/.fuzz
+	PYTHON=$(BIN)/python fuzz/native_and_pure.sh -max_total_time=$$(($(FUZZ_SECONDS) / 2))
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)

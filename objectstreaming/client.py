@@ -40,7 +40,7 @@ from .errors import (
 from .frames import Limits
 from .inflate import ENCODINGS, Inflater
 from .media_type import MediaType, parse_media_type
-from .protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
+from .protocol import HEARTBEATS, MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
 from .response_problems import excerpt, read_problem
 from .watchdog import ReadLimit, WatchedReads
 
@@ -51,9 +51,6 @@ P = TypeVar("P")
 
 ACCEPT: Final = f"{MEDIA_TYPE};v={VERSION}, {PLAIN_MEDIA_TYPE};q=0.5"
 """The `Accept` header that is sent unless the caller gives one: version 1, or else plain frames."""
-
-HEARTBEATS: Final = 3
-"""How many heartbeats may be missed: one may be lost on a slow network, another on a busy server."""
 
 FIRST_READ_SECONDS: Final = 60.0
 """How long a read may take before the `open` frame, where the client has httpx's default timeout of 5 s. A model often

@@ -113,36 +113,31 @@ _CUT: Final = (
     "A reader of version 1 MUST report a stream that stops on a frame boundary without an end as stream_incomplete."
 )
 _REFUSE: Final = (
-    "A client MUST refuse a response whose status is not 2xx, and one whose content type is not a stream's "
+    "A client MUST refuse a response whose status is not 2xx, and one whose content type is not that of a stream "
     "(`unexpected_content_type`), before it decodes a byte."
 )
-_IDLE: Final = (
-    "It SHOULD give up after three heartbeats of silence (`idle_timeout`), the heartbeat being the open frame's."
-)
+_IDLE: Final = "It SHOULD stop reading after three heartbeats of silence (`idle_timeout`)."
 _BROKEN: Final = (
     "A connection that breaks before the stream has ended is truncated_frame or stream_incomplete, "
     "in a plain stream too."
 )
 _INSIDE: Final = "The end of the input inside a frame MUST be reported as truncated_frame at the frame's first byte."
-_OVER: Final = "Once the end has come the stream is whole, whatever becomes of the connection."
+_OVER: Final = "After the end the stream is whole, whatever happens to the connection."
 _PING_RESETS: Final = (
     "A ping may come at any time before the end, also first; a receiver drops it, and it resets idle timers."
 )
 _V1: Final = "A response of the vendor type is of version 1 from its first byte: it ends with `end`, or it was cut."
 _EARLY: Final = (
-    "The status waits for the first message, so that an early failure is a real 4xx or 5xx of section 5.4, with the "
-    "error object of 3.4 as `application/json`; but not longer than one heartbeat: then 200, `open` and pings are sent."
+    "The server waits for the first message before it sends the status, so that an early error has a 4xx or 5xx status "
+    "of section 5.4, with the error object of section 3.4 as `application/json`."
 )
-_ONCE: Final = (
-    "Resuming is a GET; a client MUST NOT repeat the POST that started the stream, for that would start another."
-)
+_ONCE: Final = "A client MUST NOT repeat the POST that started the stream, because that would start another stream."
 _ASKS: Final = "A client that knows version 1 sends"
 _UNKNOWN: Final = "A `code` that is not one of the sixteen of section 5.4 is read as `unknown`."
-_CODER: Final = "The vendor type MAY carry `coder=`, the coder's name."
+_CODER: Final = "The vendor type MAY carry `coder=`, the name of the coder."
 PLAIN_REQUIREMENT: Final = (
-    "A server answers with `application/vnd.objectstreaming;v=1` only to those who ask for it, and else with "
-    "`application/octet-stream`: a plain stream, which has no control frames, and whose failure after the first "
-    "frame is an aborted connection."
+    "A server answers with `application/vnd.objectstreaming;v=1` only to a client that asks for it, and to any other "
+    "client with `application/octet-stream`, a plain stream."
 )
 _IS_V1: Final = (
     "A stream is of version 1 once it has shown a control frame, or if the media type or the subprotocol says so "

@@ -32,7 +32,6 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
-from ..coders import Coder
 from ..errors import (
     EncodeError,
     FrameError,
@@ -45,8 +44,8 @@ from ..errors import (
     StreamIncomplete,
 )
 from ..flow.closing import stop
-from ..frames import Frame, Limits
-from ..protocol import StreamDecoder, StreamEncoder
+from ..frames import Limits
+from ..protocol import HEARTBEATS, StreamDecoder, StreamEncoder
 from .coder import SymbolCoder
 from .mailbox import Mailbox
 from .stream import DuplexStream
@@ -91,18 +90,6 @@ class PipeClosed(Exception):
     """The peer has gone."""
 
 
-class _Encoded(Coder[bytes, None]):
-    """Frames of the symbol coder that are encoded already."""
-
-    name = SymbolCoder.name
-
-    def encode(self, header: bytes, payload: None) -> bytes:
-        return header
-
-    def decode(self, frame: Frame) -> tuple[bytes, None]:
-        raise NotImplementedError
-
-
 class FramedStream(DuplexStream):
     """A duplex stream of frames. A backend opens the pipe.
 
@@ -143,7 +130,7 @@ class FramedStream(DuplexStream):
         async with self._connecting:
             if self._pipe is not None:
                 return
-            encoder = StreamEncoder(_Encoded(), limits=self._limits)
+            encoder = StreamEncoder(self._coder, limits=self._limits)
             opening = encoder.open(heartbeat=self._heartbeat, metadata=self._metadata)
             self._pipe = await self._open()
             self._inbox = Mailbox(items=_ITEMS, size=_BYTES)
@@ -223,7 +210,7 @@ class FramedStream(DuplexStream):
     async def send_end(self) -> None:
         await self.send(StreamEvent("stream_end"))
 
-    async def _write(self, pipe: Pipe, encoder: StreamEncoder[bytes, None], opening: bytes) -> None:
+    async def _write(self, pipe: Pipe, encoder: StreamEncoder[StreamItem, None], opening: bytes) -> None:
         outbox = self._outbox
         try:
             await pipe.send(opening)
@@ -236,8 +223,8 @@ class FramedStream(DuplexStream):
                     continue
                 if entry is None:
                     break
-                await pipe.send(encoder.data(entry[0], None))
-            await pipe.send(self._last(encoder))
+                await pipe.send(encoder.encoded(entry[0]))
+            await pipe.send(encoder.end(error=self._end_error))
             self._flushed = True
         except Exception as error:
             if not isinstance(error, PipeClosed):
@@ -247,14 +234,6 @@ class FramedStream(DuplexStream):
             self._alive = False
             outbox.drop(lambda entry: True)
             outbox.end(write_error=StreamIncomplete("the connection broke while sending"))
-
-    def _last(self, encoder: StreamEncoder[bytes, None]) -> bytes:
-        try:
-            return encoder.end(error=self._end_error)
-        except EncodeError:
-            assert self._end_error is not None
-            logger.exception("an error cannot be told: its message or details are not JSON")
-            return encoder.end(error=StreamError(self._end_error.code))
 
     # ---------------------------------------------------------------------------------------------- receiving
 
@@ -302,7 +281,7 @@ class FramedStream(DuplexStream):
         unopened = decoder.metadata
         opened = False
         while not decoder.ended:
-            silence = 3 * min(decoder.heartbeat or self._heartbeat, max(_LONGEST_HEARTBEAT, self._heartbeat))
+            silence = HEARTBEATS * min(decoder.heartbeat or self._heartbeat, max(_LONGEST_HEARTBEAT, self._heartbeat))
             try:
                 async with asyncio.timeout(silence):
                     message = await pipe.receive()

@@ -18,7 +18,6 @@ from starlette.responses import Response
 
 from .. import strict_json
 from ..errors import (
-    EncodeError,
     FrameError,
     FrameTooLarge,
     HeaderTooLarge,
@@ -28,6 +27,7 @@ from ..errors import (
     StreamIncomplete,
     code_for_status,
 )
+from ..protocol import write_error
 
 __all__ = ["RequestError", "install_error_handlers", "problem_response"]
 
@@ -79,14 +79,7 @@ def problem_response(error: StreamError) -> Response:
     >>> response.status_code, response.body
     (404, b'{"code":"not_found","message":"no such document"}')
     """
-    problem = {"code": error.code, "message": error.message}
-    if error.details is not None:
-        problem["details"] = error.details
-    try:
-        body = strict_json.dumps(problem)
-    except EncodeError:
-        logger.exception("an error is sent without its message and details: they are not JSON")
-        body = strict_json.dumps({"code": error.code, "message": ""})
+    body = write_error(error, strict_json.dumps)
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     return Response(body, status_code=error.http_status, headers=headers, media_type="application/json")
 

@@ -35,7 +35,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..coders import Coder
-from ..errors import EncodeError, ObjectStreamError, StreamError
+from ..errors import ObjectStreamError, StreamError
 from ..frames import Limits
 from ..protocol import StreamEncoder
 from .body import Inbox
@@ -287,7 +287,7 @@ class _Exchange:
             self._failed_early = self._ended = True
             await problem_response(failure)(*self._asgi)
         elif self._framed:
-            await self._write(batch + self._end_with(failure), more=False)
+            await self._write(batch + self._encoder.end(error=failure), more=False)
         else:
             if batch:
                 await self._write(batch)
@@ -300,13 +300,6 @@ class _Exchange:
         if trailers is None:
             trailers = self._writer.trailers
         return self._encoder.end(trailers=trailers or None) if self._framed else b""
-
-    def _end_with(self, error: StreamError) -> bytes:
-        try:
-            return self._encoder.end(error=error)
-        except EncodeError:
-            logger.exception("an error cannot be told: its message or details are not JSON, or too large")
-            return self._encoder.end(error=StreamError(error.code))
 
     async def _abort(self, error: StreamError) -> NoReturn:
         why = f"the connection is aborted, a plain stream cannot say that it failed: {error}"

@@ -406,7 +406,7 @@ class TestEveryCoder:
 
 
 class TestCodersAsObjects:
-    """What any object can be asked, whichever twin is inside."""
+    """What any object can be asked, whichever implementation it is."""
 
     def test_a_subclass_may_call_the_class_it_is_of(self) -> None:
         class Mine(JsonCoder[Any, Any]):

@@ -1,4 +1,4 @@
-"""The short, deterministic share of fuzz/twins.py that belongs in a test run: its seeds, and mutations of them."""
+"""The short, deterministic share of fuzz/native_and_pure.py for a test run: its seeds and mutations of them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import sys
 from pathlib import Path
 
 import pytest
-from twins import needs_native
+from implementations import needs_native
 
 from objectstreaming import frames
 
 needs_native()
 if frames.CODEC != "native":
-    pytest.skip("the twins are held together where the package runs on the native one", allow_module_level=True)
+    pytest.skip("the two are compared where the package runs on the native codec", allow_module_level=True)
 
-path = Path(__file__).parents[2] / "fuzz" / "twins.py"
-spec = importlib.util.spec_from_file_location("fuzz_twins", path)
+path = Path(__file__).parents[2] / "fuzz" / "native_and_pure.py"
+spec = importlib.util.spec_from_file_location("fuzz_native_and_pure", path)
 assert spec is not None
 assert spec.loader is not None
 fuzz = importlib.util.module_from_spec(spec)
-sys.modules["fuzz_twins"] = fuzz  # where dataclass looks
+sys.modules["fuzz_native_and_pure"] = fuzz  # where dataclass looks
 spec.loader.exec_module(fuzz)
 
 SEEDS = list(fuzz.seeds())
 ROUNDS = 2000
 
 
-def test_the_twins_agree_on_every_seed() -> None:
+def test_both_agree_on_every_seed() -> None:
     assert len(SEEDS) > 1000
     for seed in SEEDS:
         fuzz.check(seed)

@@ -1,7 +1,7 @@
-"""The two twins held against one another: whatever they are asked, they say the same.
+"""The two implementations compared: whatever they are given, they return the same.
 
 What each of them must do is in test_frames.py, which runs on both (OBJECTSTREAMING_PURE=1 for the pure one). Here is
-what a twin in C can get wrong by itself: drifting away, counting references, being entered from the middle.
+what only the one in C can get wrong: another behaviour, reference counts, calls from within a call.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twins import load_pure, needs_native
+from implementations import load_pure, needs_native
 
 from objectstreaming import errors, frames, strict_json
 
@@ -60,7 +60,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def test_the_package_runs_on_the_native_twin_where_it_was_built() -> None:
+def test_the_package_runs_on_the_native_codec_where_it_was_built() -> None:
     chosen = os.environ.get("OBJECTSTREAMING_PURE", "") in ("", "0")
     assert chosen is native.CHOSEN
     codec = "native" if chosen else "pure"
@@ -72,7 +72,7 @@ def test_the_package_runs_on_the_native_twin_where_it_was_built() -> None:
 @pytest.mark.parametrize(
     ("setting", "codec"), [("1", "pure"), ("yes", "pure"), ("0", "native"), ("", "native"), (None, "native")]
 )
-def test_a_switch_picks_the_pure_twin(setting: str | None, codec: str) -> None:
+def test_a_switch_picks_the_pure_codec(setting: str | None, codec: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OBJECTSTREAMING_PURE"}
     if setting is not None:
         environment["OBJECTSTREAMING_PURE"] = setting
@@ -81,23 +81,23 @@ def test_a_switch_picks_the_pure_twin(setting: str | None, codec: str) -> None:
     assert ran.stdout.split() == [codec, "objectstreaming.frames"]
 
 
-class TestTheTwinsLookAlike:
+class TestBothLookAlike:
     @pytest.mark.parametrize("name", ["Frame", "FrameDecoder", "encode_frame", "encode_frame_parts"])
     def test_their_docstrings_are_the_same(self, name: str) -> None:
         assert inspect.getdoc(getattr(native, name)) == inspect.getdoc(getattr(pure, name))
 
     @pytest.mark.parametrize("name", ["Frame", "FrameDecoder"])
     def test_so_are_their_public_members_and_theirs(self, name: str) -> None:
-        ours, twin = getattr(native, name), getattr(pure, name)
-        assert public(ours) == public(twin)
+        ours, theirs = getattr(native, name), getattr(pure, name)
+        assert public(ours) == public(theirs)
         for member in public(ours) - {"header_bytes", "payload", "index", "offset"}:
-            assert inspect.getdoc(getattr(ours, member)) == inspect.getdoc(getattr(twin, member))
+            assert inspect.getdoc(getattr(ours, member)) == inspect.getdoc(getattr(theirs, member))
 
     @pytest.mark.parametrize("name", ["FrameDecoder", "encode_frame", "encode_frame_parts"])
     def test_so_are_the_names_and_kinds_of_their_parameters(self, name: str) -> None:
         ours = inspect.signature(getattr(native, name)).parameters.values()
-        twins = inspect.signature(getattr(pure, name)).parameters.values()
-        assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in twins]
+        both = inspect.signature(getattr(pure, name)).parameters.values()
+        assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in both]
 
     def test_the_limits_of_the_header_file_are_those_of_limits(self) -> None:
         for over in (
@@ -143,14 +143,14 @@ def states(decoder: Any) -> tuple[int, int, int]:
     return decoder.position, decoder.offset, decoder.buffered
 
 
-class TestTheTwinsAgree:
+class TestBothAgree:
     @settings(deadline=None)
     @given(st.data())
     def test_at_every_step_whatever_they_are_asked(self, data: st.DataObject) -> None:
         wire = data.draw(wires(large=True))
         limits = data.draw(st.sampled_from([None, frames.Limits(64, 16), frames.Limits(frame=1000)]))
         layout = data.draw(st.sampled_from([frames.LAYOUT, frames.LAYOUT, frames.Layout(1), frames.Layout(3, "big")]))
-        twins = native.FrameDecoder(limits, layout), pure.FrameDecoder(limits, layout)
+        both = native.FrameDecoder(limits, layout), pure.FrameDecoder(limits, layout)
         at = 0
         for _ in range(data.draw(st.integers(1, 25))):
             action = data.draw(st.sampled_from(["feed", "feed", "feed", "some", "next", "header", "finish", "wrong"]))
@@ -160,18 +160,18 @@ class TestTheTwinsAgree:
                 )
                 chunk, at = wire[at : at + size], at + size
                 count = 10**6 if action == "feed" else data.draw(st.integers(0, 3))
-                seen = [outcome(feed_and_take, twin, chunk, count) for twin in twins]
+                seen = [outcome(feed_and_take, one, chunk, count) for one in both]
             elif action == "next":
-                seen = [outcome(twin.next_frame) for twin in twins]
+                seen = [outcome(one.next_frame) for one in both]
             elif action == "header":
-                seen = [outcome(next_header, twin) for twin in twins]
+                seen = [outcome(next_header, one) for one in both]
             elif action == "finish":
-                seen = [outcome(twin.finish) for twin in twins]
+                seen = [outcome(one.finish) for one in both]
             else:
                 wrong = data.draw(st.sampled_from(["text", 5, None, [1], True]))
-                seen = [outcome(twin.feed, wrong) for twin in twins]
+                seen = [outcome(one.feed, wrong) for one in both]
             assert seen[0] == seen[1]
-            assert states(twins[0]) == states(twins[1])
+            assert states(both[0]) == states(both[1])
 
     @settings(deadline=None)
     @given(wires(), st.integers(1, 40), st.booleans())
@@ -183,15 +183,15 @@ class TestTheTwinsAgree:
     @settings(deadline=None)
     @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
     def test_when_several_iterators_read_one_stream(self, turns: list[int]) -> None:
-        twins = native.FrameDecoder(), pure.FrameDecoder()
-        iterators = [[twin.feed(GOLDEN * 2) for _ in range(3)] for twin in twins]
+        both = native.FrameDecoder(), pure.FrameDecoder()
+        iterators = [[one.feed(GOLDEN * 2) for _ in range(3)] for one in both]
         for turn in turns:
             if turn == 3:
-                seen = [outcome(twin.finish) for twin in twins]
+                seen = [outcome(one.finish) for one in both]
             else:
                 seen = [outcome(next, mine[turn], "ended") for mine in iterators]
             assert seen[0] == seen[1]
-            assert states(twins[0]) == states(twins[1])
+            assert states(both[0]) == states(both[1])
 
     @settings(deadline=None)
     @given(
@@ -207,8 +207,8 @@ class TestTheTwinsAgree:
     )
     def test_on_what_they_encode_and_refuse(self, header: Any, payload: Any, layout: frames.Layout) -> None:
         for name in ("encode_frame", "encode_frame_parts"):
-            ours, twin = (partial(getattr(module, name), layout=layout) for module in (native, pure))
-            assert outcome(ours, header, payload) == outcome(twin, header, payload)
+            ours, theirs = (partial(getattr(module, name), layout=layout) for module in (native, pure))
+            assert outcome(ours, header, payload) == outcome(theirs, header, payload)
 
     @pytest.mark.parametrize("depth", [1, 60, 99, 100, 101, 5000])
     def test_on_how_deep_a_header_may_be(self, depth: int) -> None:
@@ -302,12 +302,12 @@ class TestFrame:
     def test_is_copied_and_pickled(self) -> None:
         frame = native.Frame(b'{"a":1}', b"xy", 3, 40)
         assert frame.header == {"a": 1}
-        for twin in (copy.copy(frame), copy.deepcopy(frame)):
-            assert plain(twin) == plain(frame)
+        for one in (copy.copy(frame), copy.deepcopy(frame)):
+            assert plain(one) == plain(frame)
 
     @pytest.mark.parametrize("writer", ["", "1"])
     @pytest.mark.parametrize("reader", ["", "1"])
-    def test_crosses_from_one_process_to_another_whichever_twin_each_runs_on(self, writer: str, reader: str) -> None:
+    def test_crosses_from_one_process_to_another_whichever_codec_each_runs_on(self, writer: str, reader: str) -> None:
         dump = (
             "import pickle, sys; from objectstreaming import Frame; frame = Frame(b'{\"a\":1}', b'xy', 3, 40); "
             "frame.header; sys.stdout.buffer.write(pickle.dumps(frame))"
@@ -477,7 +477,7 @@ class TestOrdinary:
         st.sampled_from([0, 8, 20, 1 << 20, 1 << 70]),
         st.sampled_from([0, 2, 20, 1 << 70]),
     )
-    def test_is_what_the_pure_twin_says_it_is(self, wire: bytes, max_frame: int, max_header: int) -> None:
+    def test_is_what_the_pure_codec_says_it_is(self, wire: bytes, max_frame: int, max_header: int) -> None:
         _, size = pure_protocol._words(wire, 0)
         expected = pure_protocol.is_ordinary(wire, max_frame, max_header) and size <= len(wire) - 8
         assert native.is_ordinary(wire, max_frame, max_header) is expected
@@ -517,7 +517,7 @@ def finish(reader: Any) -> None:
     reader._frames.finish()
 
 
-def plain_json_twins() -> tuple[Any, Any]:
+def plain_json_decoders() -> tuple[Any, Any]:
     return native.PlainJson(HEADER, ANY), pure_json._plain_decoder(HEADER, ANY)
 
 
@@ -533,7 +533,7 @@ class TestTheReaders:
         others = [b'{"$stream":{"type":"ping"}}', b'{"a":"x"}', b""]
         wire = ordinary * 3 + b"".join(bytes(native.Frame(other, b"3")) + ordinary for other in others)
         message = (Header(1), 2)
-        for reader in readers(look, plain_json_twins()):
+        for reader in readers(look, plain_json_decoders()):
             looked_at.clear()
             read = [*reader.feed(wire[:40]), *reader.feed(wire[40:])]
             assert looked_at == others
@@ -555,26 +555,26 @@ class TestTheReaders:
             self._plain = kept[self] if plainly and frame.index % 3 else None
             return None if frame.index % 4 == 2 else ("looked at", frame.header_bytes, frame.index, frame.offset)
 
-        twins = readers(look, plain_json_twins() if plainly else (None, None))
-        kept = dict(zip(twins, plain_json_twins(), strict=True))
+        both = readers(look, plain_json_decoders() if plainly else (None, None))
+        kept = dict(zip(both, plain_json_decoders(), strict=True))
         finished = False
         for at in range(0, len(wire) + size, size):
             chunk = wire[at : at + size]
             if not chunk:
-                seen = [outcome(finish, twin) for twin in twins]
+                seen = [outcome(finish, one) for one in both]
                 assert seen[0] == seen[1]
                 finished = True
-            iterators = [None if finished else outcome(twin.feed, chunk) for twin in twins]
+            iterators = [None if finished else outcome(one.feed, chunk) for one in both]
             lost = finished or isinstance(iterators[0], tuple)  # an error
             if isinstance(iterators[0], tuple):
                 assert iterators[0] == iterators[1]
             for _ in range(data.draw(st.sampled_from([0, 1, 100]))):
                 if lost:
-                    seen = [outcome(twin.next_message) for twin in twins]
+                    seen = [outcome(one.next_message) for one in both]
                 else:
                     seen = [outcome(next, iterator, "ended") for iterator in iterators]
                 assert seen[0] == seen[1]
-                assert states(twins[0]._frames) == states(twins[1]._frames)
+                assert states(both[0]._frames) == states(both[1]._frames)
                 if seen[0] in (None, "ended"):
                     break
 
@@ -593,7 +593,7 @@ class TestTheReaders:
         def look(self: Any, frame: Any) -> Any:
             raise errors.PayloadError("refused", frame.index)
 
-        for reader in readers(look, plain_json_twins()):
+        for reader in readers(look, plain_json_decoders()):
             wire = native.encode_frame({}, b"1") + native.encode_frame({}, b"no") + native.encode_frame({}, b"3")
             messages = reader.feed(wire + bytes(4))
             assert next(messages) == (Header(), 1)
@@ -708,8 +708,8 @@ class TestTheReaders:
 
     def test_their_docstrings_are_the_same(self) -> None:
         for name in ("feed", "next_message"):
-            ours, twin = getattr(native.Reader, name), getattr(pure_protocol.Reader, name)
-            assert inspect.getdoc(ours) == inspect.getdoc(twin)
+            ours, theirs = getattr(native.Reader, name), getattr(pure_protocol.Reader, name)
+            assert inspect.getdoc(ours) == inspect.getdoc(theirs)
         assert inspect.getdoc(native.is_ordinary) == inspect.getdoc(pure_protocol.is_ordinary)
 
 
@@ -871,7 +871,7 @@ class TestReferences:
         "a bad header": lambda: outcome(getattr, native.Frame(b"[1]"), "header"),
         "str and repr and bytes": lambda: (str(FRAME), repr(FRAME), bytes(FRAME), hash(FRAME), FRAME == FRAME),
         "a pickle": lambda: FRAME.__reduce__(),
-        "messages": lambda: list(readers(look_in_vain, plain_json_twins())[0].feed(GOLDEN * 50)),
+        "messages": lambda: list(readers(look_in_vain, plain_json_decoders())[0].feed(GOLDEN * 50)),
         "messages of any kind": lambda: list(readers(look_in_vain, (lambda *both: both, None))[0].feed(GOLDEN * 50)),
         "messages looked at": lambda: list(readers(lambda self, frame: frame)[0].feed(GOLDEN * 50)),
         "messages unread": lambda: readers(look_in_vain)[0].feed(GOLDEN * 50),

@@ -23,8 +23,8 @@ import numpy
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from implementations import load_pure, needs_native
 from msgspec import UNSET
-from twins import load_pure, needs_native
 
 from objectstreaming import AnbJsonStreamCoder, Layout, decode_frame, encode_frame, errors
 from objectstreaming.coders import original

@@ -17,7 +17,7 @@ import numpy
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from twins import load_pure, needs_native
+from implementations import load_pure, needs_native
 
 from objectstreaming import FrameDecoder, encode_frame, errors
 from wav_streaming import TALAudio, TALCoder
@@ -91,11 +91,11 @@ class TestEncoding:
     @settings(deadline=None)
     @given(st.lists(st.one_of(SOUND, SOUND, ANY_MEMBERS), min_size=1, max_size=4), PCM, st.booleans())
     def test_is_the_same_in_c_and_in_python(self, stream: list[dict[str, Any]], pcm: Any, wide: bool) -> None:
-        ours, twin = TALCoder(), pure.TALCoder()
+        ours, theirs = TALCoder(), pure.TALCoder()
         for members in stream:
             if wide:
                 members = {"audioType": "int32", "bitDepth": 32} | members
-            expected = outcome(twin.encode, made_of(pure.TALAudio, members), pcm)
+            expected = outcome(theirs.encode, made_of(pure.TALAudio, members), pcm)
             assert outcome(ours.encode, made_of(TALAudio, members), pcm) == expected
             short = CODEC.encode(made_of(TALAudio, members), pcm)
             assert short is None or short == expected

@@ -1,4 +1,4 @@
-"""Modules once more, as they are where no extension was built: to hold each beside its twin in C."""
+"""Modules loaded a second time, as they are where no extension was built, to compare them with the C implementation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 def needs_native() -> None:
-    """At the top of a module of tests of the twins in C."""
+    """Call it at the top of a module that tests the C implementation."""
     if importlib.util.find_spec("objectstreaming._native"):
         return
     if os.environ.get("CI") == "true":
@@ -21,7 +21,7 @@ def needs_native() -> None:
 
 
 def load_pure(name: str) -> ModuleType:
-    """The module of this name, executed again under another one, in a house whose frames.py has no twin."""
+    """The module of this name, executed again under another name, as if the extension had not been built."""
     if name != "objectstreaming.frames":
         return _execute(name, {"objectstreaming.frames": load_pure("objectstreaming.frames")})
     return _execute(name, {"objectstreaming._native": None})  # None makes its import fail, as if it had not been built

@@ -1,13 +1,13 @@
 #!/bin/sh
-# fuzz/twins.py on the native codec, built with libFuzzer's coverage and the sanitizers in a copy of the project.
+# fuzz/native_and_pure.py on the native codec, built with libFuzzer's coverage and the sanitizers in a copy of the project.
 #
-#     fuzz/twins.sh -max_total_time=60 [more of libFuzzer's arguments]        PYTHON and CLANG say which to use
+#     fuzz/native_and_pure.sh -max_total_time=60 [more of libFuzzer's arguments]        PYTHON and CLANG say which to use
 #
-# The corpus stays in build/fuzz-twins/corpus, failing inputs beside it. Nothing is linked with clang's runtime: that of
+# The corpus stays in build/fuzz-native-and-pure/corpus, failing inputs beside it. Nothing is linked with clang's runtime: that of
 # atheris, which is libFuzzer too, is loaded before the interpreter.
 set -eu
 cd "$(dirname "$0")/.."
-work=$PWD/build/fuzz-twins
+work=$PWD/build/fuzz-native-and-pure
 python=$("${PYTHON:-python}" -c 'import sys; print(sys.executable)') # it runs elsewhere
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT INT TERM
@@ -31,6 +31,6 @@ export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:quarantine_size_m
 # A run that is not on the instrumented codec proves nothing.
 "$python" -c 'import sys, objectstreaming._native as n
 sys.exit(0 if n.__file__.startswith(sys.argv[1]) else f"not on the instrumented codec: {n.__file__}")' "$copy"
-"$python" fuzz/twins.py --seeds "$work/seeds"
-"$python" fuzz/twins.py -dict=fuzz/objectstreaming.dict -max_len=4096 -print_final_stats=1 -artifact_prefix="$work/" \
+"$python" fuzz/native_and_pure.py --seeds "$work/seeds"
+"$python" fuzz/native_and_pure.py -dict=fuzz/objectstreaming.dict -max_len=4096 -print_final_stats=1 -artifact_prefix="$work/" \
     "$@" "$work/corpus" "$work/seeds"

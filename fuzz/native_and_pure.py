@@ -1,11 +1,11 @@
-"""The C twins beside the pure ones, under libFuzzer: whatever they are asked, they say the same.
+"""The C implementation beside the pure one, under libFuzzer: whatever they are given, they return the same.
 
-    fuzz/twins.sh                         the twins built with libFuzzer's coverage, in a copy of their own; see there
-    python fuzz/twins.py corpus/          twins as they are: atheris (the extra `fuzz`) sees the pure ones alone
-    python fuzz/twins.py --seeds corpus/  writes what a run begins with
-    python fuzz/twins.py crash-...        one input again
+    fuzz/native_and_pure.sh                         the extension built with libFuzzer's coverage, in a copy; see there
+    python fuzz/native_and_pure.py corpus/          as installed: atheris (the extra `fuzz`) covers the pure one alone
+    python fuzz/native_and_pure.py --seeds corpus/  writes what a run begins with
+    python fuzz/native_and_pure.py crash-...        one input again
 
-`check` makes of the fuzzer's bytes something to do, does it with either twin, and compares all they say, step by step.
+`check` turns the fuzzer's bytes into calls, makes them on both, and compares all that they return, step by step.
 Byte 0 says what to do: read frames, read a stream, read what is loose, write. The rest is choices, and what is read.
 """
 
@@ -27,9 +27,9 @@ import msgspec
 import numpy
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # before this file's own folder, which has a twins.py too
+sys.path.insert(0, str(ROOT / "tests"))
 
-from twins import load_pure  # noqa: E402
+from implementations import load_pure  # noqa: E402
 
 import objectstreaming.coders.json  # noqa: E402
 import objectstreaming.coders.original  # noqa: E402
@@ -45,19 +45,19 @@ NATIVE = SimpleNamespace(
     tal=wav_streaming.tal,
 )
 PURE = SimpleNamespace(**{name: load_pure(module.__name__) for name, module in vars(NATIVE).items()})
-Twin = SimpleNamespace
+Implementation = SimpleNamespace
 Said = Iterator[Any]
 
 
 def check(data: bytes) -> None:
-    """Raises AssertionError where the twins differ over `data`."""
+    """Raises AssertionError where the two differ over `data`."""
     if data.count(b"[") + data.count(b"{") > 800:
-        return  # where the interpreter's own limit is near: the pure twin, a call or two deeper in its stack, is first
+        return  # near the interpreter's own limit, which the pure one meets first, being a call or two deeper
     source = Source(data)
     do = DOINGS[source.byte() % len(DOINGS)]
-    both = (do(twin, Source(data, source.at)) for twin in (NATIVE, PURE))
-    for step, (ours, twins) in enumerate(itertools.zip_longest(*both)):
-        assert ours == twins, f"{do.__name__}, step {step}:\n  native {ours}\n  pure   {twins}"
+    both = (do(codec, Source(data, source.at)) for codec in (NATIVE, PURE))
+    for step, (ours, theirs) in enumerate(itertools.zip_longest(*both)):
+        assert ours == theirs, f"{do.__name__}, step {step}:\n  native {ours}\n  pure   {theirs}"
 
 
 class Source:
@@ -97,7 +97,7 @@ def told(ask: Callable[..., Any], *args: Any, **more: Any) -> Any:
     except EXPECTED as error:
         if isinstance(error, RecursionError | SystemError):
             raise
-        # Not its __context__: an error of the pure twin may have been met while another was looked into.
+        # Not its __context__: the pure one may raise an error while it handles another.
         said = type(error), str(error), error.args, vars(error), error.__cause__
         return "failed", re.sub(r" at 0x\w+", "", repr(said))
 
@@ -140,13 +140,13 @@ class Member(TypedDict, total=False):
     b: dict[str, str]
 
 
-CODERS: tuple[Callable[[Twin], Any], ...] = (
-    lambda twin: twin.json.JsonCoder(),
-    lambda twin: twin.json.JsonCoder(Header, Answer),
-    lambda twin: twin.json.JsonCoder(Member, payload=list[int]),
-    lambda twin: twin.tal.TALCoder(),
-    lambda twin: twin.tal.TALCoder(samples=True),
-    lambda twin: twin.json.JsonCoder(dict, payload=list[msgspec.Raw]),  # which holds on to what it was decoded from
+CODERS: tuple[Callable[[Implementation], Any], ...] = (
+    lambda codec: codec.json.JsonCoder(),
+    lambda codec: codec.json.JsonCoder(Header, Answer),
+    lambda codec: codec.json.JsonCoder(Member, payload=list[int]),
+    lambda codec: codec.tal.TALCoder(),
+    lambda codec: codec.tal.TALCoder(samples=True),
+    lambda codec: codec.json.JsonCoder(dict, payload=list[msgspec.Raw]),  # which holds on to what it was decoded from
 )
 LIMITS = None, frames.Limits(64, 32), frames.Limits(1000, 400), frames.Limits(0, 0), frames.Limits(1 << 70, 1 << 70)
 LAYOUTS = (frames.LAYOUT, *(frames.Layout(size, order) for size in range(1, 9) for order in ("little", "big")))
@@ -158,14 +158,14 @@ SIZES = 0, 1, 2, 3, 7, 24, 100, 1000
 MOST_STEPS = 100
 
 
-def reading_frames(twin: Twin, source: Source) -> Said:
-    decoder = twin.frames.FrameDecoder(source.pick(LIMITS), source.pick(LAYOUTS))
+def reading_frames(codec: Implementation, source: Source) -> Said:
+    decoder = codec.frames.FrameDecoder(source.pick(LIMITS), source.pick(LAYOUTS))
     yield from reading(decoder, decoder.next_frame, source, ("position", "offset", "buffered"))
 
 
-def reading_a_stream(twin: Twin, source: Source) -> Said:
-    coder, limits = source.pick(CODERS)(twin), source.pick(LIMITS)
-    decoder = twin.protocol.StreamDecoder(coder, limits=limits, require_end=source.pick((None, True, False)))
+def reading_a_stream(codec: Implementation, source: Source) -> Said:
+    coder, limits = source.pick(CODERS)(codec), source.pick(LIMITS)
+    decoder = codec.protocol.StreamDecoder(coder, limits=limits, require_end=source.pick((None, True, False)))
     shown = "position", "offset", "buffered", "ended", "trailers", "heartbeat", "metadata"
     yield from reading(decoder, decoder.next_message, source, shown)
 
@@ -183,7 +183,7 @@ def reading(decoder: Any, take_one: Callable[[], Any], source: Source, shown: tu
             chunk[:] = b"\xaa" * len(chunk)  # its owner may use it again
 
     def drain(most: int = 1000) -> Said:
-        # Only one that was asked at once is asked again later: the twins differ, knowingly, in which chunks give the
+        # Only one that was asked at once is asked again later: the two may differ in which chunks give the
         # shared empty iterator, and which one that goes on with what is fed later.
         for iterator in iterators:
             yield from take(iterator, most)
@@ -230,21 +230,21 @@ def reading(decoder: Any, take_one: Callable[[], Any], source: Source, shown: tu
     yield plain(held)  # what was read stays what it was, whatever has come since
 
 
-def reading_loose(twin: Twin, source: Source) -> Said:
+def reading_loose(codec: Implementation, source: Source) -> Said:
     """The calls that take one frame, or look at what may be one."""
     layout = source.pick(LAYOUTS)
-    plain_json, plain_tal = twin.json.JsonCoder(Header, Any), twin.tal.TALCoder()
+    plain_json, plain_tal = codec.json.JsonCoder(Header, Any), codec.tal.TALCoder()
     size, wire = source.byte(), source.rest()
-    yield told(twin.frames.split_frame, wire, layout=layout)
-    yield told(twin.frames.decode_frame, wire, layout=layout)
+    yield told(codec.frames.split_frame, wire, layout=layout)
+    yield told(codec.frames.decode_frame, wire, layout=layout)
     for data, more in ((wire, ()), (wire, (layout.byte_length, layout.byte_order)), (bytearray(wire), ())):
-        yield told(twin.original.AnbJsonStreamCoder.decode, data, *more)
-        yield told(twin.tal.tal_decoder, data, *more[:1])
-    for frame in (twin.frames.Frame(wire, wire[:size], 1, 2), twin.frames.Frame(wire[:size], wire[size:])):
+        yield told(codec.original.AnbJsonStreamCoder.decode, data, *more)
+        yield told(codec.tal.tal_decoder, data, *more[:1])
+    for frame in (codec.frames.Frame(wire, wire[:size], 1, 2), codec.frames.Frame(wire[:size], wire[size:])):
         yield plain(frame), told(bytes, frame)
         yield told(plain_json.decode, frame), told(plain_tal.decode, frame)
-        yield told(twin.protocol.StreamEncoder(plain_json, limits=source.pick(LIMITS)).frame, frame)
-        yield told(twin.frames.encode_frame, frame.header_bytes, frame.payload, layout=layout)
+        yield told(codec.protocol.StreamEncoder(plain_json, limits=source.pick(LIMITS)).frame, frame)
+        yield told(codec.frames.encode_frame, frame.header_bytes, frame.payload, layout=layout)
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
@@ -338,28 +338,31 @@ def change(source: Source) -> tuple[str, Any]:
     return "extra", {source.text(): value_of(source, 3) for _ in range(source.byte() % 3)}
 
 
-def writing(twin: Twin, source: Source) -> Said:
-    coder, layout = source.pick(CODERS)(twin), source.pick(LAYOUTS)
-    encoder = twin.protocol.StreamEncoder(coder, source.pick((1, None)), limits=source.pick(LIMITS))
-    tal = twin.tal.TALAudio()
+def writing(codec: Implementation, source: Source) -> Said:
+    coder, layout = source.pick(CODERS)(codec), source.pick(LAYOUTS)
+    encoder = codec.protocol.StreamEncoder(coder, source.pick((1, None)), limits=source.pick(LIMITS))
+    tal = codec.tal.TALAudio()
     while source.at < len(source.data):
         what = source.byte() % 12
         if what < 4 and coder.name == "tal":
             for name, value in [change(source) for _ in range(what)]:
                 yield told(setattr, tal, name, value)
             yield told(encoder.data, tal, payload := payload_of(source))
-            yield told(twin.tal.tal_encoder, tal, payload), told(twin.tal.tal_encoder, tal, payload, layout.byte_length)
+            yield (
+                told(codec.tal.tal_encoder, tal, payload),
+                told(codec.tal.tal_encoder, tal, payload, layout.byte_length),
+            )
         elif what < 5:
             header, value = header_of(source), value_of(source)
             yield told(encoder.data, header, value), told(coder.encode, header, value)
-            encode = twin.original.AnbJsonStreamCoder.encode
+            encode = codec.original.AnbJsonStreamCoder.encode
             yield told(encode, header, value), told(encode, header, value, layout.byte_length, layout.byte_order)
         elif what < 8:
             header, payload = header_of(source), payload_of(source)
-            for encode in (twin.frames.encode_frame, twin.frames.encode_frame_parts):
+            for encode in (codec.frames.encode_frame, codec.frames.encode_frame_parts):
                 yield told(encode, header, payload, layout=layout)
         elif what == 8:
-            frame = twin.frames.Frame(source.some(source.byte()), source.some(source.byte()))
+            frame = codec.frames.Frame(source.some(source.byte()), source.some(source.byte()))
             wire = bytes(frame) + source.some(source.byte() % 2)
             yield told(encoder.frame, frame), told(encoder.check, wire), told(encoder.encoded, wire)
         elif what == 9:
@@ -373,7 +376,7 @@ def writing(twin: Twin, source: Source) -> Said:
         yield encoder.position, encoder.ended
 
 
-DOINGS: tuple[Callable[[Twin, Source], Said], ...] = reading_frames, reading_a_stream, writing, reading_loose
+DOINGS: tuple[Callable[[Implementation, Source], Said], ...] = reading_frames, reading_a_stream, writing, reading_loose
 
 # -------------------------------------------------------------------------------------------------------------- seeds
 
@@ -479,7 +482,7 @@ def main() -> None:
 
     import atheris
 
-    # Its own hook sees what is imported; the twins are loaded by their file.
+    # Its own hook sees what is imported; these modules are loaded by their file.
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and "._pure_" in str(function.__module__):
             atheris.instrument_func(function)
