@@ -52,7 +52,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# The whole suite, doctests and README included, on the native codec and on the pure one; the codec's rooms are covered
+# The whole suite, doctests and README included, on the native codec and on the pure one; the codec's modules are covered
 # to the last branch by the two together.
 python: $(VENV)/.dev
 	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
