@@ -13,7 +13,7 @@
  *     objs_stream     whole frames in, messages out: control frames, end or cut, position (SPEC 3)
  *     objs_tal        frames of speech: their text, their place in an answer, their samples (SPEC 4.2)
  *
- * objs_put_frame encodes. objs_json_valid checks the JSON of SPEC 2.3 without an allocation.
+ * objs_encoder writes a stream: open, data, pings, the end. objs_put_frame writes a single frame. objs_json_valid checks the JSON of SPEC 2.3 without an allocation.
  *
  *     objs_reader reader;
  *     objs_frame frame;
@@ -40,11 +40,21 @@
 #include <stdint.h>
 #include <string.h>
 
+/* C++: a C header casts as C does. A cast that changes nothing on one machine is needed on another. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuseless-cast"
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define OBJS_VERSION "0.1.0"
+#define OBJS_VERSION_NUMBER 100 /* major * 10000 + minor * 100 + patch */
 
 /* Every function is static inline. Include the header where you need it; there is no source file to compile. */
 #ifndef OBJS_API
@@ -373,6 +383,9 @@ typedef struct objs_frame {
 /* Like realloc, with a context. NULL if there is no memory; then `old` is unchanged. */
 typedef void *(*objs_realloc)(void *context, void *old, size_t size);
 
+/* Like free, with a context. */
+typedef void (*objs_free)(void *context, void *memory);
+
 typedef struct objs_reader {
     objs_decoder decoder;
     uint8_t *buffer; /* header and payload of a frame in several chunks */
@@ -397,13 +410,22 @@ OBJS_API void objs_reader_init(objs_reader *reader, const objs_config *config, u
 }
 
 /* A reader with an allocator. It holds at most twice the bytes of one frame that have arrived, but at least 256 bytes. It
- * keeps its memory for the next frame. Free it with grow(context, reader.buffer, 0), or as your allocator requires. */
+ * keeps its memory for the next frame. objs_reader_free() frees it. */
 OBJS_API void objs_reader_init_growing(objs_reader *reader, const objs_config *config, objs_realloc grow,
                                        void *context) {
     memset(reader, 0, sizeof *reader);
     objs_decoder_init(&reader->decoder, config);
     reader->grow = grow;
     reader->context = context;
+}
+
+/* Frees what the allocator gave: realloc(p, 0) is undefined in C23, so this is a function of its own. `release` NULL: nothing
+ * is freed. The reader then holds nothing; initialize it before you use it again. */
+OBJS_API void objs_reader_free(objs_reader *reader, objs_free release) {
+    if (release != NULL && reader->grow != NULL && reader->buffer != NULL) {
+        release(reader->context, reader->buffer);
+    }
+    memset(reader, 0, sizeof *reader);
 }
 
 OBJS_API int objs_keep_(objs_reader *reader, const objs_event *event) {
@@ -1037,6 +1059,118 @@ OBJS_API size_t objs_end_header(char *out, size_t capacity, uint64_t frames, con
     return fits && objs_write_(out, capacity, &size, "}}") ? size : 0;
 }
 
+/* Writes one stream, frame by frame: its state, its count of frames, and the limits that the reader is expected to have. Each
+ * function writes one whole frame to `out` and its size to `*written`. If it returns an error, it has written nothing that
+ * counts, and the encoder is as it was:
+ *
+ *     OBJS_ENCODE_ERROR                                this frame is not allowed here (SPEC 3.5), or its header is wrong
+ *     OBJS_FRAME_TOO_LARGE, OBJS_HEADER_TOO_LARGE      readers would refuse it
+ *     OBJS_NO_MEMORY                                   it is larger than `capacity` */
+typedef struct objs_encoder {
+    objs_config config;
+    const char *coder;     /* its name for the open frame; NULL: none is named */
+    const char *neutral;   /* the payload of control frames: "{}" for the coder json, else "" */
+    uint64_t position;     /* the number of data frames written */
+    int begun, ended;
+} objs_encoder;
+
+/* config NULL: the standard layout and limits. */
+OBJS_API void objs_encoder_init(objs_encoder *encoder, const objs_config *config, const char *coder) {
+    memset(encoder, 0, sizeof *encoder);
+    encoder->config = config != NULL ? *config : objs_default_config();
+    encoder->coder = coder;
+    encoder->neutral = coder != NULL && strlen(coder) == 4 && memcmp(coder, "json", 4) == 0 ? "{}" : "";
+}
+
+OBJS_API objs_code objs_encoder_fits_(const objs_encoder *encoder, size_t header_size, size_t payload_size) {
+    uint64_t total = 2 * (uint64_t)encoder->config.byte_length + (uint64_t)header_size;
+    total = payload_size > UINT64_MAX - total ? UINT64_MAX : total + payload_size;
+    if (total > encoder->config.max_frame) {
+        return OBJS_FRAME_TOO_LARGE;
+    }
+    return header_size > encoder->config.max_header ? OBJS_HEADER_TOO_LARGE : OBJS_OK;
+}
+
+/* A data frame. Its header must be one JSON object without the member $stream; the payload is not looked at. */
+OBJS_API objs_code objs_encoder_data(objs_encoder *encoder, uint8_t *out, size_t capacity, const uint8_t *header,
+                                     size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
+    objs_code code = encoder->ended ? OBJS_ENCODE_ERROR : objs_encoder_fits_(encoder, header_size, payload_size);
+    if (code == OBJS_OK) {
+        code = objs_put_frame(&encoder->config, out, capacity, header, header_size, payload, payload_size, written);
+    }
+    if (code == OBJS_OK) {
+        encoder->begun = 1;
+        encoder->position++;
+    }
+    return code;
+}
+
+/* Completes a control frame whose header stands in `out` behind the length words. */
+OBJS_API objs_code objs_encoder_control_(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t header_size,
+                                         size_t *written) {
+    size_t prefix = 2 * (size_t)encoder->config.byte_length, payload_size = strlen(encoder->neutral);
+    objs_code code;
+    if (header_size == 0 || payload_size > capacity - prefix - header_size) {
+        return OBJS_NO_MEMORY;
+    }
+    if (!objs_header_valid(out + prefix, header_size)) { /* `members` was not JSON */
+        return OBJS_ENCODE_ERROR;
+    }
+    code = objs_encoder_fits_(encoder, header_size, payload_size);
+    if (code == OBJS_OK) {
+        code = objs_put_lengths(&encoder->config, out, header_size, payload_size);
+    }
+    if (code == OBJS_OK) {
+        memcpy(out + prefix + header_size, encoder->neutral, payload_size);
+        *written = prefix + header_size + payload_size;
+        encoder->begun = 1;
+    }
+    return code;
+}
+
+/* The open frame, which comes first or not at all. `members`: as objs_open_header has them, or NULL. */
+OBJS_API objs_code objs_encoder_open(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
+                                     size_t *written) {
+    size_t prefix = 2 * (size_t)encoder->config.byte_length;
+    if (encoder->begun || encoder->ended) {
+        return OBJS_ENCODE_ERROR;
+    }
+    if (capacity < prefix) {
+        return OBJS_NO_MEMORY;
+    }
+    return objs_encoder_control_(encoder, out, capacity,
+                                 objs_open_header((char *)out + prefix, capacity - prefix, encoder->coder, members), written);
+}
+
+/* A ping: it tells the reader, and every proxy between, that the stream is alive. */
+OBJS_API objs_code objs_encoder_ping(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t *written) {
+    size_t prefix = 2 * (size_t)encoder->config.byte_length, size = 0;
+    if (encoder->ended) {
+        return OBJS_ENCODE_ERROR;
+    }
+    if (capacity < prefix || !objs_write_((char *)out + prefix, capacity - prefix, &size, OBJS_PING)) {
+        return OBJS_NO_MEMORY;
+    }
+    return objs_encoder_control_(encoder, out, capacity, size, written);
+}
+
+/* The end frame, which comes last: success, or an error in `members` (`,"error":{"code":"internal","message":"..."}`). */
+OBJS_API objs_code objs_encoder_end(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
+                                    size_t *written) {
+    size_t prefix = 2 * (size_t)encoder->config.byte_length;
+    objs_code code;
+    if (encoder->ended) {
+        return OBJS_ENCODE_ERROR;
+    }
+    if (capacity < prefix) {
+        return OBJS_NO_MEMORY;
+    }
+    code = objs_encoder_control_(encoder, out, capacity,
+                                 objs_end_header((char *)out + prefix, capacity - prefix, encoder->position, members), written);
+    encoder->ended = code == OBJS_OK;
+    return code;
+}
+
 typedef enum objs_message {
     OBJS_MESSAGE_ERROR = 0, /* the stream has failed: see stream.error */
     OBJS_MESSAGE_DATA,      /* a data frame, for the application */
@@ -1542,6 +1676,10 @@ OBJS_API objs_message objs_stream_take_tal(objs_stream *stream, const objs_frame
 
 #ifdef __cplusplus
 }
+#endif
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
 #endif
 
 #endif /* OBJECTSTREAMING_H */

@@ -1,12 +1,16 @@
 /* Reads a stream of frames from an HTTP server and prints it: a sample for POSIX, one file, no TLS.
  *
- *     make build/read_stream
- *     build/read_stream 127.0.0.1 8000 /objects '{"question":"hello"}'
+ *     cc -std=c99 examples/read_stream.c -o read_stream
+ *     ./read_stream 127.0.0.1 8000 /objects '{"question":"hello"}'
  *
  * It sends a POST with the body, and reads responses with `Transfer-Encoding: chunked` or `Content-Length`. A status that is
- * not 2xx, and a content type that is not that of a stream, are refused before a byte is decoded (SPEC 6.2). The exit status
- * is 0 only if the stream was whole.
+ * not 2xx, a content type that is not that of a stream, and a compressed body are refused before a byte is decoded (SPEC 6.2).
+ * Once the end of the stream has come, the stream is whole, and nothing more is awaited. Three heartbeats of silence are an
+ * error. The exit status is 0 only if the stream was whole.
  */
+#define _POSIX_C_SOURCE 200809L /* sockets, in spite of -std=c99 */
+
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,10 +67,25 @@ static uint8_t buffer[65536];
 static size_t from, until;
 static int connection;
 
+/* How long the peer may be silent: three of its heartbeats, and 45 s before it has announced one. */
+static void limit_silence(uint64_t heartbeat_ms) {
+    uint64_t ms = 3 * heartbeat_ms;
+    struct timeval idle;
+    idle.tv_sec = (time_t)(ms / 1000);
+    idle.tv_usec = (suseconds_t)(ms % 1000 * 1000);
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
+}
+
 static int receive(void) {
-    ssize_t got = recv(connection, buffer, sizeof buffer, 0);
+    ssize_t got;
+    do {
+        got = recv(connection, buffer, sizeof buffer, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        fail("the server was silent for three heartbeats", "");
+    }
     if (got < 0) {
-        fail("silence, or a broken connection", "");
+        fail("the connection broke", strerror(errno));
     }
     from = 0;
     until = (size_t)got;
@@ -97,6 +116,11 @@ static void *grow(void *context, void *old, size_t size) {
     return realloc(old, size);
 }
 
+static void release(void *context, void *memory) {
+    (void)context;
+    free(memory);
+}
+
 static objs_reader reader;
 static objs_stream stream;
 
@@ -104,6 +128,11 @@ static void take(const uint8_t *data, size_t size) {
     objs_frame frame;
     while (objs_reader_next(&reader, &data, &size, &frame)) {
         switch (objs_stream_take(&stream, &frame)) {
+        case OBJS_MESSAGE_OPEN:
+            if (stream.heartbeat_ms > 0 && stream.heartbeat_ms < 24 * 3600 * 1000) {
+                limit_silence(stream.heartbeat_ms);
+            }
+            break;
         case OBJS_MESSAGE_DATA:
             printf("%.*s + %lu bytes\n", (int)frame.header_size, (const char *)frame.header,
                    (unsigned long)frame.payload_size);
@@ -124,9 +153,9 @@ static void take(const uint8_t *data, size_t size) {
     }
 }
 
-/* Takes `size` bytes of the body. 0 if the connection ended before. */
+/* Takes `size` bytes of the body, or all up to the end of the stream. 0 if the connection ended before. */
 static int take_body(uint64_t size) {
-    while (size > 0) {
+    while (size > 0 && !stream.ended) {
         size_t part;
         if (from == until && !receive()) {
             return 0;
@@ -150,17 +179,16 @@ static uint64_t length_of(const char *text, int base) {
 
 int main(int count, char **arguments) {
     static char line[4096], head[4096];
-    struct timeval idle = {45, 0}; /* three heartbeats of 15 s */
     uint64_t length = UINT64_MAX, part;
-    int chunked = 0, whole = 1, status = 0, streams = 0;
+    int chunked = 0, compressed = 0, whole = 1, status = 0, streams = 0;
     if (count != 5) {
         fail("usage", "read_stream HOST PORT PATH BODY");
     }
     connection = connect_to(arguments[1], arguments[2]);
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
+    limit_silence(15000);
     snprintf(head, sizeof head,
              "POST %s HTTP/1.1\r\nHost: %s:%s\r\nAccept: " VENDOR_TYPE ";v=1, " PLAIN_TYPE ";q=0.5\r\n"
-             "Content-Type: application/json\r\nContent-Length: %lu\r\nConnection: close\r\n\r\n",
+             "Accept-Encoding: identity\r\nContent-Type: application/json\r\nContent-Length: %lu\r\nConnection: close\r\n\r\n",
              arguments[3], arguments[1], arguments[2], (unsigned long)strlen(arguments[4]));
     send_all(connection, head, strlen(head));
     send_all(connection, arguments[4], strlen(arguments[4]));
@@ -176,6 +204,9 @@ int main(int count, char **arguments) {
             chunked = strstr(line, "chunked") != NULL;
         } else if (strncasecmp(line, "content-length:", 15) == 0) {
             length = length_of(line + 15, 10);
+        } else if (strncasecmp(line, "content-encoding:", 17) == 0) {
+            const char *encoding = line + 17 + strspn(line + 17, " \t");
+            compressed = *encoding != '\0' && strcasecmp(encoding, "identity") != 0;
         } else if (strncasecmp(line, "content-type:", 13) == 0) {
             streams = strstr(line, VENDOR_TYPE) != NULL || strstr(line, PLAIN_TYPE) != NULL;
             stream.end_rule = strstr(line, VENDOR_TYPE) != NULL ? OBJS_END_REQUIRED : OBJS_END_IF_CONTROLLED;
@@ -187,12 +218,15 @@ int main(int count, char **arguments) {
     if (!streams) {
         fail("unexpected_content_type", "");
     }
+    if (compressed) {
+        fail("a compressed body, which was not asked for and is not inflated here", "");
+    }
     if (chunked) {
         do {
             whole = read_line(line, sizeof line);
             part = whole ? length_of(line, 16) : 0;
-            whole = whole && take_body(part) && (part == 0 || read_line(line, sizeof line));
-        } while (whole && part > 0);
+            whole = whole && take_body(part) && (part == 0 || stream.ended || read_line(line, sizeof line));
+        } while (whole && part > 0 && !stream.ended);
     } else {
         whole = take_body(length) || length == UINT64_MAX;
     }
@@ -206,7 +240,7 @@ int main(int count, char **arguments) {
         fail("the response was cut", "");
     }
     printf("%lu messages\n", (unsigned long)stream.position);
-    free(reader.buffer);
+    objs_reader_free(&reader, release);
     close(connection);
     return 0;
 }

@@ -404,6 +404,78 @@ static void test_data_frames_do_not_have_the_member_stream(void) {
     expect(NULL, wire, size, "0@0:" OBJS_PING "+ ok 0 0");
 }
 
+/* What a reader finds in one stream: a letter a message, then the code of the error if there is one. */
+static void read_stream(const uint8_t *wire, size_t size, const char *expected) {
+    static uint8_t buffer[256];
+    char seen[32];
+    size_t count = 0;
+    objs_reader reader;
+    objs_stream stream;
+    objs_frame frame;
+    objs_reader_init(&reader, NULL, buffer, sizeof buffer);
+    objs_stream_init(&stream, "json");
+    while (objs_reader_next(&reader, &wire, &size, &frame)) {
+        seen[count++] = "!dop.er"[objs_stream_take(&stream, &frame)];
+    }
+    CHECK(objs_reader_finish(&reader) == OBJS_OK && objs_stream_finish(&stream) == OBJS_OK);
+    seen[count] = '\0';
+    CHECK(strcmp(seen, expected) == 0);
+}
+
+static void test_an_encoder_writes_what_a_reader_accepts(void) {
+    uint8_t wire[512];
+    size_t at = 0, size = 0;
+    objs_encoder encoder;
+    objs_encoder_init(&encoder, NULL, "json");
+    CHECK(objs_encoder_open(&encoder, wire, sizeof wire, ",\"heartbeat\":15", &size) == OBJS_OK);
+    at += size;
+    CHECK(objs_encoder_data(&encoder, wire + at, sizeof wire - at, (const uint8_t *)"{}", 2, (const uint8_t *)"1", 1,
+                            &size) == OBJS_OK);
+    at += size;
+    CHECK(objs_encoder_ping(&encoder, wire + at, sizeof wire - at, &size) == OBJS_OK);
+    at += size;
+    CHECK(objs_encoder_end(&encoder, wire + at, sizeof wire - at, ",\"trailers\":{\"n\":1}", &size) == OBJS_OK);
+    at += size;
+    CHECK(encoder.position == 1);
+    read_stream(wire, at, "odpe");
+}
+
+static void test_an_encoder_that_refuses_is_as_it_was(void) {
+    uint8_t wire[128] = {0}, *exact;
+    size_t size = 0, capacity, needed;
+    objs_config config = objs_default_config();
+    objs_encoder encoder, before;
+    const uint8_t *empty = (const uint8_t *)"{}", *forged = (const uint8_t *)"{\"$stream\":{\"type\":\"end\",\"frames\":0}}";
+    config.max_frame = 96;
+    config.max_header = 64;
+    objs_encoder_init(&encoder, &config, "json");
+    before = encoder;
+    CHECK(objs_encoder_data(&encoder, wire, sizeof wire, empty, 2, wire, 87, &size) == OBJS_FRAME_TOO_LARGE);
+    CHECK(objs_encoder_data(&encoder, wire, sizeof wire, wire, 65, NULL, 0, &size) == OBJS_HEADER_TOO_LARGE);
+    CHECK(objs_encoder_data(&encoder, wire, sizeof wire, forged, 37, NULL, 0, &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_data(&encoder, wire, 9, empty, 2, NULL, 0, &size) == OBJS_NO_MEMORY);
+    CHECK(objs_encoder_open(&encoder, wire, sizeof wire, ",heartbeat:15", &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_open(&encoder, wire, sizeof wire, ",\"metadata\":{\"a\":\"bcdefghijklmnopq\"}", &size) ==
+          OBJS_HEADER_TOO_LARGE);
+    CHECK(size == 0 && memcmp(&encoder, &before, sizeof encoder) == 0);
+    CHECK(objs_encoder_ping(&encoder, wire, sizeof wire, &needed) == OBJS_OK);
+    for (capacity = 0; capacity < needed; capacity++) {
+        exact = (uint8_t *)malloc(capacity + 1);
+        objs_encoder_init(&encoder, &config, "json");
+        CHECK(objs_encoder_ping(&encoder, exact, capacity, &size) == OBJS_NO_MEMORY && !encoder.begun);
+        CHECK(objs_encoder_end(&encoder, exact, capacity, NULL, &size) == OBJS_NO_MEMORY && !encoder.ended);
+        CHECK(objs_encoder_open(&encoder, exact, capacity, NULL, &size) == OBJS_NO_MEMORY && !encoder.begun);
+        free(exact);
+    }
+    CHECK(objs_encoder_data(&encoder, wire, sizeof wire, empty, 2, NULL, 0, &size) == OBJS_OK);
+    CHECK(objs_encoder_open(&encoder, wire, sizeof wire, NULL, &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_end(&encoder, wire, sizeof wire, NULL, &size) == OBJS_OK);
+    CHECK(objs_encoder_data(&encoder, wire, sizeof wire, empty, 2, NULL, 0, &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_ping(&encoder, wire, sizeof wire, &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_end(&encoder, wire, sizeof wire, NULL, &size) == OBJS_ENCODE_ERROR);
+    CHECK(encoder.position == 1);
+}
+
 int main(void) {
     test_frames_are_the_same_for_all_chunkings();
     test_lengths_are_checked_in_order();
@@ -422,5 +494,7 @@ int main(void) {
     test_a_stream_that_is_cut_or_fails();
     test_control_headers_do_not_overrun_their_buffer();
     test_data_frames_do_not_have_the_member_stream();
+    test_an_encoder_writes_what_a_reader_accepts();
+    test_an_encoder_that_refuses_is_as_it_was();
     return check_result("codec");
 }
