@@ -14,14 +14,14 @@ A stream is any async iterable. Every verb keeps these promises:
   None, exceptions and arrays are items like any other.
 
 The modules: `ends` (in memory), `files`, `queues`, `websocket`; `steps` (item by item), `buffering`, `control`;
-`fan_out`, `fan_in`. Below them are the two engines: `pump` (one source, several readers) and `junction` (several
-sources, one reader). For asyncio. Imports nothing else of this package.
+`fan_out`, `fan_in`, `switching`. Below them are the engines: `pump` (one source, several readers), `junction` (several
+sources, one reader) and `websocket_reader`. For asyncio. Imports nothing else of this package.
 """
 
 from __future__ import annotations
 
 from .buffering import buffer, rechunk
-from .control import rate_limit, recover, switch, timeout, until
+from .control import on_silence, rate_limit, recover, timeout, until
 from .ends import collect, drain, empty, endless, from_iterable
 from .fan_in import concat, merge, merge_latest
 from .fan_out import partition, split
@@ -29,6 +29,7 @@ from .files import read_chunks, read_lines, write_chunks, write_lines
 from .pump import Branch, WhenFull
 from .queues import dequeue, enqueue
 from .steps import enumerate, filter, flatten, map, map_concurrent, tap  # noqa: A004  in a namespace of their own
+from .switching import switch
 from .websocket import from_websocket, to_websocket
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "map_concurrent",
     "merge",
     "merge_latest",
+    "on_silence",
     "partition",
     "rate_limit",
     "read_chunks",

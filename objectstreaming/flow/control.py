@@ -1,4 +1,4 @@
-"""When a stream continues and when it ends: timeout, recover, until, rate_limit, switch.
+"""When a stream continues and when it ends: timeout, on_silence, recover, until, rate_limit.
 
 Waits are bounded with `asyncio.timeout` around one step of the source, never across a `yield` (PEP 789). So a cancel of
 the reader stays a cancel of the reader, and the source's own timeouts are not mixed up with ours.
@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from typing import Any, TypeVar
 
 from .closing import aclose, call, stop
-from .junction import Junction, Lane
+from .pump import Branch, Pump
 
-__all__ = ["rate_limit", "recover", "switch", "timeout", "until"]
+__all__ = ["on_silence", "rate_limit", "recover", "timeout", "until"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -54,6 +54,44 @@ async def _timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T
             yield item
     finally:
         await aclose(iterator)
+
+
+def on_silence(source: AsyncIterable[T], seconds: float, make: Callable[[], U | Awaitable[U]]) -> Branch[T | U]:
+    """Give `make()` when the source gives no item within `seconds` of being asked for one, and go on with the source.
+
+    >>> import asyncio
+    >>> from objectstreaming.flow import collect, from_iterable, on_silence
+    >>> words = from_iterable(["hello", "I am here"], delay=0.05, delay_end=False)
+    >>> asyncio.run(collect(on_silence(words, 0.03, lambda: "still there?")))
+    ['hello', 'still there?', 'I am here']
+
+    It is given again each time that the reader has waited so long. Nothing of the source is lost: a task reads it, one
+    item ahead. For the same reason a reader that waits with a limit of its own (`asyncio.timeout` around `anext`) can
+    ask again afterwards. With other verbs, except the branches of `split`, such a limit ends the stream. `make` may be
+    sync or async. Raises `ValueError` unless seconds > 0.
+    """
+    if not seconds > 0:
+        raise ValueError(f"seconds must be more than 0, not {seconds}")
+    return _Attended(Pump(source, 1, maxsize=1), seconds, make)
+
+
+class _Attended(Branch[Any]):
+    __slots__ = ("_make", "_seconds")
+
+    def __init__(self, pump: Pump[Any], seconds: float, make: Callable[[], Any]) -> None:
+        super().__init__(pump, pump.outlets[0])
+        self._seconds = seconds
+        self._make = make
+
+    async def __anext__(self) -> Any:
+        clock = asyncio.timeout(self._seconds)
+        try:
+            async with clock:
+                return await super().__anext__()
+        except TimeoutError:
+            if not clock.expired():
+                raise  # the source's own
+        return await call(self._make)
 
 
 async def recover(
@@ -182,62 +220,3 @@ async def _rate_limit(
             yield item
     finally:
         await aclose(iterator)
-
-
-async def switch(
-    source: AsyncIterable[T],
-    subflow: Callable[[T], AsyncIterable[U]],
-    *,
-    cancel: AsyncIterable[Any] | None = None,
-    on_cancel: Callable[[T], U | Awaitable[U]] | None = None,
-) -> AsyncGenerator[U, None]:
-    """Run `subflow(item)` for the latest item. A new item stops the running flow, as speech interrupts an answer.
-
-    >>> import asyncio
-    >>> from objectstreaming.flow import collect, from_iterable, switch
-    >>> async def answer(question):
-    ...     yield f"{question}: let me think"
-    ...     await asyncio.sleep(0.05)
-    ...     yield f"{question}: here it is"
-    >>> questions = from_iterable(["one", "two"], delay=0.02, delay_end=False)
-    >>> asyncio.run(collect(switch(questions, answer, on_cancel=lambda question: f"{question}: stopped")))
-    ['one: let me think', 'one: stopped', 'two: let me think', 'two: here it is']
-
-    An item of `cancel` stops the running flow too; without a running flow it does nothing. When a flow is stopped, its
-    items that were not read yet are dropped, and its cleanup is awaited. Then comes the item `on_cancel(item)`, if
-    `on_cancel` is given, and then the next flow begins. After the last item the running flow is read to its end. The
-    end of `cancel` has no effect. An error of any of them is raised at once and stops the others.
-    """
-    junction: Junction[Any] = Junction()
-    running: Lane[Any] | None = None
-    current: Any = None
-    more = True
-    try:
-        items = junction.open(source)
-        cancels = junction.open(cancel) if cancel is not None else None
-        while more or running is not None:
-            await junction.wait()
-            lane = junction.ready.popleft()
-            if not lane.full:
-                if lane.error is not None:
-                    raise lane.error
-                if lane is items:
-                    more = False
-                elif lane is running:
-                    running = None
-            elif lane is running:
-                # Not if the flow is about to be stopped.
-                if not (items.full or (cancels is not None and cancels.full)):
-                    yield lane.take()
-            else:
-                item = lane.take()
-                if running is not None:
-                    stopped, running = running, None
-                    await junction.close([stopped])
-                    if on_cancel is not None:
-                        yield await call(on_cancel, current)
-                if lane is items:
-                    current = item
-                    running = junction.open(subflow(item))
-    finally:
-        await junction.close()

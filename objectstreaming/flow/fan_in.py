@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Iterable, Mapping
+from typing import Any, TypeVar, overload
 
+from .arguments import streams_of
 from .closing import aclose, stop
 from .junction import Junction
 from .pump import MAXSIZE, Branch, Pump
@@ -16,9 +17,15 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 
+@overload
 def concat(
     *sources: AsyncIterable[T], prefetch: int | None = None, maxsize: int | None = MAXSIZE
-) -> AsyncGenerator[T, None]:
+) -> AsyncGenerator[T, None]: ...
+@overload
+def concat(
+    sources: Iterable[AsyncIterable[T]], /, *, prefetch: int | None = None, maxsize: int | None = MAXSIZE
+) -> AsyncGenerator[T, None]: ...
+def concat(*sources: Any, prefetch: int | None = None, maxsize: int | None = MAXSIZE) -> AsyncGenerator[Any, None]:
     """All items of the first source, then all of the second, and so on.
 
     >>> import asyncio
@@ -26,16 +33,20 @@ def concat(
     >>> asyncio.run(collect(concat(from_iterable("ab"), from_iterable("cd"))))
     ['a', 'b', 'c', 'd']
 
+    One iterable of streams is taken like the streams: `concat(pages)` is `concat(*pages)`.
+
     `prefetch` is how many later sources run while one is read. `None`: all run from the beginning, so that two slow
     sources take the time of the slower one. 0: no source is started before the one before it has ended. A source that
     runs ahead holds at most `maxsize` items (`None`: no bound) and then waits. If it fails, its error is raised after
-    its items, when it is its turn. Closing stops all. Raises `ValueError` if prefetch < 0 or maxsize < 1.
+    its items, when it is its turn. Closing stops all. Raises `ValueError` if prefetch < 0 or maxsize < 1, and
+    `TypeError` for what is not a stream.
     """
+    streams = streams_of(sources)
     if prefetch is not None and prefetch < 0:
         raise ValueError(f"prefetch must be at least 0, or None for all, not {prefetch}")
-    ahead = len(sources) if prefetch is None else prefetch
-    pumps = [Pump(source, 1, maxsize=maxsize, ahead=MAXSIZE if maxsize is None else maxsize) for source in sources]
-    return _concat(sources, pumps, ahead)
+    ahead = len(streams) if prefetch is None else prefetch
+    pumps = [Pump(source, 1, maxsize=maxsize, ahead=MAXSIZE if maxsize is None else maxsize) for source in streams]
+    return _concat(streams, pumps, ahead)
 
 
 async def _concat(sources: tuple[AsyncIterable[T], ...], pumps: list[Pump[T]], ahead: int) -> AsyncGenerator[T, None]:
@@ -59,7 +70,11 @@ async def _concat(sources: tuple[AsyncIterable[T], ...], pumps: list[Pump[T]], a
             pump.raise_failure()
 
 
-async def merge(*sources: AsyncIterable[T], stop_on_first: bool = False) -> AsyncGenerator[T, None]:
+@overload
+def merge(*sources: AsyncIterable[T], stop_on_first: bool = False) -> AsyncGenerator[T, None]: ...
+@overload
+def merge(sources: Iterable[AsyncIterable[T]], /, *, stop_on_first: bool = False) -> AsyncGenerator[T, None]: ...
+def merge(*sources: Any, stop_on_first: bool = False) -> AsyncGenerator[Any, None]:
     """The items of all sources as they come. The order within a source is kept.
 
     >>> import asyncio
@@ -69,8 +84,13 @@ async def merge(*sources: AsyncIterable[T], stop_on_first: bool = False) -> Asyn
 
     Ends when all sources have ended, or, with `stop_on_first`, when the first has. Each source runs in a task of its
     own and is at most one item ahead. The first error is raised as it is, after the items that came before it, and the
-    other sources are stopped. If a source is cancelled from within, only that source ends.
+    other sources are stopped. If a source is cancelled from within, only that source ends. One iterable of streams is
+    taken like the streams: `merge(senses)` is `merge(*senses)`. Raises `TypeError` for what is not a stream.
     """
+    return _merge(streams_of(sources), stop_on_first)
+
+
+async def _merge(sources: tuple[AsyncIterable[T], ...], stop_on_first: bool) -> AsyncGenerator[T, None]:
     junction: Junction[T] = Junction()
     ready = junction.ready
     running = len(sources)

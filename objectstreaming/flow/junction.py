@@ -25,6 +25,7 @@ from collections.abc import AsyncIterable, Generator, Iterable
 from types import coroutine
 from typing import Generic, TypeVar
 
+from .arguments import check_stream
 from .closing import aclose, stop
 
 __all__ = ["Junction", "Lane"]
@@ -116,6 +117,7 @@ class Junction(Generic[T]):
         self.lanes: list[Lane[T]] = []
 
     def open(self, source: AsyncIterable[T]) -> Lane[T]:
+        check_stream(source)
         lane = Lane(self, source)
         self.lanes.append(lane)
         return lane

@@ -27,6 +27,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from .arguments import check_stream
 from .closing import aclose, call, stop
 
 __all__ = ["AHEAD", "MAXSIZE", "Branch", "Pump", "WhenFull"]
@@ -92,8 +93,7 @@ class Pump(Generic[T]):
             raise ValueError(f"maxsize must be at least 1, or None for no bound, not {maxsize}")
         if when_full not in ("wait", "drop_oldest", "fail"):
             raise ValueError(f"when_full must be 'wait', 'drop_oldest' or 'fail', not {when_full!r}")
-        if not isinstance(source, AsyncIterable):
-            raise TypeError(f"not an async iterable: {source!r}; wrap other iterables in from_iterable()")
+        check_stream(source)
         self.source = source
         self.maxsize = _UNBOUNDED if maxsize is None else maxsize
         self.ahead = min(ahead, self.maxsize)

@@ -6,30 +6,22 @@ Starlette is not imported before one of them runs.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, MutableMapping
-from typing import Any, Literal, NoReturn, Protocol
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from typing import Any, Literal, NoReturn
 
 from .closing import aclose
+from .control import until
+from .websocket_reader import Message, WebSocket, accept, reading
 
 __all__ = ["from_websocket", "to_websocket"]
 
-
-class WebSocket(Protocol):
-    """The part of `starlette.websockets.WebSocket` that is used here."""
-
-    client_state: Any
-    application_state: Any
-
-    async def accept(self) -> None: ...
-    async def receive(self) -> MutableMapping[str, Any]: ...
-    async def send_text(self, data: str) -> None: ...
-    async def send_bytes(self, data: bytes) -> None: ...
+_KINDS = ("text", "bytes", "json", "any")
 
 
 async def from_websocket(
-    websocket: WebSocket, kind: Literal["text", "bytes", "json"] = "text"
+    websocket: WebSocket, kind: Literal["text", "bytes", "json", "any"] = "text"
 ) -> AsyncGenerator[Any, None]:
-    """The messages of a WebSocket: `str`, `bytes`, or values decoded from JSON. The stream ends when the peer leaves.
+    """The messages of a WebSocket: `str`, `bytes`, values decoded from JSON, or, with `"any"`, `str` and `bytes`.
 
         @app.websocket("/shout")
         async def shout(websocket: WebSocket):
@@ -37,42 +29,59 @@ async def from_websocket(
             stream = map(stream, str.upper)
             await to_websocket(stream, websocket)
 
-    A connection that is not accepted yet is accepted when the first message is asked for. A message is received only
-    when it is asked for, so that a slow reader slows the peer down. Raises `ValueError` for a message of the other
-    kind, or one that is not JSON.
+    The stream ends when the peer has left, after the messages before that. A connection that is not accepted yet is
+    accepted when the first message is asked for. From then on messages are received in a task, so that the server
+    answers pings and notices a hang-up while a step is slow. Up to 8 MiB are kept; after that the peer has to wait. So
+    do not call the `receive` methods of the WebSocket after this: the message may be here already. Raises `ValueError`
+    for a message of the other kind, or one that is not JSON.
     """
-    if kind not in ("text", "bytes", "json"):
-        raise ValueError(f"kind must be 'text', 'bytes' or 'json', not {kind!r}")
-    await _accept(websocket)
-    while websocket.client_state.name != "DISCONNECTED":
-        message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        text, data = message.get("text"), message.get("bytes")
-        if kind == "json":
-            yield _parse(data if text is None else text)
-        elif kind == "text":
-            if text is None:
-                raise ValueError("a binary message where text was expected")
-            yield text
-        else:
-            if data is None:
-                raise ValueError("a text message where bytes were expected")
-            yield data
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}, not {kind!r}")
+    async with reading(websocket) as reader:
+        while (message := await reader.next()) is not None:
+            yield _content(message, kind)
 
 
-async def to_websocket(source: AsyncIterable[Any], websocket: WebSocket) -> None:
+def _content(message: Message, kind: str) -> Any:
+    text, data = message.get("text"), message.get("bytes")
+    content = data if text is None else text
+    if kind == "json":
+        return _parse(content)
+    if kind == "text" and text is None:
+        raise ValueError("a binary message where text was expected")
+    if kind == "bytes" and data is None:
+        raise ValueError("a text message where bytes were expected")
+    return content
+
+
+async def to_websocket(source: AsyncIterable[Any], websocket: WebSocket, *, watch: bool = True) -> None:
     """Send every item: `str` as text, bytes-like as binary, anything else as JSON text (pydantic models too).
 
-    Ends when the source ends or the peer has left. The source is closed then. The connection stays open; whoever opened
-    it closes it. Raises what the source raises, and `TypeError` or `ValueError` for an item that cannot be JSON.
-    """
-    from starlette.websockets import WebSocketDisconnect
+    Ends when the source ends, and at once when the peer leaves, even if the source is silent. The source is cancelled
+    and closed then. The connection stays open; whoever opened it closes it. Raises what the source raises, and
+    `TypeError` or `ValueError` for an item that cannot be JSON.
 
+    To notice that the peer has left, the connection is read. Messages that arrive are kept for `from_websocket`. Who
+    reads it by other means passes `watch=False`: then a hang-up is noticed when the next item is sent.
+    """
     iterator = aiter(source)
     try:
-        await _accept(websocket)
-        async for item in iterator:
+        if not watch:
+            await accept(websocket)
+            await _send_all(iterator, websocket)
+            return
+        async with reading(websocket) as reader:
+            await _send_all(until(iterator, reader.left), websocket)
+            reader.raise_error()
+    finally:
+        await aclose(iterator)
+
+
+async def _send_all(items: AsyncIterator[Any], websocket: WebSocket) -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    try:
+        async for item in items:
             if "DISCONNECTED" in (websocket.client_state.name, websocket.application_state.name):
                 return
             try:
@@ -85,13 +94,7 @@ async def to_websocket(source: AsyncIterable[Any], websocket: WebSocket) -> None
             except WebSocketDisconnect:
                 return
     finally:
-        await aclose(iterator)
-
-
-async def _accept(websocket: WebSocket) -> None:
-    # Source or sink may be the first to use it. The server's side of the handshake is the application's state.
-    if websocket.application_state.name == "CONNECTING" and websocket.client_state.name == "CONNECTING":
-        await websocket.accept()
+        await aclose(items)
 
 
 def _dump(item: Any) -> str:

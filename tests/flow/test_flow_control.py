@@ -1,16 +1,13 @@
-"""timeout, recover, until, rate_limit, switch: a stream that is silent, fails, is stopped, is paced, is interrupted."""
+"""timeout, on_silence, recover, until, rate_limit: a stream that is silent, fails, is stopped, is paced."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sources import Source, cancel, read, run, turns
+from sources import Source, read, run, turns
 
 from objectstreaming import flow
 
@@ -33,6 +30,81 @@ def test_timeout_fires_on_a_silent_source() -> None:
         assert source.closed
 
     run(main)
+
+
+def test_on_silence_gives_an_item_for_each_silence_and_goes_on() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def caller() -> AsyncIterator[str]:
+            yield "hello"
+            await asyncio.sleep(25)
+            yield "I am still here"
+
+        heard = [(loop.time(), item) async for item in flow.on_silence(caller(), 10, lambda: "still there?")]
+        assert heard == [(0, "hello"), (10, "still there?"), (20, "still there?"), (25, "I am still here")]
+
+    run(main)
+
+
+def test_the_readers_own_time_is_no_silence() -> None:
+    async def main() -> None:
+        stream = flow.on_silence(flow.from_iterable("abc", delay=1, delay_end=False), 10, lambda: "?")
+        got = []
+        async for item in stream:
+            got.append(item)
+            await asyncio.sleep(60)
+        assert got == ["a", "b", "c"]
+
+    run(main)
+
+
+def test_a_reader_with_a_limit_of_its_own_can_ask_on_silence_again() -> None:
+    """StopAsyncIteration is the end, and never a silence."""
+
+    async def main() -> None:
+        stream = flow.on_silence(flow.from_iterable("ab", delay=1), 3600, lambda: "?")
+        heard: list[str] = []
+        while True:
+            try:
+                async with asyncio.timeout(0.4):
+                    heard.append(await anext(stream))
+            except TimeoutError:
+                heard.append("-")
+            except StopAsyncIteration:
+                break
+        assert heard == ["a", "-", "-", "b", "-", "-"]
+
+    run(main)
+
+
+def test_the_item_for_a_silence_may_be_made_by_an_async_function_and_its_error_is_raised() -> None:
+    async def main() -> None:
+        async def make() -> str:
+            await asyncio.sleep(1)
+            return "?"
+
+        assert await read(flow.on_silence(Source(then_silent=True), 10, make), limit=2) == ["?", "?"]
+        source = Source(then_silent=True)
+        (error,) = await read(flow.on_silence(source, 10, lambda: {}["nothing"]))
+        assert isinstance(error, KeyError)
+        assert source.closed
+
+    run(main)
+
+
+def test_a_timeout_of_the_source_is_no_silence() -> None:
+    async def main() -> None:
+        (error,) = await read(flow.on_silence(flow.timeout(flow.endless(), 5), 10, lambda: "?"))
+        assert isinstance(error, TimeoutError)
+
+    run(main)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_on_silence_needs_a_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match="more than 0"):
+        flow.on_silence(flow.empty(), seconds, lambda: None)
 
 
 def test_timeout_is_for_each_item_and_not_for_the_whole() -> None:
@@ -191,161 +263,3 @@ def test_rate_limit_does_not_make_up_for_a_slow_source() -> None:
 def test_no_rate_is_a_value_error(options: Any) -> None:
     with pytest.raises(ValueError, match="rate"):
         flow.rate_limit(flow.empty(), *options)
-
-
-class Answers:
-    """Sub-flows that record what happens to them."""
-
-    def __init__(self, items: int = 2, then_silent: bool = False) -> None:
-        self.record: list[str] = []
-        self.items, self.then_silent = items, then_silent
-
-    async def __call__(self, question: Any) -> AsyncIterator[str]:
-        self.record.append(f"begin {question}")
-        try:
-            for n in range(self.items):
-                await asyncio.sleep(0)
-                yield f"{question}{n}"
-            if self.then_silent:
-                await asyncio.get_running_loop().create_future()
-        finally:
-            try:
-                await turns(5)
-            finally:
-                self.record.append(f"end {question}")
-
-
-async def test_a_new_item_stops_the_running_flow_and_waits_for_its_cleanup() -> None:
-    questions: asyncio.Queue[Any] = asyncio.Queue()
-    answers = Answers(then_silent=True)
-    async with aclosing(flow.switch(flow.dequeue(questions, end=None), answers)) as stream:
-        for question in "ab":
-            questions.put_nowait(question)
-            assert [await anext(stream), await anext(stream)] == [f"{question}0", f"{question}1"]
-        questions.put_nowait("c")
-        assert await anext(stream) == "c0"
-        assert answers.record == ["begin a", "end a", "begin b", "end b", "begin c"]
-    assert answers.record[-1] == "end c"
-
-
-async def test_the_last_flow_is_read_to_its_end() -> None:
-    answers = Answers()
-    assert await flow.collect(flow.switch(flow.from_iterable(["only"]), answers)) == ["only0", "only1"]
-    assert answers.record == ["begin only", "end only"]
-
-
-async def test_items_of_a_stopped_flow_that_were_not_read_are_dropped() -> None:
-    questions: asyncio.Queue[Any] = asyncio.Queue()
-    stream = flow.switch(flow.dequeue(questions, end=None), Answers(items=100))
-    questions.put_nowait("a")
-    assert await anext(stream) == "a0"
-    await turns()  # a1 waits to be read
-    questions.put_nowait("b")
-    await turns()
-    assert await anext(stream) == "b0"
-    await stream.aclose()
-
-
-async def test_the_item_of_on_cancel_comes_between_the_flows() -> None:
-    questions: asyncio.Queue[Any] = asyncio.Queue()
-
-    async def stopped(question: str) -> str:
-        assert answers.record[-1] == f"end {question}"
-        return f"{question} stopped"
-
-    answers = Answers(then_silent=True)
-    stream = flow.switch(flow.dequeue(questions, end=None), answers, on_cancel=stopped)
-    questions.put_nowait("a")
-    assert [await anext(stream), await anext(stream)] == ["a0", "a1"]
-    questions.put_nowait("b")
-    assert [await anext(stream), await anext(stream)] == ["a stopped", "b0"]
-    await stream.aclose()
-
-
-async def test_a_cancel_stream_stops_the_running_flow_and_has_no_effect_without_one() -> None:
-    questions: asyncio.Queue[Any] = asyncio.Queue()
-    barge_in: asyncio.Queue[Any] = asyncio.Queue()
-    answers = Answers(then_silent=True)
-    stream = flow.switch(
-        flow.dequeue(questions, end=None),
-        answers,
-        cancel=flow.dequeue(barge_in, end=None),
-        on_cancel=lambda question: f"{question} stopped",
-    )
-    barge_in.put_nowait("idle: nothing to stop")
-    reading = asyncio.create_task(read(stream))
-    await turns()
-    questions.put_nowait("a")
-    await turns()
-    barge_in.put_nowait(None)
-    await turns()
-    assert not reading.done()
-    questions.put_nowait("b")
-    await turns(20)
-    questions.put_nowait(None)
-    await turns()
-    await cancel(reading)
-    assert answers.record == ["begin a", "end a", "begin b", "end b"]
-
-
-async def test_a_cancelled_flow_leaves_the_stream_open_for_the_next_item() -> None:
-    questions: asyncio.Queue[Any] = asyncio.Queue()
-    barge_in: asyncio.Queue[Any] = asyncio.Queue()
-    answers = Answers(then_silent=True)
-    stream = flow.switch(flow.dequeue(questions, end=None), answers, cancel=flow.dequeue(barge_in, end=None))
-    reading = asyncio.create_task(flow.collect(stream))
-    questions.put_nowait("a")
-    await turns(20)
-    barge_in.put_nowait("stop")
-    await turns(20)
-    assert answers.record == ["begin a", "end a"]
-    questions.put_nowait(None)
-    assert await reading == ["a0", "a1"]
-
-
-@pytest.mark.parametrize("where", ["source", "subflow", "cancel"])
-async def test_an_error_is_raised_at_once_and_stops_the_others(where: str) -> None:
-    error = LookupError()
-    answers = Answers(then_silent=True)
-    source = Source(["a"], turns=2, then_silent=True)
-    options: dict[str, Any] = {}
-    if where == "source":
-        source = Source(["a"], error)
-    elif where == "cancel":
-        options["cancel"] = Source([], error, turns=20)
-
-    def subflow(item: str) -> Any:
-        return Source([], error) if where == "subflow" else answers(item)
-
-    *_, last = await read(flow.switch(source, subflow, **options))
-    assert last is error
-    assert source.closed
-    begun = sum(line.startswith("begin") for line in answers.record)
-    assert begun == sum(line.startswith("end") for line in answers.record)
-
-
-@given(
-    gaps=st.lists(st.integers(0, 12), max_size=8),
-    pace=st.lists(st.integers(0, 3), max_size=4),
-    items=st.integers(0, 4),
-)
-def test_switch_never_runs_two_flows_and_never_goes_back(gaps: list[int], pace: list[int], items: int) -> None:
-    async def main() -> None:
-        async def questions() -> AsyncIterator[int]:
-            for number, gap in enumerate(gaps):
-                await turns(gap)
-                yield number
-
-        answers = Answers(items)
-        got = await read(flow.switch(questions(), answers), pace)
-        numbers = [int(item[: len(item) - 1]) for item in got]
-        assert numbers == sorted(numbers)
-        begun = [line.split()[1] for line in answers.record if line.startswith("begin")]
-        for number in begun:
-            at = answers.record.index(f"begin {number}")
-            assert answers.record[at + 1] == f"end {number}"
-        if gaps:
-            last = len(gaps) - 1
-            assert got[len(got) - items :] == [f"{last}{n}" for n in range(items)]
-
-    run(main)

@@ -309,3 +309,41 @@ async def test_merge_latest_left_early_closes_all() -> None:
         await turns()
     assert main.closed
     assert other.closed
+
+
+@pytest.mark.parametrize("verb", [flow.merge, flow.concat])
+@pytest.mark.parametrize("collection", [list, tuple, iter], ids=["list", "tuple", "iterator"])
+async def test_one_iterable_of_streams_is_taken_like_the_streams(verb: Any, collection: Any) -> None:
+    streams = [flow.from_iterable("ab"), flow.from_iterable("cd"), flow.empty()]
+    assert sorted(await flow.collect(verb(collection(streams)))) == ["a", "b", "c", "d"]
+    assert await flow.collect(verb([])) == []
+    assert await flow.collect(verb()) == []
+
+
+async def microphone() -> AsyncIterator[bytes]:
+    yield b""
+
+
+async def answer() -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("verb", [flow.merge, flow.concat])
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (lambda: [[flow.empty()], [flow.empty()]], r"list; it holds streams: .* unpack it: merge\(\*streams\)"),
+        (lambda: [flow.empty(), [flow.empty()]], "it holds streams"),
+        (lambda: [flow.empty(), "ab"], r"str; for one item as a stream use from_iterable\(\[item\]\)"),
+        (lambda: ["ab"], "str; for one item"),
+        (lambda: [[1, 2]], "int; for one item"),
+        (lambda: [flow.empty(), [1, 2]], r"list; for its items as a stream use from_iterable\(items\)"),
+        (lambda: [microphone], r"function; call it: microphone\(\)"),
+        (lambda: [[microphone]], r"call it: microphone\(\)"),
+        (lambda: [answer()], r"coroutine; answer\(\) returns no stream but a coroutine: await it"),
+        (lambda: [None], "NoneType"),
+    ],
+)
+def test_what_is_not_a_stream_is_refused_at_once_and_the_slip_is_named(verb: Any, arguments: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=advice):
+        verb(*arguments())
