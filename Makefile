@@ -43,7 +43,7 @@ test: programs lint types python sanitize clients conformance
 
 .PHONY: programs
 programs:
-	tests/programs espeak-ng flite ffmpeg sox chromium clang
+	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)

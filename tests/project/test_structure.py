@@ -34,12 +34,13 @@ LEVELS = {
     "objectstreaming.duplex": 8,
     "objectstreaming.client": 9,
     "objectstreaming.server": 10,
-    "objectstreaming.testing": 11,
-    "objectstreaming.conformance.generator": 11,
-    "objectstreaming.conformance": 12,
-    "objectstreaming.app": 13,
-    "objectstreaming.cli": 14,
-    "objectstreaming.__main__": 15,
+    "objectstreaming.store": 11,
+    "objectstreaming.testing": 12,
+    "objectstreaming.conformance.generator": 12,
+    "objectstreaming.conformance": 13,
+    "objectstreaming.app": 14,
+    "objectstreaming.cli": 15,
+    "objectstreaming.__main__": 16,
 }
 IMPORTS_NOTHING_OF_THIS_PACKAGE = {"objectstreaming.flow", "objectstreaming.conformance.generator"}
 

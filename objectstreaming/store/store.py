@@ -1,0 +1,196 @@
+"""`Store`: what all stores can do, made of the five verbs that each has its own way for."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, TypeVar
+
+from ..coders import Coder
+from ..errors import StreamError
+from ..frames import Limits
+from ..server.sources import Source
+from .end import CANCELED, SHUTTING_DOWN, End
+from .reader import Reader, answered, page_for
+from .recording import Recording, Trailers
+from .tail import Tail
+from .verbs import About, Gone, Keep, Lease, Page, is_id, new_id
+
+__all__ = ["Store"]
+
+H = TypeVar("H")
+P = TypeVar("P")
+
+CLOSE_SECONDS: Final = 2.0
+"""How long `aclose` waits for the ends of recordings to be stored, and their sources to be closed."""
+
+
+class Store(ABC):
+    """Streams that outlive a connection: `MemoryStore`, `FileStore`, `RedisStore`.
+
+    `keep` says how much is kept. `lease` is the number of seconds within which the death of a writer is noticed; a
+    process whose event loop stands still for longer is taken for dead.
+
+    A store of another kind is a subclass with the five verbs (`verbs.Verbs` says what each has to do).
+
+    >>> import asyncio
+    >>> from objectstreaming import JsonCoder, iter_messages
+    >>> from objectstreaming.store import MemoryStore
+    >>> async def main():
+    ...     store = MemoryStore()
+    ...     recording = await store.record([({}, "one"), ({}, "two")], coder=JsonCoder())
+    ...     await recording.ended()
+    ...     return [batch async for batch in store.replay(recording.id, position=1)]
+    >>> list(iter_messages(asyncio.run(main()), JsonCoder()))
+    [({}, 'two')]
+    """
+
+    patience: float = 15.0
+    """Seconds for which a store that does not answer is waited for, by those who have begun."""
+
+    largest: int | None = None
+    """Bytes of the largest frame; `None`: any that `keep.bytes` has room for."""
+
+    def __init__(self, *, keep: Keep | None = None, lease: float = 6.0) -> None:
+        if not 0 < lease < math.inf:
+            raise ValueError(f"lease is a positive number of seconds, not {lease!r}")
+        self.keep = keep if keep is not None else Keep()
+        self.lease = lease
+        self.renew = lease / 3
+        self._recordings: dict[asyncio.Task[None], Recording] = {}
+
+    # ----------------------------------------------------------------------------------------- the five verbs
+
+    @abstractmethod
+    async def create(self, id: str, about: About, first: int = 0) -> Tail | None: ...
+
+    @abstractmethod
+    async def append(self, lease: Lease, after: int, upto: int, data: bytes) -> None: ...
+
+    @abstractmethod
+    async def seal(
+        self,
+        id: str,
+        end: End,
+        *,
+        lease: Lease | None = None,
+        position: int | None = None,
+        only_if_dead: bool = False,
+    ) -> End | None: ...
+
+    @abstractmethod
+    async def fetch(self, id: str, after: int | None) -> Page: ...
+
+    @abstractmethod
+    async def watch(self, id: str) -> Tail: ...
+
+    # -------------------------------------------------------------------------------------------- what they give
+
+    async def record(
+        self,
+        source: Source[H, P],
+        *,
+        coder: Coder[H, P],
+        id: str | None = None,
+        owner: str = "",
+        trailers: Trailers | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        views: tuple[str, ...] = (),
+        limits: Limits | None = None,
+        max_duration: float | None = None,
+    ) -> Recording:
+        """Run a source in this process, and store what it gives. Returns once the stream is there to be read.
+
+        `source`, `coder`, `trailers`, `metadata`, `limits` and `max_duration` are those of `FrameResponse`; `views` are
+        the names of those that readers may be offered. `id` is a new one, or a chosen one that no stream has had.
+        `owner`: the stream is given to, and stopped by, those who name the same.
+
+        Raises `StreamError`: `already_exists`, `unavailable`; `ValueError` for an id that is none, `EncodeError` for
+        metadata that is not JSON. The source is closed then.
+        """
+        try:
+            about = About(
+                token=secrets.token_urlsafe(16),
+                coder=coder.name,
+                neutral=coder.neutral,
+                owner=owner,
+                views=views,
+                metadata=dict(metadata) if metadata is not None else None,
+            )
+            about.check()
+            if id is not None and not is_id(id):
+                raise ValueError(f"an id has 22 to 64 letters, digits, - and _; not {id!r:.80}")
+            recording = Recording(
+                self, id or new_id(), about, source, coder, trailers=trailers, limits=limits, max_duration=max_duration
+            )
+            task = await recording.start()
+        except BaseException:
+            await _close(source)
+            raise
+        self._recordings[task] = recording
+        task.add_done_callback(self._recordings.pop)
+        return recording
+
+    def reader(self, id: str, position: int = 0, *, owner: str = "") -> Reader:
+        """Read a stream with `async with`, in batches, and know of its silence and its end."""
+        return Reader(self, id, position, owner)
+
+    async def replay(self, id: str, position: int = 0, *, owner: str = "") -> AsyncIterator[bytes]:
+        """The frames of a stream after `position`, in batches of whole data frames, until it ends.
+
+        Raises `StreamError`: what the stream ended with, if not with success; before the first batch, `not_found`,
+        `out_of_range`, `unavailable`; `data_loss` or `unavailable` if it cannot be followed any more.
+        """
+        async with self.reader(id, position, owner=owner) as reader:
+            while batch := await reader.read():
+                yield batch
+        if reader.end is not None and reader.end.error is not None:
+            raise reader.end.error
+
+    async def status(self, id: str, *, owner: str = "") -> Page:
+        """How a stream stands: its `position`, its `end` once it has one. Raises `StreamError`."""
+        return await page_for(self, id, owner, None)
+
+    async def stop(self, id: str, *, owner: str = "") -> End:
+        """End a stream with `canceled`, wherever it is written; its source is closed there. Returns the end it has.
+
+        A stream that has ended stays as it is. Raises `StreamError`: `not_found`, `unavailable`.
+        """
+        await page_for(self, id, owner, None)
+        try:
+            end = await answered(lambda: self.seal(id, CANCELED))
+        except Gone:
+            raise StreamError("not_found", "no such stream") from None
+        assert end is not None, "only a verdict can be refused"
+        return end
+
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        """End what this process writes with `unavailable`, after `grace` seconds; close connections and files.
+
+        Readers in this process get `unavailable` too. What other processes write goes on there.
+        """
+        if self._recordings and grace > 0:
+            await asyncio.wait(list(self._recordings), timeout=grace)
+        for recording in self._recordings.values():
+            recording.stop(SHUTTING_DOWN.failure())
+        if self._recordings:
+            await asyncio.wait(list(self._recordings), timeout=CLOSE_SECONDS)
+        late = list(self._recordings)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+
+async def _close(source: Any) -> None:
+    """Close a source that was never begun."""
+    for name in ("aclose", "close"):
+        close = getattr(source, name, None)
+        if close is not None:
+            done = close()
+            if hasattr(done, "__await__"):
+                await done
+            return
