@@ -14,6 +14,7 @@ from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionEr
 from .resampling import Resampler, resample, to_mono
 from .sentences import SentenceSplitter, is_speakable, speakable
 from .sound import Sound
+from .speakable import SpeechFilter
 from .synthesizers import (
     EspeakSynthesizer,
     FliteSynthesizer,
@@ -37,6 +38,7 @@ __all__ = [
     "Resampler",
     "SentenceSplitter",
     "Sound",
+    "SpeechFilter",
     "SynthesisError",
     "Synthesizer",
     "TALAudio",

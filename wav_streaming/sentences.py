@@ -1,42 +1,52 @@
-"""Splits a stream of tokens into sentences, each as soon as it is complete, and removes what is not to be spoken.
+"""Splits a stream of tokens into sentences, each as soon as it is complete.
 
 A model gives its answer in tokens that do not respect words. A synthesizer needs sentences, and the first one early.
 `SentenceSplitter` makes sentences of tokens. Two laws hold for any tokens: the sentences together are the text, and if
 the text is cut into other tokens, the sentences are the same. Because of the second law a full stop at the end of the
-text so far is not yet the end of a sentence ("3." may become "3.14"): the character after it decides.
+text so far is not yet the end of a sentence ("3." may become "3.14"): what follows decides, in most cases the first
+letter of the next sentence (`sentence_ends`). A pause of the source is an input too: the sentences depend on the text
+and on the places of the pauses in it, and on nothing else.
 
 `speakable` gives the text to speak: without Markdown, addresses and emoji. The text to display stays unchanged.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
+
+from .markdown import closes_fence, may_open_fence, opened_fence
+from .sentence_ends import ENDINGS, FULL_WIDTH, NO, UNKNOWN, EndFinder
+from .sentence_words import ABBREVIATIONS
+from .speakable import is_speakable, speakable
+from .unicode_data import is_cluster_boundary
 
 __all__ = ["ABBREVIATIONS", "SentenceSplitter", "is_speakable", "speakable"]
 
-ABBREVIATIONS: Final = frozenset(
-    "mr mrs ms dr prof rev gen sen rep gov capt lt col sgt st jr sr vs etc approx dept est fig no vol pp inc ltd co "  # noqa: SIM905
-    "corp e.g i.e a.m p.m u.s u.k u.n ph.d cf al jan feb mar apr jun jul aug sep sept oct nov dec".split()
-)
-"""English words, in lower case and without their last stop. A stop after one of them does not end a sentence."""
+_FENCE_LINE: Final = 200
+"""Characters that the line which opens a code block may have."""
 
-# But a stop after one of these does end the sentence if a capital letter follows ("at 5 p.m. We left").
-_MAY_END: Final = frozenset(("etc", "a.m", "p.m", "u.s", "u.k", "u.n", "inc", "ltd", "co", "corp", "jr", "sr", "al"))
-_CJK: Final = "。！？｡"  # noqa: RUF001 - these are what is meant
-_CLOSING: Final = "\"')]}”’»」』）】"  # noqa: RUF001
-_WORD: Final = re.compile(r"[^\s\"'(\[{“‘«]*\Z")  # noqa: RUF001
+
+@lru_cache(maxsize=16)
+def _end_finder(endings: str, abbreviations: frozenset[str]) -> EndFinder:
+    """Cached, because compiling its patterns takes as long as splitting about ten sentences."""
+    return EndFinder(endings, abbreviations)
 
 
 class SentenceSplitter:
     """Takes tokens and gives sentences, in the order of the text, with all their white space.
 
-    `endings` are the characters that end a sentence, by default also a new line. A full stop does not end one within a
-    number or a word ("3.14", "example.org"), after `abbreviations` ("Dr.", "e.g."), an initial ("J. S. Bach") or the
-    number of a list. `cjk` adds the full-width stops of Chinese and Japanese, which need no space after them. Closing
-    quotes and brackets, and one space after them, belong to the sentence. A sentence that does not end is cut at
-    `max_length` characters, or at a space before that if there is one.
+    `endings` are the characters that end a sentence: by default a new line and every character that Unicode calls a
+    sentence terminal, in any script. A full stop does not end one within a number or a word ("3.14", "example.org"), or
+    where the next word shows that the sentence goes on: after `abbreviations` ("Dr.", "e.g."), an initial
+    ("J. S. Bach") or the number of a list, and before a small letter. `cjk` adds the full-width stops of Chinese and
+    Japanese to `endings`.
+
+    Closing quotes and brackets, emoji, and the white space that follows belong to the sentence. A fenced code block is
+    one piece. A sentence that does not end is cut at `max_length` characters, or at a space before that if there is
+    one, and never within a grapheme cluster (UAX #29) that is shorter than `max_length`. Raises `ValueError` without an
+    ending, or for a `max_length` below 2.
 
     >>> splitter = SentenceSplitter()
     >>> [splitter.feed(token) for token in ("Pi is 3", ".", "14. Dr", ". No said", " so! And")]
@@ -47,7 +57,7 @@ class SentenceSplitter:
 
     def __init__(
         self,
-        endings: str = ".!?\n",
+        endings: str = ENDINGS,
         *,
         abbreviations: Collection[str] = ABBREVIATIONS,
         cjk: bool = True,
@@ -55,138 +65,128 @@ class SentenceSplitter:
     ) -> None:
         if not endings or max_length < 2:
             raise ValueError("a splitter needs at least one ending, and a max_length of at least 2")
-        self._endings = frozenset(endings + (_CJK if cjk else ""))
-        self._abbreviations = frozenset(abbreviations)
+        self._ends = _end_finder(endings + (FULL_WIDTH if cjk else ""), frozenset(abbreviations))
         self._max_length = max_length
+        self._reset()
+
+    def _reset(self) -> None:
         self._text = ""
         self._at = 0  # up to where _text has no end of a sentence
+        self._begins_line = True  # whether _text is at the beginning of a line
+        self._is_prose = False  # whether it is known that _text does not begin with a code block
+        self._fence = ""  # the fence of the code block that _text is in
 
     @property
     def buffered(self) -> int:
-        """How many characters wait for the end of their sentence: at most `max_length`."""
+        """Characters that wait for the end of their sentence; at most `max_length`."""
         return len(self._text)
 
     def feed(self, token: str) -> list[str]:
         """Take a token. Returns every sentence that is complete now."""
         # In slices, so that a huge token takes linear time.
-        sentences: list[str] = []
+        pieces: list[str] = []
         for start in range(0, len(token), self._max_length):
             self._text += token[start : start + self._max_length]
-            sentences += self._whole(ended=False)
-        return sentences
+            pieces += self._take()
+        return pieces
+
+    def pause(self) -> list[str]:
+        """Call this when the source is silent. Returns every sentence that looks complete.
+
+        "3." looks complete too, and is cut from a "14" that comes later: so wait for about 0.3 seconds before you call
+        this. What needs a next word ("Dr."), text without a stop and an open code block are kept.
+
+        >>> splitter = SentenceSplitter()
+        >>> splitter.feed("Let me check that.")
+        []
+        >>> splitter.pause()
+        ['Let me check that.']
+        """
+        return self._take(paused=True)
 
     def flush(self) -> list[str]:
         """The rest, when the text has ended: no, one, or a few sentences. The splitter can then begin a new text."""
-        sentences = list(self._whole(ended=True))
-        if self._text:
-            sentences.append(self._text)
-        self._text = ""
-        self._at = 0
-        return sentences
+        pieces = self._take(ended=True)
+        self._reset()
+        return pieces
 
-    def _whole(self, *, ended: bool) -> Iterator[str]:
-        while True:
-            end = self._find_end(ended=ended)
-            if not end:
-                if len(self._text) <= self._max_length:
-                    return
-                end = self._text.rfind(" ", 0, self._max_length) + 1 or self._max_length
-            yield self._text[:end]
-            self._text = self._text[end:]
-            self._at = 0
+    def _take(self, *, ended: bool = False, paused: bool = False) -> list[str]:
+        pieces: list[str] = []
+        text, start = self._text, 0
+        known = self._at, self._is_prose  # to go back to: at a pause _find_end decides as if the text had ended
+        while start < len(text):
+            end = self._find_end(text, start, ended=ended or paused)
+            if end == UNKNOWN and len(text) - start > self._max_length:
+                end = self._cut(text, start)
+            elif paused and end in (UNKNOWN, len(text)) and not self._is_whole(text[start:]):
+                if not self._fence:
+                    self._at, self._is_prose = known if not pieces else (start, False)
+                break
+            elif end == UNKNOWN and (ended or paused):
+                end, self._fence = len(text), ""
+            elif end == UNKNOWN:
+                break
+            pieces.append(text[start:end])
+            start = self._at = end
+            self._begins_line, self._is_prose = text[end - 1] == "\n", False
+        self._text = text[start:]
+        self._at -= start
+        return pieces
 
-    def _find_end(self, *, ended: bool) -> int:
-        """Where the first sentence of `_text` ends, within `max_length`; 0 if this is not known yet."""
-        text, endings = self._text, self._endings
-        limit = min(len(text), self._max_length)
-        at = self._at
-        while at < limit:
-            if text[at] not in endings:
-                at += 1
-                continue
-            self._at = at
-            if text[at].isspace():
-                return at + 1
-            end = at + 1
-            while end < limit and (text[end] in endings or text[end] in _CLOSING) and not text[end].isspace():
-                end += 1  # '?!', '."'
-            if end < limit and text[end].isspace():
-                if not self._is_abbreviated(text, at, end):
-                    return end + 1
-                if end + 1 == limit:
-                    return self._at_limit(limit, ended=ended)
-                if self._word_before(text, at) in _MAY_END and text[end + 1].isupper():
-                    return end + 1
-            elif end == limit:
-                return self._at_limit(limit, ended=ended)
-            elif any(mark in _CJK for mark in text[at:end]):
+    def _is_whole(self, text: str) -> bool:
+        """Whether the rest of the text ends as a sentence does, or as a code block does."""
+        return closes_fence(self._text[self._at :], self._fence) if self._fence else self._ends.is_whole(text)
+
+    def _find_end(self, text: str, start: int, *, ended: bool) -> int:
+        """Where the piece at `start` ends; `UNKNOWN` if there is no end yet, or none within `max_length`."""
+        limit = min(len(text), start + self._max_length)
+        if not (self._fence or self._is_prose):
+            if self._begins_line and not self._open_fence(text, start, limit, ended=ended):
+                return UNKNOWN
+            self._is_prose = not self._fence
+        if self._fence:
+            return self._find_fence(text, start, limit)
+        while found := self._ends.candidate.search(text, self._at, limit):
+            end = self._ends.find(text, start, found.start(), limit, ended=ended)
+            if end == UNKNOWN:
+                self._at = found.start()
+                return UNKNOWN
+            if end != NO:
                 return end
-            at = end
-        self._at = at
-        return 0
+            self._at = self._ends.after(text, found.start(), limit)
+        self._at = limit
+        return UNKNOWN
 
-    def _at_limit(self, limit: int, *, ended: bool) -> int:
-        """The character that decides is missing. It may still come, unless the text has ended or must be cut here."""
-        return limit if ended or limit == self._max_length else 0
+    def _open_fence(self, text: str, start: int, limit: int, *, ended: bool) -> bool:
+        """Set `_fence` if the line at `start` opens a code block; `False` if that is not known yet."""
+        stop = min(limit, start + _FENCE_LINE)
+        line_end = text.find("\n", start, stop)
+        if line_end < 0:
+            return ended or stop < len(text) or not may_open_fence(text[start:stop])
+        self._fence = opened_fence(text[start:line_end])
+        if self._fence:
+            self._at = line_end + 1
+        return True
 
-    def _is_abbreviated(self, text: str, at: int, end: int) -> bool:
-        if text[at:end] != ".":
-            return False
-        word = self._word_before(text, at)
-        return (
-            word in self._abbreviations
-            or (len(word) == 1 and word.isalpha() and word != "i")  # an initial, but not as in "So do I."
-            or (len(word) <= 3 and word.isdigit() and text[:at].strip() == word)  # the number of a list
-        )
+    def _find_fence(self, text: str, start: int, limit: int) -> int:
+        """Where the code block ends, after the line that closes it."""
+        while (line_end := text.find("\n", self._at, limit)) >= 0:
+            line, is_line = text[self._at : line_end], self._at > start or self._begins_line
+            self._at = line_end + 1
+            if is_line and closes_fence(line, self._fence):
+                self._fence = ""
+                return line_end + 1
+        return UNKNOWN
 
-    @staticmethod
-    def _word_before(text: str, at: int) -> str:
-        found = _WORD.search(text, max(0, at - 20), at)
-        return found.group().lower() if found else ""
-
-
-# ------------------------------------------------------------------------------------------------ what is said
-
-_FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
-_IMAGE: Final = re.compile(r"!\[([^\[\]\n]*)\]\([^)\s]*\)")
-_LINK: Final = re.compile(r"\[([^\[\]\n]*)\]\([^)\s]*\)")
-_URL: Final = re.compile(r"<?\b(?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?)\]'\"]>?", re.IGNORECASE)
-_TAG: Final = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>")
-_LINE_START: Final = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+][ \t]+(?:\[[ xX]\][ \t]+)?)+", re.MULTILINE)
-_RULE: Final = re.compile(r"^[ \t]*(?:[-*_][ \t]*){3,}$|^(?=[^\n]*---)[ \t|:-]++$", re.MULTILINE)
-_EMPHASIS: Final = re.compile(r"(?<!\w)(\*{1,3}|_{1,3}|~~)(?=\S)([^*_~\n]*\S)\1(?!\w)|(\*\*)(?=\S)([^*\n]*\S)\*\*")
-_MARKS: Final = re.compile(r"[`|]|\*\*")
-_EMOJI: Final = re.compile(
-    "[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\U0000fe00-\U0000fe0f"
-    "\U000e0020-\U000e007f\u200d\u20e3\u2190-\u21ff]+"
-)
-_SPACES: Final = re.compile(r"[ \t\r\f\v]*\n\s*|[ \t\r\f\v]{2,}")
-
-
-def speakable(text: str) -> str:
-    """`text` as it is to be spoken: without Markdown's marks, addresses, tags and emoji; "" if nothing is left.
-
-    >>> speakable("**Yes**, see [the guide](https://example.org/a) 🙂 and `frames.py`: https://example.org/b.")
-    'Yes, see the guide and frames.py:.'
-    """
-    text = _FENCE.sub(" ", text)
-    text = _RULE.sub(" ", text)
-    text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    text = _URL.sub(" ", text)
-    text = _TAG.sub(" ", text)
-    text = _LINE_START.sub("", text)
-    text = _EMPHASIS.sub(lambda match: match[2] or match[4] or "", text)
-    text = _MARKS.sub(" ", text)
-    text = _EMOJI.sub(" ", text)
-    text = _SPACES.sub(lambda match: "\n" if "\n" in match[0] else " ", text)
-    text = re.sub(r" +([.,;:!?])", r"\1", text).strip()
-    return text if any(character.isalnum() for character in text) else ""
-
-
-def is_speakable(text: str) -> bool:
-    """Whether anything of `text` can be spoken: a letter or a digit, without marks and emoji.
-
-    >>> is_speakable("Yes."), is_speakable("**...** 🎉"), is_speakable("https://example.org")
-    (True, False, False)
-    """
-    return bool(speakable(text))
+    def _cut(self, text: str, start: int) -> int:
+        """Where to cut the piece at `start`, which has more than `max_length` characters and no end."""
+        if self._fence and self._at > start:
+            return self._at  # between two lines of code
+        longest = start + self._max_length
+        space = text.rfind(" ", start, longest) + 1
+        if space and is_cluster_boundary(text, space):
+            return space
+        end = longest
+        while end > start and not is_cluster_boundary(text, end):
+            end -= 1
+        return end if end > start else longest

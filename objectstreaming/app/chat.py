@@ -1,7 +1,8 @@
 """Answers from any OpenAI-compatible chat endpoint: `POST .../chat/completions` with `"stream": true`.
 
 The endpoint streams server-sent events (WHATWG HTML, section 9.2, "Server-sent events"). Each is a JSON object with the
-next piece of text; the last one is `[DONE]`. Pieces are joined to sentences, because sentences are sent and spoken.
+next piece of text; the last one is `[DONE]`. Pieces are joined to sentences, because sentences are sent and spoken. A
+model that is silent for a while, because it calls a tool for example, does not hold back a complete sentence.
 
 The endpoint is not trusted. The size of its events, the length of its answer and its silence are limited. A stream that
 stops without `[DONE]` or a `finish_reason` is an error and not a short answer. What it says about its failures is
@@ -10,6 +11,7 @@ logged here and not sent to the client, because it may contain keys and host nam
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -20,6 +22,7 @@ import httpx
 
 from objectstreaming import strict_json
 from objectstreaming.errors import StreamError
+from objectstreaming.flow import split
 from wav_streaming.sentences import SentenceSplitter
 
 from .answers import Sentence
@@ -104,7 +107,9 @@ class ChatAnswerer:
 
     `headers` are sent with every request (an `Authorization`, for example), `system` is the prompt before every
     question. `timeout` is the longest silence in seconds. `longest` is the largest number of characters in an answer:
-    it is cut there. A `client` that is passed in is not closed here. Without one, `close` closes the own client.
+    it is cut there. After `pause` seconds of silence a sentence that looks complete is given, although the next
+    character might have belonged to it; `None` waits for that character. A `client` that is passed in is not closed
+    here. Without one, `close` closes the own client.
 
     Failures are `StreamError`s: `unavailable`, `deadline_exceeded`, `resource_exhausted` for status 429, and
     `data_loss` for an answer that was cut.
@@ -120,7 +125,10 @@ class ChatAnswerer:
         client: httpx.AsyncClient | None = None,
         timeout: float = 60,
         longest: int = 20_000,
+        pause: float | None = 0.3,
     ) -> None:
+        if pause is not None and not pause > 0:
+            raise ValueError(f"pause must be more than 0 seconds, or None, not {pause}")
         self._url = _address(url)
         self._model = model
         self._headers = dict(headers or {})
@@ -129,12 +137,28 @@ class ChatAnswerer:
         self._own_client = client is None
         self._timeout = timeout
         self._longest = longest
+        self._pause = pause
 
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
         splitter = SentenceSplitter()
-        async with aclosing(self._pieces(question)) as pieces:
-            async for piece in pieces:
-                for text in splitter.feed(piece):
+        # The model is read in a task of its own, so that the end of a wait cancels nothing there.
+        (pieces,) = split(self._pieces(question), 1)
+        async with aclosing(pieces):
+            pause = self._pause
+            while True:
+                clock = asyncio.timeout(pause)
+                try:
+                    async with clock:
+                        found = splitter.feed(await anext(pieces))
+                        pause = self._pause
+                except StopAsyncIteration:
+                    break
+                except TimeoutError:
+                    if not clock.expired():
+                        raise
+                    found = splitter.pause()
+                    pause = None  # nothing more can be whole before the next piece
+                for text in found:
                     if text.strip():
                         yield Sentence(text.strip(), self._model)
         for text in splitter.flush():

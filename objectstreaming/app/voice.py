@@ -2,7 +2,8 @@
 
 Sentences are synthesized one after the other, each as soon as it is there, so that the first can be played while the
 answer is still being made. The synthesizer works on one sentence at a time. The response reads ahead of the sending, so
-that the next sentence is synthesized while one is sent.
+that the next sentence is synthesized while one is sent. An answer has one `SpeechFilter`: it remembers the code block
+or the link that a sentence before has opened.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Final
 
 from wav_streaming import TALAudio
 from wav_streaming.recognizers import Recognizer
-from wav_streaming.sentences import speakable
 from wav_streaming.sound import Sound
+from wav_streaming.speakable import SpeechFilter
 from wav_streaming.synthesizers import Synthesizer
 
 from ..errors import StreamError
@@ -50,10 +51,12 @@ class Voice:
         asked = question.text or await self._hear(question.sound)
         answer: AsyncIterator[Sentence] = self._answerer.answer(asked)
         order = 0
+        speech = SpeechFilter()
         sound = Sound(b"", 16000)
         async with aclosing(answer) as sentences:  # type: ignore[type-var]
             async for text, source in sentences:
-                sound = await self._say(text) or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
+                spoken = speech.feed(text + "\n")  # the answerer removed the end of the line, if there was one
+                sound = await self._say(spoken) or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
                 # At least one frame, for the text. More only if the sound is larger than a frame may be.
                 step = _LARGEST_SOUND - _LARGEST_SOUND % sound.block_align
                 for start in range(0, len(sound.pcm) or 1, step):
@@ -81,15 +84,12 @@ class Voice:
         return text
 
     async def _say(self, text: str) -> Sound | None:
-        """The sentence as sound. `None` if there is nothing to say, or the engine failed: the text is sent all the
-        same.
-        """
+        """`text` as sound. `None` if there is nothing to say, or the engine failed: the text is sent all the same."""
         assert self._synthesizer is not None
-        spoken = speakable(text)
-        if not spoken:
+        if not text:
             return None
         try:
-            return await self._synthesizer.synthesize(spoken)
+            return await self._synthesizer.synthesize(text)
         except Exception:
             log.warning("a sentence of %d characters could not be spoken", len(text), exc_info=True)
             return None

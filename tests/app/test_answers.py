@@ -7,13 +7,14 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from email.message import Message
 from pathlib import Path
 
 import httpx
 import pytest
 from deadlines import DEADLINE
+from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -411,6 +412,96 @@ class TestChatAnswerer:
             answer = await collect(answerer, "Why?")
             await answerer.close()
         assert sum(len(sentence.text) for sentence in answer) <= 1_000
+
+
+class Quiet(httpx.AsyncBaseTransport):
+    """A model that says each piece so many seconds after the one before, and knows whether it was cancelled."""
+
+    def __init__(self, *pieces: tuple[float, str]) -> None:
+        self.pieces = pieces
+        self.ends: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        ends, pieces = self.ends, self.pieces
+
+        class Stream(httpx.AsyncByteStream):
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                try:
+                    for seconds, piece in pieces:
+                        await asyncio.sleep(seconds)
+                        yield f"data: {event(piece)}\n\n".encode()
+                    yield b"data: [DONE]\n\n"
+                except asyncio.CancelledError:
+                    ends.append("cancelled")
+                    raise
+
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Stream())
+
+
+def answer_by_clock(model: Quiet, take: int = 99, **options: float | None) -> list[tuple[float, str]]:
+    """The sentences of an answer, each with the second at which it came; left after `take` of them."""
+
+    async def ask() -> list[tuple[float, str]]:
+        loop, found = asyncio.get_running_loop(), []
+        async with httpx.AsyncClient(transport=model) as client:
+            answer = ChatAnswerer("http://model", client=client, **options).answer("Why?")  # type: ignore[arg-type]
+            async with aclosing(answer) as sentences:  # type: ignore[type-var]
+                async for text, _ in sentences:
+                    found.append((round(loop.time(), 3), text))
+                    if len(found) == take:
+                        break
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return found
+
+    with asyncio.Runner(loop_factory=FakeClock) as runner:
+        return runner.run(ask())
+
+
+class TestAModelThatFallsSilent:
+    def test_a_whole_sentence_does_not_wait_for_the_next_piece(self) -> None:
+        model = Quiet((0, "Let me check"), (0.1, " that."), (20, " It is"), (0, " on."), (5, " Bye"))
+        assert answer_by_clock(model) == [(0.4, "Let me check that."), (20.4, "It is on."), (25.1, "Bye")]
+        assert "cancelled" not in model.ends
+
+    def test_what_leads_on_waits(self) -> None:
+        model = Quiet((0, "Ask Dr."), (2, " No. Then"), (2, " go"))
+        assert answer_by_clock(model) == [(2.3, "Ask Dr. No."), (4, "Then go")]
+
+    def test_pieces_that_keep_coming_are_no_pause(self) -> None:
+        model = Quiet((0, "Pi is 3."), (0.2, "14"), (0.2, "159. "), (0.2, "Good"))
+        assert answer_by_clock(model) == [(0.6, "Pi is 3.14159."), (0.6, "Good")]
+
+    def test_the_pause_is_an_option(self) -> None:
+        model = Quiet((0, "One."), (2, " Two."))
+        assert answer_by_clock(model, pause=1) == [(1, "One."), (2, "Two.")]
+        assert answer_by_clock(model, pause=None) == [(2, "One."), (2, "Two.")]
+        with pytest.raises(ValueError, match="pause"):
+            ChatAnswerer("http://model", pause=0)
+
+    def test_who_leaves_in_the_silence_stops_the_model(self) -> None:
+        model = Quiet((0, "One."), (1_000, " Two."))
+        assert answer_by_clock(model, take=1) == [(0.3, "One.")]
+        assert model.ends == ["cancelled"]
+
+    def test_a_failure_after_a_pause_is_told(self) -> None:
+        class Broken(Quiet):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                response = await super().handle_async_request(request)
+                body = response.stream
+
+                class Cut(httpx.AsyncByteStream):
+                    async def __aiter__(self) -> AsyncIterator[bytes]:
+                        async for chunk in body:  # type: ignore[union-attr]
+                            if b"DONE" in chunk:
+                                await asyncio.sleep(1)
+                                raise httpx.ReadError("gone")
+                            yield chunk
+
+                return httpx.Response(200, headers=response.headers, stream=Cut())
+
+        with pytest.raises(StreamError) as caught:
+            answer_by_clock(Broken((0, "One.")))
+        assert caught.value.code == "unavailable"
 
 
 def _unreachable(request: httpx.Request) -> httpx.Response:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -161,6 +161,27 @@ class TestWav:
             ("", False),
         ]
         assert "could not be spoken" in caplog.text
+
+    def test_markdown_is_followed_from_sentence_to_sentence(self) -> None:
+        class Writer:
+            async def answer(self, question: str) -> AsyncIterator[Sentence]:
+                for text in ("# *Note one.", "Two.*", "```py", "x = 1", "```", "See [it.", "Now](http://a.org)."):
+                    yield Sentence(text, "")
+
+        class Speaker(Tone):
+            said: ClassVar[list[str]] = []
+
+            async def synthesize(self, text: str) -> Sound:
+                self.said.append(text)
+                return await super().synthesize(text)
+
+        for _ in range(2):  # an answer leaves nothing open for the next
+            Speaker.said.clear()
+            with served(answerer=Writer(), voice=Speaker()) as client:
+                body = tal_encoder(TALAudio(question="why?"))
+                messages = read(client, "/wav", TALCoder(), content=body, headers=OCTETS)
+            assert Speaker.said == ["Note one.", "Two.", "a code example", "See it.", "Now."]
+            assert [tal.answer for tal, pcm in messages if not pcm] == ["x = 1", "```", ""]
 
     def test_a_sound_larger_than_a_frame_goes_on_in_the_next(self) -> None:
         class Long(Tone):
