@@ -1,8 +1,9 @@
 """Frames over HTTP with FastAPI or Starlette (the extra `server`).
 
 `FrameResponse` streams a source of messages. `read_messages` reads the messages in a request's body. `negotiate` says
-which kind of stream a client can read. `install_error_handlers` makes errors before the first frame real HTTP errors.
-`frame_responses` describes the bodies for OpenAPI. `end_streams` ends every stream, for a server that stops.
+which kind of stream a client can read. `View` is a format of messages other than frames; `ServerSentEvents` and
+`JsonLines` are two. `install_error_handlers` makes errors before the first frame real HTTP errors. `frame_responses`
+describes the bodies for OpenAPI. `end_streams` ends every stream, for a server that stops.
 """
 
 from .body import RequestBody, read_messages
@@ -10,13 +11,18 @@ from .negotiation import Negotiated, negotiate
 from .openapi import frame_request_body, frame_responses
 from .problems import RequestError, install_error_handlers, problem_response
 from .response import FrameResponse, ResponseAborted, end_streams
+from .views import JsonLines, ServerSentEvents, View, ViewEncoder
 
 __all__ = [
     "FrameResponse",
+    "JsonLines",
     "Negotiated",
     "RequestBody",
     "RequestError",
     "ResponseAborted",
+    "ServerSentEvents",
+    "View",
+    "ViewEncoder",
     "end_streams",
     "frame_request_body",
     "frame_responses",

@@ -12,7 +12,8 @@ A listener waits for `http.disconnect` and then cancels the sender, wherever it 
 source has been cancelled and closed before the response returns.
 
 **Failing late.** HTTP cannot take a 200 back. A client of version 1 gets the error in the `end` frame. For a plain
-client the connection is aborted, so that a cut answer does not look like a whole one: the source's exception leaves
+client the connection is aborted, and for one that reads a view after the view's own error, so that a cut answer does
+not look like a whole one: the source's exception leaves
 this response before the body has ended, and the server closes the connection inside a chunked body. Middleware can undo
 that: `BaseHTTPMiddleware` (every `@app.middleware("http")`) holds the exception back until it has ended the body
 itself, cleanly. Therefore the failure is not only raised but also *sent*, as a body message whose body is not bytes. It
@@ -25,7 +26,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import anyio
@@ -39,9 +40,10 @@ from ..errors import ObjectStreamError, StreamError
 from ..frames import Limits
 from ..protocol import StreamEncoder
 from .body import Inbox
-from .negotiation import Negotiated, negotiate
+from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
 from .problems import RequestError, problem_response, public_error
 from .sources import BATCH, Source, Writer, runner_for
+from .views import View, ViewEncoder, views_of
 
 __all__ = ["FrameResponse", "ResponseAborted", "end_streams"]
 
@@ -73,7 +75,12 @@ class FrameResponse(Response):
     """A stream of frames, from a sync or async iterable of `(header, payload)`, `Frame` or bytes of frames.
 
     `coder` encodes the messages. Clients that ask for version 1 get it, with a ping after each `heartbeat` seconds of
-    silence (`None`: no pings) and an `end`. Others get the plain stream (`negotiation.py`). The status waits for the
+    silence (`None`: no pings) and an `end`. Clients that ask for `text/event-stream`, `application/x-ndjson` or
+    `application/jsonl` get a view of the same messages (`views.py`), and all others the plain stream. `views` are more
+    views, or others for those media types. `default_type` is the media type that `*/*` and no `Accept` get instead of
+    the plain stream, and with `plain=False` nobody gets that: 406 is the answer to who can read nothing else.
+
+    The status waits for the
     first item, but no longer than one heartbeat: a source that fails before it gives a real 4xx or 5xx with a JSON
     problem. Everything that the source has ready goes out in one write. The source may be ahead of a slow client by
     `batch` bytes, and then waits.
@@ -113,6 +120,9 @@ class FrameResponse(Response):
         max_duration: float | None = None,
         batch: int = BATCH,
         background: BackgroundTask | None = None,
+        views: Sequence[View] = (),
+        default_type: str | None = None,
+        plain: bool = True,
     ) -> None:
         if not isinstance(source, AsyncIterable | Iterable) or isinstance(source, str | Mapping):
             raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
@@ -121,6 +131,11 @@ class FrameResponse(Response):
                 raise ValueError(f"{name} is a positive number of seconds, or None, not {seconds!r}")
         if batch < 1:  # an outbox without any bytes would always be full
             raise ValueError(f"batch is a positive number of bytes, not {batch!r}")
+        self.views = views_of(tuple(views))
+        if default_type is not None:
+            check_default_type(default_type, self.views, plain)
+        self.default_type = default_type
+        self.plain = plain
         self.source = source
         self.coder: Coder[Any, Any] = coder
         self.heartbeat = heartbeat
@@ -135,7 +150,13 @@ class FrameResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            negotiated = negotiate(HTTPConnection(scope), self.coder.name)
+            request = HTTPConnection(scope)
+            if has_received_the_end(request):
+                await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
+                return
+            negotiated = negotiate(
+                request, self.coder.name, views=self.views, default_type=self.default_type, plain=self.plain
+            )
         except RequestError as error:
             await problem_response(error)(scope, receive, send)
             return
@@ -143,6 +164,8 @@ class FrameResponse(Response):
         self.headers.add_vary_header("Accept")
         for name, value in _HEADERS.items():
             self.headers[name] = value
+        if negotiated.view is not None:
+            self.headers.update(negotiated.view.headers)
         del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -160,15 +183,19 @@ class _Exchange:
         self, response: FrameResponse, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._response = response
-        self._framed = negotiated.version is not None
+        view = negotiated.view
+        self._plain = view is None and negotiated.version is None  # nothing but messages can be sent
+        self._knows_failure = negotiated.version is not None  # no reader takes the stream for whole after an error
         self._asgi = scope, receive, send
         self._send = send
-        self._encoder: StreamEncoder[Any, Any] = StreamEncoder(
-            response.coder, negotiated.version, limits=response.limits
+        self._encoder: ViewEncoder = (
+            StreamEncoder(response.coder, negotiated.version, limits=response.limits)
+            if view is None
+            else view.encoder(response.coder, response.limits or Limits(), None)
         )
         # Encoded before the source runs: from then on its thread may be encoding.
         self._opening = b""
-        if self._framed:
+        if not self._plain:
             self._opening = self._encoder.open(heartbeat=response.heartbeat, metadata=response.metadata)
         self._writer = Writer(self._encoder, response.coder, response.limits)
         self._something_to_do = asyncio.Event()
@@ -252,7 +279,9 @@ class _Exchange:
                 await asyncio.sleep(0)
             elif self._heartbeat_passed:
                 self._heartbeat_passed = False
-                await self._write(self._encoder.ping() if self._framed and self._started else b"")
+                # The headers may wait in the server for something to go out with them: `open`, or else a ping.
+                silent = self._plain or (not self._started and self._opening)
+                await self._write(b"" if silent else self._encoder.ping())
             else:
                 await self._something_to_do.wait()
                 self._something_to_do.clear()
@@ -286,9 +315,14 @@ class _Exchange:
         if not self._started and not batch:
             self._failed_early = self._ended = True
             await problem_response(failure)(*self._asgi)
-        elif self._framed:
+        elif self._knows_failure:
             await self._write(batch + self._encoder.end(error=failure), more=False)
         else:
+            if not self._plain:
+                try:
+                    batch += self._encoder.end(error=failure)
+                except Exception:  # a view may be the caller's, and the connection is aborted in any case
+                    logger.exception("a view cannot write the error %r", failure.code)
             if batch:
                 await self._write(batch)
             await self._abort(failure)
@@ -299,16 +333,16 @@ class _Exchange:
             trailers = trailers()
         if trailers is None:
             trailers = self._writer.trailers
-        return self._encoder.end(trailers=trailers or None) if self._framed else b""
+        return b"" if self._plain else self._encoder.end(trailers=trailers or None)
 
     async def _abort(self, error: StreamError) -> NoReturn:
-        why = f"the connection is aborted, a plain stream cannot say that it failed: {error}"
+        why = f"the connection is aborted, so that the answer does not look whole: {error}"
         await self._send({"type": "http.response.body", "body": _Unwritable(why), "more_body": True})
         raise ResponseAborted(why)
 
     async def _send_end_on_shutdown(self) -> None:
         """The server, or a middleware, cancels the response. Send the end, if that is possible at once."""
-        if self._ended or self._writing or (self._started and not self._framed):
+        if self._ended or self._writing or (self._started and self._plain):
             return
         self._runner.stop()
         ready = []

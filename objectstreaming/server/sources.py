@@ -39,6 +39,7 @@ from ..coders import Coder
 from ..errors import EncodeError
 from ..frames import BytesLike, Frame, Limits
 from ..protocol import StreamDecoder, StreamEncoder
+from .views import ViewEncoder
 
 __all__ = ["BATCH", "Source", "SourceRunner", "TaskRunner", "ThreadRunner", "Writer", "runner_for"]
 
@@ -65,13 +66,13 @@ logger: Final = logging.getLogger("objectstreaming.server")
 class Writer(Generic[H, P]):
     """Turns what a source gives into data frames: `(header, payload)`, a `Frame`, or bytes of frames in any pieces.
 
-    Bytes go through a `StreamDecoder`. Data frames are counted and pass unchanged. Control frames of the stream they
-    come from are obeyed and dropped; its error, and a missing end, are raised here.
+    Bytes go through a `StreamDecoder`. Data frames are counted and pass unchanged; for a view they are decoded. Control
+    frames of the stream they come from are obeyed and dropped; its error, and a missing end, are raised here.
     """
 
-    def __init__(self, encoder: StreamEncoder[H, P], coder: Coder[H, P], limits: Limits | None = None) -> None:
+    def __init__(self, encoder: ViewEncoder, coder: Coder[H, P], limits: Limits | None = None) -> None:
         self.message = encoder.data
-        self._frame = encoder.frame
+        self._frame = encoder.frame if isinstance(encoder, StreamEncoder) else self._decoded
         self._coder = coder
         self._limits = limits
         self._relay: StreamDecoder[Frame, None] | None = None
@@ -94,6 +95,9 @@ class Writer(Generic[H, P]):
                 yield self._frame(frame)
         else:
             raise EncodeError(f"a source gives (header, payload), Frame or bytes, not {type(item).__name__}")
+
+    def _decoded(self, frame: Frame) -> bytes:
+        return self.message(*self._coder.decode(frame))
 
     def finish(self) -> None:
         """The source is exhausted. Raises what `StreamDecoder.finish` does, if it gave bytes."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from httpx_sse import EventSource
 
 from objectstreaming import (
     Coder,
@@ -26,6 +29,7 @@ from objectstreaming import (
 )
 from objectstreaming.errors import HTTP_STATUS
 from objectstreaming.protocol import CONTROL, TRANSITIONS, Event, State
+from objectstreaming.server import JsonLines, ServerSentEvents, View
 from objectstreaming.strict_json import MAX_DEPTH
 from wav_streaming import TALCoder
 
@@ -155,6 +159,73 @@ def test_every_hex_example_is_read_as_the_document_says(example: Example) -> Non
     assert read(example) == example.results
 
 
+VIEWS: list[tuple[int, str, dict[str, str], str, list[str]]] = [
+    (
+        TEXT.count("\n", 0, match.start()) + 1,
+        match[1],
+        dict(option.split("=") for option in match[2].split()),
+        "".join(f"{line}\n" for line in match[3].splitlines() if not line.startswith("=> ")),
+        [line.removeprefix("=> ") for line in match[3].splitlines() if line.startswith("=> ")],
+    )
+    for match in re.finditer(r"^```view (\S+)(.*)\n((?:.*\n)*?)```$", TEXT, re.MULTILINE)
+]
+
+
+def viewed(media_type: str, options: dict[str, str], text: str) -> tuple[list[str], bytes]:
+    """What comes of a view's text, in the document's words; and what the reference server writes for the same."""
+    if media_type == "text/event-stream":
+        view: View = ServerSentEvents()
+        events = EventSource(httpx.Response(200, headers={"Content-Type": media_type}, text=text)).iter_sse()
+        texts = [(event.event, event.data) for event in events]
+        pings = text.count(": ping")
+    else:
+        view = JsonLines()
+        texts = [named(line) for line in text.splitlines() if line and line.endswith("}")]
+        pings = text.splitlines().count("")
+    position = int(options["position"]) if "position" in options else None
+    coder = CODERS[options.get("coder", "json")]
+    encoder = view.encoder(coder, Limits(), position)
+    out: list[str] = []
+    end: str | None = None
+    written = encoder.open(metadata=json.loads(texts.pop(0)[1]) if texts[0][0] == "metadata" else None)
+    for event, data in texts:
+        assert end is None, "something after the end"
+        value = json.loads(data)
+        if event == "message":
+            payload = value["payload"] if coder.name == "json" else base64.b64decode(value["base64"], validate=True)
+            shown = canonical(payload) if coder.name == "json" else payload.hex()
+            out.append(f"{canonical(value['header'])} + {shown}")
+            written += encoder.data(value["header"], payload) + pings * encoder.ping()
+        elif event == "error":
+            end = f"end error:{value['code']}"
+            written += encoder.end(error=StreamError(value["code"], value["message"], value.get("details")))
+        else:
+            end = "end ok" if value["frames"] == len(out) else "count_mismatch"
+            written += encoder.end(trailers=value.get("trailers"))
+    return [*out, *([end] if end else ["end missing", "stream_incomplete"])], written
+
+
+def named(line: str) -> tuple[str, str]:
+    """A line of JSON as an event: its name and its data."""
+    value = json.loads(line)
+    [name] = value.keys() & {"metadata", "end", "error"} or {"message"}
+    return name, line if name == "message" else canonical(value[name])
+
+
+@pytest.mark.parametrize(
+    ("media_type", "options", "text", "results"),
+    [example[1:] for example in VIEWS],
+    ids=[f"line {example[0]}" for example in VIEWS],
+)
+def test_every_view_is_read_as_the_document_says_and_written_so(
+    media_type: str, options: dict[str, str], text: str, results: list[str]
+) -> None:
+    read, written = viewed(media_type, options, text)
+    assert read == results
+    if read[-1] not in ("stream_incomplete", "count_mismatch"):
+        assert written.decode() == text
+
+
 def test_there_are_examples_in_every_section_of_the_wire() -> None:
     sections = re.split(r"^#{2,3} ([0-9.]+) ", TEXT, flags=re.MULTILINE)
     with_examples = {
@@ -162,6 +233,7 @@ def test_there_are_examples_in_every_section_of_the_wire() -> None:
     }
     assert {"2", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.7", "7"} <= with_examples
     assert {"4.1", "4.2", "4.3", "4.4", "4.5"} <= with_examples
+    assert len(VIEWS) >= 8
 
 
 def test_the_comments_beside_length_words_tell_the_truth() -> None:

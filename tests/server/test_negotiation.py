@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from objectstreaming.server import RequestError, negotiate
+from objectstreaming.server import JsonLines, RequestError, ServerSentEvents, negotiate
+from objectstreaming.server.views import BUILT_IN
 
 VENDOR = "application/vnd.objectstreaming"
 
@@ -87,6 +88,72 @@ def test_a_request_is_asked_for_all_its_accept_headers() -> None:
 
 def test_without_a_coder_any_is_accepted_and_the_type_names_none() -> None:
     assert negotiate(f"{VENDOR};v=1;coder=tal").media_type == f"{VENDOR};v=1"
+
+
+EVENTS = "text/event-stream"
+LINES = "application/x-ndjson"
+PLAIN = "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("accept", "answer"),
+    [
+        (EVENTS, EVENTS),
+        (f"{EVENTS};charset=utf-8", EVENTS),
+        ("Text/Event-Stream", EVENTS),
+        ("text/*", EVENTS),
+        (f"{EVENTS}, application/json", EVENTS),  # what clients of model APIs send
+        (f"*/*, {EVENTS}", EVENTS),  # equal: what is named in full
+        (f"*/*, {EVENTS};q=0.9", PLAIN),
+        (f"{EVENTS}, {LINES}", EVENTS),  # equal: the first of ours
+        (f"{LINES}, {EVENTS};q=0.9", LINES),
+        (f"{EVENTS};q=0, {LINES};q=0.1", LINES),
+        (f"{EVENTS};q=0, text/*", None),
+        ("application/jsonl, application/*;q=0.5", "application/jsonl"),
+        ("application/*", PLAIN),
+        (f"{PLAIN}, {EVENTS}", PLAIN),
+        (f"{VENDOR};v=1, {EVENTS}", f"{VENDOR};v=1;coder=json"),
+        (f"{VENDOR};v=1;q=0.5, {EVENTS}", EVENTS),
+        (f"{PLAIN};q=0, */*", None),  # */* means the default, and that is refused
+        ("*/*", PLAIN),
+        ("", PLAIN),
+        ("text/html", None),
+    ],
+)
+def test_a_view_is_for_who_names_its_type(accept: str, answer: str | None) -> None:
+    if answer is not None:
+        assert negotiate(accept, "json", views=BUILT_IN).media_type == answer
+        return
+    with pytest.raises(RequestError) as caught:
+        negotiate(accept, "json", views=BUILT_IN)
+    assert f"{PLAIN}, {EVENTS}, {LINES} or application/jsonl" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("accept", "answer"),
+    [
+        (None, LINES),
+        ("*/*;q=0.1", LINES),
+        ("application/*", LINES),
+        ("text/*", EVENTS),
+        (f"{PLAIN}, */*", PLAIN),
+        (f"{PLAIN}, {LINES}", LINES),
+        (f"{PLAIN}, {EVENTS}", PLAIN),
+        (f"{VENDOR};v=1, */*", f"{VENDOR};v=1;coder=json"),
+    ],
+)
+def test_a_default_type_takes_the_place_of_the_plain_stream(accept: str | None, answer: str) -> None:
+    assert negotiate(accept, "json", views=BUILT_IN, default_type=LINES).media_type == answer
+
+
+def test_without_the_plain_stream_the_first_view_is_the_default() -> None:
+    views = [JsonLines(), ServerSentEvents()]
+    assert negotiate(None, views=views, plain=False).view is views[0]
+    assert negotiate("*/*", views=views, plain=False).view is views[0]
+    assert negotiate(f"{PLAIN}, text/*;q=0.1", views=views, plain=False).view is views[1]
+    for accept, offered in ((PLAIN, views), (None, [])):
+        with pytest.raises(RequestError, match="names none of them"):
+            negotiate(accept, views=offered, plain=False)
 
 
 @given(st.text(st.sampled_from(f'{VENDOR}*/;=,q01. "\\\tv'), max_size=60))
