@@ -36,7 +36,8 @@ from .frames import (
     encode_frame,
     encode_frame_parts,
 )
-from .protocol import StreamDecoder, StreamEncoder, aiter_messages, iter_messages
+from .messages import aiter_messages, iter_messages
+from .protocol import StreamDecoder, StreamEncoder
 
 __version__ = "0.1.0"
 

@@ -1,10 +1,10 @@
-"""Reading streams over HTTP with httpx: `open_stream` for its blocking client, `aopen_stream` for its asynchronous one
-(SPEC section 6, "HTTP and WebSocket").
+"""Reading streams over HTTP with httpx or httpx2: `open_stream` for their blocking client, `aopen_stream` for their
+asynchronous one (SPEC section 6, "HTTP and WebSocket").
 
 **How it works.** Status, media type and its parameters are checked before the first byte of the body. What is wrong
 with them is raised together with the beginning of the body. Then the chunks that httpx gives go into a `StreamDecoder`,
-and its messages come out. `_Stream` has everything but the reading; a blocking and an asynchronous loop stand around
-it.
+and its messages come out. `_Stream` has everything but the reading; the loops, a blocking and an asynchronous one, are
+those of `messages.py`.
 
 **A cut never looks like an end.** A response of version 1 must have its `end` frame. What httpx raises while the body
 is read becomes `TruncatedFrame` inside a frame and `StreamIncomplete` between two, with httpx's error as its cause.
@@ -15,34 +15,45 @@ connection does not matter any more.
 without a byte mean that it is gone: `IdleTimeout`. Before the `open` frame the read timeout of the request counts.
 httpx takes that timeout once, when a body begins, so the reads of a body are timed here (`_read_limit`, `watchdog.py`).
 
+**Leaving.** A stream that is left before its end is closed, and its server notices: over HTTP/1.1 the connection is
+closed, over HTTP/2 the stream is reset (`http2.py`).
+
 **Not here.** If the client cannot connect, or gets no response at all, httpx's own errors are raised. No request is
 ever sent again: a POST that has made an answer must not make a second one.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, Generic, NamedTuple, NoReturn, TypedDict, TypeVar, Unpack
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
 
 import anyio
-import httpx
 
+from . import http2
 from .coders import Coder
 from .errors import (
     ContentTypeError,
     IdleTimeout,
     ObjectStreamError,
+    ResponseError,
     StreamIncomplete,
     TruncatedFrame,
 )
 from .frames import Limits
 from .inflate import ENCODINGS, Inflater
 from .media_type import MediaType, parse_media_type
+from .messages import AsyncMessageIterator, MessageIterator, Messages
 from .protocol import HEARTBEATS, MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
 from .response_problems import excerpt, read_problem
 from .watchdog import ReadLimit, WatchedReads
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
 
 __all__ = ["ACCEPT", "AsyncMessageStream", "MessageStream", "RequestOptions", "aopen_stream", "open_stream"]
 
@@ -54,11 +65,12 @@ ACCEPT: Final = f"{MEDIA_TYPE};v={VERSION}, {PLAIN_MEDIA_TYPE};q=0.5"
 
 FIRST_READ_SECONDS: Final = 60.0
 """How long a read may take before the `open` frame, where the client has httpx's default timeout of 5 s. A model often
-takes longer than 5 s before it begins its answer."""
+takes longer than 5 s before it begins its answer. A client that was given 5 s cannot be told from one that was given
+nothing: who wants 5 s passes `timeout=5` to the call."""
 
 # Upper bound of the silence that a peer may announce with its heartbeat.
 _LONGEST_SILENCE: Final = 3600.0
-# After the `end` frame only the end of the body is missing, and no message depends on it.
+# After the `end` frame only the end of the body is missing, and no message depends on it. In all, not for each read.
 _AFTER_END_SECONDS: Final = 1.0
 # With 256 KiB, all that asyncio reads at once, it is no quicker: glibc then maps the memory again for each copy.
 _READ_SIZE: Final = 128 * 1024
@@ -71,8 +83,9 @@ _BEGINNING_SECONDS: Final = 5.0
 class RequestOptions(TypedDict, total=False):
     """The options of httpx's own requests. `content` may be an iterable of encoded frames, to stream a request too.
 
-    `headers` are completed with `Accept` and `Accept-Encoding` where they have none. Without `timeout` the client's
-    counts. Its read part limits the wait for the response, and then the silence before the `open` frame.
+    `headers` are completed with `Accept` and `Accept-Encoding` where they have none. A `timeout` of the call always
+    counts; without it the client's does, or 60 s where that is httpx's default of 5 s. Its read part limits the wait
+    for the response, and then the silence before the `open` frame.
     """
 
     content: str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
@@ -90,9 +103,9 @@ class RequestOptions(TypedDict, total=False):
 
 @contextmanager
 def open_stream(
-    client: httpx.Client,
+    client: httpx.Client | httpx2.Client,
     method: str,
-    url: httpx.URL | str,
+    url: httpx.URL | httpx2.URL | str,
     *,
     coder: Coder[H, P],
     limits: Limits | None = None,
@@ -112,8 +125,10 @@ def open_stream(
     raises as `StreamDecoder` does, and `TruncatedFrame`, `StreamIncomplete` or `IdleTimeout` for a connection that was
     cut or became silent. After a `PayloadError` a new `for` continues with the next frame.
 
-    Leaving the block closes the response, however far the iteration has come.
+    Leaving the block closes the response, however far the iteration has come. Over HTTP/2 the stream is reset, or where
+    httpcore's state is not found, its connection closed.
 
+    >>> import httpx
     >>> from objectstreaming import JsonCoder, StreamEncoder
     >>> def serve(request):
     ...     encoder = StreamEncoder(JsonCoder())
@@ -127,23 +142,29 @@ def open_stream(
     {'n': 1} hello
     1 {'tokens': 1}
     """
-    with client.stream(method, url, **_prepare(client, options)) as response, _read_limit(response) as limit:
+    library = _library(client, "Client", "open_stream")
+    http: Any = client
+    with ExitStack() as stack:
+        with http2.resetting(client):
+            response: Any = stack.enter_context(http.stream(method, url, **_prepare(client, library, options)))
+        stack.callback(http2.leave, response)
+        limit = stack.enter_context(_read_limit(response))
         refusal = _refuse(response, coder.name)
         if refusal is not None:
-            raise refusal.error(_read_beginning(response, refusal.size, limit))
+            raise refusal.error(_read_beginning(response, refusal.size, limit, library))
         _read_larger_pieces(response)
-        stream: MessageStream[H, P] = MessageStream(response, coder, limits, require_end, idle_timeout, limit)
+        stream: MessageStream[H, P] = MessageStream(library, response, coder, limits, require_end, idle_timeout, limit)
         try:
             yield stream
         finally:
-            stream._closed = True
+            stream._leave()
 
 
 @asynccontextmanager
 async def aopen_stream(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient | httpx2.AsyncClient,
     method: str,
-    url: httpx.URL | str,
+    url: httpx.URL | httpx2.URL | str,
     *,
     coder: Coder[H, P],
     limits: Limits | None = None,
@@ -153,7 +174,7 @@ async def aopen_stream(
 ) -> AsyncIterator[AsyncMessageStream[H, P]]:
     """`open_stream` for `httpx.AsyncClient`: the same options and errors.
 
-    >>> import asyncio
+    >>> import asyncio, httpx
     >>> from objectstreaming import JsonCoder
     >>> def serve(request):
     ...     return httpx.Response(200, headers={"Content-Type": PLAIN_MEDIA_TYPE}, content=JsonCoder().encode({}, 42))
@@ -164,48 +185,54 @@ async def aopen_stream(
     >>> asyncio.run(ask())
     [42]
     """
-    async with client.stream(method, url, **_prepare(client, options)) as response:
-        with _read_limit(response) as limit:
-            refusal = _refuse(response, coder.name)
-            if refusal is not None:
-                raise refusal.error(await _aread_beginning(response, refusal.size))
-            _read_larger_pieces(response)
-            stream: AsyncMessageStream[H, P] = AsyncMessageStream(
-                response, coder, limits, require_end, idle_timeout, limit
-            )
-            try:
-                yield stream
-            finally:
-                stream._closed = True
-                await stream._chunks.aclose()
+    library = _library(client, "AsyncClient", "aopen_stream")
+    http: Any = client
+    async with AsyncExitStack() as stack:
+        async with http2.aresetting(client):
+            request = http.stream(method, url, **_prepare(client, library, options))
+            response: Any = await stack.enter_async_context(request)
+        stack.push_async_callback(http2.aleave, response)
+        limit = stack.enter_context(_read_limit(response))
+        refusal = _refuse(response, coder.name)
+        if refusal is not None:
+            raise refusal.error(await _aread_beginning(response, refusal.size, library))
+        _read_larger_pieces(response)
+        stream: AsyncMessageStream[H, P] = AsyncMessageStream(
+            library, response, coder, limits, require_end, idle_timeout, limit
+        )
+        try:
+            yield stream
+        finally:
+            stream._leave()
+            await stream._chunks.aclose()
 
 
-class _Stream(Generic[H, P]):
+class _Stream(Messages[H, P]):
     """Everything that both kinds of stream have in common: all but the reading."""
 
     def __init__(
         self,
-        response: httpx.Response,
+        library: Any,
+        response: Any,
         coder: Coder[H, P],
         limits: Limits | None,
         require_end: bool | None,
         idle_timeout: float | None,
         limit: ReadLimit,
     ) -> None:
-        self.response = response
-        """The httpx response: its status, headers and request."""
         if require_end is None and _media_type(response)[0] == MEDIA_TYPE:
             require_end = True
-        self._decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
+        super().__init__(StreamDecoder(coder, limits=limits, require_end=require_end))
+        self.response: httpx.Response = response
+        """The response of httpx or httpx2: its status, headers and request."""
+        self._library = library
         self._inflater = _inflater(response)
+        self._pieces: Iterator[bytes] = iter(())  # of a chunk that is being decompressed
         self._limit = limit
         self._idle_timeout = idle_timeout
         if idle_timeout is not None:
             limit.seconds = idle_timeout
         self._heartbeat: float | None = None
-        self._failure: ObjectStreamError | None = None
-        self._over = False
-        self._closed = False
 
     @property
     def position(self) -> int:
@@ -231,35 +258,21 @@ class _Stream(Generic[H, P]):
         state = "closed" if self._closed else "ended" if self._over else "open"
         return f"<{type(self).__name__} of {self.response.url}, {state}, position {self.position}>"
 
-    def _can_continue(self) -> bool:
-        """Whether there may be more to read. Raises the error that ended the stream again."""
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
-        if self._closed and not self._over:
-            raise RuntimeError("the stream was closed before its end: read it inside the with block")
-        return not self._over
-
-    def _unread(self) -> Iterator[tuple[H, P]]:
-        """The messages that an iteration which was left early has not taken."""
-        while (message := self._decoder.next_message()) is not None:
-            yield message
-        if self._inflater is not None:
-            yield from self._inflated(self._inflater, b"")
-
-    def _messages(self, chunk: bytes) -> Iterator[tuple[H, P]]:
-        """The messages that are complete with this chunk of the body."""
-        if self._inflater is None:
-            return self._decoder.feed(chunk)
-        return self._inflated(self._inflater, chunk)
-
-    def _inflated(self, inflater: Inflater, chunk: bytes) -> Iterator[tuple[H, P]]:
+    def _piece(self) -> bytes | None:
+        """The next piece of a chunk that is being decompressed."""
         try:
-            for piece in inflater.feed(chunk):
-                yield from self._decoder.feed(piece)
+            return next(self._pieces, None)
         except zlib.error as error:
             headers = self.response.headers
             message = f"the body is not {headers['content-encoding']}, as its Content-Encoding says: {error}"
-            self._fail(ContentTypeError(message, headers.get("content-type", "")), error)
+            raise ContentTypeError(message, headers.get("content-type", "")) from error
+
+    def _decompresses(self, chunk: bytes | None) -> bool:
+        """Whether the pieces of this chunk are to be asked for instead."""
+        if chunk is None or self._inflater is None:
+            return False
+        self._pieces = self._inflater.feed(chunk)
+        return True
 
     def _begin_read(self) -> None:
         """Let the read take as long as the server's `open` frame says, and hardly any time once its `end` has come."""
@@ -275,172 +288,235 @@ class _Stream(Generic[H, P]):
         limit.begin()
 
     def _finish(self) -> None:
-        """HTTP says that the body has ended."""
-        if self._limit.overdue:  # where the body lasts as long as the connection, our own shutdown looks like its end
+        if self._over:
+            return
+        if self._limit.overdue or self._failure is not None:
+            # Where the body lasts as long as the connection, our own shutdown looks like its end.
             self._cut(None)
             return
-        position = self._decoder.position
-        try:
-            if self._inflater is not None and self._inflater.is_cut:
-                raise StreamIncomplete(
-                    f"the compressed body stopped after {position} data frames: was it cut?", position
-                )
-            self._decoder.finish()
-        except ObjectStreamError as error:
-            self._failure = error
-            raise
-        self._over = True
+        if self._inflater is not None and self._inflater.is_cut:
+            position = self._decoder.position
+            raise StreamIncomplete(f"the compressed body stopped after {position} data frames: was it cut?", position)
+        super()._finish()
 
     def _cut(self, cause: Exception | None) -> None:
         """httpx could not read on. Raises what this means for the stream; nothing if it was whole already."""
-        decoder = self._decoder
-        position = decoder.position
-        if decoder.ended and not decoder.buffered:
+        if self._is_whole():
             self._over = True
             return
-        if self._limit.overdue or isinstance(cause, httpx.TimeoutException | TimeoutError):
+        if self._failure is not None:  # `close` ended the read
+            raise self._failure.with_traceback(None) from cause
+        decoder = self._decoder
+        position = decoder.position
+        if self._limit.overdue or isinstance(cause, self._library.TimeoutException | TimeoutError):
             seconds = self._limit.seconds
             time_limit = "too long" if seconds is None else f"{seconds:g} s"
             message = f"nothing arrived for {time_limit}, not even a ping, after {position} data frames"
-            self._fail(IdleTimeout(message, position), cause)
+            raise IdleTimeout(message, position) from cause
         try:
             decoder.finish()
         except TruncatedFrame as error:
-            self._fail(error, cause)
+            raise error from cause
         except StreamIncomplete:
             pass
-        self._fail(StreamIncomplete(f"the connection was cut after {position} data frames: {cause}", position), cause)
+        raise StreamIncomplete(f"the connection was cut after {position} data frames: {cause}", position) from cause
 
-    def _fail(self, failure: ObjectStreamError, cause: Exception | None) -> NoReturn:
-        self._failure = failure
-        raise failure from cause
+    def _is_whole(self) -> bool:
+        return self._decoder.ended and not self._decoder.buffered
+
+    def _give_up(self) -> None:
+        """From now on every message that is asked for is an error, unless the stream is whole."""
+        if self._failure is None and not self._over and not self._is_whole():
+            position = self._decoder.position
+            self._failure = StreamIncomplete(
+                f"the stream was closed by the reader after {position} data frames", position
+            )
+            self._ready = iter(())
 
 
-class MessageStream(_Stream[H, P]):
+class MessageStream(_Stream[H, P], MessageIterator[H, P]):
     """The messages of one response, in order, as they arrive: iterate over it, once. From `open_stream`.
 
-    A `for` continues where the one before it stopped.
+    A `for` continues where the one before it stopped. What interrupts a read, as a signal handler that raises, may lose
+    what was being read: from then on `StreamIncomplete` is raised.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._chunks = _chunks(self.response)
 
-    def __iter__(self) -> Iterator[tuple[H, P]]:
-        if not self._can_continue():
-            return
-        yield from self._unread()
-        while (chunk := self._read()) is not None:
-            yield from self._messages(chunk)
-        if not self._over:
-            self._finish()
+    def read_all(self) -> list[tuple[H, P]]:
+        """All messages that have not been read yet, in memory. Raises as iteration does."""
+        return list(self)
 
-    def __next__(self) -> tuple[H, P]:
-        for message in self:
-            return message
-        raise StopIteration
+    def close(self) -> None:
+        """Give the stream up, from this thread or another: a read that waits ends at once, with `StreamIncomplete`.
+
+        Everybody who goes on gets that error, unless the end of the stream had come. The connection is closed, or the
+        stream of HTTP/2 reset. The `with` block still has to be left.
+        """
+        self._give_up()
+        if http2.is_http2(self.response):
+            http2.leave(self.response, wake=True)
+        elif not self.response.is_closed:
+            self._limit.interrupt()
 
     def _read(self) -> bytes | None:
-        """The next chunk of the body; `None` at its end."""
-        self._begin_read()
-        try:
-            return next(self._chunks, None)
-        except httpx.TransportError as error:
-            self._cut(error)
-            return None
-        finally:
-            self._limit.end()
+        while (piece := self._piece()) is None:
+            self._begin_read()
+            try:
+                chunk = next(self._chunks, None)
+            except self._library.TransportError as error:
+                self._cut(error)
+                return None
+            finally:
+                self._limit.end()
+            if not self._decompresses(chunk):
+                return chunk
+        return piece
 
 
-class AsyncMessageStream(_Stream[H, P]):
+class AsyncMessageStream(_Stream[H, P], AsyncMessageIterator[H, P]):
     """The messages of one response, in order, as they arrive: iterate over it, once. From `aopen_stream`.
 
-    An `async for` continues where the one before it stopped.
+    An `async for` continues where the one before it stopped. What interrupts a read, as `asyncio.wait_for` around
+    `anext` does, may lose what was being read: from then on `StreamIncomplete` is raised.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._chunks = _achunks(self.response)
         self._is_timed = "network_stream" in self.response.extensions
+        self._waiting: anyio.CancelScope | None = None
 
-    async def __aiter__(self) -> AsyncIterator[tuple[H, P]]:
-        if not self._can_continue():
-            return
-        for message in self._unread():
-            yield message
-        while (chunk := await self._read()) is not None:
-            for message in self._messages(chunk):
-                yield message
-        if not self._over:
-            self._finish()
+    async def read_all(self) -> list[tuple[H, P]]:
+        """All messages that have not been read yet, in memory. Raises as iteration does."""
+        return [message async for message in self]
 
-    async def __anext__(self) -> tuple[H, P]:
-        async for message in self:
-            return message
-        raise StopAsyncIteration
+    async def aclose(self) -> None:
+        """Give the stream up, from this task or another: a read that waits ends at once, with `StreamIncomplete`.
+
+        Everybody who goes on gets that error, unless the end of the stream had come. The connection is closed, or the
+        stream of HTTP/2 reset. The `async with` block still has to be left.
+        """
+        self._give_up()
+        if http2.is_http2(self.response):
+            await http2.aleave(self.response, wake=True)
+        elif self._waiting is not None:
+            self._waiting.cancel()
+        elif not self.response.is_closed:
+            self._limit.interrupt()
 
     async def _read(self) -> bytes | None:
-        """The next chunk of the body; `None` at its end."""
-        limit = self._limit
-        self._begin_read()
+        while (piece := self._piece()) is None:
+            self._begin_read()
+            try:
+                chunk = await (self._next_chunk() if self._is_timed else self._next_chunk_in_time())
+            except (self._library.TransportError, TimeoutError) as error:
+                self._cut(error)
+                return None
+            finally:
+                self._limit.end()
+            if not self._decompresses(chunk):
+                return chunk
+        return piece
+
+    async def _next_chunk(self) -> bytes | None:
+        return await anext(self._chunks, None)
+
+    async def _next_chunk_in_time(self) -> bytes | None:
+        """For a transport that does not time its reads, in this process or in a test."""
         try:
-            if self._is_timed:
-                return await self._chunks.__anext__()  # type: ignore[no-any-return]
-            with anyio.fail_after(limit.left()):
-                return await self._chunks.__anext__()  # type: ignore[no-any-return]
-        except StopAsyncIteration:
-            return None
-        except (httpx.TransportError, TimeoutError) as error:
-            self._cut(error)
-            return None
+            with anyio.fail_after(self._limit.left()) as self._waiting:
+                return await self._next_chunk()
         finally:
-            limit.end()
+            self._waiting = None
+        return None  # `aclose` has cancelled the read
 
 
 # --------------------------------------------------------------------------------------------------- the request
 
 
-def _prepare(client: httpx.Client | httpx.AsyncClient, options: RequestOptions) -> dict[str, Any]:
+def _library(client: Any, wanted: str, call: str) -> Any:
+    """The module, httpx or httpx2, that `client` is of. Raises `TypeError` if it is no client for `call`."""
+    for base in type(client).__mro__:
+        module = base.__module__.partition(".")[0]
+        if module in ("httpx", "httpx2"):
+            library = sys.modules[module]
+            if isinstance(client, getattr(library, wanted)):
+                return library
+            if isinstance(client, library.Client | library.AsyncClient):
+                other = "aopen_stream, with async with," if call == "open_stream" else "open_stream, with with,"
+                raise TypeError(f"{call} takes an {module}.{wanted}; for {module}.{base.__name__} use {other}")
+    what = f"the class {client.__name__}" if isinstance(client, type) else f"an object of {type(client).__name__}"
+    raise TypeError(f"{call} takes an httpx.{wanted} or httpx2.{wanted}, not {what}")
+
+
+def _prepare(client: Any, library: Any, options: RequestOptions) -> dict[str, Any]:
     """The options with headers and timeout completed. The caller's own objects are not changed."""
-    headers = httpx.Headers(options.get("headers"))
+    headers = library.Headers(options.get("headers"))
     if "accept" not in headers and client.headers.get("accept", "*/*") == "*/*":
         headers["accept"] = ACCEPT
     if "accept-encoding" not in headers:
         # Compression holds frames back until a block is full, and makes sound larger.
         headers["accept-encoding"] = "identity"
     prepared: dict[str, Any] = {**options, "headers": headers}
-    if "timeout" not in options and client.timeout == _HTTPX_DEFAULT:
-        prepared["timeout"] = _OUR_DEFAULT
+    if "timeout" not in options and client.timeout == library.Timeout(_HTTPX_SECONDS):
+        prepared["timeout"] = library.Timeout(_HTTPX_SECONDS, read=FIRST_READ_SECONDS)
     return prepared
 
 
-_HTTPX_DEFAULT: Final = httpx.Timeout(5.0)
-_OUR_DEFAULT: Final = httpx.Timeout(5.0, read=FIRST_READ_SECONDS)
+_HTTPX_SECONDS: Final = 5.0
+"""The timeouts that httpx has by default."""
 
 
 class _TransportTimeout(ReadLimit):
-    """A limit that is kept up to date in the request's timeouts, for the transport to look at."""
+    """A limit that the transport itself keeps: it looks at the request's timeouts, for HTTP/2 before each read.
 
-    def __init__(self, timeouts: dict[str, Any]) -> None:
+    Several reads may be needed until something comes for one stream of a connection. So what the transport gets is what
+    is left of the time since `begin`.
+    """
+
+    def __init__(self, timeouts: _Timeouts) -> None:
         super().__init__(timeouts.get("read"))
-        self._timeouts = timeouts
+        timeouts.limit = self
+        self._began = 0.0
 
     def begin(self) -> None:
-        self._timeouts["read"] = self.left()
+        self._began = time.monotonic()
+
+    def left_of_this_read(self) -> float | None:
+        """How long the transport may wait from now on."""
+        left = self.left()
+        if left is None or self.seconds is None:
+            return left
+        # Not 0, which would mean not to wait at all, and another error.
+        return max(0.001, min(left, self._began + self.seconds - time.monotonic()))
 
 
-def _read_limit(response: httpx.Response) -> ReadLimit:
+class _Timeouts(dict[str, Any]):
+    """The timeouts of a request, as httpx makes them. That of reads follows a limit."""
+
+    limit: _TransportTimeout | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "read" and self.limit is not None:
+            return self.limit.left_of_this_read()
+        return super().get(key, default)
+
+
+def _read_limit(response: Any) -> ReadLimit:
     """What limits the reads of the body, beginning with the read timeout of the request.
 
-    httpcore takes the read timeout from the request's extensions. Over HTTP/2 it does so for each read, so the timeout
-    is kept up to date there; the connection belongs to other responses too and must not be shut down. Over HTTP/1.1 it
+    httpcore takes the read timeout from the request's extensions. Over HTTP/2 it does so for each read, so it is told
+    what is left; the connection belongs to other responses too and must not be shut down. Over HTTP/1.1 it
     does so once, when the body begins: there it is switched off, and a watchdog times the reads of the socket, which
     the documented extension `network_stream` gives. Other transports (in this process, mocks) may look at the request's
     timeout or not; the asynchronous stream times them itself.
     """
     extensions = response.request.extensions
     # A copy: the dict may be the caller's own.
-    timeouts = extensions["timeout"] = dict(extensions.get("timeout") or {})
+    timeouts = extensions["timeout"] = _Timeouts(extensions.get("timeout") or {})
     sock = _network_info(response, "socket")
     if sock is None or response.http_version == "HTTP/2":
         return _TransportTimeout(timeouts)
@@ -450,7 +526,7 @@ def _read_limit(response: httpx.Response) -> ReadLimit:
     return WatchedReads(sock, lambda: response.is_closed or bool(_network_info(response, "is_readable")), seconds)
 
 
-def _read_larger_pieces(response: httpx.Response) -> None:
+def _read_larger_pieces(response: Any) -> None:
     """Let httpcore read 128 KiB of the connection at a time instead of 64 KiB. Nothing depends on this but speed.
 
     The asynchronous client executes a sixth fewer instructions for a fast stream. A larger read is as good for every
@@ -468,7 +544,7 @@ def _read_larger_pieces(response: httpx.Response) -> None:
         network.read = read_larger_piece
 
 
-def _network_info(response: httpx.Response, name: str) -> Any:
+def _network_info(response: Any, name: str) -> Any:
     network = response.extensions.get("network_stream")
     return None if network is None else network.get_extra_info(name)
 
@@ -476,7 +552,7 @@ def _network_info(response: httpx.Response, name: str) -> Any:
 # -------------------------------------------------------------------------------------------------- the response
 
 
-def _media_type(response: httpx.Response) -> MediaType:
+def _media_type(response: Any) -> MediaType:
     """The content type; its name is empty if there is none, or none that can be read."""
     return parse_media_type(response.headers.get("content-type", "")) or MediaType("", {})
 
@@ -488,17 +564,25 @@ class _Refusal(NamedTuple):
     error: Callable[[bytes], ObjectStreamError]
 
 
-def _refuse(response: httpx.Response, coder: str) -> _Refusal | None:
+def _refuse(response: Any, coder: str) -> _Refusal | None:
     """`None` for a response that can be read as a stream."""
     if not response.is_success:
-        return _Refusal(_PROBLEM_SIZE, lambda body: read_problem(response.status_code, response.reason_phrase, body))
+        return _Refusal(_PROBLEM_SIZE, lambda body: _problem(response, body))
     reason = _reason_to_refuse(response, coder)
     if reason is None:
         return None
     return _Refusal(_BEGINNING_SIZE, lambda beginning: _not_a_stream(reason, response, beginning))
 
 
-def _reason_to_refuse(response: httpx.Response, coder: str) -> str | None:
+def _problem(response: Any, body: bytes) -> ResponseError:
+    error = read_problem(response.status_code, response.reason_phrase, body, response.headers)
+    if response.next_request is None:
+        return error
+    told = f"a redirect to {response.next_request.url}, which was not followed: follow_redirects=True follows it"
+    return ResponseError(error.code, told, error.details, error.status, body, error.headers, error.retry_after)
+
+
+def _reason_to_refuse(response: Any, coder: str) -> str | None:
     kind, parameters = _media_type(response)
     if kind not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
         sent = kind or response.headers.get("content-type")
@@ -513,7 +597,7 @@ def _reason_to_refuse(response: httpx.Response, coder: str) -> str | None:
     return None
 
 
-def _not_a_stream(reason: str, response: httpx.Response, beginning: bytes) -> ContentTypeError:
+def _not_a_stream(reason: str, response: Any, beginning: bytes) -> ContentTypeError:
     content_type = response.headers.get("content-type", "")
     starts = f"the body begins {excerpt(beginning)!r}" if beginning else "the body is empty"
     message = f"{reason}; expected {MEDIA_TYPE};v={VERSION} or {PLAIN_MEDIA_TYPE}; {starts}"
@@ -523,7 +607,7 @@ def _not_a_stream(reason: str, response: httpx.Response, beginning: bytes) -> Co
 class _Beginning:
     """Collects the first `size` bytes of a body, decompressed."""
 
-    def __init__(self, response: httpx.Response, size: int) -> None:
+    def __init__(self, response: Any, size: int) -> None:
         self._inflater = _inflater(response)
         self._size = size
         self._collected = bytearray()
@@ -537,22 +621,22 @@ class _Beginning:
         return bytes(self._collected[: self._size])
 
 
-def _read_beginning(response: httpx.Response, size: int, limit: ReadLimit) -> bytes:
+def _read_beginning(response: Any, size: int, limit: ReadLimit, library: Any) -> bytes:
     """The first bytes of a body: as many as arrive within a few seconds."""
     beginning = _Beginning(response, size)
     limit.end_within(_BEGINNING_SECONDS)
     limit.begin()
-    with suppress(httpx.TransportError, zlib.error):
+    with suppress(library.TransportError, zlib.error):
         for chunk in _chunks(response):
             if beginning.add(chunk) or not limit.left():
                 break
     return bytes(beginning)
 
 
-async def _aread_beginning(response: httpx.Response, size: int) -> bytes:
+async def _aread_beginning(response: Any, size: int, library: Any) -> bytes:
     beginning = _Beginning(response, size)
     chunks = _achunks(response)
-    with suppress(httpx.TransportError, zlib.error), anyio.move_on_after(_BEGINNING_SECONDS):
+    with suppress(library.TransportError, zlib.error), anyio.move_on_after(_BEGINNING_SECONDS):
         async with aclosing(chunks):
             async for chunk in chunks:
                 if beginning.add(chunk):
@@ -565,14 +649,14 @@ def _chunks(response: httpx.Response) -> Iterator[bytes]:
     return response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
 
 
-def _achunks(response: httpx.Response) -> Any:  # an AsyncGenerator, which httpx calls an AsyncIterator
+def _achunks(response: Any) -> Any:  # an AsyncGenerator, which httpx calls an AsyncIterator
     return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
 
 
-def _content_encoding(response: httpx.Response) -> str:
+def _content_encoding(response: Any) -> str:
     encoding: str = response.headers.get("content-encoding", "")
     return encoding.strip().lower()
 
 
-def _inflater(response: httpx.Response) -> Inflater | None:
+def _inflater(response: Any) -> Inflater | None:
     return Inflater() if _content_encoding(response) in ENCODINGS and not response.is_stream_consumed else None

@@ -13,7 +13,7 @@
     ├── StreamIncomplete                 stream_incomplete  it stopped between two frames, without its end
     │   └── IdleTimeout (also TimeoutError)  idle_timeout   nothing arrived for too long, not even a ping
     ├── StreamError                      the peer says that it failed: code (one of sixteen), message, details
-    │   └── ResponseError                the same by HTTP status, before the first frame: status, body
+    │   └── ResponseError                the same by HTTP status, before the first frame: status, headers
     ├── ContentTypeError                 unexpected_content_type  the response is not a stream of frames
     └── EncodeError (also ValueError)    encode_error       raised by an encoder, before a byte leaves
 
@@ -239,13 +239,33 @@ class StreamError(ObjectStreamError):
 
 
 class ResponseError(StreamError):
-    """A response whose status is not 2xx, with its problem decoded; `body` is the beginning of the raw body."""
+    """A response whose status is not 2xx, with its problem decoded.
 
-    def __init__(self, code: str, message: str = "", details: Any = None, status: int = 500, body: bytes = b"") -> None:
+    `body` is the beginning of the raw body, `headers` are the response's, their names in lower case. `retry_after` is
+    how many seconds the server wants to be left alone (RFC 9110, section 10.2.3), counted from the response; `None` if
+    it did not say.
+
+    >>> error = ResponseError("unavailable", "busy", status=503, headers={"retry-after": "7"}, retry_after=7.0)
+    >>> error.status, error.headers["retry-after"], error.retry_after
+    (503, '7', 7.0)
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        details: Any = None,
+        status: int = 500,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(code, message, details)
-        self.args = (code, message, details, status, body)
         self.status = status
         self.body = body
+        self.headers = {name.lower(): value for name, value in (headers or {}).items()}
+        self.retry_after = retry_after
+        self.args = (code, message, details, status, body, self.headers, retry_after)
 
     def __str__(self) -> str:
         return f"HTTP {self.status}, {super().__str__()}"

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
@@ -47,8 +47,6 @@ __all__ = [
     "VERSION",
     "StreamDecoder",
     "StreamEncoder",
-    "aiter_messages",
-    "iter_messages",
     "write_error",
 ]
 
@@ -525,50 +523,3 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
 
 
 _EVENTS: Final = {"open": Event.OPEN, "ping": Event.PING, "end": Event.END}
-
-
-def iter_messages(
-    chunks: Iterable[BytesLike],
-    coder: Coder[H, P],
-    *,
-    limits: Limits | None = None,
-    require_end: bool | None = None,
-) -> Iterator[tuple[H, P]]:
-    """The messages in an iterable of chunks: reads of a file, a response's body, a list. Raises like `StreamDecoder`.
-
-    `chunks` is closed when the iteration ends, also when it is left early, if it can be closed.
-
-    >>> from objectstreaming import JsonCoder
-    >>> wire = JsonCoder().encode({}, 1) + JsonCoder().encode({}, 2)
-    >>> [payload for header, payload in iter_messages([wire[:7], wire[7:]], JsonCoder())]
-    [1, 2]
-    """
-    decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
-    try:
-        for chunk in chunks:
-            yield from decoder.feed(chunk)
-        decoder.finish()
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
-
-
-async def aiter_messages(
-    chunks: AsyncIterable[BytesLike],
-    coder: Coder[H, P],
-    *,
-    limits: Limits | None = None,
-    require_end: bool | None = None,
-) -> AsyncIterator[tuple[H, P]]:
-    """`iter_messages` over an async iterable: `request.stream()`, `response.aiter_bytes()`, messages of a WebSocket."""
-    decoder = StreamDecoder(coder, limits=limits, require_end=require_end)
-    try:
-        async for chunk in chunks:
-            for message in decoder.feed(chunk):
-                yield message
-        decoder.finish()
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
 from . import strict_json
 from .errors import HTTP_STATUS, ResponseError, code_for_status
 
-__all__ = ["excerpt", "read_problem"]
+__all__ = ["excerpt", "read_problem", "retry_after"]
+
+_SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d{1,15})?")
+_UNDERSTOOD: Final = {"code", "message", "details", "detail", "type", "title", "status", "instance"}
 
 
-def read_problem(status: int, reason: str, body: bytes) -> ResponseError:
+def read_problem(status: int, reason: str, body: bytes, headers: Mapping[str, str] | None = None) -> ResponseError:
     """The error in a body: our own members, FastAPI's `detail`, RFC 9457's `title`, or the text, whichever is there.
 
-    `reason` is the message where the body has none.
+    `reason` is the message where the body has none. Members that none of these has become the error's `details`.
 
     >>> read_problem(404, "Not Found", b'{"code":"not_found","message":"no such voice"}').message
     'no such voice'
+    >>> read_problem(429, "Too Many Requests", b'{"detail":{"quota":5}}', {"Retry-After": "7"}).details
+    {'quota': 5}
     >>> read_problem(502, "Bad Gateway", b"").code
     'unavailable'
     """
+    headers = _lower(headers)
     try:
         said = strict_json.loads(body)
     except strict_json.InvalidJSON:
@@ -26,9 +38,8 @@ def read_problem(status: int, reason: str, body: bytes) -> ResponseError:
         said = {}
     if isinstance(said.get("detail"), dict):
         said = said["detail"]
-    code, details = said.get("code"), said.get("details")
-    if not isinstance(code, str) or code not in HTTP_STATUS:
-        code = code_for_status(status)
+    named, details = said.get("code"), said.get("details")
+    code = named if isinstance(named, str) and named in HTTP_STATUS else code_for_status(status)
     message = next((said[name] for name in ("message", "detail", "title") if isinstance(said.get(name), str)), "")
     if details is None and isinstance(said.get("detail"), list):
         details = said["detail"]  # what FastAPI found wrong with the request, a dict for each
@@ -36,7 +47,43 @@ def read_problem(status: int, reason: str, body: bytes) -> ResponseError:
             where = details[0].get("loc")
             place = ".".join(map(str, where)) if isinstance(where, list) else "request"
             message = f"{place}: {details[0].get('msg')}"
-    return ResponseError(code, message or reason, details, status, body)
+    elif details is None and (said.keys() - _UNDERSTOOD or (isinstance(named, str) and named != code)):
+        details = said
+    return ResponseError(code, message or reason, details, status, body, headers, retry_after(headers))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a `Retry-After` header, from a number or a date; `None` if there is none that can be read.
+
+    A date is compared with the response's own `Date`, whose clock it was made by, or else with this machine's.
+
+    >>> retry_after({"retry-after": "120"}), retry_after({"retry-after": "soon"})
+    (120.0, None)
+    >>> retry_after({"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT", "date": "Fri, 31 Dec 1999 23:59:29 GMT"})
+    30.0
+    """
+    headers = _lower(headers)
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    until = _date(text)
+    if until is None:
+        return None
+    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
+    pairs: Iterable[tuple[str, Any]] = headers.items() if headers is not None else ()
+    return {name.lower(): str(value) for name, value in pairs}
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def excerpt(body: bytes) -> str:

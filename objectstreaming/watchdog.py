@@ -21,7 +21,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
-__all__ = ["ReadLimit", "WatchedReads"]
+__all__ = ["ReadLimit", "WatchedReads", "shut_down"]
 
 _LATE_READER_SECONDS: Final = 0.05
 
@@ -55,6 +55,9 @@ class ReadLimit:
     def end(self) -> None:
         """The read has returned."""
 
+    def interrupt(self) -> None:
+        """End a read that waits, from another thread. Where it cannot be ended, nothing happens."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -79,7 +82,7 @@ class WatchedReads(ReadLimit):
 
     def __init__(self, sock: Any, is_readable: Callable[[], bool], seconds: float | None) -> None:
         super().__init__(seconds)
-        self._socket = sock
+        self.socket = sock
         self._is_readable = is_readable
         self._deadline = math.inf  # of the read that has begun
 
@@ -109,14 +112,19 @@ class WatchedReads(ReadLimit):
             return now + _LATE_READER_SECONDS
         self.overdue = True
         self._deadline = math.inf
-        # A duplicate of the descriptor: `SSLSocket.shutdown` would first forget that the connection is encrypted, so
-        # that a later read would return encrypted bytes, and the sockets of uvloop have no `shutdown`.
-        with (
-            suppress(OSError),
-            socket.fromfd(self._socket.fileno(), self._socket.family, self._socket.type) as duplicate,
-        ):
-            duplicate.shutdown(socket.SHUT_RDWR)
+        shut_down(self.socket)
         return math.inf
+
+    def interrupt(self) -> None:
+        _watchdog.interrupt(self)
+
+
+def shut_down(sock: Any) -> None:
+    """Shut a socket down, so that a read of it returns, in whatever thread or event loop."""
+    # A duplicate of the descriptor: `SSLSocket.shutdown` would first forget that the connection is encrypted, so that a
+    # later read would return encrypted bytes, and the sockets of uvloop have no `shutdown`.
+    with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 class _Watchdog:
@@ -137,6 +145,11 @@ class _Watchdog:
         # Under the lock, so that its socket is not shut down when it serves somebody else.
         with self._changed:
             self._watched.discard(reads)
+
+    def interrupt(self, reads: WatchedReads) -> None:
+        with self._changed:  # for the same reason
+            if reads in self._watched:
+                shut_down(reads.socket)
 
     def wake(self) -> None:
         with self._changed:

@@ -75,10 +75,9 @@ def test_a_limit_that_gets_shorter_counts_for_the_next_read(pair: Pair) -> None:
 def test_nothing_is_ended_outside_the_block(pair: Pair) -> None:
     with WatchedReads(pair[0], lambda: False, 0.02) as reads:
         reads.begin()
-    with WatchedReads(socket.socket(), lambda: False, 0.02) as later:
+    with socket.socket() as sock, WatchedReads(sock, lambda: False, 0.02) as later:
         later.begin()
         wait_until(lambda: later.overdue)  # its deadline was later
-        later._socket.close()
     assert not reads.overdue
     pair[1].send(b"still open")
     assert pair[0].recv(20) == b"still open"
