@@ -54,7 +54,12 @@ _MARKED: Final = 24
 """Characters of a line that may be the mark of an item."""
 _CHAIN: Final = re.compile(r"(?<![^\W_])(?:[^\W\d_]{1,2}\.[ \u00a0\u202f]?){1,4}[^\W\d_]{1,4}\Z")
 _DOTTED: Final = re.compile(r"[^\W\d_](?:[.\-]{1,2}[^\W\d_])+")
-_MARKER: Final = re.compile(r"[\s#>*_+\-•–(\[]*+(?:\d{1,3}|[^\W\d_]|[ivx]{1,5}|[IVX]{1,5})[*_]{0,3}")
+_SYLLABLE: Final = re.compile(f"[{IDEOGRAPHS}\uac00-\ud7a3]")
+"""A character that may be a whole word, as the Korean for "Yes.": no initial."""
+_MARKER: Final = re.compile(
+    r"[\s#>*_+\-•–(\[]*+(?:\d{1,3}|[一二三四五六七八九十가나다라마바사]"
+    rf"|(?!{_SYLLABLE.pattern})[^\W\d_]|[ivx]{{1,5}}|[IVX]{{1,5}})[*_]{{0,3}}"
+)
 _ROMAN: Final = re.compile(r"[IVXLCDM]{2,7}")
 _BEFORE_TIME: Final = frozenset("at by until around before after from since".split())
 _AND: Final = frozenset("and or und oder et ou y o e och og".split())
@@ -132,7 +137,7 @@ def _kind(word: str, key: str, earlier: list[str], abbreviations: Collection[str
     if word == "1" and former.endswith(":"):
         return Kind.MARKER
     if len(word) == 1 and word.isalpha() and (key == word.lower() != word or key not in abbreviations):
-        if re.match(f"[{IDEOGRAPHS}]", word):
+        if _SYLLABLE.match(word):
             return Kind.PLAIN
         if word == "I" and not (former.endswith(".") or former[:1].isupper()):
             return Kind.PLAIN  # the pronoun

@@ -47,6 +47,12 @@ _CLOSERS: Final = "\"')]}”’»›“‘«‹」』）】〉》〕〗〙〛］
 _GOES_ON: Final = frozenset(".,;:!?…)]}/&%=+،؛、，；：）」』”’")
 """What begins no sentence."""
 
+_ADDRESS: Final = frozenset("/=@&#")
+_CODE: Final = frozenset("(_/@[=<#\\{&")
+"""What follows a name in a program or an address, and no word of a sentence."""
+_SAID: Final = ("하고", "하며", "라고", "라는", "라며", "이라")
+"""How Korean goes on after a quotation."""
+
 _EMOJIS: Final = re.compile(rf"(?:{EMOJI_CLUSTER})+")
 _OPENING: Final = re.compile(rf"[{re.escape(_OPENERS)}]*+(?:[-–—]++\s*+[{re.escape(_OPENERS)}]*+)?+")
 _LETTERS: Final = re.compile(r"[^\W\d_]++(?:['’][^\W\d_]++)*+")
@@ -161,6 +167,11 @@ class EndFinder:
         )
         if not period and text[first - 1] in "¿¡":
             return gap
+        if text[run - 1] in _CLOSERS and character in "하라이":
+            if first + 2 > stop and beyond == UNKNOWN:
+                return UNKNOWN
+            if text.startswith(_SAID, first, stop):
+                return NO
         before = word_before(text, start, at, self._abbreviations) if period and not is_ellipsis else NOTHING
         if not (is_ellipsis or character.islower() or before.kind is not Kind.PLAIN):
             return gap
@@ -249,11 +260,6 @@ class EndFinder:
         if len(last) < 2 or (len(last) == 2 and last.isascii() and last.lower() not in SHORT_WORDS):
             return False
         return _PLAIN.fullmatch(last) is not None and _VOWEL.search(last) is not None
-
-
-_ADDRESS: Final = frozenset("/=@&#")
-_CODE: Final = frozenset("(_/@[=<#\\{&")
-"""What follows a name in a program or an address, and no word of a sentence."""
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int, stop: int) -> int:

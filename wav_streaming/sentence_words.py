@@ -47,7 +47,7 @@ _NEVER: Final = frozenset(
 LABELS: Final = frozenset(
     (
         "no nos n.º n.o kl séc sécs fig figs vol vols p pp pag págs pág ch chap chaps sec secs art arts eq eqs "
-        "tab ex exs op cit ref refs ver v apt rm ste hwy tel ext nr nrn abb kap bd s abs ziff aufl nro n° nº č "
+        "tab ex exs op cit ref refs ver v apt rm ste hwy rte tel ext nr nrn abb kap bd s abs ziff aufl nro n° nº č "
         "str стр гл п пп ст м д кв cap pagg hfst blz tlf čl odst"
     ).split()
 )
@@ -83,7 +83,7 @@ MAY_END: Final = frozenset(
     (
         "etc ecc enz usw usf osv m.m mfl m.fl o.ä u.ä u.v.m itd itp atd apod stb dll dsb dst v.v ff a.m p.m π.μ "
         "μ.μ κ.λπ κλπ κ.ά b.c a.d b.c.e c.e v.chr n.chr d.gr a.c т.д т.п др пр г гг руб коп млн млрд r.b rb ft oz "
-        "lb lbs hrs kg km cm mm ml mph mins"
+        "lb lbs hrs kg km cm mm ml mph min mins"
     ).split()
 )
 """What ends the sentence if a capital follows: "at 5 p.m. We left"."""
@@ -92,7 +92,7 @@ BEFORE_NAME: Final = frozenset(
     (
         "u.s u.s.a u.k u.n e.u d.c inc ltd co corp llc llp plc gmbh s.a s.p.a bros jr sr esq st ste ave blvd rd "
         "ln hwy pl sq al ph.d m.d b.a m.a b.sc m.sc j.d d.d.s r.n ee rr ee.uu rr.hh dept univ assn assoc intl "
-        "natl govt mfg mgmt bldg pkwy ctr div comm cie cía sté stk av tvl ave.nue ibid bld min max std sek jh jhd "
+        "natl govt mfg mgmt bldg pkwy ctr div comm cie cía sté stk av tvl ibid bld max std sek jh jhd "
         "cad sok mah"
     ).split()
 )

@@ -9,7 +9,7 @@ or the link that a sentence before has opened.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
@@ -51,11 +51,9 @@ class Voice:
         asked = question.text or await self._hear(question.sound)
         answer: AsyncIterator[Sentence] = self._answerer.answer(asked)
         order = 0
-        speech = SpeechFilter()
         sound = Sound(b"", 16000)
-        async with aclosing(answer) as sentences:  # type: ignore[type-var]
-            async for text, source in sentences:
-                spoken = speech.feed(text + "\n")  # the answerer removed the end of the line, if there was one
+        async with aclosing(answer) as sentences, aclosing(_with_speech(sentences)) as pieces:  # type: ignore[type-var]
+            async for text, source, spoken in pieces:
                 sound = await self._say(spoken) or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
                 # At least one frame, for the text. More only if the sound is larger than a frame may be.
                 step = _LARGEST_SOUND - _LARGEST_SOUND % sound.block_align
@@ -93,6 +91,15 @@ class Voice:
         except Exception:
             log.warning("a sentence of %d characters could not be spoken", len(text), exc_info=True)
             return None
+
+
+async def _with_speech(sentences: AsyncIterator[Sentence]) -> AsyncGenerator[tuple[str, str, str]]:
+    """Text and source of each sentence, and what is spoken of it; at the end what the filter still held."""
+    speech = SpeechFilter()
+    async for text, source in sentences:
+        yield text, source, speech.feed(text + "\n")  # the answerer removed the end of the line, if there was one
+    if rest := speech.finish():
+        yield "", "", rest
 
 
 def _header(sound: Sound, question: str, order: int, *, sign: int) -> TALAudio:

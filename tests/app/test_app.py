@@ -183,6 +183,15 @@ class TestWav:
             assert Speaker.said == ["Note one.", "Two.", "a code example", "See it.", "Now."]
             assert [tal.answer for tal, pcm in messages if not pcm] == ["x = 1", "```", ""]
 
+    def test_what_waits_for_the_end_of_a_tag_is_spoken_at_the_end(self) -> None:
+        class Writer:
+            async def answer(self, question: str) -> AsyncIterator[Sentence]:
+                yield Sentence("One <two", "")
+
+        with served(answerer=Writer(), voice=Tone()) as client:
+            messages = read(client, "/wav", TALCoder(), content=tal_encoder(TALAudio(question="why?")), headers=OCTETS)
+        assert [(tal.answer, bool(pcm)) for tal, pcm in messages] == [("One <two", True), ("", True), ("", False)]
+
     def test_a_sound_larger_than_a_frame_goes_on_in_the_next(self) -> None:
         class Long(Tone):
             async def synthesize(self, text: str) -> Sound:

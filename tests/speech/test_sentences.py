@@ -120,6 +120,7 @@ def test_the_cut_at_max_length_is_beside_a_cluster(cluster: str) -> None:
         "Dr. No met Mr. Bond. |They spoke.",
         "Use a codec, e.g. ours. |Good.",
         "At 5 a.m. it rains. |At 5 p.m. |We leave. |At 6 p.m. Monday too.",
+        "At 5 a.m. Mr. Smith left. |He came at 6 p.m. |Mr. Jones stayed.",
         "J. S. Bach wrote it. |So did I. |Yes.",
         "See example.org for more. |Bye.",
         '"Really?!" she said. |"Yes." |He left.',
@@ -129,6 +130,7 @@ def test_the_cut_at_max_length_is_beside_a_cluster(cluster: str) -> None:
         # Contractions, and words that are abbreviations too.
         "You can't. |Try. |You can’t. |It is Bob's. |Take it.",
         "No. |You cannot. |See No. 5. |Then go.",
+        "Your flight, No. BA 249, is late. |Say no. |NASA knows.",
         "In Dec. 2020 we left. |It was Dec. |We left.",
         "One more rep. |Rep. Smith agrees. |See Fig. 3. |See Fig. A.",
         # Names.
@@ -146,11 +148,13 @@ def test_the_cut_at_max_length_is_beside_a_cluster(cluster: str) -> None:
         "„Ja.“ |Er ging. |»Komm!«, sagte sie. |»Nein.« |Gut.",
         "(It rained.) |He left [at last!] and sang (why?) well. |Good.",
         "「はい。」と言った。|次へ。",
+        '그는 "안녕." 하고 말했다. |"네." |끝.',
         # Lists.
         "a) Wash.\n|b) Cut.\n",
         "- One.\n|- Two.\n",
         "II. Methods\n|III. Results\n",
         "1. Bread |2. Butter |3. Salt",
+        "1. bread |2. butter |3. salt",
         # Emoji.
         "It works!🎉 |We are done! ✅ |Bye!👋🏽|Now. 👨\u200d👩\u200d👧",
         # Who has no capitals, and words that have none at their beginning.
@@ -170,6 +174,7 @@ def test_the_cut_at_max_length_is_beside_a_cluster(cluster: str) -> None:
         "Am 3. Oktober im 2. Stock. |Das gilt z. B. für Äpfel. |Ludwig XIV. war da.",
         "¡Hola! |¿qué tal? |Vive en EE. UU. desde hoy.",
         "კარგად ვარ. |გმადლობთ.",
+        "네. |알겠습니다. |가. 첫째\n|나. 둘째",
         "我用Node.js写。|版本3.14。|“是吗？”|是U.S.公民。",
         "",
     ],
