@@ -43,7 +43,7 @@ test: programs lint types python sanitize clients conformance
 
 .PHONY: programs
 programs:
-	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server
+	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server jq curl
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -54,12 +54,17 @@ types: $(VENV)/.dev
 
 # The whole suite, doctests and README included, on the native codec and on the pure one; the codec's modules are covered
 # to the last branch by the two together.
-python: $(VENV)/.dev
+python: $(VENV)/.dev node-packages
 	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
 	@rm -f .coverage.native .coverage.pure
 	@$(MAKE) --no-print-directory -j2 --output-sync=target python-native python-pure
 	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.pure
 	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
+
+# For eventsource-parser, which reads views in tests/server/test_view_readers.py.
+.PHONY: node-packages
+node-packages:
+	@! command -v npm >/dev/null || $(MAKE) --no-print-directory -C clients/typescript node_modules/.package-lock.json
 
 python-native:
 	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
+from browser import Browser, started_browser
 from hypothesis import HealthCheck, settings
+from needed_programs import needs
 
 # On a busy machine any example may take long: that is no failure.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,3 +23,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One tab for all tests. A test opens a page of its own."""
+    needs("chromium")
+    with started_browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser

@@ -57,6 +57,10 @@ logger: Final = logging.getLogger("objectstreaming.server")
 SHUTDOWN_SECONDS: Final = 1.0
 """How long sending the end to a client may take when its stream is stopped from outside."""
 
+READING_SECONDS: Final = 0.1
+"""How long a reader gets for the last bytes before its connection is aborted. Chromium drops bytes that its page has
+not read when it sees the connection break."""
+
 _HEADERS: Final = {
     # no-transform: a proxy that compresses would hold frames back.
     "Cache-Control": "no-store, no-transform",
@@ -325,6 +329,7 @@ class _Exchange:
                     logger.exception("a view cannot write the error %r", failure.code)
             if batch:
                 await self._write(batch)
+            await asyncio.sleep(READING_SECONDS)
             await self._abort(failure)
 
     def _end(self) -> bytes:

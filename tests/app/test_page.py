@@ -1,99 +1,20 @@
-"""The page of the reference app, in a real browser: it asks, shows sentences, plays their sound, and trusts nobody.
-
-Chromium is driven over its DevTools protocol, which is JSON over a WebSocket.
-"""
+"""The page of the reference app, in a real browser: it asks, shows sentences, plays their sound, and trusts nobody."""
 
 from __future__ import annotations
 
 import base64
-import itertools
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deadlines import DEADLINE
-from needed_programs import needs
+from browser import Browser
 from reference_app import Breaking, make_app
-from websockets.sync.client import ClientConnection, connect
 
 from objectstreaming import JsonCoder, StreamEncoder, StreamError, encode_frame
 from objectstreaming.app.application import page_and_headers
 from objectstreaming.cli.loopback import LoopbackServer
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    "--remote-debugging-port=0",
-]
-
-
-class Browser:
-    """One tab."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._numbers = itertools.count(1)
-        self._session: str | None = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.complaints: list[str] = []
-        self.call("Log.enable")
-        self.call("Runtime.enable")
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        number = next(self._numbers)
-        message = {"id": number, "method": method, "params": params}
-        self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
-        while True:
-            reply = json.loads(self._socket.recv(timeout=DEADLINE))
-            if reply.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
-                self.complaints.append(json.dumps(reply["params"]))
-            if reply.get("id") == number:
-                assert "error" not in reply, reply
-                return dict(reply["result"])
-
-    def run(self, script: str) -> Any:
-        """The value of an expression, awaited if it is a promise."""
-        result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in result:
-            raise AssertionError(result["exceptionDetails"]["exception"].get("description"))
-        return result["result"].get("value")
-
-    def open(self, url: str) -> None:
-        self.call("Page.enable")
-        self.call("Page.navigate", url=url)
-        self.run("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))")
-        self.complaints.clear()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    needs("chromium")
-    profile = tmp_path_factory.mktemp("chromium")
-    command = ["chromium", *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as chromium:
-        assert chromium.stderr is not None
-        try:
-            for line in chromium.stderr:
-                if "DevTools listening on " in line:
-                    break
-            else:
-                pytest.fail("chromium did not start")
-            with connect(line.split("listening on ")[1].strip(), max_size=64 * 1024 * 1024) as socket:
-                yield Browser(socket)
-        finally:
-            chromium.terminate()
-            chromium.stderr.read()
 
 
 @pytest.fixture(scope="module")

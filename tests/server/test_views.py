@@ -32,7 +32,9 @@ from objectstreaming import (
     decode_frame,
 )
 from objectstreaming.server import FrameResponse, JsonLines, ServerSentEvents, View, ViewEncoder, end_streams
+from objectstreaming.server.response import READING_SECONDS
 from objectstreaming.testing import StreamingASGITransport
+from objectstreaming.testing.asgi import ASGIApp
 from objectstreaming.testing.strategies import headers, streams
 from wav_streaming import TALAudio, TALCoder
 
@@ -217,7 +219,7 @@ class Got:
         """Whether the body ended as HTTP wants it; `False`: the connection was broken."""
 
 
-async def get(response: FrameResponse, accept: str | None = EVENTS, method: str = "GET", **headers: str) -> Got:
+async def get(response: ASGIApp, accept: str | None = EVENTS, method: str = "GET", **headers: str) -> Got:
     client = httpx.AsyncClient(transport=StreamingASGITransport(response), base_url="http://test", timeout=None)
     client.headers.clear()
     if accept is not None:
@@ -317,6 +319,22 @@ async def test_after_a_late_failure_the_error_is_said_and_the_connection_is_brok
     got = await get(response(), LINES)
     assert not got.whole
     assert lines_of(got.body)[3:] == [{"error": error}]
+
+
+@pytest.mark.parametrize("accept", [EVENTS, LINES, PLAIN])
+@on_a_fake_clock
+async def test_a_reader_gets_a_moment_for_the_error_before_its_connection_is_broken(accept: str) -> None:
+    sent: list[float] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def timed_send(message: Any) -> None:
+            sent.append(asyncio.get_running_loop().time())
+            await send(message)
+
+        await FrameResponse(failing(StreamError("unavailable")), coder=CODER)(scope, receive, timed_send)
+
+    assert not (await get(app, accept)).whole
+    assert sent[-1] - sent[-2] == pytest.approx(READING_SECONDS)
 
 
 async def test_what_must_not_be_told_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
