@@ -3,6 +3,7 @@
     symbol.py             Symbol, StreamEvent: the items of a stream
     stream.py             DuplexStream: the interface of a connection, which every backend has
     session.py            DuplexSession: exchanges on a connection, which either side may interrupt
+    unread.py             what a session has received and its receiver has not taken
     coder.py              the `symbol` coder: items as frames (SPEC section 4.6, "`symbol`")
     framed.py             a DuplexStream over anything that carries bytes
     mailbox.py            the bounded queue that framed.py uses

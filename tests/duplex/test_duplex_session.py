@@ -311,6 +311,7 @@ async def test_an_error_of_the_sender_stops_the_receiver_and_the_peer(link: Link
         await asyncio.wait_for(asker.session.run_duplex(broken, asker.hear), DEADLINE)
     assert our_tasks() <= {"objectstreaming duplex reader", "objectstreaming duplex writer"} | {
         "objectstreaming duplex sender",
+        "objectstreaming duplex session reader",
         "objectstreaming duplex receiver",
     }
     # The half question is not the beginning of the next one.
