@@ -1,7 +1,7 @@
-"""What a full stop is, from the word before it and what follows: the end of a sentence, or of an abbreviation.
+"""Whether a full stop ends a sentence or an abbreviation, from the word before it and from what follows.
 
-`word_before` says of which `Kind` the word is; `goes_on`, whether the sentence goes on with what follows. What decides
-is often the next word alone: "See No. 5", but "No. You cannot."
+`word_before` gives the `Kind` of the word. `goes_on` tells whether the sentence continues with what follows. Often only
+the next word decides: "See No. 5", but "No. You cannot."
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = [
 IDEOGRAPHS: Final = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """A class of a regular expression: characters of Chinese and Japanese, which set no words apart."""
 BEFORE_WORD: Final = re.compile(rf".*[\s/(\[{{\"“«„「—–{IDEOGRAPHS}]", re.DOTALL)
-"""What stands before the last word of a text."""
+"""What is before the last word of a text."""
 
 SHORT_NUMBER: Final = re.compile(r"\d{1,2}\.")
 
 _BEHIND: Final = 40
-"""Characters before a stop that may be its word."""
+"""The number of characters before a stop in which its word is looked for."""
 _MARKED: Final = 24
-"""Characters of a line that may be the mark of an item."""
+"""The most characters of the mark of a list item."""
 _CHAIN: Final = re.compile(r"(?<![^\W_])(?:[^\W\d_]{1,2}\.[ \u00a0\u202f]?){1,4}[^\W\d_]{1,4}\Z")
 _DOTTED: Final = re.compile(r"[^\W\d_](?:[.\-]{1,2}[^\W\d_])+")
 _SYLLABLE: Final = re.compile(f"[{IDEOGRAPHS}\uac00-\ud7a3]")
@@ -66,11 +66,11 @@ _AND: Final = frozenset("and or und oder et ou y o e och og".split())
 
 
 class Kind(Enum):
-    """What the word before a full stop is, as far as it says what may follow."""
+    """What the word before a full stop is. This decides what must follow for the sentence to end."""
 
     PLAIN = auto()
     MARKER = auto()  # the number or letter of a list
-    LEADING = auto()  # a title, or what leads to the next word: "Dr.", "e.g."
+    LEADING = auto()  # needs a next word: "Dr.", "e.g."
     LABEL = auto()  # "Fig.": before a number or a letter
     COUNTED = auto()  # "Dec.": before a number
     LAST = auto()  # "etc.", "p.m."
@@ -84,13 +84,13 @@ class Before(NamedTuple):
     """The word before a stop."""
 
     kind: Kind
-    word: str  # as it stands there
-    key: str  # as the tables have it
-    earlier: list[str]  # the words before it, the nearest last, in small letters
+    word: str  # as it is in the text
+    key: str  # as it is in the tables
+    earlier: list[str]  # the words before it, in order, in small letters
 
 
 class Next(NamedTuple):
-    """What follows a stop, white space and opening quotes left out."""
+    """What follows a stop, without white space and opening quotes."""
 
     character: str
     word: str  # the letters, "" if it begins with something else
@@ -105,7 +105,7 @@ class Next(NamedTuple):
 
 NOTHING: Final = Before(Kind.PLAIN, "", "", [])
 MAY_END_BEFORE_SMALL: Final = (Kind.PLAIN, Kind.LETTER, Kind.NUMBER)
-"""After these the sentence may end before a small letter, if its writer has no capitals."""
+"""After these the sentence may end before a small letter, if it begins with one."""
 
 
 def word_before(text: str, start: int, at: int, abbreviations: Collection[str]) -> Before:
@@ -173,7 +173,7 @@ def _kind_of_abbreviation(word: str, key: str, *, is_first: bool) -> Kind:
 
 
 def goes_on(before: Before, follows: Next) -> bool:
-    """Whether the sentence goes on after the full stop of `before` with what `follows`."""
+    """Whether the sentence continues after the full stop of `before` with what `follows`."""
     kind, key, head, word = before.kind, before.key, follows.head, follows.word
     if follows.character.isdigit():
         return _goes_on_with_number(before, follows)
@@ -213,7 +213,7 @@ def _goes_on_with_number(before: Before, follows: Next) -> bool:
 
 
 def next_item(text: str, start: int, at: int, before: Before) -> int:
-    """Where the next item of a list begins whose items have no stop, as "2. Butter" after "1. Bread"; else 0."""
+    """Where the next item of a list begins if the items have no stop ("2. Butter" after "1. Bread"), or 0."""
     word = before.word
     if before.kind is Kind.MARKER:
         return 0

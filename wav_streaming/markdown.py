@@ -1,7 +1,7 @@
-"""What Markdown and HTML write that is not said: patterns, and the lines that stand for a whole block.
+"""Patterns for the Markdown and HTML that `speakable` removes, and functions for lines: fences and rules.
 
-After CommonMark 0.31, and GitHub's tables and strikethrough. Every pattern is linear: what repeats is possessive or
-bounded. A name that ends in `BEGUN` matches what may still become the thing, up to the end of the text.
+They follow CommonMark 0.31, and GitHub's tables and strikethrough. Every pattern takes linear time: repetitions are
+possessive or bounded. A name that ends in `BEGUN` matches the beginning of the thing at the end of the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FENCE_BEGUN: Final = re.compile(r"[ \t]*+(?:>[ \t]*+)*+(?:[-*+]|\d{1,3}+[.)]?+)
 LINE_PREFIX: Final = re.compile(
     r"(?:[ \t]*+(?:>|#{1,6}(?=[ \t\n]|\Z)|[•⁃]|[-*+](?=[ \t])(?:[ \t]++\[[ xX]\](?=[ \t]))?+))*+[ \t]*+"
 )
-"""What the lines of quotes, headings and lists begin with."""
+"""The marks at the beginning of a line of a quotation, a heading or a list."""
 TASK: Final = re.compile(r"(\d{1,9}[.)][ \t]++)\[[ xX]\][ \t]")
 FOOTNOTE: Final = re.compile(r"[ ]{0,3}\[\^[^\]\s]{1,60}\]:")
 LINK_DEFINITION: Final = re.compile(
@@ -35,7 +35,7 @@ _EMOJI: Final = (
 )
 _SCHEME: Final = r"(?<![A-Za-z0-9])(?:[hH][tT][tT][pP][sS]?://|[fF][tT][pP]://|[wW]{3}\.)"
 SPECIAL: Final = re.compile(rf"[\n\\\[\]!<&|]|`++|\*++|_++|~++|=++|#++|{_SCHEME}|{_EMOJI}")
-"""A character, or a few, that may mean something else than itself within a line."""
+"""Characters within a line that may be a mark."""
 IN_CODE: Final = re.compile(r"`++|\n")
 INTRAWORD: Final = re.compile(r"\*[^\W\d_]++\*")
 """Emphasis within a word."""
@@ -44,14 +44,14 @@ LINK_LABEL: Final = re.compile(r"\[[^\[\]\n.!?…。！？]{0,100}\]")
 _PATH: Final = r"(?:<[^<>\n]{0,500}>|(?:[^\s()]++|\([^\s()]*+\))*+)"
 _TITLE: Final = r"(?:\"[^\"]{0,200}\"|'[^']{0,200}'|\([^()]{0,200}\))"
 LINK_TARGET: Final = re.compile(rf"\(\s*+{_PATH}(?:\s++{_TITLE})?+\s*+\)")
-"""The address of a link, and its title, in brackets."""
+"""The address and the title of a link, in brackets."""
 LINK_TARGET_BEGUN: Final = re.compile(
     rf"\(\s*+(?:<[^<>\n]{{0,500}}|{_PATH}(?:\s++(?:\"[^\"]*+|'[^']*+|\([^()]*+)?+)?+)\Z"
 )
 REST_OF_TARGET: Final = re.compile(r"(?:[^\s()]++|\([^\s()]*+\))*+")
 LINK_TITLE_AND_END: Final = re.compile(rf"(?:\s++{_TITLE})?+\s*+\)")
 _URL_CHARACTERS: Final = r"!#-'*-;=?-Z\\^_a-z{}~"
-# Of ASCII alone: Chinese goes on behind an address without a space.
+# Only ASCII: in Chinese no space follows an address.
 URL: Final = re.compile(rf"(?:[{_URL_CHARACTERS}]++|\([{_URL_CHARACTERS}]*+\))*+")
 
 # --------------------------------------------------------------------------------------------------------- HTML
@@ -64,7 +64,7 @@ _ATTRIBUTE: Final = (
     r"|(?:checked|disabled|hidden|open|async|defer|controls|autoplay|loop|muted|required|selected|readonly)(?=[\s/>]))"
 )
 TAG: Final = re.compile(rf"<(/?[a-z][a-z0-9-]*+)((?:{_ATTRIBUTE})*+)\s*+/?>|<[!?][a-z][^<>]{{0,300}}>", re.IGNORECASE)
-"""Groups: the name, with the slash of an end tag before it, and the attributes. No "a <b and c> d"."""
+"""Groups: the name, with the slash of an end tag, and the attributes. It does not match "a <b and c> d"."""
 _ATTRIBUTE_BEGUN: Final = r"\s++(?:[a-z_:][\w:.-]*+\s*+(?:=\s*+(?:\"[^\"]*+|'[^']*+|[^\s\"'=<>`]*+)?+)?+)?+"
 TAG_BEGUN: Final = re.compile(
     rf"</?(?:[a-z][a-z0-9-]*+(?:{_ATTRIBUTE})*+(?:{_ATTRIBUTE_BEGUN})?+)?+\Z",
@@ -76,7 +76,7 @@ ENTITY_BEGUN: Final = re.compile(r"&#?[A-Za-z0-9]{0,31}\Z")
 
 
 def opened_fence(line: str) -> str:
-    """The fence that opens a block of code in this line, or "".
+    """The fence that opens a code block in this line, or "".
 
     >>> opened_fence("  - ~~~~ python"), opened_fence("``` is a `fence`")
     ('~~~~', '')
@@ -86,12 +86,12 @@ def opened_fence(line: str) -> str:
 
 
 def may_open_fence(begun: str) -> bool:
-    """Whether a line that begins so may open a block of code."""
+    """Whether a line that begins like this may open a code block."""
     return bool(opened_fence(begun) or _FENCE_BEGUN.fullmatch(begun))
 
 
 def closes_fence(line: str, fence: str) -> bool:
-    """Whether a line closes the block that `fence` opened.
+    """Whether a line closes the code block that `fence` opened.
 
     >>> closes_fence("  ````", "```"), closes_fence("```python", "```")
     (True, False)
@@ -101,7 +101,7 @@ def closes_fence(line: str, fence: str) -> bool:
 
 
 def is_rule(line: str) -> bool:
-    """Whether a line holds nothing but a rule, the line under a heading, or what parts a table's head from its body."""
+    """Whether a line is only a rule, the line under a heading, or the line under a table's head."""
     signs = set(line) - set(" \t\r")
     if signs <= {"-", ":", "|"}:
         return line.count("-") > 1 or signs >= {"-", "|"}

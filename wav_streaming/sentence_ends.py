@@ -1,10 +1,10 @@
-"""Where a sentence ends: what a stop in a text is, from what stands before it and what follows.
+"""Where a sentence ends, from what is before a stop and what follows it.
 
-A stop that scripts write without a space after it (the full-width ones, the danda, the Ethiopic ones ...) ends the
-sentence. One of the Latin kind does if white space or an emoji follows, or where the space was plainly forgotten
-("It is done.Now rest."). It does not if the next word begins with a small letter, unless the sentence itself does: who
-writes no capitals ends sentences without them. A full stop is looked at twice: what its word is (`Kind`) says what
-must follow for the sentence to end.
+A stop that needs no space after it (the full-width stops, the danda, the Ethiopic full stop and others) ends the
+sentence. A Latin stop ends it if white space or an emoji follows, or if the space was clearly forgotten
+("It is done.Now rest."). It does not end it if the next word begins with a small letter, unless the sentence also
+begins with one: some people write no capitals. For a full stop the word before it counts too: its `Kind` says what must
+follow for the sentence to end.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ NO: Final = 0
 UNKNOWN: Final = -1
 
 _AHEAD: Final = 64
-"""Characters after a stop that may decide whether it ends the sentence."""
+"""The number of characters after a stop that may decide whether it ends the sentence."""
 
 FULL_WIDTH: Final = "。！？｡．"
 ENDINGS: Final = "\n…\u037e" + "".join(sorted(set(SENTENCE_TERMINALS) - set(FULL_WIDTH)))
 
 _PERIODS: Final = ".\u2024\ufe52"
 _SPACED: Final = frozenset(_PERIODS + "!?…")
-"""Stops that want white space after them."""
+"""Stops that need white space after them."""
 _OPENERS: Final = "\"'([{“‘«‹„‚「『（【〔《〈¿¡*_~"
 _CLOSERS: Final = "\"')]}”’»›“‘«‹」』）】〉》〕〗〙〛］｝｣*_~`\ufe0f"
 _GOES_ON: Final = frozenset(".,;:!?…)]}/&%=+،؛、，；：）」』”’")
-"""What begins no sentence."""
+"""Characters that do not begin a sentence."""
 
 _ADDRESS: Final = frozenset("/=@&#")
 _CODE: Final = frozenset("(_/@[=<#\\{&")
-"""What follows a name in a program or an address, and no word of a sentence."""
+"""Characters that follow a name in a program or an address, but not a word of a sentence."""
 _SAID: Final = ("하고", "하며", "라고", "라는", "라며", "이라")
-"""How Korean goes on after a quotation."""
+"""Beginnings of the Korean words that continue a sentence after a quotation."""
 
 _EMOJIS: Final = re.compile(rf"(?:{EMOJI_CLUSTER})+")
 _OPENING: Final = re.compile(rf"[{re.escape(_OPENERS)}]*+(?:[-–—]++\s*+[{re.escape(_OPENERS)}]*+)?+")
@@ -66,7 +66,7 @@ _GREEK: Final = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
 
 
 class EndFinder:
-    """Finds where the sentences of a text end. `endings` end them; after `abbreviations` a full stop alone does not."""
+    """Finds the ends of sentences. `endings` end them; a full stop after one of `abbreviations` may not."""
 
     def __init__(self, endings: Collection[str], abbreviations: Collection[str]) -> None:
         self._abbreviations = frozenset(abbreviations)
@@ -84,8 +84,8 @@ class EndFinder:
     def find(self, text: str, start: int, at: int, limit: int, *, ended: bool) -> int:
         """Where the sentence that begins at `start` ends, if the candidate at `at` ends it; else `NO` or `UNKNOWN`.
 
-        Only `text[start:limit]` counts, and the one character after it. The answer is never `UNKNOWN` if there is such
-        a character, or if the text has `ended`.
+        Only `text[start:limit]` and the one character after it count. The answer is never `UNKNOWN` if there is such a
+        character, or if the text has `ended`.
         """
         if text[at] in self._blanks:
             return at + 1
@@ -100,7 +100,7 @@ class EndFinder:
             gap = _end(self._spaces, text, run, stop)
             if gap == stop:
                 return _whole_cluster(text, at, beyond)
-            # In French a space stands before a closing quote; before an opening one too, but then none after it.
+            # French has a space before a closing quote. Before an opening one too, but then its word follows at once.
             if gap == run or text[gap] not in "»›":
                 break
             if gap + 1 == stop:
@@ -151,7 +151,7 @@ class EndFinder:
     # ------------------------------------------------------------------------------------- where white space follows
 
     def _spaced(self, text: str, start: int, at: int, run: int, gap: int, stop: int, beyond: int) -> int:
-        if text[at] not in _SPACED:  # but Urdu's has it within abbreviations
+        if text[at] not in _SPACED:  # Urdu has its full stop within abbreviations too
             return NO if text[at] == "۔" and "۔" in text[max(start, at - 5) : at].rpartition(" ")[2] else gap
         first = _end(_OPENING, text, gap, stop)
         if first == stop:
@@ -193,7 +193,7 @@ class EndFinder:
     # ------------------------------------------------------------------------------------- where no white space follows
 
     def _glued(self, text: str, start: int, at: int, run: int, stop: int, beyond: int) -> int:
-        """Where a letter or a sign follows at once: the space was forgotten, or there is none in this script."""
+        """The end where no space follows: it was forgotten, or the script has none."""
         stopped, character = text[at], text[run]
         if run + 1 == stop and beyond == UNKNOWN:
             return UNKNOWN
@@ -218,11 +218,11 @@ class EndFinder:
         follows = Next(character, text[run:end], text[end : min(end + 2, stop)], is_short_number=False)
         if text[at - 1].isspace() or not self._is_space_forgotten(words, text[at:run], follows):
             return NO
-        # The closing quote may be an opening one after all: there is none before it that is open.
+        # The quote may open the next sentence: no quote before it is open.
         return run - 1 if text[run - 1] == '"' and text.count('"', start, at) % 2 == 0 else run
 
     def _unspaced(self, text: str, start: int, at: int, run: int, stop: int, beyond: int) -> int:
-        """The same for a stop that needs no space after it, or is one of the caller's own and does need it."""
+        """The same for a stop that needs no space after it. A stop that only the caller knows does need one."""
         stopped, character = text[at], text[run]
         if stopped not in SENTENCE_TERMINALS or character in _GOES_ON:
             return NO
@@ -278,7 +278,7 @@ def _whole_cluster(text: str, at: int, end: int) -> int:
 
 
 def _opens(text: str, start: int, at: int, quote: str) -> bool:
-    """Whether a quote right after the stop at `at` is an opening one: some languages close with it."""
+    """Whether a quote right after the stop at `at` opens a quotation: in some languages it closes one."""
     if quote in "“‘":
         return "„" not in text[start:at] and "‚" not in text[start:at]
     return quote in "«‹" and "»" not in text[start:at] and "›" not in text[start:at]

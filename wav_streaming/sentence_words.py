@@ -1,7 +1,7 @@
-"""The words that decide where a sentence ends: abbreviations of several languages by what they say of the next word.
+"""The words that decide where a sentence ends: abbreviations of several languages, sorted by what follows them.
 
-All are in lower case and without their last stop. An abbreviation that is not here costs little: a stop before a small
-letter ends no sentence whatever stands before it.
+All are in lower case and without their last stop. An abbreviation that is missing here does little harm: a stop before
+a small letter does not end a sentence, whatever is before it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 TITLES: Final = frozenset(("gen rep rev hon gov sen col maj capt cmdr pres adm amb pvt fr mt ft").split())
-"""Titles and parts of names that are words or units too: abbreviations only with a capital, as "Rep. Smith"."""
+"""Titles and parts of names that are also words or units: abbreviations only with a capital, as in "Rep. Smith"."""
 
 _NEVER: Final = frozenset(
     (
@@ -42,7 +42,7 @@ _NEVER: Final = frozenset(
         "tsd dña gral avda mw a.u.b i.p.v m.n godz inż św англ лат нем изд обл р-н f.d jfr jf"
     ).split()
 )
-"""What is followed by what it shortens or leads to: a stop after it ends no sentence."""
+"""Abbreviations that need a next word: a stop after them does not end a sentence."""
 
 LABELS: Final = frozenset(
     (
@@ -51,7 +51,7 @@ LABELS: Final = frozenset(
         "str стр гл п пп ст м д кв cap pagg hfst blz tlf čl odst"
     ).split()
 )
-"""What a number, a Roman numeral or a letter follows: "Fig. 3", "Vol. II". Else the stop ends the sentence."""
+"""Before a number, a Roman numeral or a letter: "Fig. 3", "Vol. II". Before other words the stop ends the sentence."""
 
 MONTHS: Final = frozenset(
     (
@@ -61,15 +61,15 @@ MONTHS: Final = frozenset(
         "weltkrieg weltkriegs"
     ).split()
 )
-"""What makes an ordinal of the number before it: months, and the nouns that German counts with ("3. Oktober")."""
+"""After these a number with a stop is an ordinal: months, and German nouns for periods ("3. Oktober")."""
 
 CALENDAR: Final = frozenset(
     "jan feb mar apr jun jul aug sep sept oct okt nov dec dez mon tue tues wed thu thur thurs fri sat sun".split()
 )
-"""Months and days, which are words too without their capital: "the sun. 8 planets"."""
+"""Months and days. Without a capital they are ordinary words: "the sun. 8 planets"."""
 
 BEFORE_NUMBER: Final = LABELS | CALENDAR | frozenset("c circa est".split())
-"""What a number follows, or the next sentence: "on Dec. 5", "in Dec. We left"."""
+"""Before a number or the next sentence: "on Dec. 5", "in Dec. We left"."""
 
 NAMES_OF_HOURS: Final = frozenset(
     (
@@ -77,7 +77,7 @@ NAMES_OF_HOURS: Final = frozenset(
         "monday tuesday wednesday thursday friday saturday sunday"
     ).split()
 ) | (MONTHS - {"mai", "mart"})
-"""What follows "a.m." and "p.m." in the same sentence, with a capital."""
+"""Words with a capital that follow "a.m." and "p.m." in the same sentence."""
 
 MAY_END: Final = frozenset(
     (
@@ -86,7 +86,7 @@ MAY_END: Final = frozenset(
         "lb lbs hrs kg km cm mm ml mph min mins"
     ).split()
 )
-"""What ends the sentence if a capital follows: "at 5 p.m. We left"."""
+"""The sentence ends after these if a capital follows: "at 5 p.m. We left"."""
 
 BEFORE_NAME: Final = frozenset(
     (
@@ -96,7 +96,7 @@ BEFORE_NAME: Final = frozenset(
         "cad sok mah"
     ).split()
 )
-"""What may be part of a longer name: "the U.S. Army", "Apple Inc. We sold it": the word that follows decides."""
+"""Possible parts of a longer name: "the U.S. Army", "Apple Inc. We sold it". The next word decides."""
 
 STATES: Final = frozenset(
     (
@@ -104,10 +104,10 @@ STATES: Final = frozenset(
         "penn tenn tex va vt wash wis wyo"
     ).split()
 )
-"""States of America, which are words too without their capital or by themselves: "in Austin, Tex. and"."""
+"""States of the U.S.: "in Austin, Tex. and". Without a capital, or as the first word, they are ordinary words."""
 
 ABBREVIATIONS: Final = TITLES | _NEVER | BEFORE_NUMBER | MAY_END | BEFORE_NAME | STATES
-"""Words after which a stop does not end a sentence by itself."""
+"""Words after which a stop alone does not end a sentence."""
 
 LETTERED: Final = frozenset(
     (
@@ -115,7 +115,7 @@ LETTERED: Final = frozenset(
         "point line phase category letter variable column row stufe vitamine plano opción opzione"
     ).split()
 )
-"""Nouns that one capital letter ends: "vitamin C. Bananas"."""
+"""Nouns before a single letter that is no initial: "vitamin C. Bananas"."""
 
 ORDINAL_BEFORE: Final = frozenset(
     (
@@ -144,15 +144,15 @@ STARTERS: Final = frozenset(
         "что как когда если потом затем там здесь тут в на с по к для не да нет"
     ).split()
 )
-"""Words that begin a sentence far more often than they stand, with a capital, inside one."""
+"""Words that have a capital at the beginning of a sentence much more often than inside one."""
 
 CODE_BEFORE: Final = frozenset("use using call import via class method function type module package namespace".split())
-"""Words before a name of a program: "call log.Fatal"."""
+"""Words before a name in a program: "call log.Fatal"."""
 
 SHORT_WORDS: Final = frozenset(
     "it is so me us up on in to do go be he we of no my by at ok am an as if or hi ja da si tu es on".split()
 )
-"""Words of two letters that end sentences: the space was forgotten in "so.Now", none was in "os.Exit"."""
+"""Words of two letters that end sentences: in "so.Now" a space was forgotten, in "os.Exit" there is none."""
 
 DOMAINS: Final = frozenset(
     (
@@ -163,4 +163,4 @@ DOMAINS: Final = frozenset(
         "ipynb"
     ).split()
 ) - {"at", "it", "us", "go", "no", "so", "page", "shop", "online", "log", "site", "cloud", "lock", "de", "es"}
-"""What makes a name of "word.word" whatever its capitals: ends of domains and of file names that begin no sentence."""
+"""Ends of domains and of file names that do not begin a sentence: "word.word" is a name if it ends with one."""

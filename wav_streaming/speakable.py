@@ -1,15 +1,16 @@
-"""What is worth saying aloud of a text: no Markdown, no HTML, no addresses, no emoji; code is named, not read.
+"""The text to speak: without Markdown, HTML, addresses and emoji. A code block is named, not read.
 
-`SpeechFilter` takes a text in pieces, such as a `SentenceSplitter` gives, and says for each what is to be spoken. It
-remembers what is open: a block of code, a comment, a span of code, a link, the row of a table. So a mark whose partner
-is in another sentence is left out too. `speakable` is the same for a whole text.
+`SpeechFilter` takes a text in pieces, for example those of a `SentenceSplitter`, and returns for each what is to be
+spoken. It remembers what is open: a code block, a comment, a code span, a link, a table row. So a mark is removed even
+if its partner is in another sentence. `speakable` does the same for a whole text.
 
-**How it reads.** At the beginning of a line its block is looked at: a fence, a rule, a heading, a list, a row of a
-table. The rest of the line is read from one character that may mean something to the next. What each means is decided
-by what stands beside it, never by a search for its partner, so the work is linear on any text. What cannot be decided
-at the end of a piece (a tag, or the title of a link, that goes on in the next) waits, at most `_HELD` characters of it.
+**How it reads.** At the beginning of a line it decides which block the line belongs to: a fence, a rule, a heading, a
+list, a table row. In the rest of the line it goes from one special character to the next. What a special character
+means is decided by the characters beside it, never by a search for its partner: so the work is linear for any text.
+What cannot be decided at the end of a piece (a tag or a link's title that continues in the next piece) is held until
+the next one, at most `_HELD` characters.
 
-Marks follow CommonMark 0.31 and the tables and strikethrough of GitHub, as far as an ear can tell the difference.
+It follows CommonMark 0.31, and GitHub's tables and strikethrough, where the difference can be heard.
 """
 
 from __future__ import annotations
@@ -24,26 +25,26 @@ from .unicode_data import SENTENCE_TERMINALS
 __all__ = ["SpeechFilter", "is_speakable", "speakable"]
 
 _HELD: Final = 300
-"""Characters that may wait for the next piece."""
+"""The most characters that are held until the next piece."""
 _SPAN: Final = 300
-"""Characters after which a span of code that was not closed is none."""
+"""A backtick that is not closed after so many characters does not begin a code span."""
 _NO_STOP_AFTER: Final = frozenset(SENTENCE_TERMINALS + ":;,…")
 
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-"""Letters of scripts whose words are not set apart: emphasis may begin and end between any two."""
+"""Letters of scripts without spaces between words: emphasis may begin and end between any two."""
 _UNREAD: Final = {name: re.compile(rf"</{name}\s*+>", re.IGNORECASE) for name in ("pre", "script", "style")}
-"""The ends of elements whose content is not said, if they begin a line."""
-_COMMENT: Final = re.compile(r"-->|\n(?=[ \t]*+\n)")  # within a line it ends with the paragraph at the latest
+"""The end tags of elements whose content is not spoken if they begin a line."""
+_COMMENT: Final = re.compile(r"-->|\n(?=[ \t]*+\n)")  # within a line it ends at the end of the paragraph at the latest
 _BLOCK_COMMENT: Final = re.compile("-->")
 
 _BREAKS: Final = re.compile(r"[ \t\r\f\v\xa0]*+\n\s*+|[ \t\r\f\v\xa0]{2,}")
 _SPACE_BEFORE_STOP: Final = re.compile(r"[ \xa0]+(?=[,;:!?)\]。！？，、；：）]|\.(?!\w))")
 _APART: Final = frozenset("br p div li tr td th h1 h2 h3 h4 h5 h6 ul ol hr table blockquote section".split())
-"""Elements whose tags part words."""
+"""Elements whose tags separate words."""
 
 
 class SpeechFilter:
-    """Pieces of a text in, what is to be spoken of each out; `code` is said in the place of a block of code.
+    """Takes the pieces of a text and returns what is to be spoken of each. `code` is spoken instead of a code block.
 
     >>> speech = SpeechFilter()
     >>> [speech.feed(piece) for piece in ("See *this. ", "Or [that](https://a.org).*\\n", "```\\nx = 1\\n```\\n")]
@@ -55,13 +56,13 @@ class SpeechFilter:
         self._reset()
 
     def _reset(self) -> None:
-        self._held = ""  # what waits for the next piece
-        self._is_prose_held = False  # whether it begins a line
-        self._before = ""  # the character before it
+        self._held = ""  # the end of the last piece, which the next piece will decide
+        self._is_prose_held = False  # whether _held begins a line
+        self._before = ""  # the character before the text that is read now
         # Of blocks.
         self._begins_line = True
         self._fence = ""
-        self._unread: re.Pattern[str] | None = None  # the end of what is passed over
+        self._unread: re.Pattern[str] | None = None  # the end of an element or a comment that is not spoken
         self._is_after_blank = True
         self._is_in_list = False
         self._is_indented_code = False
@@ -70,25 +71,25 @@ class SpeechFilter:
         self._is_row = False
         self._is_next_cell = False
         self._is_line_passed_over = False
-        self._prose_at = -1  # where in this piece a line begins, without the marks of its block
-        self._said = ""  # the last character said of the line, white space left out
+        self._prose_at = -1  # where the text of a line begins in this piece, after the marks of its block
+        self._said = ""  # the last character of the line that was spoken, without white space
         # Of spans.
-        self._code = 0  # backticks that close the open span of code
+        self._code = 0  # the number of backticks that close the open code span
         self._code_left = 0
         self._is_in_url = False
         self._is_in_target = False
-        self._brackets = 0  # open ones, left out in former pieces
+        self._brackets = 0  # open ones of earlier pieces
         self._is_in_word = False  # whether emphasis has begun within a word
         self._out: list[str] = []
-        # The open brackets of this piece: where in `_out` they are, and whether they follow a word, as an index does.
+        # The open brackets of this piece: their index in `_out`, and whether they follow a word, as in "m[0]".
         self._opened: list[tuple[int, bool]] = []
 
     def feed(self, piece: str) -> str:
-        """What is to be spoken of the piece: "" if nothing is."""
+        """Take a piece. Returns what is to be spoken, "" if nothing is."""
         return self._read(piece, ended=False)
 
     def finish(self) -> str:
-        """What still waited, mostly ""; the text has ended, and the filter is as new."""
+        """The rest, when the text has ended; mostly "". The filter can then begin a new text."""
         spoken = self._read("", ended=True)
         self._reset()
         return spoken
@@ -163,7 +164,7 @@ class SpeechFilter:
         is_definition = not fence and markdown.LINK_DEFINITION.match(line) is not None
         if (fence or is_definition) and end < 0 and not ended and len(line) <= _HELD:
             self._begins_line, self._is_after_blank = True, was_after_blank
-            return self._hold(text, at)  # the rest of the line may show it to be something else
+            return self._hold(text, at)  # the rest of the line may show that it is something else
         if fence and (end >= 0 or ended):
             self._end_paragraph()
             self._fence = fence
@@ -239,7 +240,7 @@ class SpeechFilter:
     # -------------------------------------------------------------------------------------------------------- spans
 
     def _read_special(self, text: str, at: int, end: int, ended: bool) -> int:
-        """Read what `markdown.SPECIAL` has found in `text[at:end]`; where to go on."""
+        """Read the `markdown.SPECIAL` in `text[at:end]`. Returns where to continue."""
         character = text[at]
         if character == "\n":
             self._end_heading()
@@ -275,7 +276,7 @@ class SpeechFilter:
         return text[at - 1] if at else self._before
 
     def _mark(self, text: str, at: int, end: int) -> str:
-        """What of a run of `*`, `_`, `~`, `=` or `#` is said: "" where it is a mark, itself where it is a sign."""
+        """What is spoken of a run of `*`, `_`, `~`, `=` or `#`: "" if it is a mark, the run if it is a sign."""
         run, before, after = text[at:end], self._character_before(text, at), text[end : end + 1]
         sign, length = run[0], end - at
         if (not before or before.isspace()) and (not after or after.isspace()):
@@ -314,7 +315,7 @@ class SpeechFilter:
     def _open_code(self, text: str, at: int, end: int) -> None:
         before, after = self._character_before(text, at), text[end : end + 1]
         if end - at == 1 and before.isalpha() and after.isalpha() and not _UNSPACED.match(before):
-            self._say("'")  # an apostrophe, as it is meant
+            self._say("'")  # it is meant as an apostrophe
         elif after.strip() or (after and end - at > 1):
             self._code, self._code_left = end - at, _SPAN
 
@@ -359,7 +360,7 @@ class SpeechFilter:
                 if len(text) - at <= _HELD:
                     return self._hold(text, at)
                 self._close_bracket()
-                self._is_in_target = True  # such a length is no note in brackets
+                self._is_in_target = True  # too long for a remark in brackets
                 return len(text)
         elif follows == "[" and (not self._opened[-1][1] if self._opened else self._brackets):
             label = markdown.LINK_LABEL.match(text, at + 1)
@@ -376,7 +377,7 @@ class SpeechFilter:
         return at + 1
 
     def _close_bracket(self) -> None:
-        """The bracket that was opened last is a link's: it is not said."""
+        """The last open bracket belongs to a link: it is not spoken."""
         if self._opened:
             self._out[self._opened.pop()[0]] = ""
         elif self._brackets:
@@ -400,7 +401,7 @@ class SpeechFilter:
         return at + 1
 
     def _tag(self, name: str, attributes: str, *, begins_line: bool) -> None:
-        if name in _UNREAD and begins_line:  # else it is only spoken of: "the <script> tag"
+        if name in _UNREAD and begins_line:  # within a line the text is about the tag: "the <script> tag"
             self._unread = _UNREAD[name]
             if name == "pre":
                 self._name_code()
@@ -419,7 +420,7 @@ class SpeechFilter:
         return at + 1
 
     def _address(self, text: str, at: int) -> int:
-        """Pass over an address, with the brackets that hold nothing else."""
+        """Pass over an address, and brackets around it that contain nothing else."""
         url = markdown.URL.match(text, at)
         assert url is not None
         end = at + len(url.group().rstrip(".,;:!?'"))
@@ -434,7 +435,7 @@ class SpeechFilter:
         return end
 
     def _end_address(self, text: str, at: int) -> int:
-        """Pass over the rest of an address that was cut in two."""
+        """Pass over the rest of an address that began in an earlier piece."""
         rest = (markdown.URL if self._is_in_url else markdown.REST_OF_TARGET).match(text, at)
         assert rest is not None
         end = rest.end()
@@ -453,18 +454,18 @@ def _cleaned(text: str) -> str:
 
 
 def speakable(text: str) -> str:
-    """What of `text` is to be spoken: without Markdown's marks, addresses, tags and emoji; "" if nothing is left.
+    """The text to speak of `text`: without Markdown's marks, addresses, tags and emoji; "" if nothing is left.
 
     >>> speakable("**Yes**, see [the guide](https://example.org/a) 🙂 and `frames.py`: https://example.org/b.")
     'Yes, see the guide and frames.py:.'
 
-    The pieces of a longer text go through one `SpeechFilter`, which remembers what is open.
+    For a text that comes in pieces use one `SpeechFilter`: it remembers what is open.
     """
     return SpeechFilter()._read(text, ended=True)
 
 
 def is_speakable(text: str) -> bool:
-    """Whether anything of `text` can be said: a letter or a digit, once marks and emoji are gone.
+    """Whether `text` has anything to speak: a letter or a digit besides marks, addresses and emoji.
 
     >>> is_speakable("Yes."), is_speakable("**...** 🎉"), is_speakable("https://example.org")
     (True, False, False)

@@ -28,7 +28,7 @@ def pieces(text: str, **options: object) -> list[str]:
 PARTS = (
     "Dr . ! ? 。 」 ” “ „ « » \" ' ) ( 3 14 e.g a I We it p.m U.S. No. 5 May x.Y done.Now Node.js http://a.b/c?D=e "
     "1. … ... ; α । ؟ ۔ ``` ~~~ ` > - * é e\u0301 \u0301 👍 👨\u200d👩\u200d👧 🇩🇪 🇩 ❤\ufe0f \u200d ᄒ ᅡ 가 क् ष word "
-    "iPhone ¿"
+    "iPhone ¿ 네 하고 a.m At 2. b NO"
 ).split()
 TEXTS = st.lists(st.sampled_from([*PARTS, " ", "  ", "\n", "\r\n"]) | st.text(max_size=3), max_size=40).map("".join)
 PLACES = st.lists(st.integers(0, 10_000), max_size=30)
