@@ -14,16 +14,18 @@ type Coder[H, P any] interface {
 	Decode(frame Frame) (H, P, error)
 }
 
-// orderChecker is a coder whose messages are numbered.
-type orderChecker[H any] interface {
-	newOrder() order[H]
+// OrderedCoder is a coder whose messages are numbered, as those of [TAL]. A decoder asks it for the check of each stream.
+type OrderedCoder[H any] interface {
+	// NewOrder returns the check of one stream.
+	NewOrder() Order[H]
 }
 
-type order[H any] interface {
-	// follow is called for each message. Its error is a *ProtocolError.
-	follow(header H, index int64) error
-	// forget is called for a refused payload. The next message may have any number.
-	forget()
+// Order checks that each message of a stream may follow the one before it.
+type Order[H any] interface {
+	// Follow is called for each message. Its error ends the stream: a *ProtocolError with [CodeOrderGap].
+	Follow(header H, index int64) error
+	// Forget is called for a payload that was refused. The next message may have any number.
+	Forget()
 }
 
 // JSON is the coder "json": headers are JSON objects, payloads are any JSON value (section 4.1). H and P are the types of

@@ -16,7 +16,7 @@ type Decoder[H, P any] struct {
 }
 
 // NewDecoder returns a decoder of the stream in r. It takes the options of [NewStreamDecoder].
-func NewDecoder[H, P any](r io.Reader, coder Coder[H, P], opts ...Option) *Decoder[H, P] {
+func NewDecoder[H, P any](r io.Reader, coder Coder[H, P], opts ...DecoderOption) *Decoder[H, P] {
 	return &Decoder[H, P]{stream: NewStreamDecoder(coder, opts...), source: source{reader: r}}
 }
 
@@ -25,7 +25,7 @@ func NewDecoder[H, P any](r io.Reader, coder Coder[H, P], opts ...Option) *Decod
 //
 // If the reader fails before the end of the stream, the stream was cut. The error is CodeTruncatedFrame inside a frame and
 // CodeStreamIncomplete between two frames, in a plain stream too. It wraps the error of the reader, and comes after all
-// whole messages.
+// whole messages. If the caller ended the reading of a response, the error is a *CancelError, and no cut.
 func (d *Decoder[H, P]) Next() (Message[H, P], error) {
 	for {
 		message, ok, err := d.stream.Next()
@@ -52,6 +52,12 @@ func (d *Decoder[H, P]) explain(err error) error {
 	if cause == nil || cause == io.EOF {
 		return err
 	}
+	var own *CancelError
+	if errors.As(cause, &own) && isCut(err) {
+		own.Position = d.Position()
+		d.stream.err = own
+		return own
+	}
 	var idle *idleError
 	silent := errors.As(cause, &idle)
 	switch failure := err.(type) {
@@ -70,6 +76,17 @@ func (d *Decoder[H, P]) explain(err error) error {
 	}
 	message := fmt.Sprintf("nothing arrived for %g s, not even a ping, after %d data frames", idle.limit.Seconds(), d.Position())
 	return &IncompleteError{Code: CodeIdleTimeout, Position: d.Position(), Message: message}
+}
+
+// isCut reports whether an error only says that the bytes stopped.
+func isCut(err error) bool {
+	switch failure := err.(type) {
+	case *FrameError:
+		return failure.Code == CodeTruncatedFrame
+	case *IncompleteError:
+		return true
+	}
+	return false
 }
 
 // idleError is returned by a reader that has waited longer than limit.

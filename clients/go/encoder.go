@@ -19,7 +19,7 @@ type Encoder[H, P any] struct {
 //
 // The methods return an *EncodeError, after which the stream is unchanged, or an error of the writer, which the encoder
 // returns again after that.
-func NewEncoder[H, P any](w io.Writer, coder Coder[H, P], opts ...Option) *Encoder[H, P] {
+func NewEncoder[H, P any](w io.Writer, coder Coder[H, P], opts ...EncoderOption) *Encoder[H, P] {
 	return &Encoder[H, P]{writer: w, stream: NewStreamEncoder(coder, opts...)}
 }
 

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/http"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // Code is the code of an error, as in the specification (sections 5.1 to 5.4). A code is an error itself, so that
@@ -165,6 +170,21 @@ func (e *IncompleteError) Is(target error) bool {
 	return false
 }
 
+// CancelError means that the caller itself ended the reading: its context was cancelled or has expired, or the stream was
+// closed. The stream was not cut, so the error has no [Code], and is no [io.ErrUnexpectedEOF].
+//
+// It wraps the error and the cause of the context, or [net.ErrClosed].
+type CancelError struct {
+	// Position is the number of data frames received.
+	Position int64
+	Err      error
+}
+
+func (e *CancelError) Error() string {
+	return fmt.Sprintf("objectstreaming: the caller ended the stream after %d data frames%s", e.Position, cause(e.Err))
+}
+func (e *CancelError) Unwrap() error { return e.Err }
+
 // StreamError is an error that one peer reports to the other in the end frame (section 3.4).
 type StreamError struct {
 	// Code is one of the sixteen codes of section 5.4. Any other code is read as CodeUnknown.
@@ -187,12 +207,27 @@ func (e *StreamError) code() Code           { return e.Code }
 type ResponseError struct {
 	StreamError
 	Status int
+	// Header is the header of the response. RetryAfter reads one of its fields.
+	Header http.Header
 	// Body is the beginning of the body.
 	Body []byte
 }
 
 func (e *ResponseError) Error() string {
 	return fmt.Sprintf("objectstreaming: HTTP %d, %s: %s", e.Status, e.Code, e.Message)
+}
+
+// RetryAfter is how long the server asks to wait before the next request: its Retry-After header, in seconds or as a date.
+// ok is false if there is none that can be read.
+func (e *ResponseError) RetryAfter() (wait time.Duration, ok bool) {
+	given := strings.TrimSpace(e.Header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(given, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if date, err := http.ParseTime(given); err == nil {
+		return max(0, time.Until(date)), true
+	}
+	return 0, false
 }
 
 // Unwrap returns the embedded StreamError.
@@ -230,4 +265,36 @@ func cause(err error) string {
 		return ""
 	}
 	return ": " + err.Error()
+}
+
+// The errors log themselves with log/slog as groups, so that a search finds a code or a position without reading a message.
+
+func (e *FrameError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int64("frame", e.Index), slog.Int64("byte", e.Offset),
+		slog.String("message", e.Error()))
+}
+
+func (e *PayloadError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", string(CodeInvalidPayload)), slog.Int64("frame", e.Index),
+		slog.Int64("byte", e.Offset), slog.String("message", e.Error()))
+}
+
+func (e *ProtocolError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int64("frame", e.Index), slog.String("message", e.Error()))
+}
+
+func (e *IncompleteError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int64("position", e.Position), slog.String("message", e.Error()))
+}
+
+func (e *CancelError) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int64("position", e.Position), slog.String("message", e.Error()))
+}
+
+func (e *StreamError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", string(e.Code)), slog.String("message", e.Error()))
+}
+
+func (e *ResponseError) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int("status", e.Status), slog.String("message", e.Error()))
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	objectstreaming "github.com/objectstreaming/objectstreaming-go"
+	objectstreaming "example.com/objectstreaming/clients/go"
 )
 
 type Status struct {

@@ -31,8 +31,9 @@ type FrameDecoder struct {
 }
 
 // NewFrameDecoder returns a decoder of one stream. Its options are [WithMaxFrame], [WithMaxHeader] and [WithLayout].
-func NewFrameDecoder(opts ...Option) *FrameDecoder {
-	made := optionsOf(opts)
+func NewFrameDecoder(opts ...FrameOption) *FrameDecoder { return newFrameDecoder(optionsOf(opts)) }
+
+func newFrameDecoder(made options) *FrameDecoder {
 	return &FrameDecoder{options: made, width: made.layout.width()}
 }
 
@@ -274,7 +275,7 @@ const readSize = 64 << 10
 // ReadFrames ranges over the frames of r, to its end, control frames included. If there is an error, it is in the last pair:
 // a *FrameError, or the error of a reader that failed between two frames. If the reader failed inside a frame, the error is
 // a truncated frame that wraps the error of the reader. It takes the options of [NewFrameDecoder].
-func ReadFrames(r io.Reader, opts ...Option) iter.Seq2[Frame, error] {
+func ReadFrames(r io.Reader, opts ...FrameOption) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
 		decoder := NewFrameDecoder(opts...)
 		source := source{reader: r}

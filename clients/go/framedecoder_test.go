@@ -128,15 +128,16 @@ func TestAnInvalidLayoutPanics(t *testing.T) {
 
 func TestErrorMessages(t *testing.T) {
 	for want, err := range map[string]error{
-		"objectstreaming: truncated_frame: cut (frame 1, byte 2): EOF":        &FrameError{CodeTruncatedFrame, 1, 2, "cut", io.EOF},
-		"objectstreaming: invalid_payload: no JSON (frame 1, byte 2)":         &PayloadError{1, 2, "no JSON", nil},
-		"objectstreaming: order_gap: order 3 after order 1 (frame 2)":         &ProtocolError{CodeOrderGap, 2, "order 3 after order 1"},
-		"objectstreaming: idle_timeout: silence":                              &IncompleteError{CodeIdleTimeout, 0, "silence", nil},
-		"objectstreaming: the peer failed: internal":                          &StreamError{Code: CodeInternal},
-		"objectstreaming: the peer failed: internal: oh":                      &StreamError{Code: CodeInternal, Message: "oh"},
-		"objectstreaming: HTTP 404, not_found: no":                            &ResponseError{StreamError{CodeNotFound, "no", nil}, 404, nil},
-		"objectstreaming: unexpected_content_type: text":                      &ContentTypeError{Message: "text"},
-		"objectstreaming: encode_error: the coder refuses it: unexpected EOF": &EncodeError{"the coder refuses it", io.ErrUnexpectedEOF},
+		"objectstreaming: truncated_frame: cut (frame 1, byte 2): EOF":          &FrameError{CodeTruncatedFrame, 1, 2, "cut", io.EOF},
+		"objectstreaming: invalid_payload: no JSON (frame 1, byte 2)":           &PayloadError{1, 2, "no JSON", nil},
+		"objectstreaming: order_gap: order 3 after order 1 (frame 2)":           &ProtocolError{CodeOrderGap, 2, "order 3 after order 1"},
+		"objectstreaming: idle_timeout: silence":                                &IncompleteError{CodeIdleTimeout, 0, "silence", nil},
+		"objectstreaming: the caller ended the stream after 2 data frames: EOF": &CancelError{2, io.EOF},
+		"objectstreaming: the peer failed: internal":                            &StreamError{Code: CodeInternal},
+		"objectstreaming: the peer failed: internal: oh":                        &StreamError{Code: CodeInternal, Message: "oh"},
+		"objectstreaming: HTTP 404, not_found: no":                              &ResponseError{StreamError{CodeNotFound, "no", nil}, 404, nil, nil},
+		"objectstreaming: unexpected_content_type: text":                        &ContentTypeError{Message: "text"},
+		"objectstreaming: encode_error: the coder refuses it: unexpected EOF":   &EncodeError{"the coder refuses it", io.ErrUnexpectedEOF},
 		"not_found": CodeNotFound,
 	} {
 		if err.Error() != want {

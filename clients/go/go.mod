@@ -1,3 +1,3 @@
-module github.com/objectstreaming/objectstreaming-go
+module example.com/objectstreaming/clients/go
 
 go 1.24

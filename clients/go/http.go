@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,11 +46,12 @@ type Stream[H, P any] struct {
 	body     *body
 }
 
-// Close closes the connection, also before the end of the stream.
+// Close closes the connection, also before the end of the stream. Another goroutine may call it: a Next that waits then
+// returns a *CancelError.
 func (s *Stream[H, P]) Close() error { return s.body.close() }
 
 // Post sends a question as JSON, and returns the messages of the answer. See [Do].
-func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H, P], opts ...Option) (*Stream[H, P], error) {
+func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H, P], opts ...RequestOption) (*Stream[H, P], error) {
 	text, err := marshalJSON(question)
 	if err != nil {
 		return nil, err
@@ -62,41 +65,63 @@ func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H
 }
 
 // Do sends a request, and returns the messages of the answer. It adds the headers Accept and Accept-Encoding if they are
-// missing. The options are [WithHTTPClient], [WithIdleTimeout], and those of [NewDecoder].
+// missing.
 //
 // The error is a *ResponseError for a status that is not 2xx, a *ContentTypeError for a response that is not a stream of this
-// coder, an *IncompleteError with CodeIdleTimeout if no response arrived in time, or the error of the client if there was no
-// response. Reading from the stream returns the errors of [Decoder.Next], CodeIdleTimeout among them. If the context of the
-// request has ended, the error wraps the one of the context. A request is never sent again: a second POST would start a
+// coder, an *IncompleteError with CodeIdleTimeout if no response arrived in time, a *CancelError if the context of the request
+// has ended, or the error of the client if there was no response. Reading from the stream returns the errors of
+// [Decoder.Next], CodeIdleTimeout and *CancelError among them. A request is never sent again: a second POST would start a
 // second stream.
-func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...Option) (*Stream[H, P], error) {
+func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...RequestOption) (*Stream[H, P], error) {
 	made := optionsOf(opts)
-	body, response, err := send(request, made)
+	response, cancel, err := send(request, made)
 	if err != nil {
 		return nil, err
+	}
+	return readResponse(response, request.Context(), cancel, coder, made)
+}
+
+// ReadResponse returns the messages of a response that another client has received, and makes the same checks as [Do]. If the
+// response knows its request, the context of the request counts. The stream closes the body; if there is an error, the body is
+// closed already.
+func ReadResponse[H, P any](response *http.Response, coder Coder[H, P], opts ...ResponseOption) (*Stream[H, P], error) {
+	ctx := context.Background()
+	if response.Request != nil {
+		ctx = response.Request.Context()
+	}
+	return readResponse(response, ctx, func() {}, coder, optionsOf(opts))
+}
+
+func readResponse[H, P any](
+	response *http.Response, ctx context.Context, cancel func(), coder Coder[H, P], chosen options,
+) (*Stream[H, P], error) {
+	body := &body{reader: response.Body, closer: response.Body, caller: ctx, cancel: cancel}
+	body.timer = time.AfterFunc(longestSilence, body.expire)
+	body.timer.Stop()
+	if strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
+		body.reader = &unzipped{body: response.Body}
 	}
 	if err := refusal(response, body, coder.Name()); err != nil {
 		_ = body.close()
 		return nil, err
 	}
-	if kind, _ := mediaType(response); kind == MediaType && made.end == endIfControlled {
-		opts = append(opts[:len(opts):len(opts)], WithRequiredEnd(true))
+	if kind, _ := mediaType(response); kind == MediaType && chosen.end == endIfControlled {
+		chosen.end = endRequired
 	}
-	stream := &Stream[H, P]{Response: response, body: body}
-	stream.Decoder = NewDecoder(body, coder, opts...)
+	decoder := &Decoder[H, P]{stream: newStreamDecoder(coder, chosen), source: source{reader: body}}
 	body.limit = func() time.Duration {
-		switch heartbeat := stream.Heartbeat(); {
-		case stream.Ended():
+		switch heartbeat := decoder.Heartbeat(); {
+		case decoder.Ended():
 			return afterEnd
-		case made.idleTimeout > 0:
-			return made.idleTimeout
+		case chosen.idleTimeout > 0:
+			return chosen.idleTimeout
 		case heartbeat > 0:
 			return heartbeats * min(heartbeat, longestSilence/heartbeats)
 		default:
 			return firstRead
 		}
 	}
-	return stream, nil
+	return &Stream[H, P]{Decoder: decoder, Response: response, body: body}, nil
 }
 
 // body reads the body of a response. No read takes longer than limit.
@@ -104,42 +129,50 @@ type body struct {
 	reader io.Reader
 	closer io.Closer
 	caller context.Context
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	cancel func() // of the request
 	timer  *time.Timer
 	limit  func() time.Duration
+	idle   atomic.Bool // a read has waited too long
+	closed atomic.Bool // by the caller
 }
 
-// errIdle is the cause with which a request is cancelled that has waited too long.
+// errIdle is the cause with which a request is cancelled that has waited too long for its response.
 var errIdle = errors.New("idle for too long")
 
-func send(request *http.Request, chosen options) (*body, *http.Response, error) {
+// send returns the response, and the function that ends its request.
+func send(request *http.Request, chosen options) (*http.Response, func(), error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
 	limit := firstRead
 	if chosen.idleTimeout > 0 {
 		limit = chosen.idleTimeout
 	}
-	made := &body{caller: request.Context(), ctx: ctx, cancel: cancel, limit: func() time.Duration { return limit }}
-	made.timer = time.AfterFunc(limit, func() { cancel(errIdle) })
+	timer := time.AfterFunc(limit, func() { cancel(errIdle) })
 	client := chosen.client
 	if client == nil {
 		client = http.DefaultClient
 	}
 	response, err := client.Do(completed(request, ctx))
-	made.timer.Stop()
-	if err != nil {
-		idle := context.Cause(ctx) == errIdle
-		cancel(nil)
-		if idle {
-			err = &IncompleteError{Code: CodeIdleTimeout, Message: fmt.Sprintf("no response arrived for %g s", limit.Seconds())}
-		}
-		return nil, nil, err
+	timer.Stop()
+	if err == nil {
+		return response, func() { cancel(nil) }, nil
 	}
-	made.reader, made.closer = response.Body, response.Body
-	if strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
-		made.reader = &unzipped{body: response.Body}
+	switch {
+	case request.Context().Err() != nil:
+		err = &CancelError{Err: reason(request.Context())}
+	case context.Cause(ctx) == errIdle:
+		err = &IncompleteError{Code: CodeIdleTimeout, Message: fmt.Sprintf("no response arrived for %g s", limit.Seconds())}
 	}
-	return made, response, nil
+	cancel(nil)
+	return nil, nil, err
+}
+
+// reason is the error of a context that has ended, and its cause.
+func reason(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 func completed(request *http.Request, ctx context.Context) *http.Request {
@@ -157,26 +190,39 @@ func completed(request *http.Request, ctx context.Context) *http.Request {
 	return request
 }
 
-// Read returns an *idleError if it took too long, and the cause of the caller's context if that has ended.
+// Read returns an *idleError if it took too long, and a *CancelError if the caller has closed the body or ended its context.
 func (b *body) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, &CancelError{Err: net.ErrClosed}
+	}
 	limit := b.limit()
 	b.timer.Reset(limit)
 	n, err := b.reader.Read(p)
 	b.timer.Stop()
 	if err != nil && err != io.EOF {
 		switch {
+		case b.closed.Load():
+			err = &CancelError{Err: net.ErrClosed}
 		case b.caller.Err() != nil:
-			err = context.Cause(b.caller)
-		case context.Cause(b.ctx) == errIdle:
+			err = &CancelError{Err: reason(b.caller)}
+		case b.idle.Load():
 			err = &idleError{limit}
 		}
 	}
 	return n, err
 }
 
+// expire ends a read that waits.
+func (b *body) expire() {
+	b.idle.Store(true)
+	b.cancel()
+	_ = b.closer.Close()
+}
+
 func (b *body) close() error {
+	b.closed.Store(true)
 	b.timer.Stop()
-	b.cancel(nil)
+	b.cancel()
 	return b.closer.Close()
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -64,7 +65,7 @@ func wireOf(steps ...func(*Encoder[object, []byte]) error) []byte {
 }
 
 // fetch posts a question, reads all messages, and returns the payloads and the first error.
-func fetch(ctx context.Context, url string, opts ...Option) (payloads []string, stream *Stream[object, []byte], err error) {
+func fetch(ctx context.Context, url string, opts ...RequestOption) (payloads []string, stream *Stream[object, []byte], err error) {
 	stream, err = Post(ctx, url, object{"q": "why?"}, Raw[object](), opts...)
 	if err != nil {
 		return nil, nil, err
@@ -299,8 +300,15 @@ func TestCancelling(t *testing.T) {
 			cancel(enough)
 		}
 	}
-	if !errors.Is(last, enough) || !errors.Is(last, CodeStreamIncomplete) {
+	var own *CancelError
+	if !errors.As(last, &own) || own.Position != 1 || !errors.Is(last, enough) || !errors.Is(last, context.Canceled) {
 		t.Errorf("while reading: %v", last)
+	}
+	if errors.Is(last, CodeStreamIncomplete) || errors.Is(last, io.ErrUnexpectedEOF) || CodeOf(last) != "" {
+		t.Errorf("the caller's own cancel looks like a cut: %v", last)
+	}
+	if _, again := stream.Next(); again != last {
+		t.Errorf("the next read returns %v", again)
 	}
 	if err := stream.Close(); err != nil {
 		t.Error(err)
@@ -314,6 +322,94 @@ func TestCancelling(t *testing.T) {
 	cancel3()
 	if _, _, err := fetch(ctx, url); !errors.Is(err, context.Canceled) {
 		t.Errorf("before the request: %v", err)
+	}
+	ctx, cancel4 := context.WithCancelCause(t.Context())
+	cancel4(enough)
+	if _, _, err := fetch(ctx, url); !errors.Is(err, context.Canceled) || !errors.Is(err, enough) {
+		t.Errorf("before the request, with a cause: %v", err)
+	}
+}
+
+func TestCloseEndsAReadThatWaits(t *testing.T) {
+	url := answering(t, stalling(vendorType, append(wireOf(opening(0), message("one")), 0xff)))
+	stream, err := Post(t.Context(), url, nil, Raw[object]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Next(); err != nil {
+		t.Fatal(err)
+	}
+	go stream.Close()
+	_, err = stream.Next()
+	var own *CancelError
+	if !errors.As(err, &own) || own.Position != 1 || !errors.Is(err, net.ErrClosed) || errors.Is(err, CodeTruncatedFrame) {
+		t.Errorf("a Next that waits: %v", err)
+	}
+	if _, again := stream.Next(); again != err {
+		t.Errorf("a Next after Close: %v", again)
+	}
+}
+
+func TestAResponseOfAnotherClientIsReadWithAllChecks(t *testing.T) {
+	get := func(url string) *http.Response {
+		t.Helper()
+		response, err := http.Get(url) //nolint:bodyclose // ReadResponse closes it
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response
+	}
+	url := answering(t, reply(vendorType, 200, wireOf(opening(0), message("one"), ending)))
+	stream, err := ReadResponse(get(url), Raw[object]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if message, err := stream.Next(); err != nil || string(message.Payload) != "one" {
+		t.Error(message, err)
+	}
+	if _, err := stream.Next(); err != io.EOF {
+		t.Error(err)
+	}
+	_ = stream.Close()
+	url = answering(t, reply("text/html", 200, []byte("<html>")))
+	if _, err := ReadResponse(get(url), Raw[object]()); !errors.Is(err, CodeUnexpectedContentType) {
+		t.Errorf("a page: %v", err)
+	}
+	url = answering(t, stalling(vendorType, wireOf(opening(10*time.Millisecond))))
+	stream, err = ReadResponse(get(url), Raw[object]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Next(); !errors.Is(err, CodeIdleTimeout) {
+		t.Errorf("three heartbeats of silence: %v", err)
+	}
+}
+
+func TestAnErrorSaysWhenToComeBack(t *testing.T) {
+	for given, want := range map[string]time.Duration{
+		"7": 7 * time.Second, " 0 ": 0, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
+		"": -1, "-1": -1, "soon": -1, "1.5": -1, "99999999999999999999": -1,
+	} {
+		url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", given)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		_, _, err := fetch(t.Context(), url)
+		var refused *ResponseError
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if wait, ok := refused.RetryAfter(); ok != (want >= 0) || ok && wait != want {
+			t.Errorf("%q: %v, %v", given, wait, ok)
+		}
+	}
+}
+
+func TestARedirectThatIsNotFollowedSaysWhereItLed(t *testing.T) {
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusSeeOther) })
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if _, _, err := fetch(t.Context(), url, WithHTTPClient(client)); err == nil || !strings.Contains(err.Error(), `to "/elsewhere"`) {
+		t.Error(err)
 	}
 }
 
@@ -332,9 +428,6 @@ func TestCloseClosesTheConnection(t *testing.T) {
 	}
 	if err := stream.Close(); err != nil {
 		t.Error(err)
-	}
-	if stream.body.ctx.Err() == nil {
-		t.Error("the context of the request is not cancelled")
 	}
 	select {
 	case <-left:

@@ -1,6 +1,7 @@
 package objectstreaming
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -11,8 +12,79 @@ const (
 	DefaultMaxHeader = 64 << 10
 )
 
-// Option changes a default of a decoder, an encoder or a request.
-type Option func(*options)
+// An option says by its type where it can be used: the compiler refuses, for example, [WithHTTPClient] for a decoder.
+type (
+	// FrameOption is an option of [NewFrameDecoder] and [ReadFrames].
+	FrameOption interface {
+		option
+		frames()
+	}
+	// DecoderOption is an option of [NewDecoder] and [NewStreamDecoder].
+	DecoderOption interface {
+		option
+		decoder()
+	}
+	// EncoderOption is an option of [NewEncoder] and [NewStreamEncoder].
+	EncoderOption interface {
+		option
+		encoder()
+	}
+	// HandlerOption is an option of [Handler].
+	HandlerOption interface {
+		option
+		handler()
+	}
+	// ResponseOption is an option of [ReadResponse].
+	ResponseOption interface {
+		option
+		response()
+	}
+	// RequestOption is an option of [Post] and [Do].
+	RequestOption interface {
+		option
+		request()
+	}
+)
+
+// The options, by the places where they can be used.
+type (
+	// LimitOption is an option of everything that reads or writes frames.
+	LimitOption struct{ change }
+	// LayoutOption is an option of what reads frames alone.
+	LayoutOption struct{ change }
+	// EndOption is an option of what reads a stream.
+	EndOption struct{ change }
+	// PlainOption is an option of what writes a stream.
+	PlainOption struct{ change }
+	// TimeoutOption is an option of what reads a response.
+	TimeoutOption struct{ change }
+	// HeartbeatOption is an option of what answers requests.
+	HeartbeatOption struct{ change }
+	// ClientOption is an option of what sends a request.
+	ClientOption struct{ change }
+)
+
+type option interface{ apply(*options) }
+
+type change func(*options)
+
+func (c change) apply(o *options) { c(o) }
+
+func (LimitOption) frames()      {}
+func (LimitOption) decoder()     {}
+func (LimitOption) encoder()     {}
+func (LimitOption) handler()     {}
+func (LimitOption) response()    {}
+func (LimitOption) request()     {}
+func (LayoutOption) frames()     {}
+func (EndOption) decoder()       {}
+func (EndOption) response()      {}
+func (EndOption) request()       {}
+func (PlainOption) encoder()     {}
+func (TimeoutOption) response()  {}
+func (TimeoutOption) request()   {}
+func (ClientOption) request()    {}
+func (HeartbeatOption) handler() {}
 
 type options struct {
 	maxFrame, maxHeader uint64
@@ -21,6 +93,7 @@ type options struct {
 	plain               bool
 	client              *http.Client
 	idleTimeout         time.Duration
+	heartbeat           time.Duration
 }
 
 type endPolicy int
@@ -31,45 +104,62 @@ const (
 	endOptional
 )
 
-func optionsOf(given []Option) options {
+func optionsOf[O option](given []O) options {
 	made := options{maxFrame: DefaultMaxFrame, maxHeader: DefaultMaxHeader}
 	for _, option := range given {
-		option(&made)
+		option.apply(&made)
 	}
 	return made
 }
 
 // WithMaxFrame limits T, the size of a whole frame in bytes. An [Encoder] refuses a larger frame as a decoder does.
-func WithMaxFrame(bytes int) Option { return func(o *options) { o.maxFrame = uint64(max(bytes, 0)) } }
+func WithMaxFrame(bytes int) LimitOption {
+	return LimitOption{func(o *options) { o.maxFrame = uint64(max(bytes, 0)) }}
+}
 
 // WithMaxHeader limits H, the size of a header in bytes.
-func WithMaxHeader(bytes int) Option { return func(o *options) { o.maxHeader = uint64(max(bytes, 0)) } }
+func WithMaxHeader(bytes int) LimitOption {
+	return LimitOption{func(o *options) { o.maxHeader = uint64(max(bytes, 0)) }}
+}
 
-// WithLayout sets another layout. Only [FrameDecoder] and [ReadFrames] use it. Messages and control frames always have the
-// standard layout.
-func WithLayout(layout Layout) Option {
+// WithLayout sets another layout for [FrameDecoder] and [ReadFrames]. Messages and control frames always have the standard
+// layout.
+func WithLayout(layout Layout) LayoutOption {
 	layout.width() // panics here, and not later in a stream
-	return func(o *options) { o.layout = layout }
+	return LayoutOption{func(o *options) { o.layout = layout }}
 }
 
 // WithRequiredEnd sets whether a stream without an end frame is an error. By default it is one if the stream has a control
 // frame, because it is then a stream of version 1. A response with the media type of version 1 always needs an end frame.
-func WithRequiredEnd(required bool) Option {
-	return func(o *options) {
+func WithRequiredEnd(required bool) EndOption {
+	return EndOption{func(o *options) {
 		o.end = endOptional
 		if required {
 			o.end = endRequired
 		}
-	}
+	}}
 }
 
 // WithPlain makes an encoder write a plain stream: data frames only. Its end cannot be told from a cut.
-func WithPlain() Option { return func(o *options) { o.plain = true } }
+func WithPlain() PlainOption { return PlainOption{func(o *options) { o.plain = true }} }
 
 // WithHTTPClient sends requests with another client than [http.DefaultClient]: for example one with another transport, with
 // cookies, or without redirects. If it has a Timeout, the timeout limits the whole stream.
-func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.client = client } }
+func WithHTTPClient(client *http.Client) ClientOption {
+	return ClientOption{func(o *options) { o.client = client }}
+}
 
 // WithIdleTimeout sets how long to wait for the next byte. The default is three of the heartbeats that the server
 // announces, and one minute before it has announced them.
-func WithIdleTimeout(limit time.Duration) Option { return func(o *options) { o.idleTimeout = limit } }
+func WithIdleTimeout(limit time.Duration) TimeoutOption {
+	return TimeoutOption{func(o *options) { o.idleTimeout = limit }}
+}
+
+// WithHeartbeat sets how often a [Handler] sends a ping. The default is 15 s; proxies cut connections that are silent for 30 s
+// or 60 s. It panics if the duration is not positive.
+func WithHeartbeat(every time.Duration) HeartbeatOption {
+	if every <= 0 {
+		panic(fmt.Sprintf("objectstreaming: a heartbeat is a positive duration, not %s", every))
+	}
+	return HeartbeatOption{func(o *options) { o.heartbeat = every }}
+}

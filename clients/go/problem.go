@@ -80,7 +80,7 @@ var codeForStatus = map[int]Code{
 // problem is the error of a response whose status is not 2xx. The message is taken from the specification's own members,
 // from detail as FastAPI uses it, from the title of RFC 9457, or from the text of the body.
 func problem(response *http.Response, text []byte) *ResponseError {
-	failure := &ResponseError{Status: response.StatusCode, Body: text}
+	failure := &ResponseError{Status: response.StatusCode, Header: response.Header, Body: text}
 	var fields members
 	switch err := unmarshal(text, &fields); {
 	case err != nil && json.Valid(text): // a JSON value that is not an object has no message
@@ -115,6 +115,9 @@ func problem(response *http.Response, text []byte) *ResponseError {
 	}
 	if failure.Message == "" {
 		failure.Message = http.StatusText(response.StatusCode)
+	}
+	if place := response.Header.Get("Location"); place != "" && response.StatusCode/100 == 3 {
+		failure.Message += fmt.Sprintf(", to %.200q, which was not followed", place)
 	}
 	return failure
 }

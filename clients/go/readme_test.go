@@ -24,7 +24,7 @@ func TestTheProgramOfTheReadmeRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	const module = "github.com/objectstreaming/objectstreaming-go"
+	const module = "example.com/objectstreaming/clients/go"
 	mod := "module example\n\ngo 1.24\n\nrequire " + module + " v0.1.0\n\nreplace " + module + " => " + here + "\n"
 	for name, content := range map[string]string{"go.mod": mod, "main.go": program} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {

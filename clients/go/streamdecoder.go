@@ -24,7 +24,7 @@ type Message[H, P any] struct {
 // last byte.
 type StreamDecoder[H, P any] struct {
 	coder      Coder[H, P]
-	order      order[H]
+	order      Order[H]
 	frames     *FrameDecoder
 	state      state
 	position   int64
@@ -36,10 +36,14 @@ type StreamDecoder[H, P any] struct {
 }
 
 // NewStreamDecoder returns a decoder of one stream. Its options are [WithMaxFrame], [WithMaxHeader] and [WithRequiredEnd].
-func NewStreamDecoder[H, P any](coder Coder[H, P], opts ...Option) *StreamDecoder[H, P] {
-	d := &StreamDecoder[H, P]{coder: coder, frames: NewFrameDecoder(append(opts[:len(opts):len(opts)], WithLayout(Layout{}))...)}
-	if checker, ok := coder.(orderChecker[H]); ok {
-		d.order = checker.newOrder()
+func NewStreamDecoder[H, P any](coder Coder[H, P], opts ...DecoderOption) *StreamDecoder[H, P] {
+	return newStreamDecoder(coder, optionsOf(opts))
+}
+
+func newStreamDecoder[H, P any](coder Coder[H, P], chosen options) *StreamDecoder[H, P] {
+	d := &StreamDecoder[H, P]{coder: coder, frames: newFrameDecoder(chosen)}
+	if ordered, ok := coder.(OrderedCoder[H]); ok {
+		d.order = ordered.NewOrder()
 	}
 	return d
 }
@@ -108,7 +112,7 @@ func (d *StreamDecoder[H, P]) Next() (message Message[H, P], ok bool, err error)
 		}
 		d.position++
 		if message.Header, message.Payload, err = d.coder.Decode(frame); err == nil && d.order != nil {
-			err = d.order.follow(message.Header, frame.Index)
+			err = d.order.Follow(message.Header, frame.Index)
 		}
 		if err == nil {
 			return message, true, nil
@@ -117,7 +121,7 @@ func (d *StreamDecoder[H, P]) Next() (message Message[H, P], ok bool, err error)
 		if !errors.As(err, &refused) {
 			d.err = err
 		} else if d.order != nil {
-			d.order.forget()
+			d.order.Forget()
 		}
 		return Message[H, P]{}, false, err
 	}
@@ -165,7 +169,13 @@ func invalidControl(frame Frame, format string, arguments ...any) error {
 	return &ProtocolError{CodeInvalidControl, frame.Index, fmt.Sprintf(format, arguments...)}
 }
 
+// pingHeader is how this project's encoders write a ping. It needs no parsing: a slow stream is mostly pings.
+const pingHeader = `{"$stream":{"type":"ping"}}`
+
 func (d *StreamDecoder[H, P]) control(frame Frame) error {
+	if string(frame.Header) == pingHeader {
+		return d.step(ping, frame)
+	}
 	var header members
 	if err := frame.DecodeHeader(&header); err != nil {
 		return err

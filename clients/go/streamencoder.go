@@ -26,7 +26,7 @@ type StreamEncoder[H, P any] struct {
 
 // NewStreamEncoder returns an encoder of one stream. Its options are [WithPlain], and [WithMaxFrame] and [WithMaxHeader] for
 // the limits of the receiver.
-func NewStreamEncoder[H, P any](coder Coder[H, P], opts ...Option) *StreamEncoder[H, P] {
+func NewStreamEncoder[H, P any](coder Coder[H, P], opts ...EncoderOption) *StreamEncoder[H, P] {
 	return &StreamEncoder[H, P]{options: optionsOf(opts), coder: coder}
 }
 

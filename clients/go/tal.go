@@ -255,7 +255,7 @@ func (talCoder) Decode(frame Frame) (header TALAudio, payload PCM, err error) {
 	return header, frame.Payload, nil
 }
 
-func (talCoder) newOrder() order[TALAudio] { return &talOrder{previous: unknown} }
+func (talCoder) NewOrder() Order[TALAudio] { return &talOrder{previous: unknown} }
 
 const (
 	unknown = -1 // there was no frame yet, or its payload was refused
@@ -267,7 +267,7 @@ const (
 // may start at any order.
 type talOrder struct{ previous int64 }
 
-func (o *talOrder) follow(header TALAudio, index int64) error {
+func (o *talOrder) Follow(header TALAudio, index int64) error {
 	var message string
 	switch {
 	case header.Sign == SignStart:
@@ -289,4 +289,4 @@ func (o *talOrder) follow(header TALAudio, index int64) error {
 	return nil
 }
 
-func (o *talOrder) forget() { o.previous = unknown }
+func (o *talOrder) Forget() { o.previous = unknown }

@@ -195,17 +195,32 @@ func chunkings(id string, wire []byte) map[string][][]byte {
 	return all
 }
 
-func (c *vectorCase) options() (options []Option) {
+func (c *vectorCase) limits() (options []LimitOption) {
 	if c.Limits.Frame != nil {
 		options = append(options, WithMaxFrame(*c.Limits.Frame))
 	}
 	if c.Limits.Header != nil {
 		options = append(options, WithMaxHeader(*c.Limits.Header))
 	}
+	return options
+}
+
+func (c *vectorCase) frameOptions() []FrameOption {
+	options := []FrameOption{WithLayout(c.layout())}
+	for _, limit := range c.limits() {
+		options = append(options, limit)
+	}
+	return options
+}
+
+func (c *vectorCase) streamOptions() (options []DecoderOption) {
+	for _, limit := range c.limits() {
+		options = append(options, limit)
+	}
 	if c.RequireEnd != nil {
 		options = append(options, WithRequiredEnd(*c.RequireEnd))
 	}
-	return append(options, WithLayout(c.layout()))
+	return options
 }
 
 func (c *vectorCase) layout() Layout {
@@ -214,7 +229,7 @@ func (c *vectorCase) layout() Layout {
 
 func (c *vectorCase) decode(t *testing.T, chunking string, chunks [][]byte) {
 	t.Helper()
-	decoder := NewFrameDecoder(c.options()...)
+	decoder := NewFrameDecoder(c.frameOptions()...)
 	var got []string
 	var failure error
 	fed := 0
@@ -256,7 +271,7 @@ func read[H, P any](
 	c *vectorCase, t *testing.T, chunking string, chunks [][]byte, coder Coder[H, P], wire func(P) []byte,
 ) {
 	t.Helper()
-	decoder := NewStreamDecoder(coder, c.options()...)
+	decoder := NewStreamDecoder(coder, c.streamOptions()...)
 	var got []string
 	var failure error
 	fed := 0

@@ -14,7 +14,7 @@ import (
 	"os"
 	"strings"
 
-	objectstreaming "github.com/objectstreaming/objectstreaming-go"
+	objectstreaming "example.com/objectstreaming/clients/go"
 )
 
 const features = "decode encode stream fetch limits layout json bigint tal"
@@ -99,17 +99,14 @@ func perform(r *request) answer {
 	}
 }
 
-func (r *request) options() (options []objectstreaming.Option) {
+func (r *request) limits() (options []objectstreaming.LimitOption) {
 	if r.MaxFrame != nil {
 		options = append(options, objectstreaming.WithMaxFrame(*r.MaxFrame))
 	}
 	if r.MaxHeader != nil {
 		options = append(options, objectstreaming.WithMaxHeader(*r.MaxHeader))
 	}
-	if r.RequireEnd != "" {
-		options = append(options, objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
-	}
-	return append(options, objectstreaming.WithLayout(r.layout()))
+	return options
 }
 
 func (r *request) layout() objectstreaming.Layout {
@@ -142,7 +139,11 @@ func toJSON(value any) []byte {
 }
 
 func decode(r *request) answer {
-	decoder := objectstreaming.NewFrameDecoder(r.options()...)
+	options := []objectstreaming.FrameOption{objectstreaming.WithLayout(r.layout())}
+	for _, limit := range r.limits() {
+		options = append(options, limit)
+	}
+	decoder := objectstreaming.NewFrameDecoder(options...)
 	var frames []string
 	fed := 0
 	told := func(err error) answer {
@@ -241,7 +242,14 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 		}
 		return finish(stream.Position(), stream.Ended(), stream.Trailers())
 	}
-	decoder := objectstreaming.NewStreamDecoder(coder, r.options()...)
+	var options []objectstreaming.DecoderOption
+	for _, limit := range r.limits() {
+		options = append(options, limit)
+	}
+	if r.RequireEnd != "" {
+		options = append(options, objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
+	}
+	decoder := objectstreaming.NewStreamDecoder(coder, options...)
 	defer func() { finish(decoder.Position(), decoder.Ended(), decoder.Trailers()) }()
 	fed := 0
 	for chunk := range r.chunks {
@@ -278,7 +286,14 @@ func fetch[H, P any](r *request, coder objectstreaming.Coder[H, P]) (*objectstre
 			asked.Header.Set("Content-Type", r.ContentType)
 		}
 	}
-	return objectstreaming.Do(asked, coder, r.options()...)
+	var options []objectstreaming.RequestOption
+	for _, limit := range r.limits() {
+		options = append(options, limit)
+	}
+	if r.RequireEnd != "" {
+		options = append(options, objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
+	}
+	return objectstreaming.Do(asked, coder, options...)
 }
 
 // verdict is an error in words: its code, and its place where it has one.
