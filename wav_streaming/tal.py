@@ -536,6 +536,10 @@ class TALCoder(TalEncoder, Coder[TALAudio, P], Generic[P]):
     def __init__(self, *, samples: bool = False) -> None:
         self._samples = samples
 
+    @property
+    def header_type(self) -> type[TALAudio]:
+        return TALAudio
+
     if TYPE_CHECKING:
 
         def encode(self, header: TALAudio, payload: P | BytesLike) -> bytes: ...

@@ -1,15 +1,33 @@
-"""The OpenAPI descriptions of the reference app's two endpoints: arguments of their routes."""
+"""The OpenAPI descriptions of the reference app's two endpoints: arguments of their routes, and what they send."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal, TypedDict
 
 from wav_streaming import TALCoder
 
 from ..coders import JsonCoder
-from ..server.openapi import PROBLEM, frame_request_body, frame_responses
+from ..server.openapi import frame_request_body, frame_responses
+from ..server.problems import PROBLEM
 
-__all__ = ["OBJECTS", "WAV"]
+__all__ = ["OBJECTS", "OBJECTS_CODER", "WAV", "Answer", "Status"]
+
+
+class Status(TypedDict):
+    """The header of an answer's sentence."""
+
+    status: Literal["success", "warning"]
+    reason: str
+
+
+class Answer(TypedDict):
+    """A sentence of an answer, and the file and heading that it comes from."""
+
+    answer: str
+    source: str
+
+
+OBJECTS_CODER: Final = JsonCoder(Status, Answer)
 
 
 def _problem(description: str) -> dict[str, Any]:
@@ -32,7 +50,7 @@ OBJECTS: Final[dict[str, Any]] = {
     "description": "Ask by text. Each frame of the answer has a sentence and its source.",
     "responses": _PROBLEMS
     | frame_responses(
-        JsonCoder(),
+        OBJECTS_CODER,
         'Frames with the header `{"status", "reason"}` and the payload `{"answer", "source"}`: a sentence, and the '
         "file and heading that it comes from. The status is `success`, or `warning` for a sentence without a source.",
     ),

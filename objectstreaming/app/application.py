@@ -2,6 +2,7 @@
 
     POST /objects   {"question": "..."}           -> json frames: {"status", "reason"} + {"answer", "source"}
     POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence and its sound in each
+                    both also as server-sent events and as JSON lines, if `Accept` says so
     WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
     GET  /health    which engines run here, as JSON
     GET  /          a page that asks and plays
@@ -38,11 +39,11 @@ from wav_streaming.recognizers import Recognizer
 from wav_streaming.synthesizers import Synthesizer
 
 from .. import __version__
-from ..coders import Coder, JsonCoder
+from ..coders import Coder
 from ..server.problems import install_error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
 from .answers import Answerer, DocumentAnswerer
-from .api_description import OBJECTS, WAV
+from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
 from .conversations import Conversations
 from .engines import find_recognizer, find_synthesizer
 from .gate import Gate
@@ -105,6 +106,7 @@ def create_app(
         docs_url=None,  # the page that FastAPI serves there loads its scripts from another host
         redoc_url=None,
     )
+    app.openapi_version = "3.2.0"  # which has `itemSchema`, for views
     install_error_handlers(app)
     app.add_exception_handler(HTTPException, _problem_for)
     app.add_exception_handler(Exception, _problem_for)
@@ -115,7 +117,7 @@ def create_app(
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
     async def objects(request: Request) -> FrameResponse:
         question = await read_json_question(request, limits)
-        return stream(_objects(answerer, question.text), JsonCoder())
+        return stream(_objects(answerer, question.text), OBJECTS_CODER)
 
     @app.post("/wav", response_class=FrameResponse, summary="Ask by speech or text; the answer is spoken", **WAV)
     async def wav(request: Request) -> FrameResponse:
@@ -172,11 +174,11 @@ def _name(engine: object) -> str | None:
     return None if engine is None else type(engine).__name__
 
 
-async def _objects(answerer: Answerer, question: str) -> AsyncIterator[tuple[dict[str, str], dict[str, str]]]:
+async def _objects(answerer: Answerer, question: str) -> AsyncIterator[tuple[Status, Answer]]:
     """One message for each sentence. A sentence without a source is a warning: a client may show it differently."""
     async for text, source in answerer.answer(question):
-        header = {"status": "success", "reason": "none"} if source else {"status": "warning", "reason": "no source"}
-        yield header, {"answer": text, "source": source}
+        status = Status(status="success", reason="none") if source else Status(status="warning", reason="no source")
+        yield status, Answer(answer=text, source=source)
 
 
 async def _problem_for(request: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from .. import strict_json
 from ..frames import CODEC, LAYOUT, BytesLike, Frame, Layout, encode_frame
@@ -66,6 +66,16 @@ class Coder(ABC, Generic[H, P]):
 
     neutral: ClassVar[bytes] = b""
     """The payload of control frames. A peer that does not know control frames can decode it (SPEC section 3.1)."""
+
+    @property
+    def header_type(self) -> Any:
+        """The type of headers, for a description of them: `dict`, unless a coder says another."""
+        return dict
+
+    @property
+    def payload_type(self) -> Any:
+        """The type of payloads, for a description of them: anything, unless a coder says another."""
+        return Any
 
     @abstractmethod
     def encode(self, header: H, payload: P) -> bytes:

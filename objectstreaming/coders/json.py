@@ -121,6 +121,14 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
         self._payload: strict_json.Decoder[P] = strict_json.Decoder(payload)
         self._decode_plain = _plain_decoder(self._header.unchecked, self._payload.unchecked)
 
+    @property
+    def header_type(self) -> Any:
+        return self._header.type
+
+    @property
+    def payload_type(self) -> Any:
+        return self._payload.type
+
     if TYPE_CHECKING:
 
         def encode(self, header: H, payload: P) -> bytes: ...

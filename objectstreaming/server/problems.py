@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from .. import strict_json
 from ..errors import (
+    HTTP_STATUS,
     FrameError,
     FrameTooLarge,
     HeaderTooLarge,
@@ -32,6 +33,18 @@ from ..protocol import write_error
 __all__ = ["RequestError", "install_error_handlers", "problem_response"]
 
 logger: Final = logging.getLogger("objectstreaming.server")
+
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["code", "message"],
+    "properties": {
+        "code": {"type": "string", "enum": list(HTTP_STATUS)},
+        "message": {"type": "string"},
+        "details": {},
+    },
+}
+"""The JSON Schema of an error, as a problem and in a view."""
 
 BODY_ERRORS: Final = (FrameError, PayloadError, ProtocolError, StreamIncomplete)
 """Errors in the bytes that a client sent. They may be sent to it: they say nothing about the server."""

@@ -29,6 +29,7 @@ from ..errors import StreamError
 from ..frames import Limits
 from ..media_type import parse_media_type
 from ..protocol import StreamEncoder, write_error
+from .problems import PROBLEM
 
 __all__ = ["BUILT_IN", "JsonLines", "ServerSentEvents", "View", "ViewEncoder", "type_of", "views_of"]
 
@@ -99,8 +100,22 @@ class View(ABC):
         `None` if it cannot be resumed.
         """
 
+    def openapi(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The Media Type Object of this view in OpenAPI. `message` is the JSON Schema of a message.
+
+        That of our views is an object with the `header` and the `payload`, or its `base64`.
+        """
+        return {"schema": {"type": "string"}}
+
 
 # ------------------------------------------------------------------------------------------------------ ours
+
+_OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_END: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["frames"],
+    "properties": {"frames": {"type": "integer", "minimum": 0}, "trailers": _OBJECT},
+}
 
 
 class _JsonTexts:
@@ -189,6 +204,15 @@ class ServerSentEvents(View):
     def encoder(self, coder: Coder[Any, Any], limits: Limits, position: int | None) -> ViewEncoder:
         return _Events(coder, limits, position)
 
+    def openapi(self, message: dict[str, Any]) -> dict[str, Any]:
+        def event(name: str, data: dict[str, Any]) -> dict[str, Any]:
+            text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+            named = {"event": {"const": name}, "data": text}
+            return {"type": "object", "required": list(named) if name != "message" else ["data"], "properties": named}
+
+        kinds = {"message": message, "metadata": _OBJECT, "end": _END, "error": PROBLEM}
+        return {"itemSchema": {"oneOf": [event(name, data) for name, data in kinds.items()]}}
+
 
 class _Lines(_JsonTexts):
     """The encoder of `JsonLines`."""
@@ -227,6 +251,13 @@ class JsonLines(View):
 
     def encoder(self, coder: Coder[Any, Any], limits: Limits, position: int | None) -> ViewEncoder:
         return _Lines(coder, limits, position)
+
+    def openapi(self, message: dict[str, Any]) -> dict[str, Any]:
+        def line(name: str, value: dict[str, Any]) -> dict[str, Any]:
+            return {"type": "object", "required": [name], "properties": {name: value}}
+
+        others = {"metadata": _OBJECT, "end": _END, "error": PROBLEM}
+        return {"itemSchema": {"oneOf": [message, *(line(name, value) for name, value in others.items())]}}
 
 
 BUILT_IN: Final[tuple[View, ...]] = (ServerSentEvents(), JsonLines(), JsonLines("application/jsonl"))

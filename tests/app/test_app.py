@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar
 
 import httpx
+import jsonschema
 import pytest
 from deadlines import DEADLINE
 from fake_clock import on_a_fake_clock
@@ -442,11 +444,35 @@ class TestOpenApi:
         wav = described["paths"]["/wav"]["post"]
         assert wav["requestBody"]["content"]["audio/wav"]["schema"] == {"type": "string", "format": "binary"}
         answer = wav["responses"]["200"]["content"]
-        assert set(answer) == {"application/vnd.objectstreaming;v=1;coder=tal", "application/octet-stream"}
+        views = {"text/event-stream", "application/x-ndjson", "application/jsonl"}
+        assert set(answer) == {"application/vnd.objectstreaming;v=1;coder=tal", "application/octet-stream"} | views
         assert "Retry-After" in wav["responses"]["429"]["headers"]
         objects = described["paths"]["/objects"]["post"]
         assert "question" in json.dumps(objects["requestBody"])
         assert set(described["paths"]) == {"/objects", "/wav", "/health"}
+
+    async def test_describes_every_line_that_it_sends(self) -> None:
+        answer = await self.checked_lines("/objects", json={"question": "why?"})
+        assert answer[0]["payload"]["answer"] == "You asked: why?"
+        headers = {"Content-Type": "application/octet-stream"}
+        spoken = await self.checked_lines("/wav", content=encode_frame({"question": "why?"}), headers=headers)
+        assert spoken[0]["header"]["answer"] == "You asked: why?"
+        assert len(base64.b64decode(spoken[0]["base64"])) > 1_000
+
+    async def checked_lines(self, path: str, **request: Any) -> list[Any]:
+        """The lines of an answer, each checked with the schema that the API describes it with."""
+        lines = []
+        async with in_process(make_app()) as client:
+            description = (await client.get("/openapi.json")).json()
+            assert description["openapi"] == "3.2.0"
+            content = description["paths"][path]["post"]["responses"]["200"]["content"]
+            request["headers"] = {"Accept": "application/jsonl", **request.get("headers", {})}
+            response = await client.post(path, **request)
+            for line in response.text.splitlines():
+                lines.append(json.loads(line))
+                jsonschema.validate(lines[-1], content["application/jsonl"]["itemSchema"])
+        assert lines[-1] == {"end": {"frames": len(lines) - 1}}
+        return lines
 
 
 class TestGate:

@@ -6,14 +6,18 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import httpx
+import jsonschema
 import msgspec
 import numpy as np
+import pydantic
 import pytest
 from deadlines import DEADLINE
 from fake_clock import on_a_fake_clock
+from fastapi import FastAPI
 from httpx_sse import EventSource, ServerSentEvent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +35,16 @@ from objectstreaming import (
     StreamError,
     decode_frame,
 )
-from objectstreaming.server import FrameResponse, JsonLines, ServerSentEvents, View, ViewEncoder, end_streams
+from objectstreaming.server import (
+    FrameResponse,
+    JsonLines,
+    ServerSentEvents,
+    View,
+    ViewEncoder,
+    end_streams,
+    frame_responses,
+)
+from objectstreaming.server.openapi import message_schema
 from objectstreaming.server.response import READING_SECONDS
 from objectstreaming.testing import StreamingASGITransport
 from objectstreaming.testing.asgi import ASGIApp
@@ -484,3 +497,92 @@ class Unnamed(Upper):
 def test_what_cannot_be_negotiated_is_refused_at_once(make: Callable[..., FrameResponse], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         make()
+
+
+# ---------------------------------------------------------------------------------------------------------- OpenAPI
+
+
+class Part(msgspec.Struct):
+    name: str
+    parts: list[Part]
+
+
+@dataclass
+class Price:
+    amount: float
+    currency: Literal["EUR", "USD"]
+
+
+class Offer(pydantic.BaseModel):
+    price: Price
+    tags: list[str] = []
+
+
+def items(response: Any, media_type: str) -> Any:
+    schema = response[200]["content"][media_type]["itemSchema"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return schema
+
+
+@pytest.mark.parametrize("kind", [Part, Price, Offer, list[Price], dict[str, Price], Part | None])
+def test_the_schema_of_a_message_is_that_of_its_type(kind: Any) -> None:
+    samples = {
+        Part: (Part("a", [Part("b", [])]), {"name": 1, "parts": []}),
+        Price: (Price(1, "EUR"), {"amount": 1, "currency": "GBP"}),
+        Offer: ({"price": {"amount": 1, "currency": "EUR"}, "tags": ["x"]}, {"price": {"amount": 1}}),
+        list[Price]: ([Price(1, "EUR")], [{}]),
+        dict[str, Price]: ({"a": Price(1, "EUR")}, {"a": {}}),
+        Part | None: (None, {"name": "a"}),
+    }
+    good, bad = samples[kind]
+    # Pydantic models are given as plain values here.
+    schema = items(frame_responses(describing(kind)), "application/jsonl")
+    assert "$ref" not in json.dumps(schema)
+    encoder = encoder_of(JsonLines(), CODER)
+    wire = encoder.open(metadata={"model": "m"}) + encoder.data({}, good) + encoder.end(trailers={"tokens": 7})
+    lines = lines_of(wire) + lines_of(encoder_of(JsonLines()).end(error=StreamError("not_found", "no", [1])))
+    for line in lines:
+        jsonschema.validate(line, schema)
+    for wrong in ({"header": {}, "payload": bad}, {"header": 1, "payload": lines[1]["payload"]}, {"end": {}}, {}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
+def describing(kind: Any) -> Coder[Any, Any]:
+    class Described(JsonCoder[Any, Any]):
+        @property
+        def payload_type(self) -> Any:
+            return kind
+
+    return Described()
+
+
+def test_events_are_described_by_name() -> None:
+    kinds = items(frame_responses(JsonCoder(payload=Price)), EVENTS)["oneOf"]
+    described = {kind["properties"]["event"]["const"]: kind["properties"]["data"]["contentSchema"] for kind in kinds}
+    assert list(described) == ["message", "metadata", "end", "error"]
+    assert described["message"]["properties"]["payload"]["properties"]["amount"] == {"type": "number"}
+    assert described["error"]["required"] == ["code", "message"]
+
+
+def test_fastapi_keeps_the_descriptions() -> None:
+    app = FastAPI()
+    responses = frame_responses(NdarrayCoder(), views=[Upper()], plain=False)
+
+    @app.get("/", response_class=FrameResponse, responses=responses)
+    async def endpoint() -> FrameResponse:
+        raise NotImplementedError
+
+    content = app.openapi()["paths"]["/"]["get"]["responses"]["200"]["content"]
+    assert content == responses[200]["content"]
+    assert PLAIN not in content
+    assert content["text/plain; charset=utf-8"] == {"schema": {"type": "string"}}
+    [message, *_] = content[LINES]["itemSchema"]["oneOf"]
+    jsonschema.validate({"header": {"dtype": "<i2"}, "base64": "AAA="}, message)
+
+
+def test_a_type_without_a_schema_may_be_anything() -> None:
+    class Odd:
+        pass
+
+    assert message_schema(describing(Odd))["properties"]["payload"] == {}
