@@ -1,8 +1,9 @@
 """Streams into queues and out of them: enqueue, dequeue.
 
-The end of a stream has to pass through the queue. By default the two use private objects for it, so that no item can be
-taken for the end, and an error of the source reaches the reader of the queue too. If only one side uses this module,
-`end` says which object is the end for both sides. It is compared by identity, not by equality.
+The end of a stream has to pass through the queue. It is None, as in most programs that use queues so, and an item that
+is None passes as a private object. So no item can be taken for the end. An error of the source passes as a private
+object too. If only one side uses this module, `end` says which object is the end for both sides, and nothing else is
+put. It is compared by identity, not by equality.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ __all__ = ["dequeue", "enqueue"]
 T = TypeVar("T")
 
 
-class _End:
-    """The end of a stream, with the error that ended it, if there was one."""
+class _Failure:
+    """The end of a stream that failed with `error`."""
 
     __slots__ = ("error",)
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception) -> None:
         self.error = error
 
 
-_END: Final = _End()
+_NONE_ITEM: Final = object()
+_NOT_GIVEN: Final = object()
 
 
-async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: object = _END) -> None:
-    """Put every item into the queue, then the end. Waits while the queue is full.
+async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: object = _NOT_GIVEN) -> None:
+    """Put every item into the queue, then the end, None. Waits while the queue is full.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, dequeue, enqueue, from_iterable
@@ -49,23 +51,24 @@ async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: obj
     """
     iterator = aiter(source)
     marked: asyncio.Queue[Any] = queue  # also carries the end
-    mark: object = end
+    private = end is _NOT_GIVEN
+    mark: object = None if private else end
     failure: Exception | None = None
     try:
         try:
             try:
                 async for item in iterator:
-                    await queue.put(item)
+                    await marked.put(_NONE_ITEM if private and item is None else item)
             finally:
                 await aclose(iterator)
         except Exception as error:  # noqa: BLE001  raised below, after the reader has the end
             failure = error
-            if end is _END:
-                mark = _End(error)
+            if private:
+                mark = _Failure(error)
         await marked.put(mark)
     except asyncio.CancelledError:
-        if mark is _END:
-            mark = _End(EOFError("the writer of the queue was cancelled before its end"))
+        if private and mark is None:
+            mark = _Failure(EOFError("the writer of the queue was cancelled before its end"))
         _put_in_any_case(marked, mark)
         raise
     if failure is not None:
@@ -84,8 +87,8 @@ def _put_in_any_case(queue: asyncio.Queue[Any], mark: object) -> None:
         queue.put_nowait(mark)
 
 
-async def dequeue(queue: asyncio.Queue[T], *, end: object = _END) -> AsyncGenerator[T, None]:
-    """The items of a queue up to its end, by default the one that `enqueue` puts. Calls `task_done()` for each.
+async def dequeue(queue: asyncio.Queue[T], *, end: object = _NOT_GIVEN) -> AsyncGenerator[T, None]:
+    """The items of a queue up to its end, None unless `end` says otherwise. Calls `task_done()` for each.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, dequeue
@@ -93,19 +96,21 @@ async def dequeue(queue: asyncio.Queue[T], *, end: object = _END) -> AsyncGenera
     ...     queue = asyncio.Queue()
     ...     for item in ("a", "b", None):
     ...         queue.put_nowait(item)
-    ...     return await collect(dequeue(queue, end=None))
+    ...     return await collect(dequeue(queue))
     >>> asyncio.run(main())
     ['a', 'b']
 
     Raises the error that the source of `enqueue` raised.
     """
+    arrivals: asyncio.Queue[Any] = queue
+    mark = None if end is _NOT_GIVEN else end
     while True:
-        item = await queue.get()
+        item: Any = await arrivals.get()
         queue.task_done()
-        if item is end:
+        if item is mark:
             return
-        if isinstance(item, _End):
-            if item.error is not None:
-                raise item.error
-            return
+        if isinstance(item, _Failure):
+            raise item.error
+        if item is _NONE_ITEM:
+            item = None
         yield item

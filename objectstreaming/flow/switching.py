@@ -1,18 +1,17 @@
 """A flow for the latest item only: switch.
 
-With several outputs it is made of other verbs: each output is a switch of its own, over a branch of one split.
+With one output the reader runs it, and with several a task, because the outputs are read independently.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from .closing import call
 from .ends import from_iterable
-from .fan_out import split
 from .junction import Junction, Lane
-from .steps import map  # noqa: A004
+from .pump import Branch, Pump
 
 __all__ = ["switch"]
 
@@ -36,7 +35,7 @@ def switch(
     outputs: int,
     cancel: AsyncIterable[Any] | None = None,
     on_cancel: Sequence[Callable[[T], Any] | None] | None = None,
-) -> tuple[AsyncGenerator[Any, None], ...]: ...
+) -> tuple[Branch[Any], ...]: ...
 def switch(
     source: AsyncIterable[Any],
     subflow: Callable[[Any], Any],
@@ -74,10 +73,10 @@ def switch(
     >>> asyncio.run(main())
     [['one'], [b'one']]
 
-    Each output changes to the stream of the newest flow by itself, and drops what it has of the one before, so read all
-    outputs. `on_cancel` is then a sequence of `n` functions, one for each output, or None for no item. An error of a
-    stream is raised in its output. Raises `ValueError` if outputs < 1, or `on_cancel` or what the sub-flow gives does
-    not have `n` members.
+    A new item stops all streams of the running flow, also while nobody reads, and an output drops what was not read of
+    it. The outputs have to be read at the same time, as the branches of a split. `on_cancel` is then a sequence of `n`
+    functions, one for each output, or None for no item. Raises `ValueError` if outputs < 1, or `on_cancel` or what the
+    sub-flow gives does not have `n` members.
     """
     if outputs is None:
         return _switch(source, subflow, cancel, on_cancel)
@@ -87,31 +86,102 @@ def switch(
     if len(stopped) != outputs:
         raise ValueError(f"on_cancel must have {outputs} members, one for each output, not {len(stopped)}")
 
-    def begin(item: Any) -> _Flow:
-        streams = subflow(from_iterable([item]))
+    flows = _Flows(source, outputs, subflow, cancel, stopped)
+    return tuple(Branch(flows, outlet) for outlet in flows.outlets)
+
+
+class _Flows(Pump[Any]):
+    """The flows of a switch with several outputs.
+
+    The task of the pump listens to the source, however busy the readers of the outputs are. So a flow that is stopped
+    is stopped for all outputs at once, and none of its items is left for any. What a stream of the flow gives goes into
+    the outlet of its output when that is empty.
+    """
+
+    def __init__(
+        self,
+        source: AsyncIterable[Any],
+        outputs: int,
+        subflow: Callable[[AsyncIterator[Any]], Any],
+        cancel: AsyncIterable[Any] | None,
+        on_cancel: list[Callable[[Any], Any] | None],
+    ) -> None:
+        super().__init__(source, outputs, maxsize=1)
+        self.subflow = subflow
+        self.cancel = cancel
+        self.on_cancel = on_cancel
+        self.junction: Junction[Any] = Junction()
+        self.running: dict[Lane[Any], int] = {}  # the streams of the running flow, and the outputs they belong to
+        self.current: Any = None  # the item of the running flow
+        self.blocked = True  # so that a branch wakes us whenever it takes an item
+
+    def wake(self) -> None:
+        """A branch has taken an item, waits for one, or was closed."""
+        self.junction.notify()
+
+    async def _read(self) -> None:
+        junction, running = self.junction, self.running
+        try:
+            items = junction.open(self.source)
+            cancels = junction.open(self.cancel) if self.cancel is not None else None
+            more = True
+            while more or running:
+                await junction.wait()
+                while junction.ready:
+                    lane = junction.ready.popleft()
+                    if lane is items or lane is cancels:
+                        if lane.full:
+                            item = lane.take()
+                            if lane is items or running:
+                                await self._stop_flow()
+                            if lane is items:
+                                self._begin_flow(item)
+                            continue
+                        more = more and lane is not items
+                    if lane.error is not None:
+                        raise lane.error
+                    if lane.ended:
+                        running.pop(lane, None)
+                await junction.close([lane for lane, n in running.items() if not self.outlets[n].open])
+                self._give_items(more)
+        finally:
+            await junction.close()
+
+    def _begin_flow(self, item: Any) -> None:
+        streams = self.subflow(from_iterable([item]))
         if isinstance(streams, AsyncIterable):
             streams = (streams,)
-        if len(streams) != outputs:
-            raise ValueError(f"the sub-flow gave {len(streams)} streams, where outputs is {outputs}")
-        return _Flow(item, tuple(streams))
+        if len(streams) != len(self.outlets):
+            raise ValueError(f"the sub-flow gave {len(streams)} streams, where outputs is {len(self.outlets)}")
+        self.current = item
+        for n, stream in enumerate(streams):
+            if self.outlets[n].open:
+                self.running[self.junction.open(stream)] = n
 
-    # An output that is behind has no use for a flow that was replaced already.
-    flows = split(map(source, begin), outputs, maxsize=1, when_full="drop_oldest")
-    cancels = [None] * outputs if cancel is None else split(cancel, outputs, maxsize=1, when_full="drop_oldest")
-    return tuple(_switch(flows[n], _stream_of(n), cancels[n], _message_of(stopped[n])) for n in range(outputs))
+    async def _stop_flow(self) -> None:
+        stopped = dict(self.running)
+        self.running.clear()
+        for outlet in self.outlets:
+            outlet.items.clear()
+        await self.junction.close(stopped)
+        for n in stopped.values():
+            function, outlet = self.on_cancel[n], self.outlets[n]
+            if function is not None and outlet.open:
+                outlet.items.append(await call(function, self.current))
+                outlet.wake()
 
-
-class _Flow(NamedTuple):
-    item: Any
-    streams: tuple[AsyncIterable[Any], ...]
-
-
-def _stream_of(n: int) -> Callable[[_Flow], AsyncIterable[Any]]:
-    return lambda flow: flow.streams[n]
-
-
-def _message_of(on_cancel: Callable[[Any], Any] | None) -> Callable[[_Flow], Any] | None:
-    return None if on_cancel is None else lambda flow: on_cancel(flow.item)
+    def _give_items(self, more: bool) -> None:
+        for lane, n in list(self.running.items()):
+            outlet = self.outlets[n]
+            if not outlet.open:
+                del self.running[lane]
+            elif lane.full and not outlet.items:
+                outlet.items.append(lane.take())
+                outlet.wake()
+        if not more:
+            for n, outlet in enumerate(self.outlets):
+                if outlet.open and n not in self.running.values():
+                    outlet.end(None)
 
 
 async def _switch(

@@ -193,7 +193,14 @@ def test_nothing_polls(verb: Any) -> None:
     run(main)
 
 
-READ_AHEAD = {"buffer": 3, "split": 32, "split in one": 32, "partition": 32, "map_concurrent": 2}
+READ_AHEAD = {
+    "buffer": 3,
+    "split": 32,
+    "split in one": 32,
+    "partition": 32,
+    "map_concurrent": 2,
+    "switch with outputs": 10_000,  # it holds only the newest one: an item is a barge-in, also while nobody reads
+}
 """How many items a verb may ask for beyond those that were read. All others: one (that of a task) or none."""
 
 

@@ -213,7 +213,7 @@ async def test_a_new_item_stops_every_output_and_nothing_of_the_old_flow_is_read
     await turns(50)
     assert [await anext(words), await anext(words), await anext(sound)] == ["a stopped", "b0", b"b0"]
     await turns(50)
-    assert sorted(answers.record) == ["begin a", "begin b", "end a"]
+    assert answers.record == ["begin a", "end a", "begin b"]
     await words.aclose()
     await sound.aclose()
     assert answers.record[-1] == "end b"
@@ -230,6 +230,78 @@ async def test_cancel_stops_every_output() -> None:
     barge_in.put_nowait("stop")
     assert await asyncio.gather(*reading) == [["why0", "why1"], [b"why0", b"why1"]]
     assert answers.record == ["begin why", "end why"]
+
+
+async def test_a_new_item_stops_the_flow_while_nobody_reads() -> None:
+    questions: asyncio.Queue[Any] = asyncio.Queue()
+    answers = Answers(items=100, then_silent=True)
+    words, sound = flow.switch(flow.dequeue(questions, end=None), speak(answers), outputs=2)
+    questions.put_nowait("a")
+    assert [await anext(words), await anext(sound)] == ["a0", b"a0"]
+    questions.put_nowait("b")
+    await turns(100)
+    assert answers.record == ["begin a", "end a", "begin b"]
+    await words.aclose()
+    await sound.aclose()
+
+
+async def test_an_output_that_is_closed_does_not_hold_up_the_others() -> None:
+    questions: asyncio.Queue[Any] = asyncio.Queue()
+    answers = Answers(items=3)
+    words, sound = flow.switch(flow.dequeue(questions, end=None), speak(answers), outputs=2)
+    await sound.aclose()
+    reading = asyncio.create_task(flow.collect(words))
+    for question in ("a", "b", None):
+        questions.put_nowait(question)
+        await turns(100)
+    assert await reading == [f"{question}{n}" for question in "ab" for n in range(3)]
+
+
+async def test_outputs_may_end_at_different_times() -> None:
+    def subflow(questions: AsyncIterable[str]) -> tuple[AsyncIterable[str], AsyncIterable[str]]:
+        short, long = flow.split(questions)
+        return short, flow.flatten(flow.map(long, lambda question: [question] * 3))
+
+    short, long = flow.switch(flow.from_iterable(["a"]), subflow, outputs=2)
+    assert await flow.collect(short) == ["a"]
+    assert await flow.collect(long) == ["a", "a", "a"]
+
+
+async def test_an_error_of_one_stream_is_raised_in_every_output_and_stops_the_others() -> None:
+    error = LookupError()
+    other = Source(["x"], then_silent=True)
+    outputs = flow.switch(flow.from_iterable(["why"]), lambda stream: (Source([], error, turns=20), other), outputs=2)
+    assert await asyncio.gather(*map(read, outputs)) == [[error], ["x", error]]
+    assert other.closed
+
+
+@given(
+    gaps=st.lists(st.integers(0, 12), max_size=6),
+    paces=st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=2, max_size=2),
+    items=st.integers(0, 4),
+)
+def test_outputs_never_go_back_and_have_the_last_flow_whole(
+    gaps: list[int], paces: list[list[int]], items: int
+) -> None:
+    async def main() -> None:
+        async def questions() -> AsyncIterator[str]:
+            for number, gap in enumerate(gaps):
+                await turns(gap)
+                yield str(number)
+
+        answers = Answers(items)
+        words, sound = flow.switch(questions(), speak(answers), outputs=2)
+        got, heard = await asyncio.gather(read(words, paces[0]), read(sound, paces[1]))
+        for whole in (got, [item.decode() for item in heard]):
+            numbers = [int(item[: len(item) - 1]) for item in whole]
+            assert numbers == sorted(numbers)
+            if gaps:
+                assert whole[len(whole) - items :] == [f"{len(gaps) - 1}{n}" for n in range(items)]
+        begun = [line.split()[1] for line in answers.record if line.startswith("begin")]
+        for number in begun:
+            assert answers.record[answers.record.index(f"begin {number}") + 1] == f"end {number}"
+
+    run(main)
 
 
 async def test_an_error_of_the_sub_flow_is_raised_in_every_output() -> None:
