@@ -6,6 +6,7 @@ Each reader gets a whole answer, one that fails halfway, and one that is cut, an
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.server import FrameResponse
 from objectstreaming.testing import Cut, FaultyApp
 
+ROOT = Path(__file__).parents[2]
 EVENTS = "text/event-stream"
 LINES = "application/x-ndjson"
 TEXTS = ["Yes.", "line\u2028separator, \x85, \r\n", "é漢😀"]
@@ -129,7 +131,7 @@ def test_httpx_reads_json_lines_with_iter_lines(server: Server) -> None:
 
 # ------------------------------------------------------------------------------------------- eventsource-parser
 
-CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
+CLIENT = ROOT / "clients" / "typescript"
 PARSED = """
 import { EventSourceParserStream } from "eventsource-parser/stream";
 const response = await fetch(process.argv[1], { headers: { Accept: "text/event-stream" } });
@@ -203,58 +205,65 @@ def test_jq_takes_the_answers_and_proves_the_end(server: Server) -> None:
 
 # --------------------------------------------------------------------------------------------------- Chromium
 
-EVENT_SOURCE = """new Promise(settle => {
+SCRIPT = "\n".join(re.findall(r"^```js\n(.*?)^```", (ROOT / "docs" / "views.md").read_text(), re.MULTILINE | re.DOTALL))
+"""The functions that docs/views.md gives to pages: `ask`, with EventSource, and `messages`, with fetch."""
+
+ASK = """new Promise(settle => {
+    const seen = [];
+    ask("PATH", message => seen.push(message), end => settle([...seen, end]), error => settle([...seen, error]));
+})"""
+FETCH = """(async () => {
+    const seen = [];
+    try {
+        const answer = messages("PATH", { method: "POST" });
+        for (let next = await answer.next(); ; next = await answer.next()) {
+            seen.push(next.value);
+            if (next.done) return seen;
+        }
+    } catch (error) {
+        return [...seen, error.message];
+    }
+})()"""
+LEFT_OPEN = """new Promise(settle => {
     const source = new EventSource("PATH"), seen = [];
-    source.onmessage = event => seen.push(["message", event.lastEventId, JSON.parse(event.data)]);
-    source.addEventListener("end", event => seen.push(["end", event.lastEventId, JSON.parse(event.data)]));
-    source.onerror = event => {
-        if (event.data !== undefined) seen.push(["error", event.lastEventId, JSON.parse(event.data)]);
-        else if (source.readyState === EventSource.CLOSED) settle([...seen, ["closed"]]);
-        else seen.push(["broken"]);
-    };
+    for (const kind of ["message", "end", "error"])
+        source.addEventListener(kind, event => {
+            seen.push([kind, event.lastEventId ?? null, event.data === undefined ? null : JSON.parse(event.data)]);
+            if (source.readyState === EventSource.CLOSED) settle(seen);
+        });
 })"""
 
 
-def test_an_event_source_has_one_answer_and_stops(browser: Browser, server: Server) -> None:
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Browser:
     browser.open(server.url)
+    browser.run(f"{SCRIPT}; window.ask = ask; window.messages = messages; 0")
+    return browser
+
+
+def test_an_event_source_reads_the_three_answers_apart(page: Browser, server: Server) -> None:
+    assert page.run(ASK.replace("PATH", "/whole")) == [*MESSAGES, END]
+    assert page.run(ASK.replace("PATH", "/failing")) == [*MESSAGES, GONE]
+    *seen, error = page.run(ASK.replace("PATH", "/cut/"))
+    assert (seen, error["message"]) == (MESSAGES[: len(seen)], "the answer was cut")
+    # Closed at its end or error, it asks once and starts nothing twice.
+    assert server.asked[1:] == [("/whole", None), ("/failing", None), ("/cut/", None)]
+
+
+@pytest.mark.parametrize(("path", "last"), [("/whole", ["end", "end", END]), ("/failing", ["error", "end", GONE])])
+def test_an_event_source_that_nobody_closes_is_stopped(page: Browser, server: Server, path: str, last: Any) -> None:
     messages = [["message", "", message] for message in MESSAGES]
-    # It cannot know that the end is the end: it asks again, is answered with 204, and closes itself.
-    seen = browser.run(EVENT_SOURCE.replace("PATH", "/whole"))
-    assert seen == [*messages, ["end", "end", END], ["broken"], ["closed"]]
-    assert server.asked[1:] == [("/whole", None), ("/whole", "end")]
+    broken = ["error", None, None]
+    # It asks again after every response. The answer is 204: it stops, and says so with a second error.
+    assert page.run(LEFT_OPEN.replace("PATH", path)) == [*messages, last, broken, broken]
+    assert server.asked[1:] == [(path, None), (path, "end")]
 
 
-def test_an_event_source_hears_of_a_failure_and_stops(browser: Browser, server: Server) -> None:
-    browser.open(server.url)
-    messages = [["message", "", message] for message in MESSAGES]
-    seen = browser.run(EVENT_SOURCE.replace("PATH", "/failing"))
-    assert seen == [*messages, ["error", "end", GONE], ["broken"], ["closed"]]
-    assert server.asked[1:] == [("/failing", None), ("/failing", "end")]
-
-
-FETCH = """(async () => {
-    const response = await fetch("PATH", { method: "POST", headers: { Accept: "application/x-ndjson" } });
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(), lines = [];
-    let rest = "";
-    try {
-        for (;;) {
-            const { done, value } = await reader.read();
-            if (done) return [...lines, response.headers.get("content-type")];
-            const parts = (rest + value).split("\\n");
-            rest = parts.pop();
-            lines.push(...parts.filter(line => line !== "").map(line => JSON.parse(line)));
-        }
-    } catch (error) {
-        return [...lines, error.name];
-    }
-})()"""
-
-
-def test_fetch_reads_json_lines(browser: Browser, server: Server) -> None:
-    browser.open(server.url)
-    assert browser.run(FETCH.replace("PATH", "/whole")) == [*MESSAGES, {"end": END}, LINES]
-    for path, sent in (("/failing", [*MESSAGES, {"error": GONE}]), ("/cut/", MESSAGES[:2])):
-        *lines, failure = browser.run(FETCH.replace("PATH", path))
-        assert failure == "TypeError"
-        # Chromium drops what the page has not read when the connection breaks: on a busy machine that may be anything.
-        assert lines == sent[: len(lines)]
+def test_fetch_reads_the_three_answers_apart(page: Browser) -> None:
+    pairs = [[message["header"], message["payload"]] for message in MESSAGES]
+    assert page.run(FETCH.replace("PATH", "/whole")) == [*pairs, END]
+    # Chromium drops what the page has not read when the connection breaks: on a busy machine that may be anything.
+    for path, own_words in (("/failing", GONE["message"]), ("/cut/", "network error")):
+        *seen, error = page.run(FETCH.replace("PATH", path))
+        assert seen == pairs[: len(seen)]
+        assert error in (own_words, "network error")
