@@ -314,6 +314,58 @@ async def test_frames_and_bytes_are_decoded_for_a_view(kind: str) -> None:
 
 
 @pytest.mark.parametrize("accept", [EVENTS, LINES])
+async def test_what_is_ready_goes_out_in_one_write_and_no_more_than_a_batch_waits(accept: str) -> None:
+    given = 0
+
+    async def source() -> AsyncIterator[tuple[dict[str, Any], Any]]:
+        nonlocal given
+        for _ in range(2_000):
+            given += 1
+            yield {}, "x" * 100
+
+    bodies: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def seen(message: Any) -> None:
+            if body := message.get("body"):
+                bodies.append(body)
+                assert given * 120 <= sum(map(len, bodies)) + 65_536, "the source is further ahead than a batch"
+            await send(message)
+
+        await FrameResponse(source(), coder=CODER)(scope, receive, seen)
+
+    assert (await get(app, accept)).whole
+    assert len(bodies) < 10
+    assert max(map(len, bodies)) <= 65_536 + 200  # a batch, and the end
+
+
+@pytest.mark.parametrize("accept", [EVENTS, LINES])
+async def test_a_source_on_a_thread_is_viewed_too(accept: str) -> None:
+    whole = await get(FrameResponse((({"n": n}, n) for n in range(1_000)), coder=CODER), accept)
+    assert whole.body.count(b"payload") == 1_000
+    assert whole.whole
+
+
+@pytest.mark.parametrize("accept", [EVENTS, LINES])
+async def test_who_leaves_has_the_source_closed(accept: str) -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncIterator[tuple[dict[str, Any], Any]]:
+        try:
+            yield {}, 1
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    transport = StreamingASGITransport(FrameResponse(endless(), coder=CODER))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with client.stream("GET", "/", headers={"Accept": accept}) as response:
+            assert b'"payload":1' in await anext(response.aiter_raw())
+        async with asyncio.timeout(DEADLINE):
+            await closed.wait()
+
+
+@pytest.mark.parametrize("accept", [EVENTS, LINES])
 async def test_an_early_failure_has_its_status(accept: str) -> None:
     got = await get(FrameResponse(failing(StreamError("not_found", "no such file"), 0), coder=CODER), accept)
     assert (got.status, json.loads(got.body)["code"]) == (404, "not_found")
