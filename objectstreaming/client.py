@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar, Un
 import anyio
 
 from . import http2
-from .coders import Coder
+from .coders import Coder, check_coder
 from .errors import (
     ContentTypeError,
     IdleTimeout,
@@ -142,6 +142,7 @@ def open_stream(
     {'n': 1} hello
     1 {'tokens': 1}
     """
+    check_coder(coder)
     library = _library(client, "Client", "open_stream")
     http: Any = client
     with ExitStack() as stack:
@@ -185,6 +186,7 @@ async def aopen_stream(
     >>> asyncio.run(ask())
     [42]
     """
+    check_coder(coder)
     library = _library(client, "AsyncClient", "aopen_stream")
     http: Any = client
     async with AsyncExitStack() as stack:

@@ -26,7 +26,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from . import strict_json
-from .coders import Coder, PlainDecoder
+from .coders import Coder, PlainDecoder, check_coder
 from .errors import (
     HTTP_STATUS,
     EncodeError,
@@ -152,6 +152,7 @@ class StreamEncoder(Generic[H, P]):
     def __init__(self, coder: Coder[H, P], v: int | None = VERSION, *, limits: Limits | None = None) -> None:
         if v not in (VERSION, None):
             raise ValueError(f"version {v!r} is unknown: {VERSION}, or None for a plain stream")
+        check_coder(coder)
         self._coder = coder
         self._encode = coder.encode
         self._check_order = coder.order_check()
@@ -180,7 +181,7 @@ class StreamEncoder(Generic[H, P]):
                 raise EncodeError(f"heartbeat is a positive number of seconds, not {heartbeat!r}")
             members["heartbeat"] = heartbeat
         if metadata is not None:
-            members["metadata"] = dict(metadata)
+            members["metadata"] = _members("metadata", metadata)
         return self._control(Event.OPEN, members)
 
     def data(self, header: H, payload: P) -> bytes:
@@ -220,7 +221,7 @@ class StreamEncoder(Generic[H, P]):
         self._allow(Event.END)
         members: dict[str, Any] = {"frames": self._position}
         if trailers is not None:
-            members["trailers"] = dict(trailers)
+            members["trailers"] = _members("trailers", trailers)
         if error is None:
             return self._control(Event.END, members)
         try:
@@ -283,6 +284,12 @@ class StreamEncoder(Generic[H, P]):
         self._check_size(wire, _words(wire, 0)[1])
         self._state = after
         return wire
+
+
+def _members(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise EncodeError(f"{name} are a mapping of names to values, not {type(value).__name__}: {value!r:.60}")
+    return dict(value)
 
 
 _PAST: Final = {State.START: "not begun", State.STREAMING: "begun already", State.ENDED: "ended"}
@@ -362,6 +369,7 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
     """
 
     def __init__(self, coder: Coder[H, P], *, limits: Limits | None = None, require_end: bool | None = None) -> None:
+        check_coder(coder)
         super().__init__(FrameDecoder(limits))
         self._coder = coder
         self._decode = coder.decode

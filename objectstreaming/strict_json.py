@@ -10,23 +10,29 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from .conversions import is_pydantic, mentions_pydantic, plain, pydantic_error
 from .errors import EncodeError
 
 __all__ = [
     "MAX_DEPTH",
     "TOO_SHORT_TO_BE_DEEP",
     "Decoder",
+    "Default",
     "InvalidJSON",
     "check_data_header",
+    "check_type",
+    "convert_model",
     "dumps",
+    "has_string_keys",
     "loads",
     "loads_object",
     "may_be_deep",
     "may_have_stream_member",
+    "model_adapter",
 ]
 
 T = TypeVar("T")
@@ -70,6 +76,9 @@ def loads_object(data: bytes) -> dict[str, Any]:
 class Decoder(Generic[T]):
     """Decodes JSON straight into `type`: a dataclass, `msgspec.Struct`, `TypedDict`, `dict`, `list[int]`, ...
 
+    Pydantic models are decoded by pydantic, also in unions, lists, and as members of the others. Raises `TypeError` for
+    a type that nothing could be decoded into.
+
     >>> Decoder(dict[str, int]).decode(b'{"a": 1}')
     {'a': 1}
     >>> Decoder(dict[str, int]).decode(b'{"a": "x"}')
@@ -79,8 +88,10 @@ class Decoder(Generic[T]):
 
     def __init__(self, type: Any) -> None:
         self.type = type
-        self.unchecked: Callable[[bytes], T] = msgspec.json.Decoder(type).decode
-        """msgspec's decode, which is as strict for ASCII that is shorter than `TOO_SHORT_TO_BE_DEEP`."""
+        self.is_msgspecs = not mentions_pydantic(type)
+        """Whether `unchecked` is the method of a msgspec decoder, which takes any bytes-like object."""
+        self.unchecked: Callable[[bytes], T] = _msgspec_decode(type) if self.is_msgspecs else _pydantic_decode(type)
+        """Decode what is ASCII and shorter than `TOO_SHORT_TO_BE_DEEP`: for other texts it is not strict."""
         # msgspec skips members that the type does not have, and does not check their UTF-8.
         self._skips_members = type is not Any and type is not dict
 
@@ -98,6 +109,76 @@ class Decoder(Generic[T]):
             raise InvalidJSON(_TOO_DEEP) from None
         _check_depth(data)
         return value
+
+
+def _msgspec_decode(type: Any) -> Callable[[bytes], Any]:
+    check_type(type)
+    return msgspec.json.Decoder(type, dec_hook=convert_model).decode
+
+
+def _pydantic_decode(type: Any) -> Callable[[bytes], Any]:
+    adapter = model_adapter(type)
+    check_syntax = msgspec.json.Decoder(msgspec.Raw).decode  # pydantic allows NaN
+    import pydantic
+
+    def decode(data: bytes) -> Any:
+        check_syntax(data)
+        try:
+            return adapter.validate_json(data)
+        except pydantic.ValidationError as error:
+            raise msgspec.ValidationError(pydantic_error(error)) from None
+
+    return decode
+
+
+def model_adapter(type: Any) -> Any:
+    """pydantic's `TypeAdapter` for a type in which models are. Raises `TypeError` for one that it cannot do."""
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(type)
+    except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation) as error:
+        reason = str(error).partition("\n")[0]
+        raise TypeError(f"pydantic cannot decode into {type}: {reason}") from None
+
+
+def check_type(type: Any) -> None:
+    """Raise `TypeError` for a type that msgspec would take, and then find that no value is of it."""
+    try:
+        unknown = _unknown_class(msgspec.inspect.type_info(type), set())
+    except TypeError as error:
+        raise TypeError(f"no value can be decoded into {type}: {error}") from None
+    if unknown is not None:
+        raise TypeError(
+            f"no value can be decoded into {unknown}: types are plain ones, dataclasses, msgspec.Struct, TypedDict, "
+            "NamedTuple, Enum, pydantic models, and lists, dicts and unions of them"
+        )
+
+
+def _unknown_class(info: Any, seen: set[int]) -> Any:
+    """The first class in msgspec's description of a type that it knows nothing of."""
+    if id(info) in seen:
+        return None
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.CustomType):
+        return None if is_pydantic(info.cls) else info.cls
+    inner = [getattr(info, name, None) for name in ("type", "item_type", "key_type", "value_type")]
+    inner += getattr(info, "types", ())
+    inner += getattr(info, "item_types", ())
+    inner += [field.type for field in getattr(info, "fields", ())]
+    found = (_unknown_class(item, seen) for item in inner if isinstance(item, msgspec.inspect.Type))
+    return next((cls for cls in found if cls is not None), None)
+
+
+def convert_model(type: Any, value: Any) -> Any:
+    """`dec_hook` of msgspec: a pydantic model that is a member of something else."""
+    import pydantic
+
+    try:
+        # As JSON again: pydantic allows there what it does not in Python, a date as a string in a strict model.
+        return type.model_validate_json(msgspec.json.encode(value))
+    except pydantic.ValidationError as error:
+        raise msgspec.ValidationError(pydantic_error(error)) from None
 
 
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
@@ -130,34 +211,103 @@ def _check_depth(data: bytes) -> None:
         raise InvalidJSON(_TOO_DEEP)
 
 
-_encoder: Final = msgspec.json.Encoder()
+Default: TypeAlias = Callable[[Any], Any]
+"""As json's `default`: called with a value that is not JSON, it returns one to write instead, or raises `TypeError`."""
 
 
-def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON of plain values, dataclasses and Structs. Raises `EncodeError` for what is not JSON.
+def _hook(default: Default | None) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        found = plain(value)
+        if found is not NotImplemented:
+            return found
+        if default is not None:
+            return default(value)
+        kind = type(value)
+        raise TypeError(f"an object of type {kind.__module__}.{kind.__qualname__} is not JSON{_HINTS.get(kind, _HINT)}")
+
+    return convert
+
+
+_HINT: Final = "; a coder's default= function can convert it"
+_HINTS: Final[dict[type, str]] = {
+    bool: ": names of members are strings",
+    type(None): ": names of members are strings",
+    tuple: ": names of members are strings",
+}
+_plain_hook: Final = _hook(None)
+_encode: Final = msgspec.json.Encoder(enc_hook=_plain_hook).encode
+
+
+def dumps(value: Any, default: Default | None = None) -> bytes:
+    """Compact UTF-8 JSON. Raises `EncodeError` for what is not JSON.
+
+    Beside plain values it takes dataclasses, Structs, pydantic models, numpy's scalars, subclasses of built-in types.
+    `default` is called for the rest.
 
     >>> dumps({"a": [1, "é", None]}).decode()
     '{"a":[1,"é",null]}'
     >>> dumps({"a": [1.5, float("nan")]})
     Traceback (most recent call last):
     objectstreaming.errors.EncodeError: nan is not JSON (at $["a"][1]); send null or a string instead
+    >>> dumps({1: "a", "1": "b"})
+    Traceback (most recent call last):
+    objectstreaming.errors.EncodeError: the keys 1 and '1' are the same name in JSON: "1" (at $)
     """
+    hook = _plain_hook if default is None else _hook(default)
     try:
-        data = _encoder.encode(value)
+        data = _encode(value) if default is None else msgspec.json.Encoder(enc_hook=hook).encode(value)
+        # msgspec writes NaN and Infinity as null: for each null that was written, check that it was None.
+        if data.find(b"null") >= 0:
+            _refuse_non_finite(msgspec.to_builtins(value, enc_hook=hook))
+        if not has_string_keys(value):
+            _refuse_keys(value, hook)
     except UnicodeEncodeError as error:
         raise EncodeError(f"a string holds a lone surrogate, which UTF-8 cannot carry: {error.object!r:.60}") from None
     except RecursionError:
         raise EncodeError("too deeply nested for JSON, or it contains itself") from None
+    except EncodeError:
+        raise
     except (TypeError, ValueError, OverflowError) as error:
         raise EncodeError(f"not JSON: {error}") from None
-    # msgspec writes NaN and Infinity as null: for each null that was written, check that it was None.
-    if data.find(b"null") >= 0:
-        _refuse_non_finite(msgspec.to_builtins(value))
     try:
         _check_depth(data)
     except InvalidJSON as error:
         raise EncodeError(f"{error}: receivers refuse it") from None
     return data
+
+
+def has_string_keys(value: Any) -> bool:
+    """Whether all keys of a plain value's dicts are of exactly `str`, so that no two have the same name in JSON."""
+    if isinstance(value, dict):
+        if not _STRING_KEYS.issuperset(map(type, value)):
+            return False
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return True
+    return _HOLD_NOTHING.issuperset(map(type, value)) or all(map(has_string_keys, value))
+
+
+_STRING_KEYS: Final = frozenset([str])
+_HOLD_NOTHING: Final = frozenset([str, int, float, bool, bytes, type(None)])
+
+
+def _refuse_keys(value: Any, hook: Callable[[Any], Any]) -> None:
+    stack = [(value, "$")]
+    while stack:
+        item, path = stack.pop()
+        if isinstance(item, dict):
+            names: dict[bytes, Any] = {}
+            for key, member in item.items():
+                if isinstance(key, float) and not math.isfinite(key):
+                    raise EncodeError(f"the key {key!r} is not JSON (at {path})")
+                name = msgspec.json.encode({key: None}, enc_hook=hook)[1 : -len(":null}")]
+                if name in names:
+                    both = f"{names[name]!r:.60} and {key!r:.60}"
+                    raise EncodeError(f"the keys {both} are the same name in JSON: {name.decode():.60} (at {path})")
+                names[name] = key
+                stack.append((member, f"{path}[{name.decode()}]"))
+        elif isinstance(item, list | tuple):
+            stack.extend((member, f"{path}[{position}]") for position, member in enumerate(item))
 
 
 def _refuse_non_finite(value: Any) -> None:

@@ -1,6 +1,6 @@
 """Payload coders: what headers and payloads mean. `tal`, the coder of speech, lives in `wav_streaming`."""
 
-from .coder import Coder, OrderCheck, PlainDecoder, encode_data_frame
+from .coder import Coder, OrderCheck, PlainDecoder, check_coder, encode_data_frame
 from .json import JsonCoder
 from .msgpack import MsgpackCoder
 from .ndarray import NdarrayCoder
@@ -16,5 +16,6 @@ __all__ = [
     "OrderCheck",
     "PlainDecoder",
     "RawCoder",
+    "check_coder",
     "encode_data_frame",
 ]

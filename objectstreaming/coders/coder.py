@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 from .. import strict_json
 from ..frames import CODEC, LAYOUT, BytesLike, Frame, Layout, encode_frame
 
-__all__ = ["Coder", "OrderCheck", "PlainDecoder", "encode_data_frame"]
+__all__ = ["Coder", "OrderCheck", "PlainDecoder", "check_coder", "encode_data_frame"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -102,3 +102,16 @@ class Coder(ABC, Generic[H, P]):
         `None`, nothing has changed, and `decode` and `check` are called, which report what is wrong.
         """
         return None
+
+
+def check_coder(coder: object) -> None:
+    """Raise `TypeError` for what is no coder: its class, for one.
+
+    >>> check_coder(Coder)
+    Traceback (most recent call last):
+    TypeError: the class Coder is no coder: make one of it, Coder()
+    """
+    if isinstance(coder, type):
+        raise TypeError(f"the class {coder.__name__} is no coder: make one of it, {coder.__name__}()")
+    if not isinstance(coder, Coder):
+        raise TypeError(f"a coder is expected, as JsonCoder(), and not {type(coder).__name__}")

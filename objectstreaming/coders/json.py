@@ -19,6 +19,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _pack: Final = struct.Struct("<II").pack
 _SHORT: Final = strict_json.TOO_SHORT_TO_BE_DEEP
 _may_be_deep: Final = strict_json.may_be_deep
+_has_string_keys: Final = strict_json.has_string_keys
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -42,6 +43,8 @@ class JsonEncoder:
                 head[0] == _BRACE
                 and wire.find(b"null") < 0  # `in` first tries whether b"null" is an integer, and takes twice as long
                 and head.find(b"$stream") < 0
+                and _has_string_keys(header)
+                and _has_string_keys(payload)
                 and type(header) is not msgspec.Raw  # which may spell it with an escape
                 and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
             ):
@@ -74,7 +77,9 @@ def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable
 
 _BRACE: Final = ord("{")
 
-if not TYPE_CHECKING and CODEC == "native":
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+elif CODEC == "native":
     from .._native import JsonEncoder, PlainJson
 
     _plain_decoder = PlainJson
@@ -83,9 +88,13 @@ if not TYPE_CHECKING and CODEC == "native":
 class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
     """The header is a JSON object, the payload any JSON value. Both are plain values or instances of a typed class.
 
-    `header` and `payload` are the types to decode into: `dict`, a dataclass, a `msgspec.Struct`, a `TypedDict`, for
-    the payload also `list[int]` and so on. What does not fit raises `InvalidHeader` or `PayloadError`, which name the
-    member. Encoding accepts such instances and plain values, and writes compact UTF-8.
+    `header` and `payload` are the types to decode into: `dict`, a dataclass, a `msgspec.Struct`, a `TypedDict`, a
+    pydantic model, and unions of them; for the payload also `list[int]` and so on. A type that nothing can be decoded
+    into is a `TypeError` here. What does not fit raises `InvalidHeader` or `PayloadError`, which name the member.
+
+    Encoding accepts such instances and plain values, numpy's scalars and subclasses of built-in types, and writes
+    compact UTF-8. Pydantic models are written by pydantic, with their aliases. `default` is called for any other
+    object, as json's: it returns what to write instead, or raises `TypeError`. Bytes become a string in base64.
 
     >>> from objectstreaming import decode_frame
     >>> coder = JsonCoder()
@@ -103,23 +112,49 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
     >>> coder.decode(decode_frame(coder.encode({}, {"answer": 42})))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     objectstreaming.errors.PayloadError: ...
+
+    >>> from fractions import Fraction
+    >>> JsonCoder(default=str).encode({}, Fraction(1, 3))[10:]
+    b'"1/3"'
     """
 
     name = "json"
     neutral = b"{}"
 
     @overload
-    def __init__(self: JsonCoder[dict[str, Any], Any]) -> None: ...
+    def __init__(self: JsonCoder[dict[str, Any], Any], *, default: strict_json.Default | None = None) -> None: ...
     @overload
-    def __init__(self: JsonCoder[H, Any], header: type[H]) -> None: ...
+    def __init__(
+        self: JsonCoder[H, Any], header: TypeForm[H], *, default: strict_json.Default | None = None
+    ) -> None: ...
     @overload
-    def __init__(self: JsonCoder[dict[str, Any], P], *, payload: type[P]) -> None: ...
+    def __init__(
+        self: JsonCoder[dict[str, Any], P], *, payload: TypeForm[P], default: strict_json.Default | None = None
+    ) -> None: ...
     @overload
-    def __init__(self, header: type[H], payload: type[P]) -> None: ...
-    def __init__(self, header: Any = dict, payload: Any = Any) -> None:
+    def __init__(
+        self, header: TypeForm[H], payload: TypeForm[P], *, default: strict_json.Default | None = None
+    ) -> None: ...
+    def __init__(self, header: Any = dict, payload: Any = Any, *, default: strict_json.Default | None = None) -> None:
+        if default is not None and not callable(default):
+            raise TypeError(f"default is a function that converts an object, not {default!r:.60}")
+        self._default = default
+        self._set_types(header, payload)
+
+    def _set_types(self, header: Any, payload: Any) -> None:
         self._header: strict_json.Decoder[H] = strict_json.Decoder(header)
         self._payload: strict_json.Decoder[P] = strict_json.Decoder(payload)
-        self._decode_plain = _plain_decoder(self._header.unchecked, self._payload.unchecked)
+        self._decode_plain: PlainDecoder[H, P] | None = None
+        if self._header.is_msgspecs and self._payload.is_msgspecs:
+            self._decode_plain = _plain_decoder(self._header.unchecked, self._payload.unchecked)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The decoders are made again from their types: they cannot be pickled."""
+        return {**self.__dict__, "_header": self._header.type, "_payload": self._payload.type, "_decode_plain": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._set_types(state["_header"], state["_payload"])
 
     @property
     def header_type(self) -> Any:
@@ -134,10 +169,11 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
         def encode(self, header: H, payload: P) -> bytes: ...
 
     def _encode_checked(self, header: H, payload: P) -> bytes:
-        return encode_data_frame(header, strict_json.dumps(payload))
+        data = strict_json.dumps(payload, self._default)
+        return encode_data_frame(strict_json.dumps(header, self._default) if self._default else header, data)
 
     def decode(self, frame: Frame) -> tuple[H, P]:
-        message = self._decode_plain(frame.header_bytes, frame.payload)
+        message = None if self._decode_plain is None else self._decode_plain(frame.header_bytes, frame.payload)
         return self._decode_checked(frame) if message is None else message
 
     def plain_decoder(self, check: OrderCheck[H] | None) -> PlainDecoder[H, P] | None:
@@ -153,15 +189,16 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
         try:
             return header, self._payload.decode(frame.payload)
         except strict_json.InvalidJSON as error:
-            wanted = _name(self._payload.type)
+            wanted = name_of(self._payload.type)
             raise PayloadError(f"the payload does not fit {wanted}: {error}", frame.index, frame.offset) from None
 
     def _refuse_header(self, frame: Frame, error: ValueError) -> NoReturn:
-        wanted = _name(self._header.type)
+        wanted = name_of(self._header.type)
         raise InvalidHeader(f"the header does not fit {wanted}: {error}", frame.index, frame.offset) from None
 
 
-def _name(wanted: Any) -> str:
+def name_of(wanted: Any) -> str:
+    """What a type is called in a message."""
     if wanted is Any:
         return "JSON"
     if wanted is dict:

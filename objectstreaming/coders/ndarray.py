@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .. import strict_json
 from ..errors import EncodeError, InvalidHeader, PayloadError
 from ..frames import Frame
 from .coder import Coder, encode_data_frame
@@ -27,7 +28,10 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
     """Payloads are NumPy arrays of numbers or booleans, in C order.
 
     The header has the members `dtype` (as NumPy spells it, with the byte order) and `shape`, and the user's own. A
-    decoded header has the user's members only, and a decoded array is a read-only view of the payload, not a copy.
+    decoded header has the user's members only.
+
+    A decoded array is a read-only view of the payload, not a copy: to change it, take `array.copy()` first. A masked
+    array is refused, because its mask would be lost: send `array.filled(value)`, or the mask as a second array.
 
     >>> import numpy
     >>> from objectstreaming import decode_frame
@@ -44,15 +48,29 @@ class NdarrayCoder(Coder[Mapping[str, Any], "Array"]):
     def encode(self, header: Mapping[str, Any], payload: Array) -> bytes:
         import numpy
 
-        array = numpy.asarray(payload, order="C")
+        parts = payload if isinstance(payload, list | tuple) else [payload]
+        if any(map(numpy.ma.isMaskedArray, parts)):
+            raise EncodeError("a masked array would lose its mask: send array.filled(value), or the mask as an array")
+        try:
+            array = numpy.asarray(payload, order="C")
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+            RuntimeError,
+        ) as error:  # numpy's, or what the object's own raises
+            raise EncodeError(f"not an array: {error}") from None
         if not _DTYPE.fullmatch(array.dtype.str):
             raise EncodeError(f"arrays of numbers and booleans can be sent, dtype {array.dtype} cannot")
         if array.ndim > _MAX_DIMENSIONS:
             raise EncodeError(f"at most {_MAX_DIMENSIONS} dimensions, not {array.ndim}")
+        members = dict(header) if isinstance(header, Mapping) else strict_json.loads(strict_json.dumps(header))
+        if not isinstance(members, dict):
+            raise EncodeError(f"a header is a JSON object, not {type(header).__name__}")
         for reserved in ("dtype", "shape"):
-            if reserved in header:
+            if reserved in members:
                 raise EncodeError(f"the header member {reserved!r} is set by the coder, from the array")
-        members = {**header, "dtype": array.dtype.str, "shape": array.shape}
+        members |= {"dtype": array.dtype.str, "shape": array.shape}
         return encode_data_frame(members, array.reshape(-1).view(numpy.uint8))
 
     def decode(self, frame: Frame) -> tuple[Mapping[str, Any], Array]:

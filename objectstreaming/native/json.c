@@ -57,6 +57,41 @@ static int contains_null(const char *text, Py_ssize_t size) {
     return 0;
 }
 
+static int has_string_keys(PyObject *value, int depth);
+
+static int holds_strings(PyObject *value, int depth) {
+    return PyUnicode_CheckExact(value) || PyFloat_CheckExact(value) || has_string_keys(value, depth);
+}
+
+/* strict_json.has_string_keys; 0 too for what is nested deeper than is allowed. */
+static int has_string_keys(PyObject *value, int depth) {
+    Py_ssize_t n = 0;
+    if (depth > OBJS_MAX_DEPTH) {
+        return 0;
+    }
+    if (PyDict_Check(value)) {
+        PyObject *key, *member;
+        while (PyDict_Next(value, &n, &key, &member)) {
+            if (!PyUnicode_CheckExact(key) || !holds_strings(member, depth + 1)) {
+                return 0;
+            }
+        }
+    } else if (PyList_Check(value)) {
+        for (; n < PyList_GET_SIZE(value); n++) {
+            if (!holds_strings(PyList_GET_ITEM(value, n), depth + 1)) {
+                return 0;
+            }
+        }
+    } else if (PyTuple_Check(value)) {
+        for (; n < PyTuple_GET_SIZE(value); n++) {
+            if (!holds_strings(PyTuple_GET_ITEM(value, n), depth + 1)) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
 /* msgspec's JSON of a value, if strict_json.dumps would write the same; else NULL, with an error only if it is to be raised. */
 static PyObject *encode_plain(State *state, PyObject *value) {
     PyObject *data = PyObject_CallOneArg(state->encode, value);
@@ -65,7 +100,7 @@ static PyObject *encode_plain(State *state, PyObject *value) {
             PyErr_Clear(); /* strict_json.dumps has the better message */
         }
     } else if (!PyBytes_CheckExact(data) || contains_null(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) ||
-               may_be_deep(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))) {
+               may_be_deep(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) || !has_string_keys(value, 0)) {
         Py_CLEAR(data);
     }
     return data;

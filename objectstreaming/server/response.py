@@ -35,7 +35,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..coders import Coder
+from ..coders import Coder, check_coder
 from ..errors import ObjectStreamError, StreamError
 from ..frames import Limits
 from ..protocol import StreamEncoder
@@ -130,6 +130,7 @@ class FrameResponse(Response):
     ) -> None:
         if not isinstance(source, AsyncIterable | Iterable) or isinstance(source, str | Mapping):
             raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
+        check_coder(coder)
         for name, seconds in (("heartbeat", heartbeat), ("max_duration", max_duration)):
             if seconds is not None and not 0 < seconds < math.inf:
                 raise ValueError(f"{name} is a positive number of seconds, or None, not {seconds!r}")
