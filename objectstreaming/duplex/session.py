@@ -193,7 +193,8 @@ class _Exchange:
         """Something for the receiver has arrived, or nothing more will."""
         self._interrupt: StreamEvent | None = None
         """The peer's `interrupt`, after which nothing more is read."""
-        self._peer_left = False
+        self._at_end = False
+        """The stream has ended or failed."""
         self.halted = False
         """We have interrupted."""
         self.over = asyncio.Event()
@@ -288,11 +289,11 @@ class _Exchange:
             unread.put(error)
         finally:
             await aclose(items)
-        if self._interrupt is None:
-            self._peer_left = True
-            if not self.sent:
-                self._stop_sending()  # nobody is left to hear it
-        self._news.set()
+            if not self.interrupted:
+                self._at_end = True
+                if not self.sent:
+                    self._stop_sending()  # nobody is left to hear it
+            self._news.set()
 
     def _sort(self, item: StreamItem) -> None:
         """Look at an item when it arrives."""
@@ -322,7 +323,7 @@ class _Exchange:
             if self._interrupt is not None:
                 await self._give(self._interrupt)
                 return
-            if self._peer_left:
+            if self._at_end:
                 break
             self._news.clear()
             await self._news.wait()

@@ -16,12 +16,12 @@ Chunk = TypeVar("Chunk", bytes, str)
 
 
 @overload
-def buffer(source: AsyncIterable[T], maxsize: int | None) -> AsyncGenerator[T, None]: ...
+def buffer(source: AsyncIterable[T], maxsize: int | None) -> Branch[T]: ...
 @overload
-def buffer(source: AsyncIterable[T], maxsize: int | None, join: Callable[[list[T]], U]) -> AsyncGenerator[U, None]: ...
+def buffer(source: AsyncIterable[T], maxsize: int | None, join: Callable[[list[T]], U]) -> Branch[U]: ...
 def buffer(
     source: AsyncIterable[Any], maxsize: int | None, join: Callable[[list[Any]], Any] | None = None
-) -> AsyncGenerator[Any, None]:
+) -> Branch[Any]:
     """Read up to `maxsize` items ahead (`None`: no bound), in a task, while the reader is busy.
 
     >>> import asyncio
@@ -36,15 +36,18 @@ def buffer(
     Reading begins when the first item is asked for. Raises `ValueError` if maxsize < 1.
     """
     pump = Pump(source, 1, maxsize=maxsize, ahead=1 << 62)
-    return _buffer(Branch(pump, pump.outlets[0]), join)
+    return Branch(pump, pump.outlets[0]) if join is None else _Joined(pump, join)
 
 
-async def _buffer(branch: Branch[Any], join: Callable[[list[Any]], Any] | None) -> AsyncGenerator[Any, None]:
-    try:
-        async for item in branch:
-            yield item if join is None else join([item, *branch.take_ready()])
-    finally:
-        await branch.aclose()
+class _Joined(Branch[Any]):
+    __slots__ = ("_join",)
+
+    def __init__(self, pump: Pump[Any], join: Callable[[list[Any]], Any]) -> None:
+        super().__init__(pump, pump.outlets[0])
+        self._join = join
+
+    async def __anext__(self) -> Any:
+        return self._join([await super().__anext__(), *self.take_ready()])
 
 
 def rechunk(

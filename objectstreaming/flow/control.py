@@ -67,7 +67,7 @@ def on_silence(source: AsyncIterable[T], seconds: float, make: Callable[[], U | 
 
     It is given again each time that the reader has waited so long. Nothing of the source is lost: a task reads it, one
     item ahead. For the same reason a reader that waits with a limit of its own (`asyncio.timeout` around `anext`) can
-    ask again afterwards. With other verbs, except the branches of `split`, such a limit ends the stream. `make` may be
+    ask again afterwards. With most other verbs such a limit ends the stream. `make` may be
     sync or async. Raises `ValueError` unless seconds > 0.
     """
     if not seconds > 0:

@@ -142,7 +142,10 @@ class _Flows(Pump[Any]):
                         raise lane.error
                     if lane.ended:
                         running.pop(lane, None)
-                await junction.close([lane for lane, n in running.items() if not self.outlets[n].open])
+                while unwanted := [lane for lane, n in running.items() if not self.outlets[n].open]:
+                    for lane in unwanted:
+                        del running[lane]
+                    await junction.close(unwanted)
                 self._give_items(more)
         finally:
             await junction.close()
@@ -171,11 +174,9 @@ class _Flows(Pump[Any]):
                 outlet.wake()
 
     def _give_items(self, more: bool) -> None:
-        for lane, n in list(self.running.items()):
+        for lane, n in self.running.items():
             outlet = self.outlets[n]
-            if not outlet.open:
-                del self.running[lane]
-            elif lane.full and not outlet.items:
+            if lane.full and not outlet.items:
                 outlet.items.append(lane.take())
                 outlet.wake()
         if not more:

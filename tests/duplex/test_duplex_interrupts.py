@@ -13,6 +13,7 @@ from fake_clock import FakeClock
 from test_duplex_contract import Link, link, our_tasks, take  # noqa: F401 - link is a fixture
 from test_duplex_session import Asker, Speaker, notes, whole
 
+from objectstreaming import StreamIncomplete
 from objectstreaming.duplex import DuplexSession, DuplexStream, StreamEvent, StreamItem, Symbol, memory_pair
 from objectstreaming.duplex.unread import UNREAD
 
@@ -314,3 +315,23 @@ async def test_sixty_interrupts_at_random_moments_leave_nothing_stale(link: Link
         await asyncio.wait_for(session.run_duplex(lambda n=number: ask(f"q{n}"), fresh.append), DEADLINE)  # type: ignore[misc]
         assert [note for note in notes(fresh) if note != "connected"] == whole(f"q{number}")
     assert not speaker.errors
+
+
+async def test_a_backend_whose_reading_is_cancelled_from_within_ends_the_exchange() -> None:
+    class Broken(DuplexStream):
+        is_connected = True
+
+        async def connect(self) -> None: ...
+        async def disconnect(self) -> None: ...
+        async def send(self, item: StreamItem) -> None: ...
+        async def send_end(self) -> None: ...
+        async def receive(self) -> AsyncIterator[StreamItem]:
+            yield Symbol.text("half")
+            raise asyncio.CancelledError
+
+    async def silent() -> AsyncIterator[Symbol]:
+        await asyncio.get_running_loop().create_future()
+        yield Symbol.text("")
+
+    with pytest.raises(StreamIncomplete, match="in the middle"):
+        await asyncio.wait_for(DuplexSession(Broken()).run_duplex(silent, lambda item: None), DEADLINE)

@@ -59,11 +59,23 @@ def test_the_readers_own_time_is_no_silence() -> None:
     run(main)
 
 
-def test_a_reader_with_a_limit_of_its_own_can_ask_on_silence_again() -> None:
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda source: flow.on_silence(source, 3600, lambda: "?"),
+        lambda source: flow.buffer(source, 5),
+        lambda source: flow.buffer(source, 5, "".join),
+        lambda source: flow.split(source, 1)[0],
+        lambda source: flow.partition(source, bool)[0],
+        lambda source: flow.switch(source, lambda stream: stream, outputs=1)[0],
+    ],
+    ids=["on_silence", "buffer", "buffer with join", "split", "partition", "switch with outputs"],
+)
+def test_a_reader_with_a_limit_of_its_own_can_ask_these_again(verb: Any) -> None:
     """StopAsyncIteration is the end, and never a silence."""
 
     async def main() -> None:
-        stream = flow.on_silence(flow.from_iterable("ab", delay=1), 3600, lambda: "?")
+        stream = verb(flow.from_iterable("ab", delay=1))
         heard: list[str] = []
         while True:
             try:
@@ -74,6 +86,7 @@ def test_a_reader_with_a_limit_of_its_own_can_ask_on_silence_again() -> None:
             except StopAsyncIteration:
                 break
         assert heard == ["a", "-", "-", "b", "-", "-"]
+        await stream.aclose()
 
     run(main)
 
