@@ -1,6 +1,5 @@
-"""A `DuplexStream` over anything that carries messages of bytes. Each direction is a stream of version 1 (SPEC section
-7,
-"The duplex session").
+"""A `DuplexStream` over anything that carries messages of bytes. Each direction is a stream of version 1
+(SPEC section 7, "The duplex session").
 
 **How it works.** Two tasks serve a connection, as long as it lasts.
 

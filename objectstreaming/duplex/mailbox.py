@@ -1,6 +1,6 @@
-"""A queue between two tasks that is bounded in items and in bytes: for what is sent and not yet written, or received
-and
-not yet read.
+"""A queue between two tasks, bounded in items and in bytes.
+
+It holds what is sent and not yet written, or received and not yet read.
 
 `asyncio.Queue` only counts items, and a symbol may be 16 MiB. This queue can also drop items that are out of date, end
 with an error for either side, and stop storing items when nobody reads any more. Writers wait in the order they came.
