@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODEC := objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
+CODEC := objectstreaming/conversions.py,objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/messages.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
 SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz setup.py
 
 .DEFAULT_GOAL := help

@@ -9,6 +9,7 @@ being read. Every later call then raises `StreamIncomplete`. An error of the str
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -108,9 +109,9 @@ class MessageIterator(Messages[H, P], Iterator[tuple[H, P]]):
         self._release()
         raise StopIteration
 
+    @abstractmethod
     def _read(self) -> BytesLike | None:
         """The next chunk; `None` at their end."""
-        raise NotImplementedError
 
     def _release(self) -> None:
         """The stream has ended or failed: let go of what it was read from."""
@@ -135,9 +136,9 @@ class AsyncMessageIterator(Messages[H, P], AsyncIterator[tuple[H, P]]):
         await self._release()
         raise StopAsyncIteration
 
+    @abstractmethod
     async def _read(self) -> BytesLike | None:
         """The next chunk; `None` at their end."""
-        raise NotImplementedError
 
     async def _release(self) -> None:
         """The stream has ended or failed: let go of what it was read from."""

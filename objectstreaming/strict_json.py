@@ -136,7 +136,9 @@ def model_adapter(type: Any) -> Any:
     import pydantic
 
     try:
-        return pydantic.TypeAdapter(type)
+        adapter = pydantic.TypeAdapter(type)
+        adapter.rebuild()  # raises where a model names what is not defined
+        return adapter
     except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation) as error:
         reason = str(error).partition("\n")[0]
         raise TypeError(f"pydantic cannot decode into {type}: {reason}") from None

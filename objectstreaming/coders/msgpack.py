@@ -105,6 +105,14 @@ class MsgpackCoder(Coder[H, P], Generic[H, P]):
         self.__dict__.update(state)
         self._set_types(state["_header"], state["_payload"])
 
+    @property
+    def header_type(self) -> Any:
+        return self._header.type
+
+    @property
+    def payload_type(self) -> Any:
+        return self._payload
+
     def register(
         self, code: int, type: type, to_bytes: Callable[[Any], bytes], from_bytes: Callable[[bytes], Any]
     ) -> None:

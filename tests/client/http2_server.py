@@ -57,7 +57,9 @@ class Http2Server:
             except OSError:
                 return
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connections.append(Http2Connection(peer, self._respond))
+            connection = Http2Connection(peer, self._respond)
+            self.connections.append(connection)  # before a client can be answered
+            connection.start()
 
 
 class Http2Connection:
@@ -69,6 +71,8 @@ class Http2Connection:
         self.streams: dict[int, Stream] = {}
         self.closed = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:

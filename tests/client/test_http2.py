@@ -87,6 +87,16 @@ class TestLeaving:
                     assert len(await stream.read_all()) == 1
             assert len(server.connections) == 1
 
+    def test_after_a_timeout_before_the_response_has_begun_resets_the_stream(self, library: Any) -> None:
+        with Http2Server(lambda stream: None) as server, client_of(library) as client:
+            with (
+                pytest.raises(library.ReadTimeout),
+                open_stream(client, "GET", server.url, coder=JsonCoder(), timeout=0.1),
+            ):
+                pass
+            assert server.streams[0].left.wait(DEADLINE)
+            assert server.streams[0].reset_with == CANCEL
+
     async def test_before_the_response_has_begun_resets_the_stream(self, library: Any) -> None:
         asked = anyio.Event()
 

@@ -86,6 +86,10 @@ class Status(msgspec.Struct):
     status: str
 
 
+class Tree(msgspec.Struct):
+    inner: list[Tree]
+
+
 class Text(msgspec.Struct, tag=True):
     text: str
 
@@ -243,16 +247,20 @@ class TestTypesThatNothingCanBeDecodedInto:
             coder_class(payload=kind)
 
     @CODERS
+    def test_are_refused_if_a_model_names_what_is_not_defined(self, coder_class: Any) -> None:
+        class Unfinished(pydantic.BaseModel):
+            other: NotDefinedAnywhere  # type: ignore[name-defined]  # noqa: F821
+
+        with pytest.raises(TypeError, match="pydantic cannot decode into"):
+            coder_class(payload=list[Unfinished])
+
+    @CODERS
     def test_are_refused_as_headers_too(self, coder_class: Any) -> None:
         with pytest.raises(TypeError, match=r"fractions\.Fraction.*types are plain ones, dataclasses"):
             coder_class(Fraction)
 
     @CODERS
     def test_and_no_others(self, coder_class: Any) -> None:
-        class Tree(msgspec.Struct):
-            inner: list[Tree]
-
-        Tree.__annotations__["inner"] = list[Tree]
         kinds: list[Any] = [
             Any,
             dict,
@@ -266,8 +274,23 @@ class TestTypesThatNothingCanBeDecodedInto:
             Decimal,
             Holder,
         ]
-        for kind in [*kinds, set[int], Literal[1, 2], Annotated[int, msgspec.Meta(gt=0)], Status | None, int | str]:
+        for kind in [
+            *kinds,
+            Tree,
+            set[int],
+            Literal[1, 2],
+            Annotated[int, msgspec.Meta(gt=0)],
+            Status | None,
+            int | str,
+        ]:
             coder_class(payload=kind)
+
+
+@CODERS
+class TestTypesOfACoder:
+    def test_are_told(self, coder_class: Any) -> None:
+        assert (coder_class(Status, Piece).header_type, coder_class(Status, Piece).payload_type) == (Status, Piece)
+        assert (coder_class().header_type, coder_class().payload_type) == (dict, Any)
 
 
 @CODERS

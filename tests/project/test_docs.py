@@ -50,7 +50,7 @@ def test_its_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
                 address = address or stack.enter_context(serving(names["app"]))
                 code = code.replace(ADDRESS, address)
             line = text[: found.start(1)].count("\n")
-            exec(compile("\n" * line + code, str(page), "exec"), names)
+            exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), names)
 
 
 LINKED = (
