@@ -284,11 +284,12 @@ def has_string_keys(value: Any) -> bool:
         if not _STRING_KEYS.issuperset(map(type, value)):
             return False
         value = value.values()
-    elif not isinstance(value, list | tuple):
+    elif not isinstance(value, _ARRAYS):
         return True
     return _HOLD_NOTHING.issuperset(map(type, value)) or all(map(has_string_keys, value))
 
 
+_ARRAYS: Final = (list, tuple)  # a union of types would be slower
 _STRING_KEYS: Final = frozenset([str])
 _HOLD_NOTHING: Final = frozenset([str, int, float, bool, bytes, type(None)])
 

@@ -43,8 +43,8 @@ class JsonEncoder:
                 head[0] == _BRACE
                 and wire.find(b"null") < 0  # `in` first tries whether b"null" is an integer, and takes twice as long
                 and head.find(b"$stream") < 0
-                and _has_string_keys(header)
-                and _has_string_keys(payload)
+                and (not isinstance(header, dict) or _has_string_keys(header))
+                and ((body[0] != _BRACKET and not isinstance(payload, dict)) or _has_string_keys(payload))
                 and type(header) is not msgspec.Raw  # which may spell it with an escape
                 and (len(wire) <= _SHORT or not (_may_be_deep(head) or _may_be_deep(body)))
             ):
@@ -76,6 +76,7 @@ def _plain_decoder(decode_header: Callable[[bytes], H], decode_payload: Callable
 
 
 _BRACE: Final = ord("{")
+_BRACKET: Final = ord("[")
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm

@@ -33,6 +33,7 @@ _BINARY: Final = (bytes, bytearray, memoryview, datetime)
 # Keys that are read back as they were written, and types whose objects are written as one of these.
 _READABLE_KEYS: Final = frozenset([str, int, float, bool, bytes, type(None), datetime])
 _KEYS: Final = (str, int, float, bytes, datetime, enum.Enum, uuid.UUID, Decimal, date, time, timedelta)
+_ARRAYS: Final = (list, tuple)  # a union of types would be slower
 _HOLD_NOTHING: Final = frozenset([str, int, float, bool, bytes, type(None)])
 
 
@@ -189,7 +190,7 @@ class MsgpackCoder(Coder[H, P], Generic[H, P]):
             if not _READABLE_KEYS.issuperset(map(type, value)):
                 self._check_odd_keys(value)
             value = value.values()
-        elif not isinstance(value, list | tuple):
+        elif not isinstance(value, _ARRAYS):
             return
         if not _HOLD_NOTHING.issuperset(map(type, value)):
             for item in value:
