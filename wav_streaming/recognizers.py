@@ -7,13 +7,18 @@ OpenAI-compatible `/v1/audio/transcriptions`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib.util
 import json
-import threading
+import os
+import subprocess
+import sys
+import weakref
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from objectstreaming.errors import ObjectStreamError
 
-from .resampling import to_mono
 from .sound import Sound
 from .synthesizers import TIMEOUT, EndpointError, post, speech_url
 from .wav import pcm_to_wav
@@ -22,7 +27,6 @@ __all__ = ["OpenAIRecognizer", "PocketsphinxRecognizer", "RecognitionError", "Re
 
 MAX_SECONDS: Final = 60.0
 """The longest sound that is recognized in one piece, in seconds."""
-_SILENCE: Final = 100  # of 32,768, or -50 dB; in a quieter sound pocketsphinx still finds words
 _MAX_ANSWER: Final = 1024 * 1024
 
 
@@ -35,7 +39,8 @@ class RecognitionError(ObjectStreamError):
 class Recognizer(Protocol):
     """Turns a `Sound` into text. Any object with this method can be used.
 
-    It must not block the event loop: an engine that computes does this on a thread or in a process of its own.
+    It must not block the event loop: an engine that computes does this in a process of its own, or on a thread if
+    it does not hold the interpreter's lock.
     """
 
     async def recognize(self, sound: Sound) -> str:
@@ -47,44 +52,87 @@ class PocketsphinxRecognizer:
     """pocketsphinx: offline and small, with the quality of 2005. For demonstrations, not for users.
 
     Its word error rate on ten short English sentences (66 words) spoken by synthesizers: 12 % with flite's `slt`, 14 %
-    with `rms`, 68 % with espeak-ng. It takes about a fifth of the sound's duration, and once 0.3 s and 90 MB to load
-    its model. For human voices use an `OpenAIRecognizer`.
+    with `rms`, 68 % with espeak-ng. Clear speech takes about a fifth of its duration, noise a little more than its
+    duration. For human voices use an `OpenAIRecognizer`.
 
-    It recognizes one sound at a time, on a thread; a second one waits. A sound longer than `max_seconds` is refused.
+    It runs in a process of its own (`recognition_process.py`), which is started when it is first needed and kept: a
+    second and 100 MB. It recognizes one sound at a time; a second one waits. The process is killed when the task is
+    cancelled, and after `timeout` seconds for one sound. A sound longer than `max_seconds` is refused.
     """
 
-    def __init__(self, *, max_seconds: float = MAX_SECONDS) -> None:
+    def __init__(self, *, max_seconds: float = MAX_SECONDS, timeout: float = TIMEOUT) -> None:
         self._max_seconds = max_seconds
-        self._decoder: Any = None
-        self._lock = threading.Lock()
+        self._timeout = timeout
+        self._process: _Process | None = None
+        # A lock belongs to one event loop.
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     async def recognize(self, sound: Sound) -> str:
         if sound.seconds > self._max_seconds:
             raise RecognitionError(
                 f"a sound of {sound.seconds:.0f} s; up to {self._max_seconds:.0f} s are recognized in one piece"
             )
-        return await asyncio.to_thread(self._recognize, sound)
+        async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            # It is put back only when it has answered: otherwise it is killed, and may not be used again.
+            process, self._process = self._process or _Process(), None
+            text = None
+            try:
+                async with asyncio.timeout(self._timeout):
+                    text = await asyncio.to_thread(process.recognize, sound)
+            except TimeoutError:
+                raise RecognitionError(f"a sound of {sound.seconds:.0f} s took longer than {self._timeout} s") from None
+            finally:
+                if text is None:
+                    process.kill()
+            self._process = process
+            return text
 
-    def _recognize(self, sound: Sound) -> str:
-        mono = to_mono(sound, 16000)
-        if not mono.pcm or abs(mono.samples.astype("i4")).max() < _SILENCE:
-            return ""
-        with self._lock:
-            if self._decoder is None:
-                self._decoder = _load()
-            self._decoder.start_utt()
-            self._decoder.process_raw(mono.pcm, full_utt=True)
-            self._decoder.end_utt()
-            hypothesis = self._decoder.hyp()
-        return hypothesis.hypstr if hypothesis is not None else ""
+
+class _Process:
+    """One process of `recognition_process.py`. It is killed with this object."""
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("pocketsphinx") is None:
+            raise RecognitionError("pocketsphinx is not installed: pip install 'objectstreaming[voice]'")
+        # -P: the folder that the server was started in is not searched for modules, unless this process does that too.
+        command = (sys.executable, "-P", "-m", f"{__package__}.recognition_process")
+        path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+            )
+        except OSError as error:
+            raise RecognitionError(f"the recognizer's process cannot be started: {error.strerror}") from None
+        self._stopping = weakref.finalize(self, _stop, self._process)
+
+    def recognize(self, sound: Sound) -> str:
+        """The words. Blocks, and returns when the process is killed. Raises `RecognitionError`."""
+        to_it, from_it = self._process.stdin, self._process.stdout
+        assert to_it is not None
+        assert from_it is not None
+        about = {"sample_rate": sound.sample_rate, "channels": sound.channels, "bit_depth": sound.bit_depth}
+        try:
+            to_it.write(json.dumps({"bytes": len(sound.pcm), **about}).encode() + b"\n")
+            to_it.write(sound.pcm)
+            to_it.flush()
+            answer = json.loads(from_it.readline())
+        except (OSError, ValueError):
+            raise RecognitionError("the recognizer's process has ended") from None
+        if "text" not in answer:
+            raise RecognitionError(f"pocketsphinx failed: {answer['error']!r}")
+        return str(answer["text"])
+
+    def kill(self) -> None:
+        self._process.kill()
 
 
-def _load() -> Any:
-    try:
-        import pocketsphinx
-    except ImportError:
-        raise RecognitionError("pocketsphinx is not installed: pip install 'objectstreaming[voice]'") from None
-    return pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        with contextlib.suppress(OSError):  # what was not written yet cannot be written any more
+            pipe.close()
+    process.wait()
 
 
 class OpenAIRecognizer:

@@ -27,6 +27,7 @@ _ATTENUATION: Final = 100.0  # dB
 _PASS: Final = 0.91  # where the pass band ends, of the lower Nyquist frequency
 _PHASES: Final = 1024  # filters kept for one sample of input; between them weights are interpolated, good to -120 dB
 _BLOCK: Final = 1 << 20  # weights in use at a time
+_MIXED: Final = 1 << 16  # sample frames mixed to one channel at a time
 _SHARED: Final = 8  # outputs for which it pays to take the same weights together
 
 
@@ -57,8 +58,14 @@ def to_mono(sound: Sound, sample_rate: int) -> Sound:
     """
     if (sound.sample_rate, sound.channels, sound.bit_depth) == (sample_rate, 1, 16):
         return sound
-    mixed = to_float32(sound.samples).mean(axis=1)
-    return Sound(to_int16(resample(mixed, sound.sample_rate, sample_rate)).tobytes(), sample_rate)
+    # In blocks: floats of a whole sound would take several times its memory.
+    polyphase = _Polyphase(sound.sample_rate, sample_rate)
+    samples, pcm = sound.samples, bytearray()
+    for first in range(0, len(samples), _MIXED):
+        mixed = to_float32(samples[first : first + _MIXED]).mean(axis=1, dtype="f8", keepdims=True)
+        pcm += to_int16(polyphase.feed(mixed)).tobytes()
+    pcm += to_int16(polyphase.flush(1)).tobytes()
+    return Sound(bytes(pcm), sample_rate)
 
 
 class Resampler:

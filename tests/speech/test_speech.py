@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import stat
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -206,19 +209,75 @@ async def test_two_sounds_at_once_do_not_mix(recognizer: PocketsphinxRecognizer)
     assert [len(text.split()) for text in together] == [6, 5]
 
 
-async def test_the_event_loop_runs_while_it_recognizes(recognizer: PocketsphinxRecognizer) -> None:
-    beats = 0
+NOISE = Sound(numpy.random.default_rng(1).normal(0, 3000, 16000 * 50).astype("<i2").tobytes(), 16000)
+"""A minute of CPU to recognize, whatever the machine."""
 
-    async def beat() -> None:
-        nonlocal beats
-        while True:
-            await asyncio.sleep(0)
-            beats += 1
 
-    heart = asyncio.create_task(beat())
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that recognizers start."""
+    processes: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def recorded(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        processes.append(start(*command, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    return processes
+
+
+async def test_the_interpreter_runs_while_it_recognizes(started: list[subprocess.Popen[bytes]]) -> None:
+    """It computes in another process: neither the event loop nor any other thread waits for it."""
+    recognizer = PocketsphinxRecognizer()
+    own = time.process_time()
+    await recognizer.recognize(Sound(NOISE.pcm[: 2 * 16000], 16000))
+    [process] = started
+    assert process.poll() is None
+    assert time.process_time() - own < 0.5
     await recognizer.recognize(Sound(TONE.tobytes(), 16000))
-    heart.cancel()
-    assert beats > 10
+    assert started == [process]
+
+
+async def test_a_task_that_is_cancelled_kills_the_process(started: list[subprocess.Popen[bytes]]) -> None:
+    recognizer = PocketsphinxRecognizer()
+    task = asyncio.create_task(recognizer.recognize(NOISE))
+    while not started:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(started[0].wait, DEADLINE) == -signal.SIGKILL
+    assert await recognizer.recognize(Sound(bytes(3200), 16000)) == ""
+    assert len(started) == 2
+
+
+async def test_a_sound_that_takes_too_long_is_given_up(started: list[subprocess.Popen[bytes]]) -> None:
+    with pytest.raises(RecognitionError, match=r"50 s took longer than 0\.2 s"):
+        await PocketsphinxRecognizer(timeout=0.2).recognize(NOISE)
+    assert await asyncio.to_thread(started[0].wait, DEADLINE) == -signal.SIGKILL
+
+
+async def test_a_process_that_ends_is_an_error_and_replaced(started: list[subprocess.Popen[bytes]]) -> None:
+    recognizer = PocketsphinxRecognizer()
+    silence = Sound(bytes(3200), 16000)
+    assert await recognizer.recognize(silence) == ""
+    started[0].kill()
+    with pytest.raises(RecognitionError, match="has ended"):
+        await recognizer.recognize(silence)
+    assert await recognizer.recognize(silence) == ""
+
+
+def test_the_process_ends_with_the_one_that_started_it() -> None:
+    code = (
+        "import asyncio, os, wav_streaming as w\n"
+        "recognizer = w.PocketsphinxRecognizer()\n"
+        "asyncio.run(recognizer.recognize(w.Sound(bytes(3200), 16000)))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    # This returns at the end of its standard error, which the process has inherited: when both have ended.
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)
+    assert (ran.returncode, ran.stderr) == (-signal.SIGKILL, "")
 
 
 async def test_a_sound_that_is_too_long_is_refused() -> None:
