@@ -5,8 +5,8 @@ nearest heading. Markup that would be noise when it is read aloud (emphasis, lin
 blocks are skipped.
 
 The folder is not trusted. Nothing outside it is read: links in it are not followed, and only regular files are opened,
-so that a pipe called `a.md` blocks nothing. The size of a file, the number of files and their total size are limited.
-Files that are left out are logged.
+so that a pipe called `a.md` blocks nothing. The size of a file, the number of files, their total size and the number of
+passages are limited. Any text takes linear time. Files that are left out are logged, their names quoted and escaped.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -31,14 +32,21 @@ TEXT: Final = frozenset({".txt", ".text"})
 
 _LONGEST_PASSAGE: Final = 1_500
 """A passage with more characters ends at the next line, so that a very long paragraph is not quoted completely."""
+_LONGEST_HEADING: Final = 200
+_LONGEST_NAME: Final = 200
+"""Characters. Each passage has the heading and the name in its source."""
 
 
 class ReadingLimits(msgspec.Struct, frozen=True):
-    """How much is read of a folder: bytes of one file, number of files, bytes of all files."""
+    """How much is read of a folder: bytes of one file, number of files, bytes of all files, number of passages.
+
+    A file that cannot be read counts too, so that there is no more than one line in the log for each.
+    """
 
     file: int = 1024 * 1024
     files: int = 2_000
     total: int = 32 * 1024 * 1024
+    passages: int = 100_000
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -63,17 +71,19 @@ def read_documents(*paths: str | Path, base: Path | None = None, limits: Reading
     passages: list[Passage] = []
     left, files = limits.total, 0
     for name, path in _files(paths, base):
-        if files == limits.files or left <= 0:
-            log.warning("documents: %s and all files after it were left out, the limit of %s is reached", name, limits)
+        room = limits.passages - len(passages)
+        if files == limits.files or left <= 0 or room <= 0:
+            log.warning("documents: %r and all files after it were left out, the limit of %s is reached", name, limits)
             break
+        files += 1
         data = _read(name, path, min(limits.file, left))
         if data is None:
             continue
-        files += 1
         left -= len(data)
         # A byte that is not UTF-8 becomes a replacement character. The document is still read.
         text = data.decode("utf-8-sig", errors="replace")
-        passages.extend(split_markdown(text, name) if path.suffix.lower() in MARKDOWN else split_text(text, name))
+        split = split_markdown if path.suffix.lower() in MARKDOWN else split_text
+        passages.extend(islice(split(text, name), room))
     return passages
 
 
@@ -112,9 +122,12 @@ def _files(paths: Iterable[str | Path], base: Path | None) -> Iterator[tuple[str
 
 def _name(path: Path, base: Path) -> str:
     try:
-        return path.relative_to(base.resolve()).as_posix()
+        name = path.relative_to(base.resolve()).as_posix()
     except ValueError:
-        return path.name
+        name = path.name
+    # A name is any bytes: those that are not UTF-8 are surrogates here, which neither SQLite nor JSON can write.
+    name = name.encode(errors="replace").decode()
+    return name if len(name) <= _LONGEST_NAME else "..." + name[3 - _LONGEST_NAME :]
 
 
 def _read(name: str, path: Path, limit: int) -> bytes | None:
@@ -122,36 +135,36 @@ def _read(name: str, path: Path, limit: int) -> bytes | None:
         # Opened before it is checked, so that what is read is what was checked.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
-        log.warning("documents: %s was left out: %s", name, error.strerror)
+        log.warning("documents: %r was left out: %s", name, error.strerror)
         return None
     with os.fdopen(handle, "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
-            log.warning("documents: %s was left out: it is not a file", name)
+            log.warning("documents: %r was left out: it is not a file", name)
             return None
         data = file.read(limit + 1)
     if len(data) > limit:
-        log.warning("documents: %s was left out: it is larger than %d bytes", name, limit)
+        log.warning("documents: %r was left out: it is larger than %d bytes", name, limit)
         return None
     if b"\0" in data:
-        log.warning("documents: %s was left out: it is not text", name)
+        log.warning("documents: %r was left out: it is not text", name)
         return None
     return data
 
 
 # ---------------------------------------------------------------------------------------------------------- the text
 
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+# No two parts beside each other in a pattern may match the same characters: where they meet would be tried everywhere.
+_HEADING: Final = re.compile(r" {0,3}#{1,6}(?![^ \t])")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
-_FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(?:[^\n]*\n){0,200}?---[ \t]*\n")
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(?:[^\n]*\n){0,200}?---[ \t]*\n")
 _WEIGHTS: Final = {"": 1.0, "text": 1.0, "item": 1.0, "row": 0.6}
 _INDENTED: Final = ("    ", "\t")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
-_TABLE_RULE: Final = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
-_UNFINISHED: Final = re.compile(r"(?:^|(?<=[.!?]))[^.!?]*:\s*$")
+_RULE_CELL: Final = re.compile(r":?-+:?")
 _LINK: Final = re.compile(r"(!?)\[([^\[\]]{0,400})\]\([^()\s]{0,800}(?:[ \t]+\"[^\"]{0,200}\")?\)")
-_CODE_SPAN: Final = re.compile(r"(`+)(.+?)\1")
+_CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _EMPHASIS: Final = re.compile(r"(\*{1,3}|(?<!\w)_{1,3})(?=\S)([^*_\n]{1,400}?)(?<=\S)\1(?!\w)")
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,400}>")
 
@@ -164,8 +177,9 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
     ('a.md > Frames', 'A frame is two lengths, a header and a payload.')
     """
     heading = ""
-    # The lines of the current passage. A paragraph's lines are joined; an item or a row is a line of its own.
-    lines: list[str] = []
+    # The lines of the current passage, each in pieces: a paragraph's lines are joined, an item or a row is a line of
+    # its own.
+    lines: list[list[str]] = []
     kind = ""  # of the last line: "text", "item" or "row"
     fence = ""  # what closes the code block that is being skipped; a tab for an indented one
     blank = True  # whether there was a blank line before this one
@@ -188,27 +202,27 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
             yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
             lines = []
         elif title or (lines and not blank and before == "text" and _UNDERLINE.match(raw)):
-            heading_line = (title[2] or "") if title else lines.pop()
+            next_heading = _title(raw[title.end() :]) if title else " ".join(lines.pop())
             yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
-            heading, lines = _plain(heading_line), []
+            heading, lines = _plain(next_heading[:_LONGEST_HEADING]), []
         elif line.startswith("|"):
             kind = "row"
             if before != "row":
                 yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
                 lines = []
-            if _TABLE_RULE.match(raw):
+            if _is_table_rule(line):
                 lines = []  # the line above the rule is the table's head, which says nothing alone
             else:
-                lines.append(_row(line))
+                lines.append([_row(line)])
         elif item:
             kind = "item"
             if before == "row":
                 yield from _passages(name, heading, lines, weight=_WEIGHTS[before])
                 lines = []
-            lines.append(raw[item.end() :])
+            lines.append([raw[item.end() :]])
         elif lines and not blank and before != "row":
             kind = before
-            lines[-1] += " " + line.lstrip("> ")
+            lines[-1].append(line.lstrip("> "))
         else:
             # A paragraph begins, and a new passage with it, unless it belongs to an item.
             if before != "item" or not raw.startswith((" ", "\t")):
@@ -216,7 +230,7 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
                 lines = []
             else:
                 kind = "item"
-            lines.append(line.lstrip("> "))
+            lines.append([line.lstrip("> ")])
         blank = not line
     yield from _passages(name, heading, lines, weight=_WEIGHTS[kind])
 
@@ -224,7 +238,7 @@ def split_markdown(text: str, name: str) -> Iterator[Passage]:
 def split_text(text: str, name: str) -> Iterator[Passage]:
     """The passages of a plain text called `name`: its paragraphs, between blank lines."""
     for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")):
-        yield from _passages(name, "", [" ".join(paragraph.split())], plain=True)
+        yield from _passages(name, "", [paragraph.split()], plain=True)
 
 
 def _without_comments(text: str) -> str:
@@ -234,6 +248,17 @@ def _without_comments(text: str) -> str:
         kept.append(text[at:start])
         at = end + 3
     return "".join(kept) + text[at:]
+
+
+def _title(text: str) -> str:
+    """The text of a heading, without the hashes that may close it."""
+    text = text.strip(" \t")
+    open_end = text.rstrip("#")
+    return open_end.rstrip(" \t") if not open_end or open_end[-1] in " \t" else text
+
+
+def _is_table_rule(line: str) -> bool:
+    return all(_RULE_CELL.fullmatch(cell.strip()) for cell in line.removeprefix("|").removesuffix("|").split("|"))
 
 
 def _row(line: str) -> str:
@@ -248,11 +273,15 @@ def _plain(line: str) -> str:
 
 
 def _passages(
-    name: str, heading: str, lines: list[str], *, plain: bool = False, weight: float = 1.0
+    name: str, heading: str, parts: list[list[str]], *, plain: bool = False, weight: float = 1.0
 ) -> Iterator[Passage]:
+    if not parts:
+        return
     source = f"{name} > {heading}" if heading else name
-    if lines and lines[-1].rstrip().endswith(":"):
-        lines = [*lines[:-1], _UNFINISHED.sub("", lines[-1])]  # it introduces what is not quoted: code, a picture
+    lines = [" ".join(pieces) for pieces in parts]
+    last = lines[-1].rstrip()
+    if last.endswith(":"):  # it introduces what is not quoted: code, a picture
+        lines[-1] = last[: 1 + max(map(last.rfind, ".!?"))]
     gathered: list[str] = []
     size = 0
     for whole in lines:

@@ -75,6 +75,28 @@ async def collect(answerer: Answerer, question: str) -> list[Sentence]:
     return [sentence async for sentence in answerer.answer(question)]
 
 
+_HOSTILE = {
+    "backticks": "`" * 300_000,
+    "runs of backticks": "".join("`" * (n % 53 + 1) + "x" for n in range(10_000)),
+    "brackets": "[" * 300_000,
+    "pictures": "![](" * 75_000,
+    "comments": "<!--" * 75_000,
+    "tags": "<a" * 150_000,
+    "emphasis": "*a" * 150_000,
+    "underscores": "_ " * 150_000,
+    "spaces in a heading": "# a" + " " * 300_000 + "b",
+    "hashes in a heading": "# a" + " #" * 150_000 + "b",
+    "spaces under a table": "| a |\n|-" + " " * 300_000 + "x",
+    "cells under a table": "|a|\n|" + "-|" * 150_000 + "x",
+    "lines of one paragraph": "a\n" * 150_000,
+    "a long heading over many paragraphs": "# " + "h" * 100_000 + "\n" + "a\n\n" * 60_000,
+    "a paragraph that is a heading": "a\n" * 150_000 + "---\n" + "a\n\n" * 60_000,
+    "colons": "a: " * 100_000 + ":",
+    "rules": "---\n" * 75_000,
+    "blank lines": "\n " * 150_000,
+}
+
+
 class TestMarkdown:
     def test_becomes_passages_under_their_headings(self) -> None:
         passages = list(split_markdown(GUIDE, "guide.md"))
@@ -108,11 +130,30 @@ class TestMarkdown:
         for passage in split_markdown(text, "a.md"):
             assert any(map(str.isalnum, passage.text))
 
-    @pytest.mark.parametrize("hostile", ["`" * 200_000, "[" * 200_000, "<!--" * 50_000, "*a" * 100_000, "_ " * 100_000])
-    def test_no_markup_makes_reading_slow(self, hostile: str) -> None:
+    @pytest.mark.parametrize("hostile", _HOSTILE.values(), ids=_HOSTILE)
+    def test_any_text_takes_linear_time(self, hostile: str) -> None:
+        """A quadratic pattern would take minutes for these."""
         began = time.process_time()
-        list(split_markdown(hostile, "a.md"))
-        assert time.process_time() - began < 5
+        passages = [*split_markdown(hostile, "a.md"), *split_text(hostile, "a.txt")]
+        assert time.process_time() - began < 10
+        assert max((len(passage.source) for passage in passages), default=0) < 300
+
+    def test_a_heading_may_have_closing_hashes(self) -> None:
+        text = "# One #\n\na\n\n## Two##\n\nb\n\n### ##\n\nc\n\n#four\n\n#\tFive \t # \n\ne"
+        assert [passage.heading for passage in split_markdown(text, "a.md")] == ["One", "Two##", "", "", "Five"]
+
+    def test_what_stands_between_two_rules_is_read(self) -> None:
+        assert [passage.text for passage in split_markdown("One.\n\n---\n\nTwo.\n\n---\n\nThree.", "a.md")] == [
+            "One.",
+            "Two.",
+            "Three.",
+        ]
+
+    def test_what_only_introduces_something_is_not_quoted(self) -> None:
+        assert [passage.text for passage in split_markdown("It is short. Like this:\n\n```\nx\n```\n", "a.md")] == [
+            "It is short."
+        ]
+        assert not list(split_markdown("Like this:  \n\n    x", "a.md"))
 
 
 class TestText:
@@ -153,6 +194,37 @@ class TestReadingAFolder:
     def test_a_byte_that_is_not_utf8_only_costs_its_character(self, folder: Path) -> None:
         (folder / "latin.md").write_bytes("Caf\u00e9 opens at nine.".encode("latin-1"))
         assert any("opens at nine" in passage.text for passage in read_documents(folder))
+
+    def test_a_name_writes_nothing_into_the_log(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (folder / "x\nCRITICAL root: a line\x1b[31m\u202e.md").symlink_to(folder / "guide.md")
+        read_documents(folder)
+        [record] = caplog.records
+        assert r"'x\nCRITICAL root: a line\x1b[31m\u202e.md' was left out" in record.getMessage()
+
+    def test_a_name_that_is_not_utf8_can_be_a_source(self, tmp_path: Path) -> None:
+        Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.md")).write_text("Tea is hot.")
+        assert DocumentAnswerer.from_paths(tmp_path).search("tea") == [Sentence("Tea is hot.", "caf?.md")]
+
+    def test_a_long_name_is_shortened(self, tmp_path: Path) -> None:
+        folder = tmp_path / ("a" * 200) / ("b" * 200)
+        folder.mkdir(parents=True)
+        (folder / "tea.txt").write_text("Tea is hot.")
+        [passage] = read_documents(tmp_path)
+        assert len(passage.source) == 200
+        assert passage.source.startswith("...bb")
+        assert passage.source.endswith("b/tea.txt")
+
+    def test_the_number_of_passages_is_limited(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+        assert len(read_documents(folder, limits=ReadingLimits(passages=2))) == 2
+        assert "left out, the limit of" in caplog.text
+
+    def test_what_cannot_be_read_is_logged_within_the_limit(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for n in range(100):
+            (tmp_path / f"{n}.md").symlink_to("/etc/passwd")
+        read_documents(tmp_path, limits=ReadingLimits(files=10))
+        assert len(caplog.records) == 11
 
     def test_refuses_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
