@@ -98,7 +98,7 @@ class _Process:
         command = (sys.executable, "-P", "-m", f"{__package__}.recognition_process")
         path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
             )
         except OSError as error:

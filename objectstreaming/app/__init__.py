@@ -1,6 +1,6 @@
 """The reference application: a program built on the library, which nothing in the library imports.
 
-    uvicorn --factory objectstreaming.app:create_app
+    uvicorn --no-proxy-headers --factory objectstreaming.app:create_app
 
 `create_app` makes it from `Settings` and, if you have your own, an answerer, a synthesizer and a recognizer.
 """

@@ -44,10 +44,12 @@ from ..server.problems import install_error_handlers, problem_response, public_e
 from ..server.response import FrameResponse
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
+from .clients import Clients
 from .conversations import Conversations
 from .engines import find_recognizer, find_synthesizer
-from .gate import Gate
+from .gate import Gate, RateLimiter
 from .limits import AppLimits
+from .memory import QuestionMemory
 from .questions import read_json_question, read_question
 from .voice import Voice
 
@@ -66,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Origins whose pages may use the server (CORS): none by default."""
     hosts: Sequence[str] = ()
     """Host names that the server accepts; none: any. A server on loopback should name its own."""
+    proxies: Sequence[str] = ()
+    """Addresses and networks of proxies whose `X-Forwarded-For` says who the client is; "*": any address. By default it
+    is not believed. A server that believes it by itself (uvicorn does, of 127.0.0.1) must be told not to."""
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
     page: bool = True
@@ -85,7 +90,7 @@ def create_app(
     Without an engine, requests that need it are answered with `unimplemented`; all others work. Run it with any ASGI
     server:
 
-        uvicorn --factory objectstreaming.app:create_app
+        uvicorn --no-proxy-headers --factory objectstreaming.app:create_app
 
     >>> create_app(Settings(hosts=("localhost", "127.0.0.1"))).title
     'objectstreaming'
@@ -98,6 +103,9 @@ def create_app(
         synthesizer = synthesizer if synthesizer is not None else find_synthesizer()
         recognizer = recognizer if recognizer is not None else find_recognizer()
     voice = Voice(answerer, synthesizer, recognizer)
+    clients = Clients(settings.proxies)
+    rate = RateLimiter.of(limits)
+    memory = QuestionMemory(limits.questions, limits.questions_per_client)
 
     app = FastAPI(
         title="objectstreaming",
@@ -116,12 +124,12 @@ def create_app(
 
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
     async def objects(request: Request) -> FrameResponse:
-        question = await read_json_question(request, limits)
+        question = await read_json_question(request, limits, memory.share(clients.name(request.scope)))
         return stream(_objects(answerer, question.text), OBJECTS_CODER)
 
     @app.post("/wav", response_class=FrameResponse, summary="Ask by speech or text; the answer is spoken", **WAV)
     async def wav(request: Request) -> FrameResponse:
-        question = await read_question(request, limits)
+        question = await read_question(request, limits, memory.share(clients.name(request.scope)))
         voice.check(question)
         return stream(voice.answer(question), TALCoder())
 
@@ -129,6 +137,9 @@ def create_app(
         answerer,
         voice,
         limits,
+        clients=clients,
+        rate=rate,
+        memory=memory,
         speaks=synthesizer is not None,
         heartbeat=settings.heartbeat,
         origins=settings.origins,
@@ -148,7 +159,7 @@ def create_app(
         async def page() -> Response:
             return Response(*page_and_headers())
 
-    app.add_middleware(Gate, limits=limits, hosts=settings.hosts)
+    app.add_middleware(Gate, limits=limits, hosts=settings.hosts, clients=clients, rate=rate)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

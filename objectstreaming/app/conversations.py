@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from typing import Any, Final, Literal, cast
@@ -31,7 +32,10 @@ from ..errors import ObjectStreamError, PayloadError, StreamError
 from ..frames import Limits, MiB
 from ..server.problems import problem_response, public_error
 from .answers import Answerer
+from .clients import Clients
+from .gate import RateLimiter
 from .limits import AppLimits
+from .memory import QuestionMemory, Share
 from .questions import GatheredSound, Question, checked_text
 from .voice import Voice
 
@@ -70,6 +74,9 @@ class Conversations:
         voice: Voice,
         limits: AppLimits,
         *,
+        clients: Clients,
+        rate: RateLimiter,
+        memory: QuestionMemory,
         speaks: bool,
         heartbeat: float,
         origins: Collection[str],
@@ -77,6 +84,9 @@ class Conversations:
         self._answerer = answerer
         self._voice = voice
         self._limits = limits
+        self._clients = clients
+        self._rate = rate
+        self._memory = memory
         self._speaks = speaks
         self._heartbeat = heartbeat
         self._origins = frozenset(origins)
@@ -91,7 +101,7 @@ class Conversations:
             async with stream:
                 try:
                     async with asyncio.timeout(self._limits.stream_seconds) as clock:
-                        await self._converse(DuplexSession(stream))
+                        await self._converse(DuplexSession(stream), self._clients.name(websocket.scope))
                 except TimeoutError:
                     if not clock.expired():
                         raise
@@ -100,25 +110,29 @@ class Conversations:
             # The client made an error or has gone. It got the error in our `end`, if that was possible.
             log.debug("a conversation ended: %s", error)
 
-    async def _converse(self, session: DuplexSession) -> None:
+    async def _converse(self, session: DuplexSession, client: str) -> None:
+        first = True
         while session.stream.is_connected:
-            turn = _Turn(self)
+            turn = _Turn(self, client, counted=first)
+            first = False
             try:
                 await session.run_duplex(turn.answer, turn.receive)
             except StreamError:  # an error event of the client, for its question or, when it leaves, for the stream
                 if not session.stream.is_connected:
                     raise
+            finally:
+                turn.end()
             session.reset()
 
     async def answer(self, question: Question) -> AsyncIterator[StreamItem]:
         """The answer's symbols, each sentence's text before its sound."""
-        if not self._speaks and question.sound is None:
+        if not self._speaks and question.speech is None:
             async with aclosing(self._answerer.answer(question.text)) as sentences:  # type: ignore[type-var]
                 async for text, source in sentences:
                     yield Symbol.text(text, source=source)
             return
         self._voice.check(question)
-        recognized = question.sound is None
+        recognized = question.speech is None
         played = 0.0
         async with aclosing(self._voice.answer(question)) as messages:  # type: ignore[type-var]
             async for tal, pcm in messages:
@@ -134,12 +148,23 @@ class Conversations:
                     yield Symbol.audio(piece, tal.sampleRate, tal.channels, bit_depth=tal.bitDepth)
                 played += 1000 * len(pcm) / step / tal.sampleRate
 
-    def new_sound(self) -> GatheredSound:
+    def new_share(self, client: str) -> Share:
+        """For the memory of one question."""
+        return self._memory.share(client)
+
+    def new_sound(self, share: Share) -> GatheredSound:
         """For the sound of one question."""
-        return GatheredSound(self._limits)
+        return GatheredSound(self._limits, share)
+
+    def count(self, client: str) -> None:
+        """Count a question. Raises `StreamError` if the client asks too often."""
+        wait = self._rate.wait(client)
+        if wait:
+            message = f"too many questions from this address; there is room for one in {math.ceil(wait)} s"
+            raise StreamError("resource_exhausted", message)
 
     @staticmethod
-    def add_sound(symbol: Symbol, gathered: GatheredSound) -> None:
+    def add_sound(symbol: Symbol, gathered: GatheredSound, share: Share) -> None:
         """Add the symbol's sound. Raises `StreamError` for a sound that cannot be recognized."""
         member: Any = symbol.metadata.get
         rate, channels, depth = member("sample_rate"), member("channels", 1), member("bit_depth", 16)
@@ -149,6 +174,7 @@ class Conversations:
             raise StreamError("invalid_argument", message)
         if len(symbol.data) % (depth // 8 * channels):
             raise StreamError("invalid_argument", "the data of an audio symbol are whole sample frames")
+        share.take(len(symbol.data))
         gathered.add(symbol.data, rate, channels, cast("Literal[16, 32]", depth))
 
     def check(self, text: str, *, whole: bool) -> str:
@@ -159,12 +185,15 @@ class Conversations:
 
 
 class _Turn:
-    """One question, while it is received, and its answer."""
+    """One question, while it is received, and its answer. `counted`: the request was counted for it already."""
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(self, conversations: Conversations, client: str, *, counted: bool) -> None:
         self._conversations = conversations
+        self._client = client
+        self._counted = counted
         self._text = ""
-        self._sound = conversations.new_sound()
+        self._share = conversations.new_share(client)
+        self._sound = conversations.new_sound(self._share)
         self._question: asyncio.Future[Question] = asyncio.get_running_loop().create_future()
 
     def receive(self, item: StreamItem) -> None:
@@ -173,22 +202,29 @@ class _Turn:
         try:
             if isinstance(item, StreamEvent):
                 if item.type == "stream_end":
+                    if not self._counted:
+                        self._conversations.count(self._client)
                     self._question.set_result(self._whole())
             elif item.modality is Modality.TEXT:
                 self._text = self._conversations.check(self._text + (item.text_value or ""), whole=False)
             elif item.modality is Modality.AUDIO:
-                self._conversations.add_sound(item, self._sound)
+                self._conversations.add_sound(item, self._sound, self._share)
             else:
                 raise StreamError("unimplemented", f"this server does not read {item.modality.value} symbols")
         except (StreamError, PayloadError) as error:
             wrong = error if isinstance(error, StreamError) else StreamError("invalid_argument", str(error))
             self._question.set_exception(wrong)
+            self._sound.release()
             self._question.exception()  # retrieved: after an interrupt nobody asks for it, and asyncio would log it
 
     def _whole(self) -> Question:
         if self._text.strip() or not self._sound.has_begun:
             return Question(self._conversations.check(self._text, whole=True))
-        return Question("", self._sound.sound())
+        return Question("", self._sound.checked())
+
+    def end(self) -> None:
+        """Nothing of it is needed any more."""
+        self._sound.release()
 
     async def answer(self) -> AsyncIterator[StreamItem]:
         try:

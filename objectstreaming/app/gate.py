@@ -4,8 +4,10 @@
 
 * the host names that the server accepts (`hosts`). This protects against DNS rebinding: a page of another site whose
   name is bound to 127.0.0.1 is refused, although the connection comes from this machine;
-* the rate of each client's requests: one token bucket for each address (RFC 2697);
-* the number of streams that run at once.
+* the rate of each client's questions: one token bucket for each client (RFC 2697);
+* the number of streams that run at once, in all and of each client.
+
+Who a client is says `clients.py`.
 
 A refused request gets a status, a code and, where waiting helps, `Retry-After`. The size of a body is limited where it
 is read (`body.py`), and the duration of an answer where it is sent (`response.py`).
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -24,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import StreamError
 from ..server.problems import problem_response
+from .clients import Clients
 from .limits import AppLimits
 
 __all__ = ["Gate", "RateLimiter"]
@@ -50,6 +53,11 @@ class RateLimiter:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    @classmethod
+    def of(cls, limits: AppLimits) -> RateLimiter:
+        """For the questions of clients, as `limits` says."""
+        return cls(a_minute=limits.requests_a_minute, burst=limits.burst)
+
     def wait(self, client: str) -> float:
         """Take a token. Returns 0, or, if there is none, the seconds until there will be one."""
         now = self._clock()
@@ -65,25 +73,35 @@ class RateLimiter:
 class Gate:
     """ASGI middleware that enforces `limits`. Every POST and every WebSocket counts as a stream.
 
-    `hosts`: the names that are accepted; none: all.
+    `hosts`: the names that are accepted; none: all. `clients` and `rate` may be those that the app uses too.
 
     >>> from starlette.applications import Starlette
     >>> app = Gate(Starlette(), AppLimits(streams=8), hosts={"localhost", "127.0.0.1"})
     """
 
-    def __init__(self, app: ASGIApp, limits: AppLimits, *, hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: AppLimits,
+        *,
+        hosts: Collection[str] = (),
+        clients: Clients | None = None,
+        rate: RateLimiter | None = None,
+    ) -> None:
         self._app = app
         self._limits = limits
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._rate = RateLimiter(a_minute=limits.requests_a_minute, burst=limits.burst)
-        self._streams = 0
+        self._clients = clients if clients is not None else Clients()
+        self._rate = rate if rate is not None else RateLimiter.of(limits)
+        self._streams: Counter[str] = Counter()  # of each client that has any
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        client = self._clients.name(scope)
         try:
-            self._admit(scope)
+            self._admit(scope, client)
         except _RefusedError as refused:
             if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
                 await send({"type": "websocket.close", "code": 1008, "reason": refused.error.code})
@@ -96,22 +114,24 @@ class Gate:
         if not _is_stream(scope):
             await self._app(scope, receive, send)
             return
-        self._streams += 1
+        self._streams[client] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._streams -= 1
+            self._streams -= Counter((client,))  # forgets a client that has none left
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope, client: str) -> None:
         if self._hosts and _host(Headers(scope=scope).get("host", "")) not in self._hosts:
             raise _RefusedError(StreamError("permission_denied", "this server does not accept that host name"))
         if not _is_stream(scope):
             return
-        client = scope.get("client")
-        wait = self._rate.wait(client[0] if client else "")
+        wait = self._rate.wait(client)
         if wait:
             raise _RefusedError(StreamError("resource_exhausted", "too many requests from this address"), wait)
-        if self._streams >= self._limits.streams:
+        if self._streams[client] >= self._limits.streams_per_client:
+            error = StreamError("resource_exhausted", "this address has as many streams as it may")
+            raise _RefusedError(error, _BUSY_SECONDS)
+        if self._streams.total() >= self._limits.streams:
             error = StreamError("resource_exhausted", "this server runs as many streams as it may")
             raise _RefusedError(error, _BUSY_SECONDS)
 

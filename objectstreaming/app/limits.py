@@ -8,24 +8,34 @@ __all__ = ["AppLimits"]
 
 
 class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of the reference app. Sizes in bytes, times in seconds."""
+    """The limits of the reference app. Sizes in bytes, times in seconds.
+
+    A client is an IPv4 address, or the /64 of an IPv6 address.
+    """
 
     body: int = 32 * 1024 * 1024
-    """The largest body of a request: 87 s of 48 kHz stereo int32, or 17 minutes of 16 kHz mono int16."""
+    """The largest body of a request, and the largest sound of a question over a WebSocket: 87 s of 48 kHz stereo int32,
+    or 17 minutes of 16 kHz mono int16."""
     body_seconds: float = 60
     """How long a body may take to arrive."""
     question: int = 4_000
     """The largest number of characters in a question that is text."""
     speech_seconds: float = 60
-    """The longest question that is sound. Recognition may take as long as the sound lasts."""
+    """The longest question that is sound."""
+    questions: int = 256 * 1024 * 1024
+    """How many bytes of questions are held at once: bodies and sound that are not whole or not recognized yet."""
+    questions_per_client: int = 64 * 1024 * 1024
+    """How many of them one client may have."""
     streams: int = 64
     """How many streams may run at once."""
+    streams_per_client: int = 8
+    """How many of them one client may have."""
     stream_seconds: float = 300
     """How long one stream may run."""
     requests_a_minute: float = 120
-    """How many requests one client may make in a minute."""
+    """How many questions one client may ask in a minute."""
     burst: int = 30
-    """How many requests one client may make at once, before the rate counts."""
+    """How many questions one client may ask at once, before the rate counts."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

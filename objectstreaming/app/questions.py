@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Message
 
 from wav_streaming import TALCoder
 from wav_streaming.sound import Sound
@@ -25,6 +26,7 @@ from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE
 from ..server.body import RequestBody, read_messages
 from ..server.problems import RequestError
 from .limits import AppLimits
+from .memory import Share
 
 __all__ = ["WAV_TYPES", "GatheredSound", "Question", "checked_text", "read_json_question", "read_question"]
 
@@ -35,20 +37,22 @@ _JSON_BODY: Final = 64 * 1024
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question as text or, if `sound` is not `None`, as speech that is still to be recognized."""
+    """A question as text or, if `speech` is not `None`, as speech that is still to be recognized."""
 
     text: str
-    sound: Sound | None = None
+    speech: GatheredSound | None = None
 
 
-async def read_json_question(request: Request, limits: AppLimits) -> Question:
+async def read_json_question(request: Request, limits: AppLimits, share: Share) -> Question:
     """`{"question": "..."}` as JSON."""
+    request = _counted(request, share)
     if _content_type(request) != "application/json":
         raise _unsupported("the question must be JSON", ["application/json"])
     body = bytearray()
-    async with _in_time(limits):
+    async with _in_bounds(limits, share):
         async for chunk in RequestBody(request, max_body=min(limits.body, _JSON_BODY)):
             body += chunk
+    share.give_back()  # from here on it is small
     try:
         value: Any = strict_json.loads(bytes(body))
     except strict_json.InvalidJSON as error:
@@ -59,32 +63,45 @@ async def read_json_question(request: Request, limits: AppLimits) -> Question:
     return Question(checked_text(question, limits))
 
 
-async def read_question(request: Request, limits: AppLimits) -> Question:
+async def read_question(request: Request, limits: AppLimits, share: Share) -> Question:
     """A WAV file, or frames of speech. The first frame with a `question` in its header asks by text."""
-    async with _in_time(limits):
+    request = _counted(request, share)
+    async with _in_bounds(limits, share):
         kind = _content_type(request)
         if kind in WAV_TYPES:
-            return await _read_wav(request, limits)
+            return await _read_wav(request, limits, share)
         if kind in _FRAME_TYPES:
-            return await _read_frames(request, limits)
+            return await _read_frames(request, limits, share)
     raise _unsupported("the question must be a WAV file or frames of speech", [*WAV_TYPES[:1], *_FRAME_TYPES])
 
 
 @asynccontextmanager
-async def _in_time(limits: AppLimits) -> AsyncIterator[None]:
-    """Limits how long a body may take to arrive."""
+async def _in_bounds(limits: AppLimits, share: Share) -> AsyncIterator[None]:
+    """Limits how long a body may take to arrive. If it is not read to its end, its memory is given back."""
     try:
-        async with asyncio.timeout(limits.body_seconds) as clock:
-            yield
+        with share:
+            async with asyncio.timeout(limits.body_seconds) as clock:
+                yield
     except TimeoutError:
         if not clock.expired():
             raise
         raise RequestError(408, "deadline_exceeded", "the body took too long to arrive") from None
 
 
-async def _read_wav(request: Request, limits: AppLimits) -> Question:
+def _counted(request: Request, share: Share) -> Request:
+    """The request, whose bytes take their share as they arrive, whatever becomes of them."""
+
+    async def receive() -> Message:
+        message = await request.receive()
+        share.take(len(message.get("body", b"")))
+        return message
+
+    return Request(request.scope, receive)
+
+
+async def _read_wav(request: Request, limits: AppLimits, share: Share) -> Question:
     decoder = WavDecoder(limit=limits.body)
-    gathered = GatheredSound(limits)
+    gathered = GatheredSound(limits, share)
 
     def add(pcm: bytes) -> None:
         if decoder.ready:
@@ -96,26 +113,33 @@ async def _read_wav(request: Request, limits: AppLimits) -> Question:
         add(decoder.finish())
     except WavError as error:
         raise StreamError("invalid_argument", str(error)) from None
-    return Question("", gathered.sound())
+    return Question("", gathered.checked())
 
 
-async def _read_frames(request: Request, limits: AppLimits) -> Question:
+async def _read_frames(request: Request, limits: AppLimits, share: Share) -> Question:
     """Reads all frames, also after one that asks by text: an error anywhere in the body is an error."""
     text = ""
-    gathered = GatheredSound(limits)
+    gathered = GatheredSound(limits, share)
     messages = read_messages(request, TALCoder(), limits=Limits(frame=4 * MiB), max_body=limits.body)
     async with aclosing(messages):  # type: ignore[type-var]
         async for tal, pcm in messages:
             text = text or tal.question.strip()
             gathered.add(pcm, tal.sampleRate, tal.channels, tal.bitDepth)
-    return Question(checked_text(text, limits)) if text else Question("", gathered.sound())
+    if not text:
+        return Question("", gathered.checked())
+    gathered.release()
+    return Question(checked_text(text, limits))
 
 
 class GatheredSound:
-    """The PCM of a question as it arrives. Takes no more of it than is recognized."""
+    """The PCM of a question as it arrives, until it is recognized. Takes no more of it than that, or than a body has.
 
-    def __init__(self, limits: AppLimits) -> None:
-        self._seconds = limits.speech_seconds
+    `share` is the memory that the question has taken.
+    """
+
+    def __init__(self, limits: AppLimits, share: Share) -> None:
+        self._limits = limits
+        self._share = share
         self._format: tuple[int, int, Literal[16, 32]] | None = None
         self._largest = 0
         self._pcm = bytearray()
@@ -129,20 +153,32 @@ class GatheredSound:
         """Append PCM. Raises `StreamError` if its format is not that of the pieces before it, or if it is too much."""
         if self._format is None:
             self._format = (sample_rate, channels, bit_depth)
-            self._largest = int(self._seconds * sample_rate) * channels * bit_depth // 8
+            self._largest = int(self._limits.speech_seconds * sample_rate) * channels * bit_depth // 8
         elif self._format != (sample_rate, channels, bit_depth):
             raise StreamError(
                 "invalid_argument", "the sound of one question must not change its sample rate, channels or bit depth"
             )
-        if len(self._pcm) + len(pcm) > self._largest:
-            raise RequestError(413, "resource_exhausted", f"a spoken question is at most {self._seconds:g} s long")
+        size = len(self._pcm) + len(pcm)
+        if size > self._largest or size > self._limits.body:
+            most = f"{self._limits.speech_seconds:g} s" if size > self._largest else f"{self._limits.body} bytes"
+            raise RequestError(413, "resource_exhausted", f"a spoken question is at most {most} long")
         self._pcm += pcm
 
-    def sound(self) -> Sound:
-        """All of it. Raises `StreamError` if there is none."""
-        if self._format is None or not self._pcm:
+    def checked(self) -> GatheredSound:
+        """This, if there is any sound. Raises `StreamError` if there is none."""
+        if not self._pcm:
             raise StreamError("invalid_argument", "the question has neither sound nor text")
+        return self
+
+    def sound(self) -> Sound:
+        """All of it, to be recognized."""
+        assert self._format is not None
         return Sound(bytes(self._pcm), *self._format)
+
+    def release(self) -> None:
+        """It is needed no longer."""
+        self._pcm = bytearray()
+        self._share.give_back()
 
 
 def checked_text(question: str, limits: AppLimits) -> str:

@@ -21,7 +21,7 @@ from wav_streaming.synthesizers import Synthesizer
 
 from ..errors import StreamError
 from .answers import Answerer, Sentence
-from .questions import Question
+from .questions import GatheredSound, Question
 
 __all__ = ["Voice"]
 
@@ -43,12 +43,12 @@ class Voice:
         """Raise `StreamError` if this question needs an engine that is missing."""
         if self._synthesizer is None:
             raise StreamError("unimplemented", "this server cannot speak: it has neither espeak-ng nor flite")
-        if question.sound is not None and self._recognizer is None:
+        if question.speech is not None and self._recognizer is None:
             raise StreamError("unimplemented", "this server cannot listen: it has no pocketsphinx; ask by text")
 
     async def answer(self, question: Question) -> AsyncIterator[tuple[TALAudio, bytes]]:
         """The messages of the answer, from sign 1 to sign 3."""
-        asked = question.text or await self._hear(question.sound)
+        asked = question.text or await self._hear(question.speech)
         answer: AsyncIterator[Sentence] = self._answerer.answer(asked)
         order = 0
         sound = Sound(b"", 16000)
@@ -67,16 +67,18 @@ class Voice:
             raise StreamError("unavailable", "there is no answer")
         yield _header(sound, asked, order + 1, sign=3), b""
 
-    async def _hear(self, sound: Sound | None) -> str:
-        assert sound is not None
+    async def _hear(self, speech: GatheredSound | None) -> str:
+        assert speech is not None
         assert self._recognizer is not None
         try:
-            text = (await self._recognizer.recognize(sound)).strip()
+            text = (await self._recognizer.recognize(speech.sound())).strip()
         except StreamError:
             raise
         except Exception as error:
             log.warning("recognition failed", exc_info=True)
             raise StreamError("unavailable", "the question could not be recognized") from error
+        finally:
+            speech.release()
         if not text:
             raise StreamError("invalid_argument", "no word was recognized in the question")
         return text

@@ -67,6 +67,10 @@ def serve(
     cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may use the server.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host name that the server accepts; '*': any.")] = None,
     streams: Annotated[int, typer.Option(min=1, help="How many streams may run at once.")] = 64,
+    streams_per_client: Annotated[int, typer.Option(min=1, help="How many of them one address may have.")] = 8,
+    forwarded_allow_ips: Annotated[
+        str, typer.Option(help="Proxies whose X-Forwarded-For is believed: addresses, networks, commas; '*': any.")
+    ] = "",
 ) -> None:
     """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
     from .serving import serve as run
@@ -83,6 +87,8 @@ def serve(
         origins=cors or [],
         hosts=allow_host,
         streams=streams,
+        streams_per_client=streams_per_client,
+        proxies=[proxy for proxy in forwarded_allow_ips.split(",") if proxy.strip()],
         say=_note,
     )
 

@@ -39,6 +39,8 @@ def serve(
     origins: Sequence[str],
     hosts: Sequence[str] | None,
     streams: int,
+    streams_per_client: int,
+    proxies: Sequence[str],
     say: Callable[[str], object],
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
@@ -47,7 +49,8 @@ def serve(
         documents=tuple(documents),
         origins=tuple(origins),
         hosts=_names(host, hosts),
-        limits=AppLimits(streams=streams),
+        proxies=tuple(proxies),
+        limits=AppLimits(streams=streams, streams_per_client=streams_per_client),
     )
     answerer: Answerer | None = None
     if chat is not None:
@@ -74,6 +77,7 @@ def serve(
         server_header=False,
         ws_ping_interval=None,
         ws_max_size=MiB,
+        proxy_headers=False,  # the app believes only the proxies that it was told to
     )
     with listener:
         _Server(config).run([listener])

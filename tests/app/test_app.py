@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from typing import Any, ClassVar
 
 import httpx
@@ -30,6 +31,7 @@ from objectstreaming import (
 )
 from objectstreaming.app import Settings, create_app
 from objectstreaming.app.answers import Sentence
+from objectstreaming.app.clients import Clients
 from objectstreaming.app.gate import Gate, RateLimiter
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
@@ -59,6 +61,14 @@ async def in_process(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def client() -> Iterator[httpx.Client]:
     with served(limits=AppLimits(burst=1_000)) as client:
         yield client
+
+
+HEAD = b"POST /objects HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """What comes until the connection is closed."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def read(client: httpx.Client, path: str, coder: Coder[Any, Any], **options: Any) -> list[Any]:
@@ -308,6 +318,68 @@ class TestBounds:
         assert statuses == [200, 200, 200, 429]
         assert 1 <= int(refused.headers["retry-after"]) <= 10
 
+    def test_a_client_that_has_its_streams_leaves_room_for_others(self) -> None:
+        limits = AppLimits(streams=3, streams_per_client=2)
+
+        def post(address: str) -> AbstractContextManager[socket.socket]:
+            """A question whose body does not come."""
+            connection = socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=(address, 0))
+            connection.sendall(HEAD + b"Content-Length: 99\r\n\r\n")
+            return connection
+
+        with LoopbackServer(make_app(limits=limits)) as server, ExitStack() as stack:
+            port = int(server.url.rpartition(":")[2])
+            for _ in range(2):
+                stack.enter_context(post("127.0.0.2"))
+            refused = stack.enter_context(post("127.0.0.2"))
+            assert b"this address has as many streams" in answer_of(refused)
+            other = stack.enter_context(post("127.0.0.3"))
+            other.sendall(b'{"question": "why?"}'.ljust(99))
+            assert answer_of(other).startswith(b"HTTP/1.1 200")
+
+    async def test_questions_that_are_not_whole_take_no_more_memory_than_they_may(self) -> None:
+        limits = AppLimits(questions=300_000, questions_per_client=200_000)
+        wav = pcm_to_wav(sound(4), 16_000)  # 128,000 bytes
+
+        async def begin(app: FastAPI, address: str, size: int) -> httpx.Response:
+            transport = httpx.ASGITransport(app, client=(address, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+                return await client.post("/wav", content=trickle(size), headers={"Content-Type": "audio/wav"})
+
+        async def trickle(size: int) -> AsyncIterator[bytes]:
+            yield wav[:size]
+            whole.set()
+            await asyncio.Event().wait()
+
+        app, whole = make_app(limits=limits), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            held = []
+            for address, size in [("10.0.0.1", 128_000), ("10.0.0.2", 128_000)]:
+                whole.clear()
+                held.append(tasks.create_task(begin(app, address, size)))
+                await whole.wait()
+            for address, size, whose in [
+                ("10.0.0.1", 80_000, "of this address"),
+                ("10.0.0.3", 50_000, "to this server"),
+            ]:
+                refused = await begin(app, address, size)
+                assert refused.status_code == 429
+                assert f"the questions {whose} take as much memory" in refused.json()["message"]
+            for task in held:
+                task.cancel()
+            await asyncio.wait(held)
+            whole.clear()
+            answered = asyncio.create_task(begin(app, "10.0.0.3", 128_000))  # there is room again
+            await whole.wait()
+            answered.cancel()
+
+    def test_a_question_that_was_recognized_is_held_no_longer(self) -> None:
+        wav = {"content": pcm_to_wav(sound(4), 16_000), "headers": {"Content-Type": "audio/wav"}}
+        with served(answerer=Slow(), limits=AppLimits(questions=150_000)) as client, ExitStack() as stack:
+            for _ in range(3):  # each is still being answered when the next one comes
+                stream = stack.enter_context(open_stream(client, "POST", "/wav", coder=TALCoder(), **wav))
+                assert next(stream)[0].answer == "Wait."
+
     def test_the_addresses_that_are_remembered_are_bounded(self) -> None:
         limiter = RateLimiter(a_minute=60, burst=1, clients=10, clock=lambda: 0.0)
         for n in range(1_000):
@@ -475,6 +547,55 @@ class TestOpenApi:
         return lines
 
 
+class TestClients:
+    @pytest.mark.parametrize(
+        ("peer", "forwarded", "client"),
+        [
+            ("192.0.2.7", ["10.0.0.9"], "192.0.2.7"),  # a stranger's word counts for nothing
+            ("10.0.0.1", ["192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", ["1.1.1.1, 192.0.2.7"], "192.0.2.7"),  # the client wrote the first one
+            ("10.0.0.1", ["1.1.1.1", "192.0.2.7, 10.0.0.2"], "192.0.2.7"),
+            ("10.0.0.1", ["192.0.2.7:4711"], "192.0.2.7"),
+            ("10.0.0.1", ["[2001:db8::7]:4711"], "2001:db8::/64"),
+            ("10.0.0.1", ["text"], "10.0.0.1"),
+            ("10.0.0.1", ["192.0.2.7, "], "10.0.0.1"),
+            ("10.0.0.1", [], "10.0.0.1"),
+            ("10.0.0.1", ["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+            ("::ffff:10.0.0.1", ["::ffff:192.0.2.7"], "192.0.2.7"),
+            ("2001:db8::1", ["1.1.1.1"], "2001:db8::/64"),
+            ("2001:db8::ffff:2", ["1.1.1.1"], "2001:db8::/64"),
+            ("fe80::1%eth0", [], "fe80::/64"),
+            ("testclient", ["1.1.1.1"], "testclient"),
+            (None, ["1.1.1.1"], ""),
+        ],
+    )
+    def test_only_a_proxy_that_is_trusted_says_who_the_client_is(
+        self, peer: str | None, forwarded: list[str], client: str
+    ) -> None:
+        scope = {
+            "type": "http",
+            "client": peer and (peer, 4711),
+            "headers": [(b"x-forwarded-for", value.encode()) for value in forwarded],
+        }
+        assert Clients(["10.0.0.0/8"]).name(scope) == client
+
+    def test_all_proxies_can_be_trusted(self) -> None:
+        scope = {"type": "http", "client": ("192.0.2.1", 1), "headers": [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2")]}
+        assert Clients("*").name(scope) == "1.1.1.1"
+
+    def test_what_is_no_address_is_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"proxy\.example"):
+            create_app(Settings(proxies=["proxy.example"]))
+
+    async def test_a_header_that_any_client_can_send_evades_no_limit(self) -> None:
+        async with in_process(make_app(limits=AppLimits(burst=3))) as client:
+            statuses = [
+                (await client.post("/objects", json={"question": "a"}, headers={"X-Forwarded-For": f"10.0.0.{n}"}))
+                for n in range(5)
+            ]
+        assert [response.status_code for response in statuses] == [200, 200, 200, 429, 429]
+
+
 class TestGate:
     async def test_passes_on_what_is_not_http(self) -> None:
         seen = []
@@ -487,7 +608,7 @@ class TestGate:
 
 
 async def test_hundreds_of_answers_at_once_are_each_whole() -> None:
-    app = make_app(limits=AppLimits(streams=1_000, burst=1_000))
+    app = make_app(limits=AppLimits(streams=1_000, streams_per_client=1_000, burst=1_000))
     with LoopbackServer(app) as server:
         limits = httpx.Limits(max_connections=200)
         async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=DEADLINE) as client:

@@ -34,6 +34,7 @@ from objectstreaming.duplex import (
     WebSocketClientStream,
     WebSocketServerStream,
 )
+from wav_streaming.sound import Sound
 from wav_streaming.wav import pcm_to_wav
 
 
@@ -126,6 +127,52 @@ class TestEndpoint:
                 await ask(stream, *symbols)
             assert caught.value.code == code
             assert texts(await ask(stream, Symbol.text("why?"))) == ["You asked: why?", "The fox is red."]
+
+    async def test_sound_is_limited_in_bytes_whatever_its_format(self) -> None:
+        """60 s of 384 kHz in 8 channels of 32 bits would be 700 MiB."""
+        piece = Symbol.audio(bytes(200_000), 384_000, 8, bit_depth=32)
+        ear = Ear()
+        limits = AppLimits(body=1_000_000)
+        with LoopbackServer(make_app(ear=ear, limits=limits)) as server:
+            async with client(server.url) as stream:
+                with pytest.raises(StreamError, match="at most 1000000 bytes") as caught:
+                    await ask(stream, *[piece] * 6)
+                assert caught.value.code == "resource_exhausted"
+                await ask(stream, *[piece] * 5)
+        assert [len(heard.pcm) for heard in ear.heard] == [1_000_000]
+
+    async def test_sound_that_is_held_counts_for_all_connections(self) -> None:
+        class Patient(Ear):
+            async def recognize(self, sound: Sound) -> str:
+                if len(sound.pcm) == 400_000:
+                    hearing.set()
+                    await asyncio.to_thread(go_on.wait)
+                return await super().recognize(sound)
+
+        hearing, go_on = threading.Event(), threading.Event()
+        piece = Symbol.audio(bytes(200_000))
+        with LoopbackServer(make_app(ear=Patient(), limits=AppLimits(questions=500_000))) as server:
+            async with client(server.url) as first, client(server.url) as second, asyncio.TaskGroup() as tasks:
+                answer = tasks.create_task(ask(first, piece, piece))
+                try:
+                    await asyncio.to_thread(hearing.wait)
+                    for _ in range(3):
+                        with pytest.raises(StreamError, match="the questions to this server take as much memory"):
+                            await ask(second, piece)
+                finally:
+                    go_on.set()
+                await answer
+                for _ in range(3):  # what was recognized, or refused, is held no longer
+                    assert texts(await ask(second, piece))
+
+    async def test_every_question_counts_for_the_rate(self) -> None:
+        with LoopbackServer(make_app(limits=AppLimits(burst=3, requests_a_minute=1))) as server:
+            async with client(server.url) as stream:
+                for _ in range(3):
+                    assert texts(await ask(stream, Symbol.text("why?")))
+                with pytest.raises(StreamError, match="too many questions from this address") as caught:
+                    await ask(stream, Symbol.text("why?"))
+                assert caught.value.code == "resource_exhausted"
 
     async def test_a_fault_of_the_server_is_reported_without_its_reason(self) -> None:
         class Broken(Fox):
