@@ -55,6 +55,11 @@ class Clients:
                     break
         return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this is the address of a proxy that is trusted."""
+        address = _address(peer)
+        return address is not None and self._trusts(address)
+
     def _trusts(self, address: _Address) -> bool:
         return self._all or any(address in network for network in self._networks)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
@@ -14,16 +16,23 @@ from wav_streaming.recognizers import OpenAIRecognizer
 from wav_streaming.synthesizers import OpenAISynthesizer
 
 from ..app import Settings, create_app
+from ..app.clients import Clients
 from ..app.limits import AppLimits
 from ..frames import MiB
 from ..server import end_streams
+from .connections import Connections
 from .errors import CommandError
 from .loopback import listen
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from ..app.answers import Answerer
 
-__all__ = ["serve"]
+__all__ = ["configured", "serve"]
+
+_BACKLOG: Final = 100
+"""asyncio accepts so many connections before it looks at any of them: no more than there are descriptors for."""
 
 
 def serve(
@@ -69,18 +78,29 @@ def serve(
     say(f"objectstreaming serves http://{name}:{taken}, Ctrl-C ends it")
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         say("it can be reached from the network, and does not ask who its clients are")
+    config = configured(app, Connections(is_proxy=Clients(proxies).is_proxy))
+    with listener:
+        _Server(config).run([listener])
+
+
+def configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:
+    """How uvicorn serves `app` on `connections`."""
     # Duplex streams have pings of their own. A client that is slow to play does not answer those of the WebSocket.
     config = uvicorn.Config(
-        app,
+        connections.app(app),
         log_level="warning",
         timeout_graceful_shutdown=5,
         server_header=False,
         ws_ping_interval=None,
         ws_max_size=MiB,
+        backlog=_BACKLOG,
         proxy_headers=False,  # the app believes only the proxies that it was told to
     )
-    with listener:
-        _Server(config).run([listener])
+    config.load()
+    config.http_protocol_class = cast("type[asyncio.Protocol]", connections.protocol(config.http_protocol_class))
+    # uvicorn says so of every WebSocket that is refused with a status and a body.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing handshake" not in record.msg)
+    return config
 
 
 class _Server(uvicorn.Server):
