@@ -216,7 +216,7 @@ async fn fetch<C: Spelled>(request: &Value, coder: C) -> Value {
         let kind = request["content_type"].as_str().unwrap_or("application/json");
         ask = ask.body(kind.parse().expect("a content type"), bytes(request, "body"));
     }
-    let options = ReadOptions { limits: limits(request), ..ReadOptions::default() };
+    let options = ReadOptions::default().limits(limits(request));
     let mut messages = match ask.options(options).send(coder).await {
         Ok(messages) => messages,
         Err(error) => return answer(&frames, 0, None, Some(error), ""),

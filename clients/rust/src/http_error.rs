@@ -1,10 +1,13 @@
 //! Errors of HTTP, as plain data: [`http`](crate::http) makes them, and [`Error`](crate::Error) holds them.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::error::Cause;
@@ -14,19 +17,37 @@ use crate::peer_error::{Code, StreamError};
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResponseError {
     status: StatusCode,
+    headers: Box<HeaderMap>, // boxed, because every Result of a stream has room for this error
     error: StreamError,
     body: Vec<u8>,
 }
 
 impl ResponseError {
-    pub(crate) fn new(status: StatusCode, error: StreamError, body: Vec<u8>) -> Self {
-        Self { status, error, body }
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, error: StreamError, body: Vec<u8>) -> Self {
+        Self { status, headers: Box::new(headers), error, body }
     }
 
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The headers of the response.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// How long the server asks to wait before the next request: its `Retry-After`, in seconds or as a date.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let given = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if given.bytes().all(|byte| byte.is_ascii_digit()) {
+            return given.parse().ok().map(Duration::from_secs);
+        }
+        let date = httpdate::parse_http_date(given).ok()?;
+        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     /// The code that the body names, or else the one that fits the status.

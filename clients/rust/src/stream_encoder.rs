@@ -15,6 +15,7 @@ use crate::state::{Event, State};
 
 /// The members of an `open` frame, except version and coder.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Open {
     /// In seconds: the reader receives something at least this often.
     pub heartbeat: Option<f64>,
@@ -24,11 +25,28 @@ pub struct Open {
 
 /// The members of an `end` frame. Without an `error` the stream succeeded.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct End {
     /// An object of the application.
     pub trailers: Option<Map<String, Value>>,
     /// The error that ended the stream.
     pub error: Option<StreamError>,
+}
+
+impl Open {
+    /// Promises that the reader receives something at least every so many seconds.
+    #[must_use]
+    pub fn heartbeat(mut self, seconds: f64) -> Self {
+        self.heartbeat = Some(seconds);
+        self
+    }
+
+    /// Sets the object of the application.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
 }
 
 impl End {
@@ -50,7 +68,7 @@ impl From<StreamError> for End {
 /// ```
 /// use objectstreaming::{End, JsonCoder, Open, StreamEncoder};
 /// let mut encoder = StreamEncoder::new(JsonCoder::new());
-/// encoder.open(Open { heartbeat: Some(15.0), ..Open::default() })?;
+/// encoder.open(Open::default().heartbeat(15.0))?;
 /// encoder.data(&serde_json::json!({"n": 1}), "hello")?;
 /// encoder.end(End::default())?;
 /// assert!(encoder.data(&serde_json::json!({}), "too late").is_err());

@@ -155,7 +155,7 @@ async fn a_plain_stream_ends_with_its_body_unless_an_end_is_required() {
     let wire = encode_frame(b"{}", b"1").unwrap();
     let (payloads, failed) = ask(answer(PLAIN, &wire), ReadOptions::default()).await;
     assert!(payloads == [json!(1)] && failed.is_none(), "{failed:?}");
-    let options = ReadOptions { require_end: Some(true), ..ReadOptions::default() };
+    let options = ReadOptions::default().require_end(true);
     let (_, failed) = ask(answer(PLAIN, &wire), options).await;
     assert_eq!(failed.unwrap().code(), "stream_incomplete");
 }
@@ -226,7 +226,7 @@ async fn after_a_refused_payload_the_next_message_can_be_read() {
 #[tokio::test]
 async fn three_heartbeats_of_silence_are_an_idle_timeout_and_pings_prevent_it() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
-    let open = encoder.open(Open { heartbeat: Some(0.1), ..Open::default() }).unwrap();
+    let open = encoder.open(Open::default().heartbeat(0.1)).unwrap();
     let mut script = answer(VERSION_1, &open);
     for _ in 0..8 {
         script.extend([Send::Silence(Duration::from_millis(60)), Send::Bytes(encoder.ping().unwrap())]);
@@ -241,7 +241,7 @@ async fn three_heartbeats_of_silence_are_an_idle_timeout_and_pings_prevent_it() 
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_an_idle_timeout() {
-    let options = ReadOptions { idle_timeout: Some(Duration::from_millis(50)), ..ReadOptions::default() };
+    let options = ReadOptions::default().idle_timeout(Duration::from_millis(50));
     let (_, failed) = ask(vec![Send::UntilClosed], options).await;
     assert_eq!(failed.unwrap().code(), "idle_timeout");
 }
@@ -250,14 +250,14 @@ async fn a_server_that_never_answers_is_an_idle_timeout() {
 async fn a_timeout_may_be_unlimited() {
     let mut script = answer(VERSION_1, &[]);
     script.extend([Send::Silence(Duration::from_millis(20)), Send::Bytes(whole_stream())]);
-    let options = ReadOptions { idle_timeout: Some(Duration::MAX), ..ReadOptions::default() };
+    let options = ReadOptions::default().idle_timeout(Duration::MAX);
     let (payloads, failed) = ask(script, options).await;
     assert!(payloads.len() == 2 && failed.is_none(), "{failed:?}");
 }
 
 #[tokio::test]
 async fn a_slow_reader_causes_no_timeout() {
-    let options = ReadOptions { idle_timeout: Some(Duration::from_millis(60)), ..ReadOptions::default() };
+    let options = ReadOptions::default().idle_timeout(Duration::from_millis(60));
     let (url, _serving) = serve(answer(VERSION_1, &whole_stream())).await;
     let mut stream = Client::new().post(&url).options(options).send(JsonCoder::new()).await.unwrap();
     let mut count = 0;
@@ -304,6 +304,22 @@ async fn a_status_that_is_not_2xx_is_an_error_with_its_problem_decoded() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_when_to_come_back_and_a_redirect_where_it_led() {
+    let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+    for (given, wait) in [("7", Some(7)), ("0", Some(0)), (date, Some(0)), ("soon", None), ("-1", None), ("9e9", None)]
+    {
+        let text = format!("HTTP/1.1 429 Too Many Requests\r\nRetry-After: {given}\r\nContent-Length: 0\r\n\r\n");
+        let (_, failed) = ask(vec![Send::Bytes(text.into_bytes())], ReadOptions::default()).await;
+        let Some(Error::Response(error)) = failed else { panic!("{failed:?}") };
+        assert_eq!(error.retry_after(), wait.map(Duration::from_secs), "{given}");
+        assert_eq!(error.headers()["retry-after"], given);
+    }
+    let text = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n";
+    let (_, failed) = ask(vec![Send::Bytes(text.to_vec())], ReadOptions::default()).await;
+    assert!(failed.unwrap().to_string().contains("to \"/elsewhere\""));
+}
+
+#[tokio::test]
 async fn a_response_that_is_not_a_stream_is_refused_with_its_beginning() {
     let refused = [
         ("text/html", "the content type is \"text/html\""),
@@ -337,6 +353,10 @@ async fn no_response_is_an_error_with_its_cause() {
 async fn a_request_that_cannot_be_sent_is_an_encode_error() {
     let failed = Client::new().post("http://[").send(JsonCoder::new()).await.unwrap_err();
     assert!(failed.code() == "encode_error" && failed.to_string().contains("is not a URL"), "{failed}");
+    let failed = Client::new().post("https://a/").send(JsonCoder::new()).await.unwrap_err();
+    assert!(failed.code() == "encode_error" && failed.to_string().contains("read_response"), "{failed}");
+    let failed = Client::new().post("ftp://a/b").send(JsonCoder::new()).await.unwrap_err();
+    assert!(failed.code() == "encode_error" && failed.to_string().contains("http://"), "{failed}");
     let failed = Client::new().post("http://a/").json(&f64::NAN).send(JsonCoder::new()).await.unwrap_err();
     assert_eq!(failed.code(), "encode_error");
 }

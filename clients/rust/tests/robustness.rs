@@ -64,7 +64,7 @@ impl Random {
 
 fn seeds() -> Vec<Vec<u8>> {
     let mut json = StreamEncoder::new(JsonCoder::new());
-    let mut wire = json.open(Open { heartbeat: Some(15.0), ..Open::default() }).unwrap();
+    let mut wire = json.open(Open::default().heartbeat(15.0)).unwrap();
     wire.extend(json.data(&json!({"status": "é"}), &json!({"answer": [1, -2.5, null, "a\n"]})).unwrap());
     wire.extend(json.ping().unwrap());
     wire.extend(json.end(End::trailers(json!({"tokens": 7}))).unwrap());

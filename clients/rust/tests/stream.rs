@@ -31,7 +31,7 @@ fn one<H: serde::de::DeserializeOwned, P: serde::de::DeserializeOwned>(
 fn a_stream_is_written_and_read_with_everything_in_it() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let metadata = Map::from_iter([("id".to_owned(), json!("q7"))]);
-    let mut wire = encoder.open(Open { heartbeat: Some(0.5), metadata: Some(metadata.clone()) }).unwrap();
+    let mut wire = encoder.open(Open::default().heartbeat(0.5).metadata(metadata.clone())).unwrap();
     wire.extend(
         encoder.data(&Status { status: "success".into() }, &Answer { answer: "é".into(), score: None }).unwrap(),
     );
@@ -74,7 +74,7 @@ fn an_encoder_that_refuses_a_frame_has_not_changed() {
     assert!(encoder.data(&json!({}), &"x".repeat(60)).is_err());
     assert!(encoder.data(&json!({"a": "x".repeat(10)}), &1).is_err());
     assert!(encoder.data(&json!({}), &1).is_ok());
-    let heartbeat = |seconds| StreamEncoder::new(RawCoder).open(Open { heartbeat: Some(seconds), ..Open::default() });
+    let heartbeat = |seconds| StreamEncoder::new(RawCoder).open(Open::default().heartbeat(seconds));
     assert!(heartbeat(0.0).is_err() && heartbeat(f64::NAN).is_err() && heartbeat(0.1).is_ok());
 }
 

@@ -78,11 +78,23 @@ impl Client {
         Request {
             client: self.clone(),
             method,
-            uri: url.parse().map_err(|error| EncodeError::new(format!("{url:?} is not a URL: {error}"))),
+            uri: uri_of(url),
             headers,
             body: Ok(Bytes::new()),
             options: ReadOptions::default(),
         }
+    }
+}
+
+fn uri_of(url: &str) -> Result<Uri, EncodeError> {
+    let uri: Uri = url.parse().map_err(|error| EncodeError::new(format!("{url:?} is not a URL: {error}")))?;
+    match uri.scheme_str() {
+        Some("http") => Ok(uri),
+        Some("https") => Err(EncodeError::new(format!(
+            "{url:?} needs TLS, which this client does not have: send the request with another client, for example reqwest, \
+             and give its response to objectstreaming::http::read_response"
+        ))),
+        _ => Err(EncodeError::new(format!("{url:?} does not begin with http://"))),
     }
 }
 

@@ -8,7 +8,8 @@ use core::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -24,7 +25,7 @@ const BEGINNING_TIME: Duration = Duration::from_secs(5);
 
 /// The error of a response whose status is not 2xx. The message is taken from the specification's own members, from
 /// `detail` as `FastAPI` uses it, from the `title` of RFC 9457, or from the text of the body.
-pub(super) async fn response_error<B>(status: StatusCode, body: &mut B) -> ResponseError
+pub(super) async fn response_error<B>(status: StatusCode, headers: HeaderMap, body: &mut B) -> ResponseError
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -55,7 +56,11 @@ where
     if message.is_empty() {
         message = status.canonical_reason().unwrap_or_default().into();
     }
-    ResponseError::new(status, StreamError::new(code, message).with_details(details), body)
+    if let (true, Some(place)) = (status.is_redirection(), headers.get(LOCATION).and_then(|place| place.to_str().ok()))
+    {
+        message = format!("{message}, to {place:?}: redirects are not followed");
+    }
+    ResponseError::new(status, headers, StreamError::new(code, message).with_details(details), body)
 }
 
 /// The place of an error that `FastAPI` reports, and what is wrong there.

@@ -34,7 +34,15 @@ const LONGEST_SILENCE: f64 = 3600.0; // seconds; the upper bound, whatever heart
 const AFTER_END: Duration = Duration::from_secs(1); // only the end of the body is missing, no message depends on it
 
 /// How a response is read.
+///
+/// ```
+/// use std::time::Duration;
+/// use objectstreaming::http::ReadOptions;
+///
+/// let options = ReadOptions::default().idle_timeout(Duration::from_secs(90)).require_end(true);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct ReadOptions {
     /// The limits of frames and headers.
     pub limits: Limits,
@@ -44,6 +52,29 @@ pub struct ReadOptions {
     /// How long to wait for the next byte. `None`: three of the heartbeats that the server announces, and one minute
     /// before it has announced them.
     pub idle_timeout: Option<Duration>,
+}
+
+impl ReadOptions {
+    /// Sets the limits of frames and headers.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets whether a response without an `end` frame is an error.
+    #[must_use]
+    pub fn require_end(mut self, required: bool) -> Self {
+        self.require_end = Some(required);
+        self
+    }
+
+    /// Sets how long to wait for the next byte.
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = Some(limit);
+        self
+    }
 }
 
 /// The messages of a response of any client.
@@ -79,7 +110,7 @@ where
 {
     let (parts, mut body) = response.into_parts();
     if !parts.status.is_success() {
-        return Err(problem::response_error(parts.status, &mut body).await.into());
+        return Err(problem::response_error(parts.status, parts.headers, &mut body).await.into());
     }
     let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let content_type = String::from_utf8_lossy(content_type).into_owned();
