@@ -19,7 +19,8 @@ httpx takes that timeout once, when a body begins, so the reads of a body are ti
 closed, over HTTP/2 the stream is reset (`http2.py`).
 
 **Not here.** If the client cannot connect, or gets no response at all, httpx's own errors are raised. No request is
-ever sent again: a POST that has made an answer must not make a second one.
+ever sent again: a POST that has made an answer must not make a second one. What `resume=` does instead is in
+`resuming.py`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,18 @@ import sys
 import time
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar, Unpack
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 import anyio
 
@@ -49,6 +60,7 @@ from .media_type import MediaType, parse_media_type
 from .messages import AsyncMessageIterator, MessageIterator, Messages
 from .protocol import HEARTBEATS, MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
 from .response_problems import excerpt, read_problem
+from .resuming import AsyncResumingStream, Place, ResumingStream, place_of
 from .watchdog import ReadLimit, WatchedReads
 
 if TYPE_CHECKING:
@@ -101,24 +113,74 @@ class RequestOptions(TypedDict, total=False):
     extensions: Mapping[str, Any] | None
 
 
-@contextmanager
+@overload
+def open_stream(  # type: ignore[overload-overlap]
+    client: httpx.Client | httpx2.Client,
+    method: str,
+    url: httpx.URL | httpx2.URL | str,
+    *,
+    coder: Coder[H, P],
+    limits: Limits | None = ...,
+    require_end: bool | None = ...,
+    idle_timeout: float | None = ...,
+    resume: Literal[False] = ...,
+    **options: Unpack[RequestOptions],
+) -> AbstractContextManager[MessageStream[H, P]]: ...
+
+
+@overload
 def open_stream(
     client: httpx.Client | httpx2.Client,
     method: str,
     url: httpx.URL | httpx2.URL | str,
     *,
     coder: Coder[H, P],
+    limits: Limits | None = ...,
+    require_end: bool | None = ...,
+    idle_timeout: float | None = ...,
+    resume: bool | float,
+    **options: Unpack[RequestOptions],
+) -> AbstractContextManager[ResumingStream[H, P]]: ...
+
+
+@overload
+def open_stream(
+    client: httpx.Client | httpx2.Client,
+    *,
+    coder: Coder[H, P],
+    limits: Limits | None = ...,
+    require_end: bool | None = ...,
+    idle_timeout: float | None = ...,
+    place: Place,
+    resume: bool | float = ...,
+    **options: Unpack[RequestOptions],
+) -> AbstractContextManager[ResumingStream[H, P]]: ...
+
+
+@contextmanager
+def open_stream(
+    client: httpx.Client | httpx2.Client,
+    method: str | None = None,
+    url: httpx.URL | httpx2.URL | str | None = None,
+    *,
+    coder: Coder[H, P],
     limits: Limits | None = None,
     require_end: bool | None = None,
     idle_timeout: float | None = None,
+    resume: bool | float = False,
+    place: Place | None = None,
     **options: Unpack[RequestOptions],
-) -> Iterator[MessageStream[H, P]]:
+) -> Iterator[Any]:
     """Send a request, and iterate over the messages of the answer.
 
     `require_end`: whether an answer without an `end` frame is an error. `None` requires it of a response of version 1,
     and of a plain one that has control frames. `idle_timeout`: how many seconds of silence are an error. `None` takes
     three of the heartbeats that the server announces; before the announcement, the read timeout of `timeout` or of the
     client (60 s where both have httpx's default of 5 s). The other options are httpx's: `RequestOptions`.
+
+    `resume=True`: when the connection breaks, go on where it was, if the server keeps the stream (`resuming.py`); by
+    GET, never by sending the request again. `True` tries for 300 s, a number for so many seconds. `place=`, instead of
+    method and URL, goes on with a stream of another time: `stream.place` of then.
 
     Entering raises `ResponseError` for a status that is not 2xx, with the problem decoded, `ContentTypeError` for an
     answer that is not a stream of this coder's frames, and httpx's own errors where no response came at all. Iterating
@@ -144,6 +206,20 @@ def open_stream(
     """
     check_coder(coder)
     library = _library(client, "Client", "open_stream")
+    if (method is None or url is None) if place is None else (method is not None or url is not None):
+        raise TypeError("open_stream takes a method and a URL, or else a place")
+    if resume is not False or place is not None:
+        one = partial(open_stream, coder=coder, limits=limits, require_end=require_end, idle_timeout=idle_timeout)
+        resuming: ResumingStream[H, P] = ResumingStream(client, library, one, options, resume, place)
+        try:
+            if place is None:
+                resuming.begin(method, url)
+            else:
+                resuming.begin_at_place()
+            yield resuming
+        finally:
+            resuming.leave()
+        return
     http: Any = client
     with ExitStack() as stack:
         with http2.resetting(client):
@@ -161,18 +237,64 @@ def open_stream(
             stream._leave()
 
 
-@asynccontextmanager
-async def aopen_stream(
+@overload
+def aopen_stream(  # type: ignore[overload-overlap]
     client: httpx.AsyncClient | httpx2.AsyncClient,
     method: str,
     url: httpx.URL | httpx2.URL | str,
     *,
     coder: Coder[H, P],
+    limits: Limits | None = ...,
+    require_end: bool | None = ...,
+    idle_timeout: float | None = ...,
+    resume: Literal[False] = ...,
+    **options: Unpack[RequestOptions],
+) -> AbstractAsyncContextManager[AsyncMessageStream[H, P]]: ...
+
+
+@overload
+def aopen_stream(
+    client: httpx.AsyncClient | httpx2.AsyncClient,
+    method: str,
+    url: httpx.URL | httpx2.URL | str,
+    *,
+    coder: Coder[H, P],
+    limits: Limits | None = ...,
+    require_end: bool | None = ...,
+    idle_timeout: float | None = ...,
+    resume: bool | float,
+    **options: Unpack[RequestOptions],
+) -> AbstractAsyncContextManager[AsyncResumingStream[H, P]]: ...
+
+
+@overload
+def aopen_stream(
+    client: httpx.AsyncClient | httpx2.AsyncClient,
+    *,
+    coder: Coder[H, P],
+    limits: Limits | None = ...,
+    require_end: bool | None = ...,
+    idle_timeout: float | None = ...,
+    place: Place,
+    resume: bool | float = ...,
+    **options: Unpack[RequestOptions],
+) -> AbstractAsyncContextManager[AsyncResumingStream[H, P]]: ...
+
+
+@asynccontextmanager
+async def aopen_stream(
+    client: httpx.AsyncClient | httpx2.AsyncClient,
+    method: str | None = None,
+    url: httpx.URL | httpx2.URL | str | None = None,
+    *,
+    coder: Coder[H, P],
     limits: Limits | None = None,
     require_end: bool | None = None,
     idle_timeout: float | None = None,
+    resume: bool | float = False,
+    place: Place | None = None,
     **options: Unpack[RequestOptions],
-) -> AsyncIterator[AsyncMessageStream[H, P]]:
+) -> AsyncIterator[Any]:
     """`open_stream` for `httpx.AsyncClient`: the same options and errors.
 
     >>> import asyncio, httpx
@@ -188,6 +310,20 @@ async def aopen_stream(
     """
     check_coder(coder)
     library = _library(client, "AsyncClient", "aopen_stream")
+    if (method is None or url is None) if place is None else (method is not None or url is not None):
+        raise TypeError("aopen_stream takes a method and a URL, or else a place")
+    if resume is not False or place is not None:
+        one = partial(aopen_stream, coder=coder, limits=limits, require_end=require_end, idle_timeout=idle_timeout)
+        resuming: AsyncResumingStream[H, P] = AsyncResumingStream(client, library, one, options, resume, place)
+        try:
+            if place is None:
+                await resuming.begin(method, url)
+            else:
+                await resuming.begin_at_place()
+            yield resuming
+        finally:
+            await resuming.leave()
+        return
     http: Any = client
     async with AsyncExitStack() as stack:
         async with http2.aresetting(client):
@@ -240,6 +376,11 @@ class _Stream(Messages[H, P]):
     def position(self) -> int:
         """How many messages have arrived, unreadable ones included: the position to resume from."""
         return self._decoder.position
+
+    @property
+    def place(self) -> Place | None:
+        """Where the stream can be picked up; `None` if its `open` frame has not said so, or has not come."""
+        return place_of(self.response, self._decoder.resume, self.position)
 
     @property
     def trailers(self) -> dict[str, Any] | None:

@@ -172,16 +172,30 @@ class StreamEncoder(Generic[H, P]):
         """Whether `end` has been written."""
         return self._state is State.ENDED
 
-    def open(self, *, heartbeat: float | None = None, metadata: Mapping[str, Any] | None = None) -> bytes:
+    def open(
+        self,
+        *,
+        heartbeat: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        resume: str | None = None,
+        position: int = 0,
+    ) -> bytes:
         """The open frame, which comes first. `heartbeat`: the reader will receive something at least every so many
-        seconds."""
+        seconds. `resume`: a URI reference at which the stream can be picked up. `position`: how many data frames of the
+        stream come before this response (SPEC section 3.6); `position` of the encoder counts those written here."""
         members: dict[str, Any] = {"v": VERSION, "coder": self._coder.name}
+        if position < 0:
+            raise EncodeError(f"position is a number of data frames, not {position!r}")
         if heartbeat is not None:
             if isinstance(heartbeat, bool) or not isinstance(heartbeat, int | float) or not heartbeat > 0:
                 raise EncodeError(f"heartbeat is a positive number of seconds, not {heartbeat!r}")
             members["heartbeat"] = heartbeat
         if metadata is not None:
             members["metadata"] = _members("metadata", metadata)
+        if resume is not None:
+            members["resume"] = resume
+        if position:
+            members["position"] = position
         return self._control(Event.OPEN, members)
 
     def data(self, header: H, payload: P) -> bytes:
@@ -196,6 +210,12 @@ class StreamEncoder(Generic[H, P]):
         """A data frame that the coder has encoded before. Its order is not checked."""
         self.check(wire)
         return self._data(wire, None)
+
+    def stored(self, wire: bytes, count: int) -> bytes:
+        """`count` whole data frames that were checked when they were stored, and are not looked at again."""
+        self._state = self._allow(Event.DATA)
+        self._position += count
+        return wire
 
     def check(self, wire: bytes) -> None:
         """Raise `EncodeError` if `wire` cannot be a data frame of this stream. Nothing is written or counted.
@@ -377,6 +397,7 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         self._require_end = require_end
         self._state = State.START
         self._others = 0  # frames that were not messages
+        self._before = 0  # data frames of the stream that come before this response
         self._controlled = False
         self.trailers: dict[str, Any] | None = None
         """What the `end` frame carried, once it has come; `{}` if it carried none."""
@@ -384,11 +405,16 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         """The peer has promised to send something at least every so many seconds, if its `open` frame says so."""
         self.metadata: dict[str, Any] = {}
         """The `open` frame's metadata."""
+        self.resume: str | None = None
+        """Where the stream can be picked up, if the `open` frame says so: a URI reference, as it was sent."""
 
     @property
     def position(self) -> int:
-        """How many data frames have been received: what to resume from."""
-        return self._frames.position - self._others
+        """How many data frames of the stream there were up to here: what to resume from.
+
+        They are those received, and those that come before this response if it resumes a stream.
+        """
+        return self._before + self._frames.position - self._others
 
     @property
     def offset(self) -> int:
@@ -486,6 +512,7 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
     def _opened(self, control: dict[str, Any], frame: Frame) -> None:
         version, coder = control.get("v"), control.get("coder", self._coder.name)
         heartbeat, metadata = control.get("heartbeat"), control.get("metadata", {})
+        position, resume = control.get("position", 0), control.get("resume")
         if type(version) is not int or version != VERSION:
             self._refuse("invalid_control", f"the stream is of version {version!r}, this reader knows {VERSION}", frame)
         if coder != self._coder.name:
@@ -496,6 +523,12 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
             self._refuse("invalid_control", f"heartbeat is a positive number of seconds, not {heartbeat!r}", frame)
         if not isinstance(metadata, dict):
             self._refuse("invalid_control", f"metadata is an object, not {metadata!r:.40}", frame)
+        if type(position) is not int or position < 0:
+            self._refuse("invalid_control", f"position is a number of data frames, not {position!r:.40}", frame)
+        if "resume" in control and not isinstance(resume, str):
+            self._refuse("invalid_control", f"resume is a URI reference, a string, not {resume!r:.40}", frame)
+        self._before = position
+        self.resume = resume
         self.heartbeat = heartbeat
         self.metadata = metadata
 
@@ -503,8 +536,9 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         frames, trailers = control.get("frames"), control.get("trailers", {})
         if type(frames) is not int or frames < 0:
             self._refuse("invalid_control", f"frames is the number of data frames, not {frames!r}", frame)
-        if frames != self.position:
-            self._refuse("count_mismatch", f"{frames} data frames were sent, {self.position} arrived", frame)
+        received = self.position - self._before
+        if frames != received:
+            self._refuse("count_mismatch", f"{frames} data frames were sent, {received} arrived", frame)
         if not isinstance(trailers, dict):
             self._refuse("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
         failure = self._peer_error(control["error"], frame) if "error" in control else None

@@ -27,7 +27,7 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, TypeVar
 
 import anyio
 from starlette.background import BackgroundTask
@@ -41,11 +41,11 @@ from ..frames import Limits
 from ..protocol import StreamEncoder
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
-from .problems import RequestError, problem_response, public_error
+from .problems import problem_response, public_error
 from .sources import BATCH, Source, Writer, runner_for
 from .views import View, ViewEncoder, views_of
 
-__all__ = ["FrameResponse", "ResponseAborted", "end_streams"]
+__all__ = ["FrameResponse", "ResponseAborted", "StreamCut", "end_streams"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -75,6 +75,20 @@ class ResponseAborted(ObjectStreamError):
     code = "aborted"
 
 
+class StreamCut(Exception):
+    """Raised by a source that is a copy of a stream which goes on elsewhere: the response has to break off here."""
+
+
+class StreamStore(Protocol):
+    """Where a `FrameResponse` with `store=` keeps its stream: a `Store` of `objectstreaming.store`."""
+
+    async def begin(self, response: FrameResponse, request: HTTPConnection) -> FrameResponse:
+        """Run the response's source, and store what it gives. A response that reads it from the store.
+
+        Raises `StreamError` for what the client is to be told instead; the source is closed then.
+        """
+
+
 class FrameResponse(Response):
     """A stream of frames, from a sync or async iterable of `(header, payload)`, `Frame` or bytes of frames.
 
@@ -93,6 +107,11 @@ class FrameResponse(Response):
     goes out with the `open`. `limits` are those of the receivers: a frame beyond them is an error of the source. After
     `max_duration` seconds the stream ends with `deadline_exceeded`. `status_code`, `headers` and `background` are those
     of any Starlette response, and apply once there is a first item.
+
+    With a `store`, the stream is kept there, and outlives this response (`objectstreaming.store`): the source runs
+    until it ends or is stopped, whether anybody reads or not, and a client that was cut off goes on where it was.
+    `owner` is who may read it again; "" is everybody who knows its id. `id` is chosen by the client, with a PUT:
+    whoever asks for an id that is there already joins that stream, from its beginning, and the source is closed.
 
     In a source, raise `StreamError` to tell the client why it failed. Any other exception is logged, and sent as
     `internal`. To answer a request while its body still arrives, read it in the source with `read_messages` or
@@ -127,6 +146,9 @@ class FrameResponse(Response):
         views: Sequence[View] = (),
         default_type: str | None = None,
         plain: bool = True,
+        store: StreamStore | None = None,
+        owner: str = "",
+        id: str | None = None,
     ) -> None:
         if not isinstance(source, AsyncIterable | Iterable) or isinstance(source, str | Mapping):
             raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
@@ -136,6 +158,13 @@ class FrameResponse(Response):
                 raise ValueError(f"{name} is a positive number of seconds, or None, not {seconds!r}")
         if batch < 1:  # an outbox without any bytes would always be full
             raise ValueError(f"batch is a positive number of bytes, not {batch!r}")
+        if store is None and (owner or id is not None):
+            raise ValueError("owner and id are those of a stored stream: give a store too")
+        if not isinstance(owner, str):
+            raise TypeError(f"owner is a string, not {type(owner).__name__}")
+        self.store = store
+        self.owner = owner
+        self.id = id
         self.views = views_of(tuple(views))
         if default_type is not None:
             check_default_type(default_type, self.views, plain)
@@ -159,12 +188,49 @@ class FrameResponse(Response):
             if has_received_the_end(request):
                 await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
                 return
-            negotiated = negotiate(
-                request, self.coder.name, views=self.views, default_type=self.default_type, plain=self.plain
-            )
-        except RequestError as error:
+            negotiated = self._negotiate(request)
+            response = self
+            if self.store is not None and scope["method"] != "HEAD":
+                response = await self.store.begin(self, request)
+        except StreamError as error:
             await problem_response(error)(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            self._set_headers(negotiated)
+            await self._send_head(send)
+            return
+        succeeded = await response._send_stream(negotiated, scope, receive, send)
+        if succeeded and self.background is not None:
+            await self.background()
+
+    def _negotiate(self, request: HTTPConnection) -> Negotiated:
+        return negotiate(request, self.coder.name, views=self.views, default_type=self.default_type, plain=self.plain)
+
+    async def _send_head(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_stream(self, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send) -> bool:
+        self._set_headers(negotiated)
+        return await _Exchange(self, negotiated, scope, receive, send).run()
+
+    # What differs where the stream is a copy of one that a store has.
+
+    _is_copy = False
+    """Whether the stream may go on elsewhere. What ends only this response then breaks it off without an end."""
+
+    _waits_for_status = True
+    """Whether an error before the first item is answered with its status, and the headers wait for that item."""
+
+    def _encoder(self, negotiated: Negotiated, position: int | None = None) -> ViewEncoder:
+        if negotiated.view is None:
+            return StreamEncoder(self.coder, negotiated.version, limits=self.limits)
+        return negotiated.view.encoder(self.coder, self.limits or Limits(), position)
+
+    def _opening(self, encoder: ViewEncoder) -> bytes:
+        return encoder.open(heartbeat=self.heartbeat, metadata=self.metadata)
+
+    def _set_headers(self, negotiated: Negotiated) -> None:
         self.headers["Content-Type"] = negotiated.media_type
         self.headers.add_vary_header("Accept")
         for name, value in _HEADERS.items():
@@ -172,13 +238,6 @@ class FrameResponse(Response):
         if negotiated.view is not None:
             self.headers.update(negotiated.view.headers)
         del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            return
-        succeeded = await _Exchange(self, negotiated, scope, receive, send).run()
-        if succeeded and self.background is not None:
-            await self.background()
 
 
 class _Exchange:
@@ -193,15 +252,11 @@ class _Exchange:
         self._knows_failure = negotiated.version is not None  # no reader takes the stream for whole after an error
         self._asgi = scope, receive, send
         self._send = send
-        self._encoder: ViewEncoder = (
-            StreamEncoder(response.coder, negotiated.version, limits=response.limits)
-            if view is None
-            else view.encoder(response.coder, response.limits or Limits(), None)
-        )
+        self._encoder = response._encoder(negotiated)
         # Encoded before the source runs: from then on its thread may be encoding.
         self._opening = b""
         if not self._plain:
-            self._opening = self._encoder.open(heartbeat=response.heartbeat, metadata=response.metadata)
+            self._opening = response._opening(self._encoder)
         self._writer = Writer(self._encoder, response.coder, response.limits)
         self._something_to_do = asyncio.Event()
         self._runner = runner_for(response.source, self._writer, self._something_to_do.set, response.batch)
@@ -215,8 +270,9 @@ class _Exchange:
         self._left = False  # the client has left
         self._failed_early = False
         self._sent_at = self._loop.time()
-        self._heartbeat_passed = False
+        self._heartbeat_passed = not response._waits_for_status
         self._stopped: StreamError | None = None  # why the stream has to end before its source
+        self._closing = False
 
     async def run(self) -> bool:
         """Whether there was a stream, ended or left by the client; `False` after a problem."""
@@ -258,6 +314,11 @@ class _Exchange:
     def stop(self, why: StreamError) -> None:
         """End the stream with an error, after the frames that are ready. A client that reads nothing gets one
         second."""
+        if self._response._is_copy and self._stopped is None and not self._closing:
+            # If this process writes the stream, its end comes now.
+            self._closing = True
+            self._set_timer("closing", SHUTDOWN_SECONDS / 4, self.stop, why)
+            return
         self._stopped = why
         self._something_to_do.set()
         self._set_timer("shutdown", SHUTDOWN_SECONDS, self._sending.cancel)
@@ -308,6 +369,12 @@ class _Exchange:
 
     async def _finish(self, batch: bytes, error: BaseException | None) -> None:
         """Send the last frames, and the end or what the failure requires."""
+        if isinstance(error, StreamCut) or (self._stopped is not None and self._response._is_copy):
+            if batch:
+                await self._write(batch)
+            if self._started:
+                await self._abort(SHUTTING_DOWN)
+            error = SHUTTING_DOWN
         if error is None:
             try:
                 end = self._end()
@@ -317,7 +384,7 @@ class _Exchange:
                 await self._write(batch + end, more=False)
                 return
         failure = public_error(error)
-        if not self._started and not batch:
+        if not self._started and not batch and (self._response._waits_for_status or self._plain):
             self._failed_early = self._ended = True
             await problem_response(failure)(*self._asgi)
         elif self._knows_failure:
@@ -348,7 +415,7 @@ class _Exchange:
 
     async def _send_end_on_shutdown(self) -> None:
         """The server, or a middleware, cancels the response. Send the end, if that is possible at once."""
-        if self._ended or self._writing or (self._started and self._plain):
+        if self._ended or self._writing or (self._started and (self._plain or self._response._is_copy)):
             return
         self._runner.stop()
         ready = []

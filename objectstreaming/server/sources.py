@@ -37,11 +37,21 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from ..coders import Coder
 from ..errors import EncodeError
-from ..frames import BytesLike, Frame, Limits
+from ..frames import BytesLike, Frame, FrameDecoder, Limits
 from ..protocol import StreamDecoder, StreamEncoder
 from .views import ViewEncoder
 
-__all__ = ["BATCH", "Source", "SourceRunner", "TaskRunner", "ThreadRunner", "Writer", "runner_for"]
+__all__ = [
+    "BATCH",
+    "Source",
+    "SourceRunner",
+    "StoredFrames",
+    "TaskRunner",
+    "ThreadRunner",
+    "Writer",
+    "close_unused",
+    "runner_for",
+]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -63,6 +73,16 @@ logger: Final = logging.getLogger("objectstreaming.server")
 # ---------------------------------------------------------------------------------------------------- writing
 
 
+class StoredFrames:
+    """An item of a source that is read from a store: whole data frames, checked when they were stored."""
+
+    __slots__ = ("count", "wire")
+
+    def __init__(self, wire: bytes, count: int) -> None:
+        self.wire = wire
+        self.count = count
+
+
 class Writer(Generic[H, P]):
     """Turns what a source gives into data frames: `(header, payload)`, a `Frame`, or bytes of frames in any pieces.
 
@@ -72,6 +92,7 @@ class Writer(Generic[H, P]):
 
     def __init__(self, encoder: ViewEncoder, coder: Coder[H, P], limits: Limits | None = None) -> None:
         self.message = encoder.data
+        self._encoder = encoder
         self._frame = encoder.frame if isinstance(encoder, StreamEncoder) else self._decoded
         self._coder = coder
         self._limits = limits
@@ -88,6 +109,12 @@ class Writer(Generic[H, P]):
             yield self.message(item[0], item[1])
         elif isinstance(item, Frame):
             yield self._frame(item)
+        elif isinstance(item, StoredFrames):
+            if isinstance(self._encoder, StreamEncoder):
+                yield self._encoder.stored(item.wire, item.count)
+            else:
+                for frame in FrameDecoder(self._limits).feed(item.wire):
+                    yield self._decoded(frame)
         elif isinstance(item, bytes | bytearray | memoryview):
             if self._relay is None:
                 self._relay = StreamDecoder(_Verbatim(self._coder.name), limits=self._limits)
@@ -357,6 +384,20 @@ def runner_for(source: Any, writer: Writer[Any, Any], notify: Callable[[], None]
     if isinstance(source, Iterable):
         return ThreadRunner(source, writer, notify, batch)
     raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
+
+
+async def close_unused(source: Any) -> None:
+    """Close a source that was never run, if it is an iterator that can be closed: a file, a relayed stream.
+
+    An iterable that is no iterator is left alone, as it is when it was run: it may be used again.
+    """
+    try:
+        if isinstance(source, AsyncIterator) and (close := getattr(source, "aclose", None)) is not None:
+            await close()
+        elif isinstance(source, Iterator) and (close := getattr(source, "close", None)) is not None:
+            close()
+    except Exception:
+        logger.exception("a stream's source that was never run cannot be closed")
 
 
 async def _ready(items: Iterable[Any]) -> AsyncIterator[Any]:

@@ -10,13 +10,26 @@ from .files import FileStore
 from .memory import MemoryStore
 from .reader import Reader
 from .recording import Recording
+from .serving import StoredResponse
 from .store import Store
 from .verbs import Keep, is_id, new_id
 
 if TYPE_CHECKING:
     from .redis import RedisStore
 
-__all__ = ["End", "FileStore", "Keep", "MemoryStore", "Reader", "Recording", "RedisStore", "Store", "is_id", "new_id"]
+__all__ = [
+    "End",
+    "FileStore",
+    "Keep",
+    "MemoryStore",
+    "Reader",
+    "Recording",
+    "RedisStore",
+    "Store",
+    "StoredResponse",
+    "is_id",
+    "new_id",
+]
 
 
 def __getattr__(name: str) -> Any:

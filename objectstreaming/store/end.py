@@ -12,7 +12,7 @@ from .. import strict_json
 from ..errors import HTTP_STATUS, EncodeError, StreamError
 from ..frames import KiB
 
-__all__ = ["CANCELED", "DEAD", "LARGEST", "LOST", "SHUTTING_DOWN", "UNREACHABLE", "End"]
+__all__ = ["CANCELED", "DEAD", "LARGEST", "LOST", "SHUTTING_DOWN", "UNREACHABLE", "End", "StoreClosed"]
 
 logger: Final = logging.getLogger("objectstreaming.store")
 
@@ -96,6 +96,16 @@ class End(msgspec.Struct, frozen=True):
         size = len(self.to_json())
         if size > LARGEST:
             raise EncodeError(f"an end of {size} bytes: trailers and details may have {LARGEST} bytes")
+
+
+class StoreClosed(StreamError):
+    """This process has closed its store. The stream may go on elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", "the server is shutting down")
+
+    def __reduce__(self) -> Any:
+        return StoreClosed, ()
 
 
 DEAD: Final = End("unavailable", "the process that wrote the stream has died")

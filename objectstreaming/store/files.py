@@ -28,7 +28,7 @@ import os
 from typing import Final
 
 from ..errors import FrameError
-from .end import DEAD, LOST, SHUTTING_DOWN, UNREACHABLE, End
+from .end import DEAD, LOST, UNREACHABLE, End, StoreClosed
 from .file_folder import Folder
 from .file_log import FileIndex, open_frame
 from .file_verdict import end_if_dead, end_in_place_of_writer, index_of
@@ -205,10 +205,10 @@ class FileStore(Store):
             self._poll_timer.cancel()
             self._poll_timer = None
         for followed in self._followed.values():
-            followed.tail.fail(SHUTTING_DOWN.failure())
+            followed.tail.fail(StoreClosed())
         for written in list(self._written.values()):
             self._let_go(written)
-            written.tail.fail(SHUTTING_DOWN.failure())
+            written.tail.fail(StoreClosed())
 
     # ---------------------------------------------------------------------------------------- the end of a file
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 
 from ..frames import MiB
-from .end import DEAD, SHUTTING_DOWN, End
+from .end import DEAD, End, StoreClosed
 from .store import Store
 from .tail import Tail
 from .verbs import About, Conflict, Fenced, Full, Gone, Keep, Lease, Page, Sealed, Unread
@@ -119,7 +119,7 @@ class MemoryStore(Store):
     async def aclose(self, *, grace: float = 0.0) -> None:
         await super().aclose(grace=grace)
         for log in self._logs.values():
-            log.tail.fail(SHUTTING_DOWN.failure())
+            log.tail.fail(StoreClosed())
 
     def _log(self, id: str) -> _Log:
         log = self._logs.get(id)
@@ -166,7 +166,7 @@ class MemoryStore(Store):
 
     def _check(self, log: _Log, due: float) -> None:
         if log.tail.end is not None:
-            del self._checks[log.tail.id]
+            self._checks.pop(log.tail.id, None)
             return
         # A timer that fires late says that the event loop stood still: the writer could not renew its lease either.
         if _now() >= log.lease_until and _now() - due < self.renew:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from ..errors import StreamError
-from .end import LOST, UNREACHABLE, End
+from .end import LOST, UNREACHABLE, End, StoreClosed
 from .tail import BATCH, Tail
 from .verbs import About, Gone, Page, Unavailable, Verbs, is_id
 
@@ -139,6 +139,8 @@ class Reader:
                 if tail.end is not None and not behind:
                     self.end = tail.end
                     return b""
+                if isinstance(tail.failure, StoreClosed):
+                    raise StoreClosed
                 if tail.failure is not None:
                     raise StreamError(tail.failure.code, tail.failure.message, tail.failure.details)
                 if self._expired:

@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from ..coders import Coder
@@ -73,6 +73,7 @@ class Recording:
         trailers: Trailers | None = None,
         limits: Limits | None = None,
         max_duration: float | None = None,
+        background: Callable[[], Awaitable[Any]] | None = None,
     ) -> None:
         self.id = id
         self._store = store
@@ -80,6 +81,7 @@ class Recording:
         self._lease = Lease(id, about.token)
         self._trailers = trailers
         self._max_duration = max_duration
+        self._background = background
         self._changed = asyncio.Event()  # of the source or the tail, a timer, or stop()
         self._writer = Writer(StreamEncoder(coder, limits=limits), coder, limits)
         self._runner = runner_for(source, self._writer, self._changed.set, BATCH)
@@ -108,7 +110,8 @@ class Recording:
             self._changed.set()
 
     async def ended(self) -> End:
-        """Wait until the stream has ended and its source is closed. How it ended, as far as this process knows."""
+        """Wait until the stream has ended, its source is closed, and `background` has run. How it ended, as far as this
+        process knows."""
         if not self._task.done():
             await asyncio.wait([self._task])
         if self._tail.end is not None:
@@ -149,6 +152,8 @@ class Recording:
                 await self._runner.closed()
             self._tail.listeners.discard(self._changed.set)
             self._tail.release()
+            if self._background is not None:
+                await self._background()
 
     async def _write(self) -> End | None:
         """Store what the source gives. The end that is to be stored; `None`: there is one, or none can be stored."""

@@ -23,7 +23,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ..frames import KiB, MiB
-from .end import DEAD, LOST, SHUTTING_DOWN, UNREACHABLE, End
+from .end import DEAD, LOST, UNREACHABLE, End, StoreClosed
 from .redis_channels import Channels
 from .redis_scripts import AWAY, ScriptRunner, Scripts, unavailable
 from .store import Store
@@ -214,7 +214,7 @@ class RedisStore(Store):
             await asyncio.wait(tasks)
         self._checking = None
         for watched in self._watched.values():
-            watched.tail.fail(SHUTTING_DOWN.failure())
+            watched.tail.fail(StoreClosed())
         await self._channels.aclose()
         await self._runner.aclose()
         if self._closes_client:

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from starlette.requests import HTTPConnection
+from starlette.routing import NoMatchFound
 
 from ..coders import Coder
 from ..errors import StreamError
 from ..frames import Limits
-from ..server.sources import Source
+from ..server.response import FrameResponse
+from ..server.sources import Source, close_unused
+from ..server.views import View
 from .end import CANCELED, SHUTTING_DOWN, End
 from .reader import Reader, answered, page_for
 from .recording import Recording, Trailers
+from .serving import RecordedResponse
 from .tail import Tail
 from .verbs import About, Gone, Keep, Lease, Page, is_id, new_id
 
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
 __all__ = ["Store"]
+
+_numbers: Final = itertools.count()
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -60,6 +73,7 @@ class Store(ABC):
         self.keep = keep if keep is not None else Keep()
         self.lease = lease
         self.renew = lease / 3
+        self._number = next(_numbers)  # an application may have several stores
         self._recordings: dict[asyncio.Task[None], Recording] = {}
 
     # ----------------------------------------------------------------------------------------- the five verbs
@@ -101,12 +115,14 @@ class Store(ABC):
         views: tuple[str, ...] = (),
         limits: Limits | None = None,
         max_duration: float | None = None,
+        background: Callable[[], Awaitable[Any]] | None = None,
     ) -> Recording:
         """Run a source in this process, and store what it gives. Returns once the stream is there to be read.
 
         `source`, `coder`, `trailers`, `metadata`, `limits` and `max_duration` are those of `FrameResponse`; `views` are
         the names of those that readers may be offered. `id` is a new one, or a chosen one that no stream has had.
-        `owner`: the stream is given to, and stopped by, those who name the same.
+        `owner`: the stream is given to, and stopped by, those who name the same. `background` is called once the stream
+        has ended.
 
         Raises `StreamError`: `already_exists`, `unavailable`; `ValueError` for an id that is none, `EncodeError` for
         metadata that is not JSON. The source is closed then.
@@ -124,11 +140,19 @@ class Store(ABC):
             if id is not None and not is_id(id):
                 raise ValueError(f"an id has 22 to 64 letters, digits, - and _; not {id!r:.80}")
             recording = Recording(
-                self, id or new_id(), about, source, coder, trailers=trailers, limits=limits, max_duration=max_duration
+                self,
+                id or new_id(),
+                about,
+                source,
+                coder,
+                trailers=trailers,
+                limits=limits,
+                max_duration=max_duration,
+                background=background,
             )
             task = await recording.start()
         except BaseException:
-            await _close(source)
+            await close_unused(source)
             raise
         self._recordings[task] = recording
         task.add_done_callback(self._recordings.pop)
@@ -167,6 +191,85 @@ class Store(ABC):
         assert end is not None, "only a verdict can be refused"
         return end
 
+    # ----------------------------------------------------------------------------------------------- over HTTP
+
+    async def begin(self, response: FrameResponse, request: HTTPConnection) -> FrameResponse:
+        """For `FrameResponse(store=...)`: record its source. A response that reads what is stored."""
+        background, response.background = response.background, None
+        try:
+            recording = await self.record(
+                response.source,
+                coder=response.coder,
+                id=response.id,
+                owner=response.owner,
+                trailers=response.trailers,
+                metadata=response.metadata,
+                limits=response.limits,
+                max_duration=response.max_duration,
+                background=background,
+            )
+            stream = recording.id
+        except StreamError as error:
+            if error.code != "already_exists" or response.id is None:
+                response.background = background
+                raise
+            stream = response.id
+        recorded = RecordedResponse(
+            self,
+            stream,
+            owner=response.owner,
+            coder=response.coder,
+            resume=self.uri_of(request, stream, owned=bool(response.owner)),
+            heartbeat=response.heartbeat,
+            views=response.views,
+            default_type=response.default_type,
+            plain=response.plain,
+        )
+        recorded.status_code = response.status_code
+        recorded.raw_headers = [*response.raw_headers]
+        recorded.limits = response.limits
+        return recorded
+
+    def router(
+        self,
+        prefix: str = "/streams",
+        *,
+        owner: Callable[..., Any] | None = None,
+        coders: Sequence[Coder[Any, Any]] = (),
+        views: Sequence[View] = (),
+        heartbeat: float | None = 15,
+    ) -> APIRouter:
+        """A FastAPI router for the streams of this store: GET, HEAD and DELETE of `{prefix}/{id}`.
+
+        `owner` is a dependency that gives the same string as `FrameResponse(owner=...)` was given. Without it, those
+        who know an id may read and stop the stream, but only if it has no owner. Streams are served as frames; as views
+        too, those of `FrameResponse` and `views`, if their coder is one of `coders`.
+
+        Needs FastAPI (the extra `server`).
+        """
+        from .router import router_of
+
+        return router_of(self, prefix, owner, coders, views, heartbeat)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """A lifespan for FastAPI or Starlette: `aclose` when the application is shut down."""
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    def uri_of(self, request: HTTPConnection, id: str, *, owned: bool) -> str | None:
+        """Where a router of this store serves a stream, as a path; `None` if there is no such router."""
+        try:
+            return request.url_for(self.route_name(owned), id=id).path
+        except (NoMatchFound, KeyError, AssertionError):
+            return None
+
+    def route_name(self, owned: bool) -> str:
+        """The name of the route of streams that have an owner, or have none."""
+        return f"objectstreaming store {self._number} {'owned' if owned else 'open'}"
+
     async def aclose(self, *, grace: float = 0.0) -> None:
         """End what this process writes with `unavailable`, after `grace` seconds; close connections and files.
 
@@ -183,14 +286,3 @@ class Store(ABC):
             task.cancel()
         if late:
             await asyncio.wait(late)
-
-
-async def _close(source: Any) -> None:
-    """Close a source that was never begun."""
-    for name in ("aclose", "close"):
-        close = getattr(source, name, None)
-        if close is not None:
-            done = close()
-            if hasattr(done, "__await__"):
-                await done
-            return

@@ -33,6 +33,7 @@ LEVELS = {
     "objectstreaming.inflate": 7,
     "objectstreaming.response_problems": 7,
     "objectstreaming.watchdog": 7,
+    "objectstreaming.resuming": 8,
     "objectstreaming.duplex": 8,
     "objectstreaming.http2": 8,
     "objectstreaming.client": 9,
