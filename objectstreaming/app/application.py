@@ -3,6 +3,7 @@
     POST /objects   {"question": "..."}           -> json frames: {"status", "reason"} + {"answer", "source"}
     POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence and its sound in each
                     both also as server-sent events and as JSON lines, if `Accept` says so
+    GET  /streams/{id}                            -> the rest of a stored answer; DELETE stops it (with a store)
     WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
     GET  /health    which engines run here, as JSON
     GET  /          a page that asks and plays
@@ -40,8 +41,10 @@ from wav_streaming.synthesizers import Synthesizer
 
 from .. import __version__
 from ..coders import Coder
+from ..errors import StreamError
 from ..server.problems import install_error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
+from ..store import Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
 from .clients import Clients
@@ -73,6 +76,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     is not believed. A server that believes it by itself (uvicorn does, of 127.0.0.1) must be told not to."""
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
+    store: Store | None = None
+    """Where the answers of `/objects` and `/wav` are kept, so that their readers can resume them, at `/streams`. With
+    none an answer ends with its connection."""
     page: bool = True
     """Whether `GET /` serves the page."""
 
@@ -96,6 +102,7 @@ def create_app(
     'objectstreaming'
     """
     settings = settings if settings is not None else Settings()
+    store = settings.store
     limits = settings.limits
     if answerer is None:
         answerer = DocumentAnswerer.from_paths(*settings.documents)
@@ -113,6 +120,7 @@ def create_app(
         summary="Questions in, answers out as frames, in text and in speech.",
         docs_url=None,  # the page that FastAPI serves there loads its scripts from another host
         redoc_url=None,
+        lifespan=None if store is None else store.lifespan,
     )
     app.openapi_version = "3.2.0"  # which has `itemSchema`, for views
     install_error_handlers(app)
@@ -120,7 +128,11 @@ def create_app(
     app.add_exception_handler(Exception, _problem_for)
 
     def stream(source: AsyncIterator[Any], coder: Coder[Any, Any]) -> FrameResponse:
-        return FrameResponse(source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds)
+        if store is not None and store.writing >= limits.streams:  # those whose readers have left too
+            raise StreamError("resource_exhausted", "this server runs as many streams as it may")
+        return FrameResponse(
+            source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds, store=store
+        )
 
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
     async def objects(request: Request) -> FrameResponse:
@@ -149,6 +161,9 @@ def create_app(
     async def duplex(websocket: WebSocket) -> None:
         await converse(websocket)
 
+    if store is not None:
+        app.include_router(store.router(coders=[OBJECTS_CODER, TALCoder()], heartbeat=settings.heartbeat))
+
     @app.get("/health", summary="What runs here")
     async def health() -> Health:
         return Health("ok", __version__, _name(synthesizer), _name(recognizer))
@@ -164,9 +179,9 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["Content-Type", "Last-Event-ID"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "Content-Location", "Stream-Position", "Stream-Ended"],
         )
     return app
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 import httpx
 import numpy
@@ -18,10 +18,16 @@ from wav_streaming import TALAudio, TALCoder
 from ..client import MessageStream, open_stream
 from ..coders import JsonCoder
 from ..protocol import PLAIN_MEDIA_TYPE
+from ..resuming import Place, ResumingStream
 from .errors import CommandError
 from .terminal import FrameLines, Watched, printable
 
-__all__ = ["SavedSound", "endpoint", "send_sound", "send_text", "send_text_for_sound", "sentence"]
+__all__ = ["SavedSound", "endpoint", "keep_place", "send_sound", "send_text", "send_text_for_sound", "sentence"]
+
+H = TypeVar("H")
+P = TypeVar("P")
+
+Stream: TypeAlias = MessageStream[H, P] | ResumingStream[H, P]
 
 _CHUNK: Final = 64 * 1024
 
@@ -57,43 +63,69 @@ def _asking(url: str) -> Iterator[None]:
 
 @contextmanager
 def send_text(
-    client: httpx.Client, url: str, question: str, lines: FrameLines
-) -> Iterator[MessageStream[dict[str, Any], Any]]:
-    """Ask `POST /objects`. The messages are (header, {"answer", "source"})."""
+    client: httpx.Client, url: str, question: str, lines: FrameLines, resume: bool = False, place: Path | None = None
+) -> Iterator[Stream[dict[str, Any], Any]]:
+    """Ask `POST /objects`, or go on at the place that is kept in a file. The messages are (header, {"answer",
+    "source"})."""
     url = endpoint(url, "objects")
     coder = Watched(JsonCoder(), lines.see)
-    with _asking(url), open_stream(client, "POST", url, coder=coder, json={"question": question}) as stream:
-        yield stream
+    kept = None if place is None else _kept_place(place)
+    with _asking(url):
+        if kept is not None:
+            with open_stream(client, place=kept, coder=coder, resume=resume) as stream:
+                yield stream
+        else:
+            with open_stream(client, "POST", url, coder=coder, json={"question": question}, resume=resume) as stream:
+                yield stream
+
+
+def _kept_place(path: Path) -> Place | None:
+    try:
+        return Place.from_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path} is no place of ask: {error}") from None
+
+
+def keep_place(stream: Stream[Any, Any], path: Path) -> None:
+    """Write to a file how far a stream has come. At every moment the file is whole."""
+    if stream.place is None:
+        raise CommandError("the server does not keep its answers: ask without --place")
+    part = path.with_name(path.name + ".part")
+    part.write_text(stream.place.to_json())
+    part.replace(path)
 
 
 @contextmanager
 def send_text_for_sound(
-    client: httpx.Client, url: str, question: str, lines: FrameLines
-) -> Iterator[MessageStream[TALAudio, bytes]]:
+    client: httpx.Client, url: str, question: str, lines: FrameLines, resume: bool = False
+) -> Iterator[Stream[TALAudio, bytes]]:
     """Ask `POST /wav` with a frame whose header has the question. The messages are (TALAudio, PCM)."""
     frame = TALCoder().encode(TALAudio(question=question), b"")
-    with _sent_sound(client, url, frame, PLAIN_MEDIA_TYPE, lines) as stream:
+    with _sent_sound(client, url, frame, PLAIN_MEDIA_TYPE, lines, resume) as stream:
         yield stream
 
 
 @contextmanager
 def send_sound(
-    client: httpx.Client, url: str, path: Path, lines: FrameLines
-) -> Iterator[MessageStream[TALAudio, bytes]]:
+    client: httpx.Client, url: str, path: Path, lines: FrameLines, resume: bool = False
+) -> Iterator[Stream[TALAudio, bytes]]:
     """Ask `POST /wav` with the WAV file at `path`, sent in pieces."""
     with path.open("rb") as file:
         chunks = iter(lambda: file.read(_CHUNK), b"")
-        with _sent_sound(client, url, chunks, "audio/wav", lines) as stream:
+        with _sent_sound(client, url, chunks, "audio/wav", lines, resume) as stream:
             yield stream
 
 
 @contextmanager
 def _sent_sound(
-    client: httpx.Client, url: str, content: bytes | Iterable[bytes], kind: str, lines: FrameLines
-) -> Iterator[MessageStream[TALAudio, bytes]]:
+    client: httpx.Client, url: str, content: bytes | Iterable[bytes], kind: str, lines: FrameLines, resume: bool = False
+) -> Iterator[Stream[TALAudio, bytes]]:
     url = endpoint(url, "wav")
     coder, headers = Watched(TALCoder(), lines.see), {"Content-Type": kind}
-    with _asking(url), open_stream(client, "POST", url, coder=coder, headers=headers, content=content) as stream:
+    sent = open_stream(client, "POST", url, coder=coder, headers=headers, content=content, resume=resume)
+    with _asking(url), sent as stream:
         yield stream
 
 

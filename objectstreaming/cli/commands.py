@@ -71,6 +71,10 @@ def serve(
     forwarded_allow_ips: Annotated[
         str, typer.Option(help="Proxies whose X-Forwarded-For is believed: addresses, networks, commas; '*': any.")
     ] = "",
+    store: Annotated[
+        str | None,
+        typer.Option(help="Where answers are kept, so that cut readers go on: memory, a folder, or redis://HOST."),
+    ] = None,
 ) -> None:
     """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
     from .serving import serve as run
@@ -89,6 +93,7 @@ def serve(
         streams=streams,
         streams_per_client=streams_per_client,
         proxies=[proxy for proxy in forwarded_allow_ips.split(",") if proxy.strip()],
+        store=store,
         say=_note,
     )
 
@@ -116,6 +121,13 @@ def ask(
     out: Annotated[Path | None, typer.Option(help="Ask for a spoken answer, and save it here as WAV.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the frames of the answer here, for inspect.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not show the frames on stderr.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a cut connection was, if the server can.")] = (
+        False
+    ),
+    place: Annotated[
+        Path | None,
+        typer.Option(help="Keep here how far a text answer has come. If it is there already, go on with that answer."),
+    ] = None,
 ) -> None:
     """Ask a server. The answer goes to stdout, progress to stderr."""
     import httpx
@@ -124,20 +136,26 @@ def ask(
 
     if (text is None) == (wav is None):
         raise CommandError("ask either with a text or with --wav FILE")
+    if place is not None and (wav is not None or out is not None):
+        raise CommandError("--place is for an answer in text")
     lines = FrameLines((lambda line: None) if quiet else _note)
     with lines.saving(save), httpx.Client(timeout=httpx.Timeout(10, read=60)) as client:
         if wav is None and out is None:
             assert text is not None
-            with asking.send_text(client, url, text, lines) as stream:
+            with asking.send_text(client, url, text, lines, resume, place) as stream:
                 for _, answer in stream:
                     _out(asking.sentence(answer))
+                    if place is not None:
+                        asking.keep_place(stream, place)
+            if place is not None:
+                place.unlink(missing_ok=True)
         else:
             # Without a path the sound is only measured.
             with asking.SavedSound(out) as saved:
                 spoken = (
-                    asking.send_sound(client, url, wav, lines)
+                    asking.send_sound(client, url, wav, lines, resume)
                     if wav is not None
-                    else asking.send_text_for_sound(client, url, text or "", lines)
+                    else asking.send_text_for_sound(client, url, text or "", lines, resume)
                 )
                 asked = False
                 with spoken as stream:

@@ -20,6 +20,7 @@ from ..app.clients import Clients
 from ..app.limits import AppLimits
 from ..frames import MiB
 from ..server import end_streams
+from ..store import FileStore, Keep, MemoryStore, Store
 from .connections import Connections
 from .errors import CommandError
 from .loopback import listen
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from ..app.answers import Answerer
 
 __all__ = ["configured", "serve"]
+
+_KEEP: Final = Keep(unread=60)
+"""An answer that nobody reads any more is not made to its end: a client that is cut off comes back within a minute."""
 
 _BACKLOG: Final = 100
 """asyncio accepts so many connections before it looks at any of them: no more than there are descriptors for."""
@@ -50,6 +54,7 @@ def serve(
     streams: int,
     streams_per_client: int,
     proxies: Sequence[str],
+    store: str | None,
     say: Callable[[str], object],
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
@@ -59,6 +64,7 @@ def serve(
         origins=tuple(origins),
         hosts=_names(host, hosts),
         proxies=tuple(proxies),
+        store=None if store is None else _store(store),
         limits=AppLimits(streams=streams, streams_per_client=streams_per_client),
     )
     answerer: Answerer | None = None
@@ -81,6 +87,20 @@ def serve(
     config = configured(app, Connections(is_proxy=Clients(proxies).is_proxy))
     with listener:
         _Server(config).run([listener])
+
+
+def _store(where: str) -> Store:
+    """`memory`, the URL of a Redis server, or a folder. Raises `CommandError`."""
+    if where == "memory":
+        return MemoryStore(keep=_KEEP)
+    try:
+        if where.startswith(("redis://", "rediss://", "unix://")):
+            from ..store import RedisStore
+
+            return RedisStore(where, keep=_KEEP)
+        return FileStore(where, keep=_KEEP)
+    except (ImportError, OSError, ValueError) as error:
+        raise CommandError(f"--store {where}: {error}") from None
 
 
 def configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:

@@ -101,6 +101,11 @@ class Store(ABC):
     @abstractmethod
     async def watch(self, id: str) -> Tail: ...
 
+    @property
+    def writing(self) -> int:
+        """How many streams this process writes now."""
+        return len(self._recordings)
+
     # -------------------------------------------------------------------------------------------- what they give
 
     async def record(

@@ -7,16 +7,20 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 import redis
 import redis.asyncio
+from cutting_proxy import CuttingProxy
 from needed_programs import needs
 from redis_proxy import RedisProxy
 from redis_server import RedisServer
+from served import make_app, serving
 from store_contract import SEEDS, LosingStoreContract
 from stored_streams import RAW, Copy, Source, about, code_of, messages, until, wire
 
-from objectstreaming import StreamError
+from objectstreaming import JsonCoder, StreamError
+from objectstreaming.client import aopen_stream
 from objectstreaming.store import End, Keep, RedisStore, Store, new_id, reader
 from objectstreaming.store.verbs import Lease
 
@@ -333,3 +337,46 @@ class TestRedisOnly(RedisTest):
         another = RedisStore(self.server.url, prefix=self.prefix + "2")
         assert await code_of(another.status(recording.id)) == "not_found"
         await another.aclose()
+
+
+async def test_two_servers_with_one_redis_serve_the_same_streams(redis_server: RedisServer) -> None:
+    """Readers are cut anywhere, and go on at whichever server they come to."""
+    rng = random.Random(1)
+    prefix = f"test-{new_id()}"
+    stores = [RedisStore(redis_server.url, prefix=prefix) for _ in range(2)]
+    async with (
+        serving(make_app(stores[0])) as one,
+        serving(make_app(stores[1])) as two,
+        CuttingProxy(lambda: rng.choice([one, two]), rng, 30_000) as proxy,
+        httpx.AsyncClient() as http,
+    ):
+
+        async def ask() -> list[Any]:
+            url = f"{proxy.url}/ask?count=400"
+            async with aopen_stream(http, "POST", url, coder=JsonCoder(), resume=True) as stream:
+                return await stream.read_all()
+
+        async with asyncio.timeout(60):
+            answers = await asyncio.gather(*(ask() for _ in range(4)))
+        assert answers == [[({"n": n}, "x" * (n * 37 % 300)) for n in range(400)]] * 4
+        assert proxy.cuts > 4
+
+
+async def test_a_stream_is_stopped_at_another_server(redis_server: RedisServer) -> None:
+    prefix = f"test-{new_id()}"
+    stores = [RedisStore(redis_server.url, prefix=prefix) for _ in range(2)]
+    source = Source(({"n": 0}, "x"))
+    async with (
+        serving(make_app(stores[0], [source])) as one,
+        serving(make_app(stores[1])) as two,
+        httpx.AsyncClient() as http,
+        asyncio.timeout(20),
+    ):
+        async with aopen_stream(http, "POST", f"http://127.0.0.1:{one}/ask", coder=JsonCoder()) as stream:
+            await anext(stream)
+            assert stream.place is not None
+            place = stream.place.url.replace(f":{one}/", f":{two}/")
+            assert (await http.delete(place)).status_code == 204
+            with pytest.raises(StreamError, match="stopped"):
+                await anext(stream)
+        assert source.closed == 1
