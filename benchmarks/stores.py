@@ -69,15 +69,7 @@ def application(name: str, redis: str, folder: str) -> Any:
             return
         _, count, size, pause = scope["path"].split("/")
         items = source(int(count), int(size), float(pause))
-        if store is None:
-            await FrameResponse(items, coder=coder)(scope, receive, send)
-            return
-        recording = await store.record(items, coder=coder)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        async with store.reader(recording.id) as reader:
-            while batch := await reader.read(15):
-                await send({"type": "http.response.body", "body": batch, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await FrameResponse(items, coder=coder, store=store)(scope, receive, send)
 
     return app
 

@@ -268,7 +268,7 @@ class Store(ABC):
         """Where a router of this store serves a stream, as a path; `None` if there is no such router."""
         try:
             return request.url_for(self.route_name(owned), id=id).path
-        except (NoMatchFound, KeyError, AssertionError):
+        except (NoMatchFound, RuntimeError):  # no such route, or no application with routes
             return None
 
     def route_name(self, owned: bool) -> str:

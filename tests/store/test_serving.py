@@ -17,6 +17,7 @@ from stored_streams import Source, until
 
 from objectstreaming import JsonCoder, StreamDecoder, StreamError
 from objectstreaming.client import aopen_stream
+from objectstreaming.server import FrameResponse
 from objectstreaming.store import FileStore, MemoryStore, Store, StoredResponse, new_id
 
 MESSAGES = [({"n": n}, "x" * (n * 37 % 300)) for n in range(400)]
@@ -184,6 +185,15 @@ async def test_a_store_that_is_away_is_503_with_retry_after(monkeypatch: pytest.
         for answer in (await http.get(url), await http.head(url), await http.delete(url)):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert (await http.post("/ask")).status_code == 503
+
+
+async def test_a_response_outside_of_any_application_is_stored_and_not_resumable() -> None:
+    store = MemoryStore()
+    async with client_of(FrameResponse(MESSAGES[:3], coder=JsonCoder(), store=store)) as http:
+        answer = await http.get("/", headers=FRAMES)
+    decoder, messages = read(answer.content)
+    assert (messages, decoder.resume) == (MESSAGES[:3], None)
+    assert "content-location" not in answer.headers
 
 
 async def test_without_a_router_a_stream_cannot_be_resumed() -> None:
