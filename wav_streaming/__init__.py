@@ -10,11 +10,13 @@ Start with `tal`. An engine in `synthesizers` or `recognizers` imports what it n
 
 from .g711 import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
 from .pcm import PcmSplitter, float32_to_int16, to_float32, to_int16, to_int32
+from .processor import TTSAsyncProcessor, encode_to_base64
 from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
 from .resampling import Resampler, resample, to_mono
 from .sentences import SentenceSplitter, is_speakable, speakable
 from .sound import Sound
 from .speakable import SpeechFilter
+from .speaker import Speaker, Spoken, speak_along
 from .synthesizers import (
     EspeakSynthesizer,
     FliteSynthesizer,
@@ -24,6 +26,7 @@ from .synthesizers import (
     default_synthesizer,
 )
 from .tal import TALAudio, TALCoder, tal_decoder, tal_encoder
+from .voices import UnknownVoice, Voice, VoicedSynthesizer
 from .wav import WavDecoder, WavError, pcm_to_wav, read_wav, strip_wav
 
 __all__ = [
@@ -38,15 +41,22 @@ __all__ = [
     "Resampler",
     "SentenceSplitter",
     "Sound",
+    "Speaker",
     "SpeechFilter",
+    "Spoken",
     "SynthesisError",
     "Synthesizer",
     "TALAudio",
     "TALCoder",
+    "TTSAsyncProcessor",
+    "UnknownVoice",
+    "Voice",
+    "VoicedSynthesizer",
     "WavDecoder",
     "WavError",
     "alaw_to_pcm",
     "default_synthesizer",
+    "encode_to_base64",
     "float32_to_int16",
     "is_speakable",
     "mulaw_to_pcm",
@@ -55,6 +65,7 @@ __all__ = [
     "pcm_to_wav",
     "read_wav",
     "resample",
+    "speak_along",
     "speakable",
     "strip_wav",
     "tal_decoder",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Final, Protocol
 from objectstreaming.errors import ObjectStreamError
 
 from .sound import Sound
+from .voices import ESPEAK_VOICES, FLITE_VOICES, Voice, checked_speed, chosen_voice
 from .wav import WavError, read_wav
 
 __all__ = [
@@ -73,7 +75,18 @@ class EspeakSynthesizer:
         if voice.startswith("-") or speed not in range(80, 451):
             raise ValueError(f"not a voice and a speed of 80 to 450 words a minute: {voice!r}, {speed}")
         self._command = (program, "-b", "1", "-v", voice, "-s", str(speed), "--stdin", "--stdout")
+        self._voice, self._speed = voice, speed
         self._timeout = timeout
+
+    def voices(self) -> tuple[Voice, ...]:
+        """Two voices and the plain one of each language that Kokoro has too; the constructor takes any."""
+        return tuple(sorted(ESPEAK_VOICES, key=lambda voice: voice.name != self._voice))
+
+    def with_voice(self, name: str, speed: float = 1.0) -> EspeakSynthesizer:
+        """The same program with another voice, `speed` (0.5 to 2) times as fast. Raises `UnknownVoice`."""
+        voice = name if name == self._voice else chosen_voice(name, ESPEAK_VOICES)
+        words = min(max(round(self._speed * checked_speed(speed)), 80), 450)
+        return EspeakSynthesizer(voice, words, program=self._command[0], timeout=self._timeout)
 
     async def synthesize(self, text: str) -> Sound:
         if not text.strip():
@@ -84,14 +97,30 @@ class EspeakSynthesizer:
 
 
 class FliteSynthesizer:
-    """flite: English only, more natural than espeak-ng. 16,000 Hz (voice `kal`: 8,000), one channel."""
+    """flite: English only, more natural than espeak-ng. 16,000 Hz (voice `kal`: 8,000), one channel.
 
-    def __init__(self, voice: str = "slt", *, program: str = "flite", timeout: float = TIMEOUT) -> None:
+    `voice` as in `flite -lv`; `speed` is 0.5 to 2, and 1 is the voice's own.
+    """
+
+    def __init__(
+        self, voice: str = "slt", speed: float = 1.0, *, program: str = "flite", timeout: float = TIMEOUT
+    ) -> None:
         # For flite a voice may also be a path or a URL. Here only names are allowed.
         if not voice.replace("_", "").isalnum():
             raise ValueError(f"a voice is one of those that `flite -lv` names, not {voice!r}")
-        self._command = (program, "-voice", voice)
+        stretch = 1 / checked_speed(speed)
+        self._command = (program, "-voice", voice, "--setf", f"duration_stretch={stretch:.4f}")
+        self._voice, self._speed = voice, speed
         self._timeout = timeout
+
+    def voices(self) -> tuple[Voice, ...]:
+        """The voices that flite has built in, except the one that only tells the time."""
+        return tuple(sorted(FLITE_VOICES, key=lambda voice: voice.name != self._voice))
+
+    def with_voice(self, name: str, speed: float = 1.0) -> FliteSynthesizer:
+        """The same program with another voice, `speed` (0.5 to 2) times as fast. Raises `UnknownVoice`."""
+        voice = name if name == self._voice else chosen_voice(name, FLITE_VOICES)
+        return FliteSynthesizer(voice, checked_speed(speed), program=self._command[0], timeout=self._timeout)
 
     async def synthesize(self, text: str) -> Sound:
         if not text.strip():
@@ -190,15 +219,31 @@ class OpenAISynthesizer:
         *,
         model: str = "tts-1",
         voice: str = "alloy",
+        speed: float = 1.0,
         api_key: str | None = None,
         client: Any = None,
         timeout: float = TIMEOUT,
     ) -> None:
         self._url = speech_url(url, "audio/speech")
-        self._body = {"model": model, "voice": voice, "response_format": "wav"}
+        self._body: dict[str, Any] = {"model": model, "voice": voice, "response_format": "wav"}
+        if checked_speed(speed) != 1:
+            self._body["speed"] = speed
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = client
         self._timeout = timeout
+
+    def voices(self) -> tuple[Voice, ...]:
+        """Only the voice in use: these servers do not say which they have."""
+        return (Voice(self._body["voice"]),)
+
+    def with_voice(self, name: str, speed: float = 1.0) -> OpenAISynthesizer:
+        """The same server with another voice, `speed` (0.5 to 2) times as fast. The server knows which names there
+        are. Raises `UnknownVoice` for a speed."""
+        other = copy.copy(self)
+        other._body = {**self._body, "voice": name, "speed": checked_speed(speed)}
+        if speed == 1:
+            del other._body["speed"]
+        return other
 
     async def synthesize(self, text: str) -> Sound:
         if not text.strip():

@@ -1,0 +1,379 @@
+"""Speaks a text while it is made: the text passes at once, and the sound of each sentence follows.
+
+`speak_along` is for the answers of a model: tokens in; tokens, and sentences with their sound, out. `Speaker` is the
+part that speaks: sentences in, sounds out, in order. It has no task of its own: it speaks when it is asked for the next
+sentence. Neither knows anything of the web.
+
+**The time limit** is the voice's own. It runs while a sentence is spoken, with all attempts, and not while the model or
+the reader is waited for. When it has passed once, the voice is given up for the rest of the text, so that a voice that
+hangs costs one limit, and not one for each sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Any, Final
+
+import msgspec
+
+from objectstreaming.errors import ObjectStreamError
+
+from .sentences import SentenceSplitter
+from .sound import Sound
+from .speakable import SpeechFilter
+from .synthesizers import Synthesizer
+
+__all__ = ["Speaker", "Spoken", "speak_along"]
+
+log = logging.getLogger(__name__)
+
+LIMIT: Final = 30.0
+"""The seconds that a voice may take for a sentence."""
+WAITING: Final = 20_000
+"""The most characters that wait to be spoken: about twenty minutes of speech."""
+_LARGEST_SOUND: Final = 16 * 1024 * 1024
+"""The most bytes in the sound of a sentence: six minutes at 22,050 Hz."""
+_HELD_SOUND: Final = 4 * 1024 * 1024
+"""No sentence is spoken while the reader has so many bytes of sound to take."""
+_HELD_TOKENS: Final = 256
+_HELD_CHARACTERS: Final = 64 * 1024
+
+
+class Spoken(msgspec.Struct, frozen=True):
+    """A sentence that was spoken.
+
+    `index` counts from 1. `sound` is `None` if there is nothing to say in the text, or if it could not be said: then
+    `error` is the code of the reason. `took` is how many seconds the voice worked on it.
+    """
+
+    index: int
+    text: str
+    sound: Sound | None = None
+    error: str | None = None
+    took: float = 0.0
+
+
+class _Waiting(msgspec.Struct):
+    text: str
+    speech: str
+    synthesizer: Synthesizer
+    refused: int = 0  # how many sentences were refused after the one before: then there is no text
+    begins_text: bool = False
+
+
+class Speaker:
+    """Speaks sentences, one at a time, in order. Iterate over it for the sounds.
+
+    `say` never waits. At most `waiting` characters wait to be spoken; a sentence beyond that is refused, and comes as a
+    `Spoken` without its text, with the error `resource_exhausted`. `limit` is how many seconds the voice may take for a
+    sentence, with all attempts: the first time it has passed, and for all sentences after, the error is
+    `deadline_exceeded`. A synthesizer that fails is asked again, `retries` times.
+
+    One `SpeechFilter` reads all sentences, so a code block or a link that one of them opens is known in the next.
+    `synthesizer` may be changed: it speaks what is said from then on.
+
+    >>> import asyncio
+    >>> class Silence:
+    ...     async def synthesize(self, text):
+    ...         return Sound(bytes(2 * len(text)), 8000)
+    >>> async def speak():
+    ...     speaker = Speaker(Silence())
+    ...     speaker.say("One *word*. ")
+    ...     speaker.finish()
+    ...     return [(spoken.index, spoken.text, len(spoken.sound.pcm)) async for spoken in speaker]
+    >>> asyncio.run(speak())
+    [(1, 'One *word*. ', 18)]
+    """
+
+    def __init__(
+        self, synthesizer: Synthesizer, *, limit: float = LIMIT, retries: int = 1, waiting: int = WAITING
+    ) -> None:
+        if not limit > 0 or retries < 0 or waiting < 1:
+            raise ValueError("limit is more than 0 seconds, retries at least 0, waiting at least 1 character")
+        self.synthesizer = synthesizer
+        self._limit = limit
+        self._attempts = retries + 1
+        self._most = waiting
+        self._characters = 0
+        self._sentences: deque[_Waiting] = deque()
+        self._speech = SpeechFilter()
+        self._index = 0
+        self._begins_text = False
+        self._is_finished = False
+        self._is_given_up = False
+        self._changed = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many characters wait to be spoken."""
+        return self._characters
+
+    async def room(self) -> None:
+        """Wait until half of the characters that may wait have been spoken. For a source that can wait."""
+        await self._has_room.wait()
+
+    def say(self, sentence: str) -> None:
+        """Speak this too. An empty text is nothing."""
+        if self._is_finished:
+            raise RuntimeError("say() after finish()")
+        if not sentence:
+            return
+        # Refused or not, the filter reads it: otherwise a code block that ends here would stay open.
+        speech = self._speech.feed(sentence)
+        self._add(sentence, speech)
+
+    def begin_text(self) -> None:
+        """What is said from now on is another text: a code block that is open is closed, and a voice that was given up
+        is tried again."""
+        if rest := self._speech.finish():
+            self._add("", rest)
+        self._begins_text = True
+
+    def finish(self) -> None:
+        """There are no more sentences. May be called again."""
+        if self._is_finished:
+            return
+        self.begin_text()
+        self._is_finished = True
+        self._changed.set()
+
+    def _add(self, sentence: str, speech: str) -> None:
+        size = max(len(sentence), len(speech))
+        if self._characters + size > self._most and self._sentences:
+            if not self._sentences[-1].refused:
+                self._sentences.append(_Waiting("", "", self.synthesizer))
+            self._sentences[-1].refused += 1  # a number: what was refused takes no memory
+        else:
+            self._characters += size
+            self._sentences.append(_Waiting(sentence, speech, self.synthesizer, begins_text=self._begins_text))
+            self._begins_text = False
+        if 2 * self._characters > self._most:
+            self._has_room.clear()
+        self._changed.set()
+
+    def __aiter__(self) -> Speaker:
+        return self
+
+    async def __anext__(self) -> Spoken:
+        while not self._sentences:
+            if self._is_finished:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        next_ = self._sentences[0]
+        self._index += 1
+        if next_.refused:
+            next_.refused -= 1
+            if not next_.refused:
+                self._sentences.popleft()
+            return Spoken(self._index, "", error="resource_exhausted")
+        self._sentences.popleft()
+        self._characters -= max(len(next_.text), len(next_.speech))
+        if 2 * self._characters <= self._most:
+            self._has_room.set()
+        if next_.begins_text:
+            self._is_given_up = False
+        return await self._speak(next_)
+
+    async def _speak(self, sentence: _Waiting) -> Spoken:
+        if not sentence.speech:
+            return Spoken(self._index, sentence.text)
+        if self._is_given_up:
+            return Spoken(self._index, sentence.text, error="deadline_exceeded")
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        sound, error = None, None
+        timeout = asyncio.timeout(self._limit)
+        try:
+            async with timeout:
+                sound, error = await self._attempt(sentence)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            error, self._is_given_up = "deadline_exceeded", True
+            log.warning("the voice took longer than %g s for a sentence, and is given up", self._limit)
+        return Spoken(self._index, sentence.text, sound, error, clock() - began)
+
+    async def _attempt(self, sentence: _Waiting) -> tuple[Sound | None, str | None]:
+        for left in reversed(range(self._attempts)):
+            try:
+                sound = await sentence.synthesizer.synthesize(sentence.speech)
+            except Exception as failure:
+                if left:
+                    continue
+                log.warning("a sentence of %d characters could not be spoken", len(sentence.speech), exc_info=True)
+                # The code of an engine of ours is meant to be known. Of another's exception nothing is.
+                return None, failure.code if isinstance(failure, ObjectStreamError) else "unavailable"
+            if len(sound.pcm) > _LARGEST_SOUND:
+                log.warning("the sound of a sentence has %d bytes, more than %d", len(sound.pcm), _LARGEST_SOUND)
+                return None, "resource_exhausted"
+            return (sound if sound.pcm else None), None
+        raise AssertionError("there is at least one attempt")
+
+
+async def speak_along(
+    tokens: AsyncIterable[str],
+    synthesizer: Synthesizer | Speaker,
+    *,
+    ahead: int = 2,
+    limit: float = LIMIT,
+    retries: int = 1,
+    pause: float | None = 0.3,
+) -> AsyncGenerator[str | Spoken, None]:
+    """The tokens, each at once, and among them the sentences with their sound: each after its last token, in order.
+
+    The tokens do not wait for the voice. At most `ahead` sounds, the one in the making included, and 256 tokens wait
+    for the reader: a slower one slows down the model and the voice. `limit` and `retries` are those of `Speaker`, which
+    may be given instead of a synthesizer. After `pause` seconds without a token, a sentence that looks complete
+    is spoken; `None` waits for what comes next.
+
+    A sentence that cannot be spoken comes without sound. If `tokens` raises, the same exception is raised here, after
+    the sounds that were ready. Close the generator to leave (`contextlib.aclosing`): the voice is stopped, and `tokens`
+    closed, before that returns.
+
+    >>> import asyncio
+    >>> class Silence:
+    ...     async def synthesize(self, text):
+    ...         return Sound(bytes(2 * len(text)), 8000)
+    >>> async def tokens():
+    ...     for token in ("It is", " so. ", "Yes."):
+    ...         yield token
+    >>> async def speak():
+    ...     return [item async for item in speak_along(tokens(), Silence())]
+    >>> items = asyncio.run(speak())
+    >>> [item for item in items if isinstance(item, str)]
+    ['It is', ' so. ', 'Yes.']
+    >>> [(item.index, item.text, item.sound.seconds) for item in items if isinstance(item, Spoken)]
+    [(1, 'It is so. ', 0.001125), (2, 'Yes.', 0.0005)]
+    """
+    if ahead < 1:
+        raise ValueError(f"ahead is at least 1 sound, not {ahead}")
+    speaker = synthesizer if isinstance(synthesizer, Speaker) else Speaker(synthesizer, limit=limit, retries=retries)
+    out = _Outlet(ahead)
+    tasks = [asyncio.ensure_future(_read(tokens, speaker, out, pause)), asyncio.ensure_future(_voice(speaker, out))]
+    for task in tasks:
+        task.add_done_callback(lambda _: out.changed.set())
+    reading, speaking = tasks
+    try:
+        while True:
+            while (item := out.take()) is not None:
+                yield item
+            failed = [task for task in tasks if task.done() and task.exception() is not None]
+            if failed:
+                failed[0].result()
+            if reading.done() and speaking.done():
+                return
+            await out.wait()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(tokens: AsyncIterable[str], speaker: Speaker, out: _Outlet, pause: float | None) -> None:
+    """Put each token out, and then have the sentences spoken that it completes."""
+    splitter = SentenceSplitter()
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def say(sentences: list[str]) -> None:
+        for sentence in sentences:
+            speaker.say(sentence)
+
+    iterator: Any = aiter(tokens)
+    try:
+        async for token in iterator:
+            if timer is not None:
+                timer.cancel()
+            if not token:
+                continue
+            await out.put_token(token)
+            say(splitter.feed(token))
+            if pause is not None:
+                timer = loop.call_later(pause, lambda: say(splitter.pause()))
+        if timer is not None:
+            timer.cancel()
+        say(splitter.flush())
+        speaker.finish()
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if close := getattr(iterator, "aclose", None):
+            with contextlib.suppress(RuntimeError):  # it is being closed already
+                await close()
+
+
+async def _voice(speaker: Speaker, out: _Outlet) -> None:
+    while True:
+        await out.room_for_sound()
+        try:
+            spoken = await anext(speaker)
+        except StopAsyncIteration:
+            return
+        out.put_sound(spoken)
+
+
+class _Outlet:
+    """What the reader has to take, in the order of its arrival. Tokens and sounds are bounded apart, so that neither
+    waits for the other."""
+
+    def __init__(self, ahead: int) -> None:
+        self.changed = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._items: deque[str | Spoken] = deque()
+        self._ahead = ahead
+        self._tokens = self._characters = self._sounds = self._bytes = 0
+
+    def take(self) -> str | Spoken | None:
+        """The next item, if there is one."""
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        if isinstance(item, str):
+            self._tokens -= 1
+            self._characters -= len(item)
+        else:
+            self._sounds -= 1
+            self._bytes -= _size(item)
+        self._taken.set()
+        return item
+
+    async def wait(self) -> None:
+        """Wait until there may be an item, or a task has ended."""
+        await self.changed.wait()
+        self.changed.clear()
+
+    async def put_token(self, token: str) -> None:
+        while self._tokens and (self._tokens >= _HELD_TOKENS or self._characters + len(token) > _HELD_CHARACTERS):
+            await self._wait_until_taken()
+        self._tokens += 1
+        self._characters += len(token)
+        self._put(token)
+
+    async def room_for_sound(self) -> None:
+        """Wait until another sound may be made."""
+        while self._sounds >= self._ahead or self._bytes >= _HELD_SOUND:
+            await self._wait_until_taken()
+
+    def put_sound(self, spoken: Spoken) -> None:
+        self._sounds += 1
+        self._bytes += _size(spoken)
+        self._put(spoken)
+
+    def _put(self, item: str | Spoken) -> None:
+        self._items.append(item)
+        self.changed.set()
+
+    async def _wait_until_taken(self) -> None:
+        self._taken.clear()
+        await self._taken.wait()
+
+
+def _size(spoken: Spoken) -> int:
+    return len(spoken.sound.pcm) if spoken.sound is not None else 0
