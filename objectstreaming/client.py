@@ -67,7 +67,17 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
-__all__ = ["ACCEPT", "AsyncMessageStream", "MessageStream", "RequestOptions", "aopen_stream", "open_stream"]
+__all__ = [
+    "ACCEPT",
+    "AsyncMessageStream",
+    "AsyncResumingStream",
+    "MessageStream",
+    "Place",
+    "RequestOptions",
+    "ResumingStream",
+    "aopen_stream",
+    "open_stream",
+]
 
 H = TypeVar("H")
 P = TypeVar("P")

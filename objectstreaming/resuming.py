@@ -75,7 +75,7 @@ class Place:
 def place_of(response: Any, resume: str | None, position: int) -> Place | None:
     """The place, `resume` being what the `open` frame of this response said; `None` if it said nothing usable.
 
-    A URL of another origin is passed over: our credentials would go there.
+    A URL of another origin is passed over, also where a redirect has led there: our credentials would go with us.
     """
     if resume is None:
         return None
@@ -83,7 +83,8 @@ def place_of(response: Any, resume: str | None, position: int) -> Place | None:
         url = response.url.join(resume)
     except Exception:  # noqa: BLE001  httpx and httpx2 have each an InvalidURL of their own
         return None
-    return Place(str(url), position) if _origin(url) == _origin(response.url) else None
+    asked = response.history[0].url if response.history else response.url
+    return Place(str(url), position) if _origin(url) == _origin(response.url) == _origin(asked) else None
 
 
 def _origin(url: Any) -> tuple[Any, ...]:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from objectstreaming import JsonCoder, StreamEncoder, StreamError, StreamIncomplete
-from objectstreaming.client import aopen_stream, open_stream
+from objectstreaming.client import Place, aopen_stream, open_stream
 from objectstreaming.errors import PayloadError, ResponseError
-from objectstreaming.resuming import Place, Resumption
+from objectstreaming.resuming import Resumption
 
 HEADERS = {"content-type": "application/vnd.objectstreaming;v=1;coder=json"}
 URL = "https://server/ask"
@@ -195,6 +195,14 @@ async def test_without_a_resume_of_this_origin_a_cut_is_an_error(read: Any, resu
     with pytest.raises(StreamIncomplete):
         await read(server)
     assert len(server.requests) == 1
+
+
+async def test_where_a_redirect_has_led_to_another_origin_nothing_is_asked_for_again(read: Any) -> None:
+    elsewhere = httpx.Response(307, headers={"location": "https://elsewhere/ask"})
+    server = Server(elsewhere, wire(0, 1, end=None))
+    with pytest.raises(StreamIncomplete):
+        await read(server, headers={"x-key": "secret"}, follow_redirects=True)
+    assert len(server.requests) == 2
 
 
 async def test_frames_that_have_come_are_dropped_and_a_gap_is_data_loss(read: Any) -> None:
