@@ -1,5 +1,6 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
+# make docs    the documentation site, in build/site; strict, and every link is checked
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
 # make format  what the formatters would have it be
@@ -8,10 +9,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CODEC := objectstreaming/conversions.py,objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/messages.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
-SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz setup.py
+SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz docs setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-native clients conformance format clean
+.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-native clients conformance docs workflows sdist wheels format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -38,7 +39,7 @@ demo: $(VENV)/.demo
 	@command -v espeak-ng >/dev/null || command -v flite >/dev/null || tests/programs espeak-ng flite
 	$(BIN)/objectstreaming demo
 
-test: programs lint types python sanitize clients conformance
+test: programs lint types workflows python docs sanitize clients conformance
 	@echo "make test: all gates passed"
 
 .PHONY: programs
@@ -81,6 +82,26 @@ clients:
 
 conformance: $(VENV)/.dev
 	$(BIN)/objectstreaming conformance --all
+
+# The variable silences an advertisement of the theme's authors.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=docs $(BIN)/python -m mkdocs --quiet build --strict
+	$(BIN)/python -m pytest -q tests/project/test_site.py tests/project/test_docs.py
+
+# actionlint is a program in Go; its module is fetched once.
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+workflows:
+	@if command -v go >/dev/null; then go run $(ACTIONLINT); \
+	elif [ "$$CI" = true ]; then echo "MISSING TOOLCHAIN: go, for actionlint" >&2; exit 1; \
+	else echo "MISSING TOOLCHAIN: go; the workflows are NOT CHECKED" >&2; fi
+
+# What is released: dist/*.tar.gz, and on each system that system's wheels (pyproject.toml, [tool.cibuildwheel]).
+sdist: $(VENV)/.dev
+	$(BIN)/python -m build --sdist --outdir dist
+
+wheels:
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'cibuildwheel>=3,<5'
+	$(PYTHON) -m cibuildwheel --output-dir dist
 
 # Writes benchmarks/results.md and README's table, in about twelve minutes. valgrind counts the instructions.
 bench: $(VENV)/.dev
