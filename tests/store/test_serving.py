@@ -16,7 +16,7 @@ from served import EVENTS, FRAMES, make_app, serving
 from stored_streams import Source, until
 
 from objectstreaming import JsonCoder, StreamDecoder, StreamError
-from objectstreaming.client import aopen_stream
+from objectstreaming.client import Place, aopen_stream
 from objectstreaming.server import FrameResponse
 from objectstreaming.store import FileStore, MemoryStore, Store, StoredResponse, new_id
 
@@ -251,3 +251,50 @@ async def test_readers_of_two_processes_are_cut_and_go_on_in_either(tmp_path: Pa
         async with asyncio.timeout(60):
             assert await asyncio.gather(*(ask() for _ in range(4))) == [MESSAGES] * 4
         assert proxy.cuts > 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_readers_that_are_cut_get_each_message_once_from_a_store_that_fails(seed: int) -> None:
+    """One of five calls of the store fails, before or after it was done."""
+    rng = random.Random(seed)
+    store = FaultyStore(MemoryStore(), rng, 20)
+    async with (
+        serving(make_app(store)) as port,
+        CuttingProxy(lambda: port, rng, 40_000) as proxy,
+        httpx.AsyncClient() as http,
+    ):
+
+        async def ask() -> list[Any]:
+            url = f"{proxy.url}/ask?count=400"
+            async with aopen_stream(http, "POST", url, coder=JsonCoder(), resume=True) as stream:
+                return await stream.read_all()
+
+        async with asyncio.timeout(60):
+            assert await asyncio.gather(*(ask() for _ in range(4))) == [MESSAGES] * 4
+        assert proxy.cuts > 2
+
+
+async def test_a_process_that_stops_reading_cuts_its_readers_and_they_go_on_elsewhere(tmp_path: Path) -> None:
+    writing, reading = FileStore(tmp_path), FileStore(tmp_path)
+    source = Source(*MESSAGES[:2])
+    async with (
+        serving(make_app(writing, [source])) as one,
+        serving(make_app(reading)) as two,
+        httpx.AsyncClient() as http,
+        asyncio.timeout(30),
+    ):
+        port = two
+        async with CuttingProxy(lambda: port, random.Random(0), 10**9) as proxy:
+            async with aopen_stream(http, "POST", f"http://127.0.0.1:{one}/ask", coder=JsonCoder()) as started:
+                await anext(started)
+                assert started.place is not None
+                place = Place(started.place.url.replace(f"http://127.0.0.1:{one}", proxy.url), 0)
+            async with aopen_stream(http, place=place, coder=JsonCoder(), resume=True) as stream:
+                got = [await anext(stream), await anext(stream)]
+                await reading.aclose()
+                port = one
+                source.give(*MESSAGES[2:4])
+                source.end()
+                got += await stream.read_all()
+    assert got == MESSAGES[:4]
+    assert [request.split()[1].rpartition("=")[2] for request in proxy.requests] == ["0", "2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -380,3 +381,30 @@ async def test_a_stream_is_stopped_at_another_server(redis_server: RedisServer) 
             with pytest.raises(StreamError, match="stopped"):
                 await anext(stream)
         assert source.closed == 1
+
+
+@pytest.mark.parametrize("aof", [True, False], ids=["with AOF", "comes back empty"])
+async def test_a_server_that_is_killed_and_comes_back_costs_a_pause(tmp_path: Path, aof: bool) -> None:
+    needs("redis-server")
+    server = RedisServer(tmp_path, "--appendonly", "yes" if aof else "no", "--appendfsync", "always")
+    try:
+        store, other = (RedisStore(server.url, lease=600) for _ in range(2))
+        store.renew = other.renew = 0.05
+        source = Source(*messages(5))
+        recording = await store.record(source, coder=RAW)
+        here, there = Copy(recording.id), Copy(recording.id)
+        tasks = [asyncio.create_task(copy.read(reader)) for copy, reader in ((here, store), (there, other))]
+        await until(lambda: here.position == there.position == 5)
+        for last in (9, 12):
+            server.kill()
+            source.give(*messages(last)[here.position : last])
+            await asyncio.to_thread(server.start)
+            await until(lambda last=last: here.position == there.position == last)
+        source.end()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*tasks)
+        for copy in (here, there, await Copy(recording.id).read(other)):
+            assert (copy.data, copy.end) == (wire(12), End())
+        await asyncio.gather(store.aclose(), other.aclose())
+    finally:
+        server.kill()
