@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__, frames
-from ..errors import FrameError
+from . import debugging
 from .errors import CommandError
-from .terminal import FrameLines, brief, printable
+from .terminal import FrameLines, printable
 
 __all__ = ["app"]
 
@@ -184,30 +184,7 @@ def talk(
     run(url=url, lines=sys.stdin, interactive=sys.stdin.isatty(), wav=wav, out=out, say=_out, note=_note)
 
 
-@app.command()
-def inspect(
-    file: Annotated[str, typer.Argument(help="A captured stream; - reads stdin.")],
-) -> None:
-    """Show the frames of a captured stream: index, offset, bytes, header in brief."""
-    decoder = frames.FrameDecoder()
-    with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
-        try:
-            while chunk := source.read(64 * 1024):
-                for frame in decoder.feed(chunk):
-                    _out(_inspected(frame))
-            decoder.finish()
-        except FrameError as error:
-            raise CommandError(f"{error.code}: {error}") from None
-    _note(f"{decoder.position} frames, {decoder.offset:,} bytes")
-
-
-def _inspected(frame: frames.Frame) -> str:
-    try:
-        header = brief(frame.header)
-    except FrameError as error:
-        header = f"({error.code}) {printable(frame.header_bytes[:60].decode(errors='replace'))}"
-    size = len(frame.header_bytes) + len(frame.payload) + 8
-    return f"{frame.index:>6}  @{frame.offset:<10} {size:>9} B  {header}  + {len(frame.payload)} B"
+app.add_typer(debugging.commands)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

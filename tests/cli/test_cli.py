@@ -20,36 +20,19 @@ import httpx
 import numpy
 import pytest
 import uvicorn
+from command_line import only_line, run
 from deadlines import DEADLINE
 from needed_programs import needs
 from reference_app import Breaking, Ear, Tone, make_app, sound
 
 import objectstreaming
-from objectstreaming import JsonCoder, StreamEncoder, encode_frame
-from objectstreaming.cli import main
+from objectstreaming import StreamEncoder, encode_frame
 from objectstreaming.cli import serving as serving_module
 from objectstreaming.cli.asking import endpoint
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.terminal import FrameLines, brief, printable
 from objectstreaming.testing import RawServer, response_head
 from wav_streaming import TALAudio, TALCoder, pcm_to_wav
-
-
-def run(*arguments: object) -> int:
-    """The exit status of the command."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    code = ended.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
-
-
-def only_line(text: str) -> str:
-    """`text`, which must be one line of a clear error, without a traceback."""
-    [line] = text.splitlines()
-    assert line.startswith("objectstreaming: ")
-    assert "Traceback" not in line
-    return line
 
 
 @pytest.fixture(autouse=True)
@@ -204,44 +187,6 @@ class TestAsk:
         shown = capsys.readouterr()
         assert "\x1b" not in shown.out + shown.err
         assert "owned" in shown.out
-
-
-class TestInspect:
-    def test_shows_a_frame_a_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        encoder = StreamEncoder(JsonCoder())
-        stream = tmp_path / "stream"
-        stream.write_bytes(encoder.open() + encoder.data({"status": "success"}, {"answer": "42"}) + encoder.end())
-        assert run("inspect", stream) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines] == ["0", "1", "2"]
-        assert "status=success" in lines[1]
-
-    def test_reads_stdin(self) -> None:
-        wire = encode_frame({"a": 1}, b"xy")
-        ran = subprocess.run([sys.executable, "-m", "objectstreaming", "inspect", "-"], input=wire, capture_output=True)
-        assert ran.returncode == 0
-        assert b"a=1" in ran.stdout
-
-    def test_shows_the_good_frames_before_an_error(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        stream = tmp_path / "stream"
-        stream.write_bytes(encode_frame({"a": 1}) + b"\x01\0\0\0\0\0\0\0")
-        assert run("inspect", stream) == 1
-        shown = capsys.readouterr()
-        assert "a=1" in shown.out
-        assert "invalid_length" in only_line(shown.err)
-        assert "byte 15" in shown.err
-
-    def test_a_cut_is_an_error(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        stream = tmp_path / "stream"
-        stream.write_bytes(encode_frame({"a": 1})[:-1])
-        assert run("inspect", stream) == 1
-        assert "truncated_frame" in only_line(capsys.readouterr().err)
-
-    def test_a_header_that_is_not_json_is_shown_too(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        stream = tmp_path / "stream"
-        stream.write_bytes(b"\x0b\0\0\0\x03\0\0\0\x1b[J")
-        assert run("inspect", stream) == 0
-        assert "(invalid_header)" in capsys.readouterr().out
 
 
 @contextmanager
