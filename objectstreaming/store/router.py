@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from ..coders import Coder
 from ..errors import StreamError
+from ..protocol import MEDIA_TYPE
 from ..server.views import View
 from .serving import StoredResponse, stored_problem
 
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["router_of"]
 
 _HEADERS = {"Cache-Control": "no-store"}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "No position, or one that is not kept"},
+    404: {"description": "No such stream"},
+}
+_POSITION = {
+    "name": "position",
+    "in": "query",
+    "description": "How many messages the reader has had. `Last-Event-ID` counts before it.",
+    "schema": {"type": "integer", "minimum": 0, "default": 0},
+}
 
 
 def router_of(
@@ -55,8 +67,28 @@ def router_of(
         return Response(status_code=204, headers=_HEADERS)
 
     name = store.route_name(owner is not None)
-    router.add_api_route("/{id}", read, methods=["GET", "HEAD"], name=name, summary="Read a stream from a position")
-    router.add_api_route("/{id}", stop, methods=["DELETE"], status_code=204, summary="Stop a stream")
+    slug = re.sub(r"\W+", "_", prefix).strip("_")
+    router.add_api_route(
+        "/{id}",
+        read,
+        methods=["GET"],
+        name=name,  # by which the URI of a stream is found
+        operation_id=f"read_{slug}",
+        summary="Read a stream from a position",
+        response_class=Response,
+        responses={200: {"description": "The rest of the stream", "content": {MEDIA_TYPE: {}}}, **_PROBLEMS},
+        openapi_extra={"parameters": [_POSITION]},
+    )
+    router.add_api_route("/{id}", read, methods=["HEAD"], include_in_schema=False)
+    router.add_api_route(
+        "/{id}",
+        stop,
+        methods=["DELETE"],
+        status_code=204,
+        operation_id=f"stop_{slug}",
+        summary="Stop a stream",
+        responses={404: _PROBLEMS[404]},
+    )
     return router
 
 

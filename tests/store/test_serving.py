@@ -196,6 +196,14 @@ async def test_a_response_outside_of_any_application_is_stored_and_not_resumable
     assert "content-location" not in answer.headers
 
 
+def test_the_routes_are_described() -> None:
+    described = make_app(MemoryStore()).openapi()["paths"]
+    for path in ("/api/streams/{id}", "/owned/{id}"):
+        assert described[path].keys() == {"get", "delete"}
+        assert described[path]["get"]["responses"].keys() >= {"200", "400", "404"}
+        assert "position" in {parameter["name"] for parameter in described[path]["get"]["parameters"]}
+
+
 async def test_without_a_router_a_stream_cannot_be_resumed() -> None:
     store = MemoryStore()
     recording = await store.record(MESSAGES[:3], coder=JsonCoder())
