@@ -1,19 +1,38 @@
 """The optional C extension; everything else is in pyproject.toml.
 
-Where there is no compiler the package installs without it and runs on the pure codec: same behaviour, slower.
+Where there is no compiler the package installs without it and runs on the pure codec: same behaviour, slower. The wheel
+is then tagged as one of pure Python, so that a cache of wheels does not take it for the compiled one.
 """
 
+import os
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+
+NATIVE = "objectstreaming._native"
+
+
+class Wheel(bdist_wheel):
+    def run(self):
+        self.run_command("build")
+        built = self.get_finalized_command("build_ext").get_ext_fullpath(NATIVE)
+        in_build = Path(self.get_finalized_command("build").build_lib, *NATIVE.split(".")[:-1], Path(built).name)
+        if not in_build.exists() and not Path(built).exists():
+            self.root_is_pure = True
+        super().run()
+
 
 setup(
+    cmdclass={"bdist_wheel": Wheel},
     ext_modules=[
         Extension(
-            "objectstreaming._native",
+            NATIVE,
             sources=sorted(glob("objectstreaming/native/*.c")),
             depends=["clients/c/objectstreaming.h", *glob("objectstreaming/native/*.h")],
+            extra_compile_args=[] if os.name == "nt" else ["-g0"],
             optional=True,
         )
-    ]
+    ],
 )

@@ -7,6 +7,9 @@
 [({'status': 'success'}, {'answer': '42'})]
 """
 
+import os
+import warnings
+
 from .coders import AnbJsonStreamCoder, Coder, JsonCoder, MsgpackCoder, NdarrayCoder, RawCoder
 from .errors import (
     ContentTypeError,
@@ -20,12 +23,14 @@ from .errors import (
     ObjectStreamError,
     PayloadError,
     ProtocolError,
+    PureCodecWarning,
     ResponseError,
     StreamError,
     StreamIncomplete,
     TruncatedFrame,
 )
 from .frames import (
+    CODEC,
     LAYOUT,
     Frame,
     FrameDecoder,
@@ -41,7 +46,16 @@ from .protocol import StreamDecoder, StreamEncoder
 
 __version__ = "0.1.0"
 
+if CODEC == "pure" and not os.environ.get("OBJECTSTREAMING_PURE"):
+    warnings.warn(
+        "objectstreaming was installed without its C extension and is several times slower: install a compiler, then "
+        "pip install --force-reinstall --no-cache-dir objectstreaming; OBJECTSTREAMING_PURE=1 silences this",
+        PureCodecWarning,
+        stacklevel=2,
+    )
+
 __all__ = [
+    "CODEC",
     "LAYOUT",
     "AnbJsonStreamCoder",
     "Coder",
@@ -64,6 +78,7 @@ __all__ = [
     "ObjectStreamError",
     "PayloadError",
     "ProtocolError",
+    "PureCodecWarning",
     "RawCoder",
     "ResponseError",
     "StreamDecoder",

@@ -42,8 +42,6 @@ from contextlib import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
-import anyio
-
 from . import http2
 from .coders import Coder, check_coder
 from .errors import (
@@ -54,6 +52,7 @@ from .errors import (
     StreamIncomplete,
     TruncatedFrame,
 )
+from .extras import extra
 from .frames import Limits
 from .inflate import ENCODINGS, Inflater
 from .media_type import MediaType, parse_media_type
@@ -62,6 +61,9 @@ from .protocol import HEARTBEATS, MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamD
 from .response_problems import excerpt, read_problem
 from .resuming import AsyncResumingStream, Place, ResumingStream, place_of
 from .watchdog import ReadLimit, WatchedReads
+
+with extra("client"):
+    import anyio
 
 if TYPE_CHECKING:
     import httpx

@@ -41,6 +41,7 @@ __all__ = [
     "ObjectStreamError",
     "PayloadError",
     "ProtocolError",
+    "PureCodecWarning",
     "ResponseError",
     "StreamError",
     "StreamIncomplete",
@@ -99,6 +100,10 @@ def code_for_status(status: int) -> str:
     ('resource_exhausted', 'unknown')
     """
     return _CODE_FOR_STATUS.get(status, "unknown")
+
+
+class PureCodecWarning(UserWarning):
+    """The package was installed without its C extension. Given once, at import; `warnings.simplefilter` silences it."""
 
 
 class ObjectStreamError(Exception):
@@ -212,7 +217,10 @@ class IdleTimeout(StreamIncomplete, TimeoutError):
 class StreamError(ObjectStreamError):
     """The peer says that it failed. Raised in the source of a server: the failure that the peer is told.
 
-    `code` is one of `HTTP_STATUS`; `details` is any JSON value, `None` if there are none.
+    `code` is one of `HTTP_STATUS`; `details` is any JSON value, `None` if there are none. `from_peer` is true for an
+    error that a peer has sent to this program. A server does not send such an error on to its own clients: it was
+    written for this program, and may say things that they must not know. They get `unavailable`. To send it on, raise
+    an error of your own: `raise StreamError(error.code, "the model refused the question")`.
 
     >>> error = StreamError("not_found", "no such document", {"document": "b.md"})
     >>> print(error)
@@ -220,6 +228,8 @@ class StreamError(ObjectStreamError):
     >>> error.http_status
     404
     """
+
+    from_peer = False
 
     def __init__(self, code: str, message: str = "", details: Any = None) -> None:
         if code not in HTTP_STATUS:
@@ -249,6 +259,8 @@ class ResponseError(StreamError):
     >>> error.status, error.headers["retry-after"], error.retry_after
     (503, '7', 7.0)
     """
+
+    from_peer = True
 
     def __init__(
         self,

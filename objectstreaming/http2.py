@@ -16,9 +16,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
-import anyio
-
+from .extras import extra
 from .watchdog import shut_down
+
+with extra("client"):
+    import anyio
 
 __all__ = ["aleave", "aresetting", "is_http2", "leave", "resetting"]
 

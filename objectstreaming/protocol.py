@@ -552,7 +552,9 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         if not isinstance(code, str) or not isinstance(message, str):
             self._refuse("invalid_control", f"error is an object with code and message, not {error!r:.60}", frame)
         # A code of a later version is an error too (SPEC section 3.4).
-        return StreamError(code if code in HTTP_STATUS else "unknown", message, error.get("details"))
+        failure = StreamError(code if code in HTTP_STATUS else "unknown", message, error.get("details"))
+        failure.from_peer = True
+        return failure
 
     def _refuse(self, code: str, message: str, frame: Frame) -> NoReturn:
         self._fail(ProtocolError(code, message, frame.index))

@@ -42,7 +42,7 @@ from wav_streaming.synthesizers import Synthesizer
 from .. import __version__
 from ..coders import Coder
 from ..errors import StreamError
-from ..server.problems import install_error_handlers, problem_response, public_error
+from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
 from ..store import Store
 from .answers import Answerer, DocumentAnswerer
@@ -121,9 +121,9 @@ def create_app(
         docs_url=None,  # the page that FastAPI serves there loads its scripts from another host
         redoc_url=None,
         lifespan=None if store is None else store.lifespan,
+        exception_handlers=error_handlers,
     )
     app.openapi_version = "3.2.0"  # which has `itemSchema`, for views
-    install_error_handlers(app)
     app.add_exception_handler(HTTPException, _problem_for)
     app.add_exception_handler(Exception, _problem_for)
 

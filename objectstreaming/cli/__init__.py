@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
+from .. import CODEC, __version__
 from ..errors import ObjectStreamError
 from .errors import CommandError
 
@@ -30,6 +31,9 @@ EXTRAS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `arguments`, by default those of this process. Always raises `SystemExit`."""
+    if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:  # it needs no extra
+        print(f"objectstreaming {__version__}\ncodec: {CODEC}")  # noqa: T201
+        sys.exit(0)
     try:
         from .commands import app
 

@@ -313,6 +313,8 @@ class FramedStream(DuplexStream):
 
 def _public(error: BaseException) -> StreamError:
     """What the peer is told of an error: everything about its own bytes, nothing about our own faults."""
+    if isinstance(error, StreamError) and error.from_peer:
+        return StreamError("unavailable", "a service behind this one failed")
     if isinstance(error, StreamError):
         return error
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):

@@ -373,4 +373,6 @@ def _peer_error(data: Any) -> StreamError:
     members = data if isinstance(data, dict) else {}
     code, message = members.get("code"), members.get("message")
     known = code if isinstance(code, str) and code in HTTP_STATUS else "unknown"
-    return StreamError(known, message if isinstance(message, str) else "")
+    error = StreamError(known, message if isinstance(message, str) else "")
+    error.from_peer = True
+    return error

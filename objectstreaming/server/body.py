@@ -143,7 +143,7 @@ async def read_messages(
     `end`. A body without a Content-Type is read as a plain stream. Raises `RequestError`: 415 for any other type,
     version or coder, and for a Content-Encoding; 413 for more than `max_body` bytes, or a frame beyond `limits`; 400
     for bytes that are not such a stream, with the error and its place. All of these are `StreamError`s. Raised before
-    the response they become its status (`install_error_handlers`); raised in the source of a `FrameResponse` they
+    the response they become its status (`error_handlers`); raised in the source of a `FrameResponse` they
     become that stream's error.
 
         @app.post("/echo")

@@ -3,18 +3,25 @@
 The code is one of the sixteen of `StreamError`, and the status is the one that belongs to it (`errors.HTTP_STATUS`,
 from the Connect protocol). So a client learns the same from an early failure as from the `end` frame of a late one.
 Only the content of a `StreamError` is sent to the client. Any other exception is a fault of the server: it is logged,
-and the client gets `internal` and nothing more.
+and the client gets `internal` and nothing more. An error that an upstream has sent to this server is logged too, and
+the client gets `unavailable`.
+
+An exception for which the application has a handler of its own, and an `HTTPException`, is answered by that handler, if
+no byte of the stream has been sent yet.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any, Final, cast
 
-from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from .. import strict_json
 from ..errors import (
@@ -30,7 +37,7 @@ from ..errors import (
 )
 from ..protocol import write_error
 
-__all__ = ["RequestError", "install_error_handlers", "problem_response"]
+__all__ = ["RequestError", "error_handlers", "problem_response"]
 
 logger: Final = logging.getLogger("objectstreaming.server")
 
@@ -69,11 +76,15 @@ class RequestError(StreamError):
 
 def public_error(error: BaseException) -> StreamError:
     """The error to send for an exception. What must not be sent is logged here, once, with its traceback."""
+    if isinstance(error, StreamError) and error.from_peer:
+        logger.error("what a stream's source reads has failed: %s", error)
+        return StreamError("unavailable", "a service behind this one failed")
     if isinstance(error, StreamError):
         return error
     if isinstance(error, HTTPException):  # its detail is meant for the client
-        message = error.detail if isinstance(error.detail, str) else ""
-        return RequestError(error.status_code, code_for_status(error.status_code), message)
+        detail = error.detail
+        message, details = (detail, None) if isinstance(detail, str) else ("", detail)
+        return RequestError(error.status_code, code_for_status(error.status_code), message, details)
     logger.error("a stream's source failed", exc_info=error)
     return StreamError("internal", "internal error")
 
@@ -97,21 +108,45 @@ def problem_response(error: StreamError) -> Response:
     return Response(body, status_code=error.http_status, headers=headers, media_type="application/json")
 
 
-def install_error_handlers(app: Starlette) -> None:
-    """Let a FastAPI or Starlette application answer a `StreamError`, or an error in a body's frames, with a problem.
+async def early_response(error: BaseException, scope: Scope) -> Response:
+    """The response for a stream that failed before its first frame.
 
-    Without it, such an error becomes a bare 500 where an endpoint raises it before it returns its response.
-
-    >>> from fastapi import FastAPI
-    >>> app = FastAPI()
-    >>> install_error_handlers(app)
+    The application's own handler for this exception answers, if there is one; or else it is a problem.
     """
+    handler = _handler_of(error, scope)
+    if handler is None:
+        failure = public_error(error)
+        response = problem_response(failure)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})
+        return response
+    request = Request(scope)
+    if iscoroutinefunction(handler):
+        answer = await handler(request, error)
+    else:
+        answer = await run_in_threadpool(handler, request, error)
+    assert isinstance(answer, Response)
+    return answer
 
-    async def answer(request: Request, error: Exception) -> Response:
-        if isinstance(error, BODY_ERRORS):
-            error = request_error(error)
-        assert isinstance(error, StreamError)
-        return problem_response(error)
 
-    for kind in (StreamError, *BODY_ERRORS):
-        app.add_exception_handler(kind, answer)
+def _handler_of(error: BaseException, scope: Scope) -> Callable[..., Any] | None:
+    """The handler that Starlette would call for an exception that leaves an endpoint."""
+    by_type, by_status = scope.get("starlette.exception_handlers", ({}, {}))
+    if isinstance(error, HTTPException) and error.status_code in by_status:
+        return cast("Callable[..., Any]", by_status[error.status_code])
+    return next((by_type[kind] for kind in type(error).__mro__ if kind in by_type), None)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, BODY_ERRORS):
+        error = request_error(error)
+    return problem_response(public_error(error))
+
+
+error_handlers: Final[dict[int | type[Exception], Any]] = dict.fromkeys((StreamError, *BODY_ERRORS), _answer)
+"""For `FastAPI(exception_handlers=error_handlers)`: an endpoint that raises a `StreamError`, or that reads a body
+which is no stream of frames, is answered with the error's own status and a problem. Without it, that is a bare 500.
+
+>>> from fastapi import FastAPI
+>>> app = FastAPI(exception_handlers=error_handlers)
+"""

@@ -27,7 +27,8 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, Protocol, TypeAlias, TypeVar
+from inspect import isasyncgen
+from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 import anyio
 from starlette.background import BackgroundTask
@@ -38,10 +39,10 @@ from starlette.types import Receive, Scope, Send
 from ..coders import Coder, check_coder
 from ..errors import ObjectStreamError, StreamError
 from ..frames import Limits
-from ..protocol import StreamEncoder
+from ..protocol import MEDIA_TYPE, StreamEncoder
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
-from .problems import problem_response, public_error
+from .problems import early_response, problem_response, public_error
 from .sources import BATCH, Source, Writer, runner_for
 from .views import View, ViewEncoder, views_of
 
@@ -150,8 +151,17 @@ class FrameResponse(Response):
         owner: str = "",
         id: str | None = None,
     ) -> None:
+        if callable(source) and not isinstance(source, AsyncIterable | Iterable):
+            name = getattr(source, "__name__", "source")
+            raise TypeError(
+                f"a source is an iterable of messages, not a function: FrameResponse({name}(), ...) calls it"
+            )
         if not isinstance(source, AsyncIterable | Iterable) or isinstance(source, str | Mapping):
             raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
+        if any(name.lower() == "content-type" for name in headers or ()):
+            raise ValueError(
+                "the Content-Type of a FrameResponse is negotiated with the client; leave it out of headers"
+            )
         check_coder(coder)
         for name, seconds in (("heartbeat", heartbeat), ("max_duration", max_duration)):
             if seconds is not None and not 0 < seconds < math.inf:
@@ -181,6 +191,36 @@ class FrameResponse(Response):
         self.status_code = status_code
         self.background = background
         self.init_headers(headers)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if (
+            cls is FrameResponse and "content" in kwargs
+        ):  # as FastAPI calls the response_class of an endpoint that yields
+            raise TypeError(
+                "an endpoint that yields needs a response class that knows its coder: "
+                "response_class=FrameResponse.of(JsonCoder())"
+            )
+        return super().__new__(cls)
+
+    @classmethod
+    def of(cls, coder: Coder[Any, Any], **options: Any) -> type[FrameResponse]:
+        """A response class for endpoints that yield their messages, in FastAPI's own style.
+
+        `options` are those of `FrameResponse`. The status and the headers are the endpoint's own (`status_code=` of the
+        route, a parameter of the type `Response`), and so are its dependencies, which are closed after the last byte.
+
+        >>> from collections.abc import AsyncIterator
+        >>> from fastapi import FastAPI
+        >>> from objectstreaming import JsonCoder
+        >>> app = FastAPI()
+        >>> @app.get("/count", response_class=FrameResponse.of(JsonCoder(), heartbeat=5))
+        ... async def count() -> AsyncIterator[tuple[dict, dict]]:
+        ...     for n in range(3):
+        ...         yield {"status": "success"}, {"n": n}
+        """
+        check_coder(coder)
+        FrameResponse((), coder=coder, **options)  # a wrong option is an error here, and not in the first request
+        return type("FrameResponse", (_Yielding,), {"coder_of_class": coder, "options": options})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -238,6 +278,35 @@ class FrameResponse(Response):
         if negotiated.view is not None:
             self.headers.update(negotiated.view.headers)
         del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
+
+
+class _Yielding(FrameResponse):
+    """What `FrameResponse.of` gives: called by FastAPI with a generator and what the route says."""
+
+    media_type = MEDIA_TYPE  # for the OpenAPI document
+    coder_of_class: Coder[Any, Any]
+    options: Mapping[str, Any]
+
+    def __init__(self, content: Any, status_code: int = 200, **given: Any) -> None:
+        given.pop("media_type", None)
+        super().__init__(
+            _without_wrapper(content),
+            coder=self.coder_of_class,
+            **{**self.options, "status_code": status_code, **given},
+        )
+
+
+def _without_wrapper(content: Any) -> Any:
+    """The endpoint's own generator.
+
+    FastAPI puts an async generator of its own around it. If a client leaves, the one inside would be closed by the
+    garbage collector at some later time, and each message would cost another turn of the event loop.
+    """
+    if isasyncgen(content) and content.__name__ == "_async_stream_raw" and content.ag_frame is not None:
+        inner = content.ag_frame.f_locals.get("async_gen")
+        if isasyncgen(inner):
+            return inner
+    return content
 
 
 class _Exchange:
@@ -383,11 +452,13 @@ class _Exchange:
             else:
                 await self._write(batch + end, more=False)
                 return
-        failure = public_error(error)
         if not self._started and not batch and (self._response._waits_for_status or self._plain):
             self._failed_early = self._ended = True
-            await problem_response(failure)(*self._asgi)
-        elif self._knows_failure:
+            response = await early_response(error, self._asgi[0])
+            await response(*self._asgi)
+            return
+        failure = public_error(error)
+        if self._knows_failure:
             await self._write(batch + self._encoder.end(error=failure), more=False)
         else:
             if not self._plain:

@@ -1,21 +1,24 @@
 """A test kit for servers and clients that use frames. `docs/testing.md` shows how to use it. Extra: `testing`."""
 
-from .asgi import StreamingASGITransport
-from .faults import Crumble, Cut, Fault, FaultyApp, Stall, ainject, inject
-from .outcomes import Outcome, aread_outcome, read_outcome
-from .raw_server import Connection, RawServer, response_head
-from .strategies import (
-    Corruption,
-    Stream,
-    chunkings,
-    corruptions,
-    frames,
-    headers,
-    json_values,
-    messages,
-    stream_errors,
-    streams,
-)
+from ..extras import extra
+
+with extra("testing"):
+    from .asgi import StreamingASGITransport
+    from .faults import Crumble, Cut, Fault, FaultyApp, Stall, ainject, inject
+    from .outcomes import Outcome, aread_outcome, read_outcome
+    from .raw_server import Connection, RawServer, response_head
+    from .strategies import (
+        Corruption,
+        Stream,
+        chunkings,
+        corruptions,
+        frames,
+        headers,
+        json_values,
+        messages,
+        stream_errors,
+        streams,
+    )
 
 __all__ = [
     "Connection",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,6 +56,22 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(built: Path) -
     assert not [
         name for name in names if name.startswith(("tests/", "spec/", "clients/")) or name.endswith((".c", ".h"))
     ]
+
+
+def test_a_wheel_that_was_built_without_a_compiler_is_one_of_pure_python(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("objectstreaming", "object_streaming", "wav_streaming"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(source)],
+        env={**os.environ, "CC": "false"},
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
 
 
 def test_the_sdist_holds_all_that_the_repository_has(built: Path, files: list[str]) -> None:

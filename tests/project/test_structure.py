@@ -131,6 +131,7 @@ def test_the_exports_are_these() -> None:
     """Changing this list is changing the public API: CHANGELOG."""
     assert sorted(objectstreaming.__all__) == [
         "AnbJsonStreamCoder",
+        "CODEC",
         "Coder",
         "ContentTypeError",
         "EncodeError",
@@ -152,6 +153,7 @@ def test_the_exports_are_these() -> None:
         "ObjectStreamError",
         "PayloadError",
         "ProtocolError",
+        "PureCodecWarning",
         "RawCoder",
         "ResponseError",
         "StreamDecoder",

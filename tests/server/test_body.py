@@ -30,9 +30,9 @@ from objectstreaming.server import (
     FrameResponse,
     RequestBody,
     RequestError,
+    error_handlers,
     frame_request_body,
     frame_responses,
-    install_error_handlers,
     read_messages,
 )
 
@@ -310,8 +310,7 @@ ERRORS = {
 
 @pytest.fixture
 def app() -> FastAPI:
-    app = FastAPI()
-    install_error_handlers(app)
+    app = FastAPI(exception_handlers=error_handlers)
 
     @app.get("/fail/{kind}")
     async def fail(kind: str) -> None:

@@ -1,0 +1,282 @@
+"""Endpoints that yield their messages, and what an application's own handlers do for a stream that fails early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Response as Headers
+from fastapi.responses import JSONResponse
+
+from objectstreaming import JsonCoder, ResponseError, StreamError, StreamIncomplete
+from objectstreaming.client import aopen_stream
+from objectstreaming.server import FrameResponse, error_handlers
+from objectstreaming.testing import StreamingASGITransport
+
+CODER = JsonCoder()
+Frames = FrameResponse.of(CODER, heartbeat=5)
+
+
+opened: list[str] = []
+
+
+async def database() -> AsyncIterator[str]:
+    opened.append("open")
+    yield "rows"
+    opened.append("closed")
+
+
+async def ask(app: FastAPI, path: str = "/") -> tuple[list[Any], httpx.Response]:
+    async with (
+        httpx.AsyncClient(transport=StreamingASGITransport(app), base_url="http://test") as http,
+        aopen_stream(http, "GET", path, coder=CODER) as stream,
+    ):
+        return [payload async for _, payload in stream], stream.response
+
+
+async def refused(app: FastAPI, path: str = "/") -> ResponseError:
+    with pytest.raises(ResponseError) as caught:
+        await ask(app, path)
+    return caught.value
+
+
+class TestAnEndpointThatYields:
+    async def test_streams_its_messages_async_and_sync(self) -> None:
+        app = FastAPI()
+
+        @app.get("/async", response_class=Frames)
+        async def numbers() -> AsyncIterator[tuple[dict[str, str], int]]:
+            for n in range(3):
+                yield {}, n
+
+        @app.get("/sync", response_class=Frames)
+        def more_numbers() -> Iterator[tuple[dict[str, str], int]]:
+            for n in range(3):
+                yield {}, n
+
+        for path in ("/async", "/sync"):
+            payloads, response = await ask(app, path)
+            assert payloads == [0, 1, 2]
+            assert response.headers["Content-Type"] == "application/vnd.objectstreaming;v=1;coder=json"
+
+    async def test_has_dependencies_a_status_and_headers(self) -> None:
+        app = FastAPI()
+        opened.clear()
+
+        @app.get("/", response_class=Frames, status_code=206)
+        async def rows(headers: Headers, name: Annotated[str, Depends(database)]) -> AsyncIterator[Any]:
+            headers.headers["X-Rows"] = name
+            yield {}, list(opened)
+
+        payloads, response = await ask(app)
+        assert payloads == [["open"]]
+        assert opened == ["open", "closed"]
+        assert response.status_code == 206
+        assert "X-Rows" not in response.headers  # the generator runs after the headers of the endpoint were taken
+
+    async def test_may_set_headers_in_a_dependency(self) -> None:
+        app = FastAPI()
+
+        def named(headers: Headers) -> None:
+            headers.headers["X-Model"] = "small"
+
+        @app.get("/", response_class=Frames, dependencies=[Depends(named)])
+        async def answer() -> AsyncIterator[Any]:
+            yield {}, 1
+
+        _, response = await ask(app)
+        assert response.headers["X-Model"] == "small"
+
+    async def test_is_closed_before_the_response_returns_when_its_client_leaves(self) -> None:
+        app = FastAPI()
+        finished = asyncio.Event()
+
+        @app.get("/", response_class=Frames)
+        async def endless() -> AsyncIterator[Any]:
+            try:
+                while True:
+                    yield {}, "x" * 1000
+                    await asyncio.sleep(0)
+            finally:
+                await asyncio.sleep(0)
+                finished.set()
+
+        transport = StreamingASGITransport(app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://test") as http,
+            aopen_stream(http, "GET", "/", coder=CODER) as stream,
+        ):
+            async for _ in stream:
+                break
+        await asyncio.wait_for(finished.wait(), 60)
+
+    async def test_gives_an_early_error_its_status_and_a_late_one_its_end(self) -> None:
+        app = FastAPI()
+
+        @app.get("/early", response_class=Frames)
+        async def early() -> AsyncIterator[Any]:
+            raise StreamError("not_found", "no such model")
+            yield
+
+        @app.get("/late", response_class=Frames)
+        async def late() -> AsyncIterator[Any]:
+            yield {}, 1
+            raise StreamError("unavailable", "the model has stopped")
+
+        assert (await refused(app, "/early")).status == 404
+        with pytest.raises(StreamError, match="the model has stopped"):
+            await ask(app, "/late")
+
+    def test_is_told_the_right_spelling(self) -> None:
+        with pytest.raises(TypeError, match=r"FrameResponse\.of\(JsonCoder\(\)\)"):
+            FrameResponse(content=iter(()), status_code=200)  # type: ignore[call-arg]  # as FastAPI calls it
+        with pytest.raises(TypeError, match=r"JsonCoder\(\)"):
+            FrameResponse.of(JsonCoder)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="heartbeat"):
+            FrameResponse.of(CODER, heartbeat=-1)
+        with pytest.raises(TypeError, match=r"FrameResponse\(ask\(\)"):
+            FrameResponse(ask, coder=CODER)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="negotiated"):
+            FrameResponse([], coder=CODER, headers={"content-type": "text/plain"})
+
+    def test_is_described_in_the_openapi_document(self) -> None:
+        app = FastAPI()
+
+        @app.get("/", response_class=Frames)
+        async def answer() -> AsyncIterator[Any]:
+            yield {}, 1
+
+        content = app.openapi()["paths"]["/"]["get"]["responses"]["200"]["content"]
+        assert list(content) == ["application/vnd.objectstreaming"]
+
+
+def failing(error: Exception, **options: Any) -> FastAPI:
+    app = FastAPI(**options)
+
+    @app.get("/")
+    async def answer() -> FrameResponse:
+        async def source() -> AsyncIterator[Any]:
+            raise error
+            yield
+
+        return FrameResponse(source(), coder=CODER)
+
+    return app
+
+
+class OutOfCredit(Exception):
+    pass
+
+
+def own_handler(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"code": "resource_exhausted", "message": "pay"}, 402, headers={"Retry-After": "9"})
+
+
+async def own_async_handler(request: Request, error: Exception) -> JSONResponse:
+    return own_handler(request, error)
+
+
+class TestAStreamThatFailsBeforeItsFirstFrame:
+    async def test_answers_an_http_exception_with_its_headers_and_its_detail(self) -> None:
+        app = failing(HTTPException(429, {"reason": "quota", "limit": 7}, headers={"Retry-After": "7"}))
+        error = await refused(app)
+        assert (error.status, error.retry_after) == (429, 7)
+        assert b'"quota"' in error.body
+
+    @pytest.mark.parametrize("handler", [own_handler, own_async_handler])
+    @pytest.mark.parametrize("kind", [OutOfCredit, Exception])
+    async def test_is_answered_by_the_applications_own_handler(
+        self, handler: Callable[..., Any], kind: type[Exception]
+    ) -> None:
+        class OfThisModel(OutOfCredit):
+            pass
+
+        app = failing(OfThisModel(), exception_handlers={OutOfCredit: handler})
+        error = await refused(app)
+        assert (error.status, error.message, error.retry_after) == (402, "pay", 9)
+
+    async def test_is_answered_by_a_handler_of_its_status(self) -> None:
+        app = failing(HTTPException(402, "pay"), exception_handlers={402: own_handler})
+        assert (await refused(app)).retry_after == 9
+
+    async def test_without_an_application_keeps_headers_and_detail(self) -> None:
+        async def source() -> AsyncIterator[Any]:
+            raise HTTPException(503, {"reason": "full"}, headers={"Retry-After": "7"})
+            yield
+
+        transport = StreamingASGITransport(FrameResponse(source(), coder=CODER))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            response = await http.get("/")
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+        assert response.json() == {"code": "unavailable", "message": "", "details": {"reason": "full"}}
+
+    async def test_says_internal_and_no_more_for_any_other_exception(self) -> None:
+        error = await refused(failing(ValueError("a secret")))
+        assert (error.status, error.code, error.message) == (500, "internal", "internal error")
+
+
+class TestAnEndpointThatRaises:
+    async def test_is_answered_with_the_status_of_its_error(self) -> None:
+        app = FastAPI(exception_handlers=error_handlers)
+
+        @app.get("/")
+        async def answer() -> FrameResponse:
+            raise StreamError("not_found", "no such model")
+
+        error = await refused(app)
+        assert (error.status, error.code, error.message) == (404, "not_found", "no such model")
+
+
+class TestWhatAnUpstreamSays:
+    """It was said to this server. The client of this server gets it only in the server's own words."""
+
+    @staticmethod
+    def relay(upstream: FastAPI, *, own: bool = False) -> FastAPI:
+        app = FastAPI(exception_handlers=error_handlers)
+
+        @app.get("/", response_class=Frames)
+        async def answer() -> AsyncIterator[Any]:
+            try:
+                async with (
+                    httpx.AsyncClient(transport=StreamingASGITransport(upstream), base_url="http://upstream") as http,
+                    aopen_stream(http, "GET", "/", coder=CODER) as stream,
+                ):
+                    async for message in stream:
+                        yield message
+            except StreamError as error:
+                if own:
+                    raise StreamError(error.code, "in our own words") from error
+                raise
+
+        return app
+
+    async def test_in_a_refusal_is_not_told_on(self) -> None:
+        upstream = failing(HTTPException(401, "key sk-secret-123 is not valid"))
+        error = await refused(self.relay(upstream))
+        assert (error.status, error.code, error.headers.get("retry-after")) == (503, "unavailable", None)
+        assert b"secret" not in error.body
+
+    async def test_in_an_end_is_not_told_on(self) -> None:
+        upstream = FastAPI()
+
+        @upstream.get("/", response_class=Frames)
+        async def answer() -> AsyncIterator[Any]:
+            yield {}, 1
+            raise StreamError("permission_denied", "key sk-secret-123", {"account": "secret"})
+
+        with pytest.raises(StreamError) as caught:
+            await ask(self.relay(upstream))
+        assert (caught.value.code, caught.value.details) == ("unavailable", None)
+        assert "secret" not in caught.value.message
+
+    async def test_is_told_in_the_servers_own_words(self) -> None:
+        error = await refused(self.relay(failing(HTTPException(401, "secret")), own=True))
+        assert (error.status, error.message) == (401, "in our own words")
+
+    async def test_a_cut_upstream_is_internal(self) -> None:
+        error = await refused(self.relay(failing(StreamIncomplete("secret place", 3))))
+        assert b"secret" not in error.body
