@@ -36,7 +36,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from ..coders import Coder
-from ..errors import EncodeError
+from ..errors import EncodeError, StreamError
 from ..frames import BytesLike, Frame, FrameDecoder, Limits
 from ..protocol import StreamDecoder, StreamEncoder
 from .views import ViewEncoder
@@ -118,8 +118,11 @@ class Writer(Generic[H, P]):
         elif isinstance(item, bytes | bytearray | memoryview):
             if self._relay is None:
                 self._relay = StreamDecoder(_Verbatim(self._coder.name), limits=self._limits)
-            for frame, _ in self._relay.feed(item):
-                yield self._frame(frame)
+            try:
+                for frame, _ in self._relay.feed(item):
+                    yield self._frame(frame)
+            except StreamError as error:  # who passes a stream on as bytes passes its end on too
+                raise StreamError(error.code, error.message, error.details) from None
         else:
             raise EncodeError(f"a source gives (header, payload), Frame or bytes, not {type(item).__name__}")
 
