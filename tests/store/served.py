@@ -12,7 +12,7 @@ from fastapi import FastAPI, Header
 from starlette.responses import Response
 
 from objectstreaming import JsonCoder
-from objectstreaming.server import FrameResponse, install_error_handlers
+from objectstreaming.server import FrameResponse, error_handlers
 from objectstreaming.store import Store
 
 FRAMES = {"accept": "application/vnd.objectstreaming;v=1"}
@@ -25,8 +25,7 @@ def current_user(authorization: str = Header("")) -> str:
 
 def make_app(store: Store, sources: list[Any] | None = None, **options: Any) -> FastAPI:
     """`POST /ask` streams the next of `sources`, or `count` messages; `PUT /ask/{id}` starts or joins a stream."""
-    app = FastAPI(lifespan=store.lifespan)
-    install_error_handlers(app)
+    app = FastAPI(lifespan=store.lifespan, exception_handlers=error_handlers)
 
     def source(count: int) -> Any:
         return sources.pop(0) if sources else _counting(count)
