@@ -1,6 +1,6 @@
 """Every Python block of README and docs runs, a file's blocks one after the other as one program.
 
-Where a block speaks to `http://127.0.0.1:8000`, the `app` that a block before it made is being served.
+Where a block speaks to `http://127.0.0.1:8000`, the last `app` that a block before it made is being served.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import uvicorn
+from browser import started_browser
+from needed_programs import needs
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -37,20 +39,45 @@ def serving(app: Any) -> Iterator[str]:
         thread.join()
 
 
+def run(page: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
+    """The names that a page's blocks have made; `address` is where the last `app` is being served."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    text = page.read_text()
+    served, address = None, ""
+    for found in BLOCK.finditer(text):
+        code = found[1]
+        if ADDRESS in code:
+            if names["app"] is not served:
+                served = names["app"]
+                address = stack.enter_context(serving(served))
+            code = code.replace(ADDRESS, address)
+        line = text[: found.start(1)].count("\n")
+        exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), names)
+    return names | {"address": address}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_its_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "__main__"}
-    text = page.read_text()
     with contextlib.ExitStack() as stack:
-        address = None
-        for found in BLOCK.finditer(text):
-            code = found[1]
-            if ADDRESS in code:
-                address = address or stack.enter_context(serving(names["app"]))
-                code = code.replace(ADDRESS, address)
-            line = text[: found.start(1)].count("\n")
-            exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), names)
+        run(page, stack)
+
+
+def test_the_page_of_the_tutorial_shows_a_whole_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("chromium")
+    monkeypatch.chdir(tmp_path)
+    with contextlib.ExitStack() as stack:
+        names = run(ROOT / "docs" / "tutorial.md", stack)
+        browser = stack.enter_context(started_browser(tmp_path / "profile"))
+        browser.open(names["address"])
+        answer = """new Promise((shown) => {
+          const answer = document.querySelector("#answer");
+          new MutationObserver(() => answer.className && shown([answer.className, answer.textContent]))
+            .observe(answer, { attributes: true });
+          document.querySelector("button").click();
+        })"""
+        assert browser.run(answer) == ["complete", "You asked: hello "]
+        assert browser.complaints == []
 
 
 LINKED = (
