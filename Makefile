@@ -53,8 +53,8 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# The whole suite, doctests and README included, on the native codec and on the pure one; the codec's modules are covered
-# to the last branch by the two together.
+# The whole suite, doctests and README included, on the native codec, and on the pure one all that depends on which codec it
+# is. The codec's modules are covered to the last branch by the two together.
 python: $(VENV)/.dev node-packages
 	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
 	@rm -f .coverage.native .coverage.pure
@@ -71,7 +71,8 @@ python-native:
 	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10
 
 python-pure:
-	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(BIN)/python -m pytest --cov --cov-report= --durations=10
+	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(BIN)/python -m pytest --cov --cov-report= --durations=10 \
+		tests/codec tests/client tests/conformance tests/duplex tests/server tests/testing objectstreaming wav_streaming
 
 # The native codecs under AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize: $(VENV)/.dev
