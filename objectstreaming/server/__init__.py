@@ -3,17 +3,20 @@
 `FrameResponse` streams a source of messages. `read_messages` reads the messages in a request's body. `negotiate` says
 which kind of stream a client can read. `View` is a format of messages other than frames; `ServerSentEvents` and
 `JsonLines` are two. `error_handlers` make errors of an endpoint real HTTP errors. `frame_responses`
-describes the bodies for OpenAPI. `end_streams` ends every stream, for a server that stops.
+describes the bodies for OpenAPI. `stopping` is a lifespan that ends every stream when the server is told to stop, and
+`end_streams` does so at any time.
 """
 
 from ..extras import extra
+from ..shutdown import end_streams
 
 with extra("server"):
     from .body import RequestBody, read_messages
     from .negotiation import Negotiated, negotiate
     from .openapi import frame_request_body, frame_responses
     from .problems import RequestError, error_handlers, problem_response
-    from .response import FrameResponse, ResponseAborted, end_streams
+    from .response import FrameResponse, ResponseAborted
+    from .stopping import stopping
     from .views import JsonLines, ServerSentEvents, View, ViewEncoder
 
 __all__ = [
@@ -33,4 +36,5 @@ __all__ = [
     "negotiate",
     "problem_response",
     "read_messages",
+    "stopping",
 ]

@@ -3,17 +3,19 @@
 **Two readers of one connection.** A response learns from `receive` that its client has left. A source that reads the
 request's body needs the same calls. So both use the request's `Inbox`, which makes one call at a time. The response
 reads ahead into it, at most `AHEAD` bytes and a chunk, until it learns that the client has left; the source takes the
-chunks out. While the inbox is full, nobody calls `receive`, so nobody learns that the client has left: the message that
-says so comes after the unread body.
+chunks out. The message that the client has left comes after the unread body. So a body that nobody reads is received
+and dropped. While a reader is slower than its client and the inbox is full, nobody calls `receive`, and nobody learns
+that the client has left. A reader is known from when it is made, before it takes its first chunk.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeVar
 
+import anyio
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
@@ -22,6 +24,7 @@ from ..errors import StreamError
 from ..frames import Limits, MiB
 from ..media_type import parse_media_type
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
+from ..shutdown import running, stopping
 from .problems import BODY_ERRORS, RequestError, request_error
 
 __all__ = ["MAX_BODY", "Inbox", "RequestBody", "read_messages"]
@@ -48,6 +51,8 @@ class Inbox:
         self._held = 0
         self._ended = False  # the last byte of the body has been received
         self._left = False
+        self._readers: set[object] = set()
+        self._dropped = False  # some of the body, because nobody read it
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> Inbox:
@@ -59,6 +64,11 @@ class Inbox:
 
     async def chunk(self) -> bytes:
         """The next bytes of the body; `b""` at its end. Raises `StreamError("canceled")` if the client leaves."""
+        if self._dropped:
+            raise RuntimeError(
+                "the beginning of the body was dropped, because nobody read it while it arrived: call read_messages or "
+                "RequestBody before the response is returned, not later in its source"
+            )
         while not self._chunks:
             if self._ended:
                 return b""
@@ -75,9 +85,22 @@ class Inbox:
         while not self._left:
             if self._held < AHEAD:
                 await self._receive_one(lambda: self._held < AHEAD)
+            elif not self._readers:
+                self._chunks.clear()
+                self._held = 0
+                self._dropped = True
             else:
                 self._taken.clear()
                 await self._taken.wait()
+
+    def begin_reading(self, reader: object) -> None:
+        """From now on the body is kept for this reader."""
+        self._readers.add(reader)
+
+    def end_reading(self, reader: object) -> None:
+        """The reader wants no more."""
+        self._readers.discard(reader)
+        self._taken.set()
 
     async def _receive_one(self, wanted: Callable[[], bool]) -> None:
         """Receive one message, unless it is no longer wanted because the other reader has received one meanwhile."""
@@ -107,6 +130,7 @@ class RequestBody:
         self._request = request
         self._max_body = max_body
         self._inbox = Inbox.of(request.scope, request.receive)
+        self._inbox.begin_reading(self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         length = self._request.headers.get("content-length", "0")
@@ -120,17 +144,48 @@ class RequestBody:
                 yield body
             return
         size = 0
-        while chunk := await self._inbox.chunk():
-            size += len(chunk)
-            if size > self._max_body:
-                self._refuse()
-            yield chunk
+        waiting = _Waiting()
+        running.add(waiting)
+        try:
+            while chunk := await waiting.for_(self._inbox.chunk):
+                size += len(chunk)
+                if size > self._max_body:
+                    self._refuse()
+                yield chunk
+        finally:
+            running.discard(waiting)
+            self._inbox.end_reading(self)
 
     def _refuse(self) -> NoReturn:
         raise RequestError(413, "resource_exhausted", f"the body is larger than {self._max_body} bytes")
 
 
-async def read_messages(
+class _Waiting:
+    """A reader that waits for its client, until the server stops."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scope: anyio.CancelScope | None = None
+        self._why: StreamError | None = None
+
+    async def for_(self, call: Callable[[], Awaitable[bytes]]) -> bytes:
+        stopping.refuse()
+        with anyio.CancelScope() as self._scope:
+            if self._why is None:
+                return await call()
+        assert self._why is not None
+        raise self._why
+
+    def stop_from_anywhere(self, why: StreamError) -> None:
+        self._loop.call_soon_threadsafe(self._stop, why)
+
+    def _stop(self, why: StreamError) -> None:
+        self._why = StreamError(why.code, why.message, why.details)
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+def read_messages(
     request: Request,
     coder: Coder[H, P],
     *,
@@ -144,15 +199,21 @@ async def read_messages(
     version or coder, and for a Content-Encoding; 413 for more than `max_body` bytes, or a frame beyond `limits`; 400
     for bytes that are not such a stream, with the error and its place. All of these are `StreamError`s. Raised before
     the response they become its status (`error_handlers`); raised in the source of a `FrameResponse` they
-    become that stream's error.
+    become that stream's error. Call it before the response is returned: from then on nothing of the body is dropped.
 
         @app.post("/echo")
         async def echo(request: Request) -> FrameResponse:
             return FrameResponse(read_messages(request, JsonCoder()), coder=JsonCoder())
     """
+    return _messages(request, RequestBody(request, max_body=max_body), coder, limits)
+
+
+async def _messages(
+    request: Request, body: RequestBody, coder: Coder[H, P], limits: Limits | None
+) -> AsyncIterator[tuple[H, P]]:
     decoder = StreamDecoder(coder, limits=limits, require_end=_promises_end(request, coder.name))
     try:
-        async for chunk in RequestBody(request, max_body=max_body):
+        async for chunk in body:
             for message in decoder.feed(chunk):
                 yield message
         decoder.finish()

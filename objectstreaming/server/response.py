@@ -16,8 +16,14 @@ client the connection is aborted, and for one that reads a view after the view's
 not look like a whole one: the source's exception leaves
 this response before the body has ended, and the server closes the connection inside a chunked body. Middleware can undo
 that: `BaseHTTPMiddleware` (every `@app.middleware("http")`) holds the exception back until it has ended the body
-itself, cleanly. Therefore the failure is not only raised but also *sent*, as a body message whose body is not bytes. It
-passes such middleware as any other body does, and the server fails when it writes it.
+itself, cleanly. Therefore the failure is not only raised but also *sent* (`_break_off`): first a body message whose
+body is not bytes, which passes such middleware as any other body does, and which most servers fail to write; then a
+message of a type that does not exist, because granian takes such a body for an empty one. The same happens when a
+deadline, a shutdown or a cancellation from outside ends the stream.
+
+**Whatever the endpoint has opened is closed**, however the response ends. A source that never ran is closed too, and
+`background` runs after every end. Where the response raises, it runs in a task of its own, so that the exception
+reaches the server within a second whatever `background` does.
 """
 
 from __future__ import annotations
@@ -40,13 +46,14 @@ from ..coders import Coder, check_coder
 from ..errors import ObjectStreamError, StreamError
 from ..frames import Limits
 from ..protocol import MEDIA_TYPE, StreamEncoder
+from ..shutdown import SHUTTING_DOWN, running, stopping
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
 from .problems import early_response, problem_response, public_error
-from .sources import BATCH, Source, Writer, runner_for
+from .sources import BATCH, Source, Writer, close_unused, runner_for
 from .views import View, ViewEncoder, views_of
 
-__all__ = ["FrameResponse", "ResponseAborted", "StreamCut", "end_streams"]
+__all__ = ["FrameResponse", "ResponseAborted", "StreamCut"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -61,6 +68,11 @@ SHUTDOWN_SECONDS: Final = 1.0
 READING_SECONDS: Final = 0.1
 """How long a reader gets for the last bytes before its connection is aborted. Chromium drops bytes that its page has
 not read when it sees the connection break."""
+
+HANDING_ON_SECONDS: Final = 0.1
+"""How long middleware gets to take the message that breaks a connection whose stream was given up."""
+
+CANCELLED: Final = StreamError("unavailable", "the stream was cancelled before its end")
 
 _HEADERS: Final = {
     # no-transform: a proxy that compresses would hold frames back.
@@ -224,24 +236,41 @@ class FrameResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            request = HTTPConnection(scope)
-            if has_received_the_end(request):
-                await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
-                return
-            negotiated = self._negotiate(request)
-            response = self
-            if self.store is not None and scope["method"] != "HEAD":
-                response = await self.store.begin(self, request)
-        except StreamError as error:
-            await problem_response(error)(scope, receive, send)
-            return
-        if scope["method"] == "HEAD":
-            self._set_headers(negotiated)
-            await self._send_head(send)
-            return
-        succeeded = await response._send_stream(negotiated, scope, receive, send)
-        if succeeded and self.background is not None:
+            await self._answer(scope, receive, send)
+        except BaseException:
+            if self.background is not None:
+                await _run_apart(self.background)
+            raise
+        if self.background is not None:
             await self.background()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = False  # the source is somebody's who closes it
+        try:
+            request = HTTPConnection(scope)
+            try:
+                if has_received_the_end(request):
+                    await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
+                    return
+                stopping.refuse()
+                negotiated = self._negotiate(request)
+                if scope["method"] == "HEAD":
+                    self._set_headers(negotiated)
+                    await self._send_head(send)
+                    return
+                response: FrameResponse = self
+                if self.store is not None:
+                    taken = True
+                    response = await self.store.begin(self, request)
+            except StreamError as error:
+                await problem_response(error)(scope, receive, send)
+                return
+            taken = True
+            await response._send_stream(negotiated, scope, receive, send)
+        finally:
+            if not taken:
+                with anyio.CancelScope(shield=True):
+                    await close_unused(self.source)
 
     def _negotiate(self, request: HTTPConnection) -> Negotiated:
         return negotiate(request, self.coder.name, views=self.views, default_type=self.default_type, plain=self.plain)
@@ -250,9 +279,14 @@ class FrameResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_stream(self, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _send_stream(self, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send) -> None:
         self._set_headers(negotiated)
-        return await _Exchange(self, negotiated, scope, receive, send).run()
+        try:
+            exchange = _Exchange(self, negotiated, scope, receive, send)
+        except BaseException:
+            await close_unused(self.source)
+            raise
+        await exchange.run()
 
     # What differs where the stream is a copy of one that a store has.
 
@@ -337,40 +371,42 @@ class _Exchange:
         self._writing = False  # in send(): nobody knows how much of the current write was sent
         self._ended = False  # the last byte was sent
         self._left = False  # the client has left
-        self._failed_early = False
         self._sent_at = self._loop.time()
         self._heartbeat_passed = not response._waits_for_status
         self._stopped: StreamError | None = None  # why the stream has to end before its source
         self._closing = False
 
-    async def run(self) -> bool:
-        """Whether there was a stream, ended or left by the client; `False` after a problem."""
+    async def run(self) -> None:
+        """Send the stream, or the problem that came before it."""
         response = self._response
         try:
             self._runner.start()
         except RuntimeError:  # no more threads
             logger.exception("a stream cannot be started")
+            await close_unused(response.source)
             await problem_response(StreamError("unavailable", "the server is overloaded"))(*self._asgi)
-            return False
+            return
         if response.heartbeat is not None:
             self._set_timer("heartbeat", response.heartbeat, self._on_heartbeat)
         if response.max_duration is not None:
             expired = StreamError("deadline_exceeded", f"the stream took longer than {response.max_duration:g} s")
             self._set_timer("duration", response.max_duration, self.stop, expired)
         listener = self._loop.create_task(self._listen())
-        _running.add(self)
+        running.add(self)
         try:
             with self._sending:
                 await self._stream()
             if self._stopped is not None and not self._ended and not self._left:  # the client reads nothing any more
-                raise ResponseAborted(f"the stream was given up: {self._stopped}")
+                why = f"the stream was given up: {self._stopped}"
+                await self._break_off(why, HANDING_ON_SECONDS)
+                raise ResponseAborted(why)
         except OSError:
             pass  # servers may raise it from send() when the client has left (ASGI 2.4)
         except asyncio.CancelledError:
-            await self._send_end_on_shutdown()
+            await self._end_cancelled()
             raise
         finally:
-            _running.discard(self)
+            running.discard(self)
             for timer in self._timers.values():
                 timer.cancel()
             listener.cancel()
@@ -378,7 +414,6 @@ class _Exchange:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([listener])
                 await self._runner.closed()
-        return not self._failed_early
 
     def stop(self, why: StreamError) -> None:
         """End the stream with an error, after the frames that are ready. A client that reads nothing gets one
@@ -403,7 +438,7 @@ class _Exchange:
         while True:
             if self._stopped is not None:
                 runner.stop()
-            over = runner.finished or self._stopped is not None
+            over = runner.finished or (self._stopped is not None and runner.idle)
             batch = runner.take()
             if over and not runner.held:
                 await self._finish(batch, self._stopped or runner.error)
@@ -431,8 +466,8 @@ class _Exchange:
                 {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
             )
         if data or not more:
-            self._ended = not more
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
+            self._ended = not more
         self._writing = False
         self._sent_at = self._loop.time()
 
@@ -447,15 +482,16 @@ class _Exchange:
         if error is None:
             try:
                 end = self._end()
-            except Exception as caught:  # noqa: BLE001  the trailers' function is the caller's
+            except BaseException as caught:  # noqa: BLE001  the trailers' function is the caller's, as the source is
                 error = caught
             else:
                 await self._write(batch + end, more=False)
                 return
         if not self._started and not batch and (self._response._waits_for_status or self._plain):
-            self._failed_early = self._ended = True
+            self._started = self._writing = True
             response = await early_response(error, self._asgi[0])
             await response(*self._asgi)
+            self._ended = True
             return
         failure = public_error(error)
         if self._knows_failure:
@@ -481,19 +517,41 @@ class _Exchange:
 
     async def _abort(self, error: StreamError) -> NoReturn:
         why = f"the connection is aborted, so that the answer does not look whole: {error}"
-        await self._send({"type": "http.response.body", "body": _Unwritable(why), "more_body": True})
+        await self._break_off(why)
         raise ResponseAborted(why)
 
-    async def _send_end_on_shutdown(self) -> None:
-        """The server, or a middleware, cancels the response. Send the end, if that is possible at once."""
-        if self._ended or self._writing or (self._started and (self._plain or self._response._is_copy)):
+    async def _break_off(self, why: str, seconds: float | None = None) -> None:
+        """Send what makes the server break the connection, also where middleware holds an exception back.
+
+        It waits behind what was sent before, for `seconds` at most: past a reader that has stalled nothing can be sent.
+        """
+        with anyio.move_on_after(seconds):
+            await self._send_unwritable(why)
+
+    async def _send_unwritable(self, why: str) -> None:
+        with contextlib.suppress(Exception):  # they are meant to fail, and `ResponseAborted` is raised for it
+            await self._send({"type": "http.response.body", "body": _Unwritable(why), "more_body": True})
+            await self._send({"type": "objectstreaming.abort"})
+
+    async def _end_cancelled(self) -> None:
+        """The server, a middleware or a timeout cancels the response. Send the end, if that is possible at once."""
+        if self._ended:
             return
         self._runner.stop()
-        ready = []
-        while batch := self._runner.take():
-            ready.append(batch)
+        why = SHUTTING_DOWN if stopping.begun else CANCELLED
         with anyio.move_on_after(SHUTDOWN_SECONDS, shield=True), contextlib.suppress(Exception):
-            await self._finish(b"".join(ready), SHUTTING_DOWN)
+            if self._writing or (self._started and self._response._is_copy):
+                # Nobody knows how much of the write was sent; and a copy goes on elsewhere.
+                await self._break_off(str(why))
+                return
+            ready = []
+            while not self._runner.idle or self._runner.held:
+                if batch := self._runner.take():
+                    ready.append(batch)
+                else:
+                    await self._something_to_do.wait()
+                    self._something_to_do.clear()
+            await self._finish(b"".join(ready), why)
 
     # ------------------------------------------------------------------------------- the listener and the timers
 
@@ -537,22 +595,20 @@ class _Unwritable:
         raise ResponseAborted(self._why)
 
 
-SHUTTING_DOWN: Final = StreamError("unavailable", "the server is shutting down")
-
-_running: Final[set[_Exchange]] = set()
+_apart: Final[set[asyncio.Task[None]]] = set()
 
 
-def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
-    """End every running `FrameResponse` of this process with an error. Returns how many there were.
+async def _run_apart(background: BackgroundTask) -> None:
+    """Run it in a task of its own, and wait for it for a second at most: an exception is on its way to the server."""
+    task = asyncio.get_running_loop().create_task(_logged(background))
+    _apart.add(task)  # the event loop itself would not keep it
+    task.add_done_callback(_apart.discard)
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait([task], timeout=SHUTDOWN_SECONDS)
 
-    For a server's shutdown: uvicorn waits for running streams, and endless ones would keep it waiting.
-    May be called from any thread.
 
-    >>> end_streams()
-    0
-    """
-    running = list(_running)
-    for exchange in running:
-        with contextlib.suppress(RuntimeError):  # its event loop is closed, so the stream has ended
-            exchange.stop_from_anywhere(why)
-    return len(running)
+async def _logged(background: BackgroundTask) -> None:
+    try:
+        await background()
+    except Exception:
+        logger.exception("the background task of a stream that was broken off has failed")

@@ -188,27 +188,27 @@ class SourceRunner(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Nothing more is wanted. No frame is written after this, and the source is told to end."""
+        """Nothing more is wanted, and the source is told to end. No frame is written once the runner is `idle`."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no item is being encoded. After `stop`, `notify` is called when that becomes true."""
+        return True
 
     @abstractmethod
     async def closed(self) -> None:
         """Wait until the source has ended and been closed. To be called after `stop`, or once `finished`."""
 
-    def _write(self, item: Any) -> int:
-        """Put the frames of an item into the outbox. The size of the last one."""
-        size = 0
+    def _encode(self, item: Any, into: list[bytes]) -> None:
+        """Append the frames of an item; if it fails, those before its error."""
         if type(item) is tuple and len(item) == 2:  # what nearly every source gives, without a generator around it
-            header, payload = item
-            frame = self._message(header, payload)
-            self._outbox.append(frame)
-            size = len(frame)
-            self._held += size
-            return size
-        for frame in self._writer.frames(item):
-            self._outbox.append(frame)
-            size = len(frame)
-            self._held += size
-        return size
+            into.append(self._message(item[0], item[1]))
+        else:
+            into.extend(self._writer.frames(item))
+
+    def _put(self, frames: list[bytes]) -> None:
+        self._outbox.extend(frames)
+        self._held += sum(map(len, frames))
 
     def _take(self) -> bytes:
         outbox = self._outbox
@@ -232,7 +232,8 @@ class SourceRunner(ABC):
     def _end(self, error: BaseException | None) -> None:
         self.finished = True
         self.error = error
-        if self._stopped and isinstance(error, Exception):  # nobody asks for it any more
+        cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        if self._stopped and error is not None and not cancelled:  # nobody asks for it any more
             logger.error("a stream's source failed while it was being closed", exc_info=error)
         self._notify()
 
@@ -242,6 +243,7 @@ class TaskRunner(SourceRunner):
 
     def start(self) -> None:
         self._emptied = asyncio.Event()
+        self._begun = False
         self._task = asyncio.create_task(self._run())
 
     def take(self) -> bytes:
@@ -258,22 +260,21 @@ class TaskRunner(SourceRunner):
     async def closed(self) -> None:
         if not self._task.done():
             await asyncio.wait([self._task])
+        if not self._begun:
+            await close_unused(self._source)
 
     async def _run(self) -> None:
+        self._begun = True
         error: BaseException | None = None
         try:
             await self._read()
-        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  kept for the sender
+        except BaseException as caught:  # noqa: BLE001  kept for the sender; SystemExit would end the server
             error = caught
-        except BaseException as caught:  # SystemExit and its like: recorded, and raised again
-            error = caught
-            raise
-        finally:
-            self._end(error)
+        self._end(error)
 
     async def _read(self) -> None:
         iterator: AsyncIterator[Any] = aiter(self._source)
-        write, outbox, batch, now = self._write, self._outbox, self._batch, time.monotonic
+        encode, put, outbox, batch, now = self._encode, self._put, self._outbox, self._batch, time.monotonic
         try:
             since = now()
             async for item in iterator:
@@ -282,8 +283,12 @@ class TaskRunner(SourceRunner):
                 if self._awaited:
                     self._awaited = False
                     self._notify()  # the sender runs when the source waits, or when the outbox is full
-                size = write(item)
-                if self._held + size > batch:
+                ready: list[bytes] = []
+                try:
+                    encode(item, ready)
+                finally:
+                    put(ready)
+                if ready and self._held + len(ready[-1]) > batch:
                     while outbox:
                         self._emptied.clear()
                         await self._emptied.wait()
@@ -302,7 +307,12 @@ class TaskRunner(SourceRunner):
 class ThreadRunner(SourceRunner):
     """Runs a sync source on a thread of its own."""
 
+    @property
+    def idle(self) -> bool:
+        return not self._encoding
+
     def start(self) -> None:
+        self._encoding = False
         self._loop = asyncio.get_running_loop()
         self._returned = asyncio.Event()
         self._lock = threading.Lock()
@@ -344,26 +354,30 @@ class ThreadRunner(SourceRunner):
         self._call(self._done, error)
 
     def _read(self, iterator: Iterable[Any]) -> None:
-        write, outbox, batch, lock = self._write, self._outbox, self._batch, self._lock
+        outbox, batch, lock = self._outbox, self._batch, self._lock
         for item in iterator:
+            with lock:
+                if self._stopped:
+                    return
+                self._encoding = True
+            ready: list[bytes] = []
             try:
-                # Encoded under the lock, so that no frame is counted after stop(): the sender waits for one at most.
-                with lock:
-                    if self._stopped:
-                        return
-                    size = write(item)
+                # Not under the lock: a coder may take long, and the event loop takes the lock too.
+                self._encode(item, ready)
             finally:  # after an error too: there may be good frames before it
-                # Not under the lock: the sender wakes up at once, and the two would take turns at each frame.
-                if self._awaited:
+                with lock:
+                    self._encoding = False
+                    self._put(ready)
+                    waited_for = self._awaited or self._stopped
                     self._awaited = False
+                if waited_for:
                     self._call(self._notify)
-            if self._held + size > batch:
+            if ready and self._held + len(ready[-1]) > batch:
                 with lock:
                     while outbox and not self._stopped:
                         self._emptied.wait()
-        with lock:
-            if not self._stopped:
-                self._writer.finish()
+        if not self._stopped:
+            self._writer.finish()
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         try:

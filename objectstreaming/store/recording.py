@@ -31,6 +31,7 @@ from ..frames import Limits
 from ..protocol import StreamEncoder
 from ..server.problems import public_error
 from ..server.sources import Writer, runner_for
+from ..shutdown import running
 from .end import DEAD, LOST, SHUTTING_DOWN, UNREACHABLE, End
 from .reader import answered
 from .tail import BATCH, Tail
@@ -109,6 +110,10 @@ class Recording:
             self._stopped = End.failed(why)
             self._changed.set()
 
+    def stop_from_anywhere(self, why: StreamError) -> None:
+        """`stop`, from another thread or a signal handler."""
+        self._loop.call_soon_threadsafe(self.stop, why)
+
     async def ended(self) -> End:
         """Wait until the stream has ended, its source is closed, and `background` has run. How it ended, as far as this
         process knows."""
@@ -126,6 +131,7 @@ class Recording:
             expired = StreamError("deadline_exceeded", f"the stream took longer than {self._max_duration:g} s")
             self._set_timer("duration", self._max_duration, self.stop, expired)
         started = False
+        running.add(self)
         try:
             try:
                 self._runner.start()
@@ -145,6 +151,7 @@ class Recording:
             logger.exception("a stream cannot be stored")
             self._tail.fail(StreamError("internal", "internal error"))
         finally:
+            running.discard(self)
             for timer in self._timers.values():
                 timer.cancel()
             if started:
@@ -163,7 +170,7 @@ class Recording:
                 self._changed.clear()
                 if self._stopped is not None:
                     runner.stop()
-                over = runner.finished or self._stopped is not None
+                over = runner.finished or (self._stopped is not None and runner.idle)
                 batch = runner.take()
                 if batch:
                     await self._append(batch)
@@ -218,8 +225,12 @@ class Recording:
         self._runner.stop()
         try:
             async with asyncio.timeout(SHUTDOWN_SECONDS):
-                while batch := self._runner.take():
-                    await self._append(batch)
+                while not self._runner.idle or self._runner.held:
+                    self._changed.clear()
+                    if batch := self._runner.take():
+                        await self._append(batch)
+                    else:
+                        await self._changed.wait()
                 await self._seal(SHUTTING_DOWN)
         except Exception:
             logger.exception("a stream was cancelled, and its end cannot be stored")

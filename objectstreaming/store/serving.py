@@ -199,11 +199,10 @@ class RecordedResponse(StoredResponse):
 
     _waits_for_status = True
 
-    async def _send_stream(self, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _send_stream(self, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with self._stored_in.reader(self._id, owner=self._asked_by) as reader:
                 self._begin(reader)
-                return await super()._send_stream(negotiated, scope, receive, send)
+                await super()._send_stream(negotiated, scope, receive, send)
         except StreamError as error:
             await stored_problem(error)(scope, receive, send)
-            return False

@@ -32,6 +32,7 @@ LEVELS = {
     "object_streaming": 7,
     "objectstreaming.inflate": 7,
     "objectstreaming.response_problems": 7,
+    "objectstreaming.shutdown": 7,
     "objectstreaming.watchdog": 7,
     "objectstreaming.resuming": 8,
     "objectstreaming.duplex": 8,

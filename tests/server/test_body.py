@@ -30,6 +30,7 @@ from objectstreaming.server import (
     FrameResponse,
     RequestBody,
     RequestError,
+    end_streams,
     error_handlers,
     frame_request_body,
     frame_responses,
@@ -244,6 +245,7 @@ async def ready_then_silent(closed: asyncio.Event) -> AsyncIterator[Any]:
 async def test_the_response_reads_no_further_ahead_than_its_inbox_holds() -> None:
     sender = Sender([bytes(1000)] * 200, whole=False)
     closed = asyncio.Event()
+    RequestBody(sender.request)  # somebody will read it
     answer = Answer(sender, FrameResponse(ready_then_silent(closed), coder=CODER))
     running = asyncio.create_task(answer.run())
     await answer.until(1)
@@ -258,8 +260,9 @@ async def test_the_response_reads_no_further_ahead_than_its_inbox_holds() -> Non
     assert closed.is_set()
 
 
-async def test_a_client_that_leaves_after_its_body_ends_the_source_that_never_read_it() -> None:
-    sender = Sender([WIRE])
+@pytest.mark.parametrize("size", [len(WIRE), 200_000, 20_000_000])
+async def test_a_client_that_leaves_after_its_body_ends_the_source_that_never_read_it(size: int) -> None:
+    sender = Sender([bytes(60_000)] * (size // 60_000) + [bytes(size % 60_000)])
     closed = asyncio.Event()
     answer = Answer(sender, FrameResponse(ready_then_silent(closed), coder=CODER))
     running = asyncio.create_task(answer.run())
@@ -267,6 +270,59 @@ async def test_a_client_that_leaves_after_its_body_ends_the_source_that_never_re
     sender.leave()
     await running
     assert closed.is_set()
+
+
+async def test_a_reader_that_stops_early_hides_no_client_that_leaves() -> None:
+    sender = Sender([WIRE, *[bytes(60_000)] * 10])
+
+    async def source() -> AsyncIterator[Any]:
+        async with contextlib.aclosing(read_messages(sender.request, CODER)) as received:  # type: ignore[type-var]
+            async for message in received:
+                yield message
+                break
+        await asyncio.Event().wait()
+
+    answer = Answer(sender, FrameResponse(source(), coder=CODER))
+    running = asyncio.create_task(answer.run())
+    await answer.until(1)
+    sender.leave()
+    await running
+
+
+async def test_who_reads_a_body_after_it_was_dropped_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
+    sender = Sender([bytes(60_000)] * 5)
+
+    async def source() -> AsyncIterator[Any]:
+        yield {}, "before"
+        async with asyncio.timeout(DEADLINE):
+            while not sender.messages.empty():  # noqa: ASYNC110  the response drops it meanwhile
+                await asyncio.sleep(0)
+        async for message in read_messages(sender.request, CODER):
+            yield message
+
+    answer = Answer(sender, FrameResponse(source(), coder=CODER))
+    await answer.run()
+    with pytest.raises(StreamError) as caught:
+        assert answer.received
+    assert caught.value.code == "internal"
+    assert "before the response is returned" in caplog.text
+
+
+async def test_a_server_that_stops_answers_a_half_sent_body_with_503() -> None:
+    app = app_with(lambda: FrameResponse([], coder=CODER), exception_handlers=error_handlers)
+
+    @app.post("/upload")
+    async def upload(request: Request) -> FrameResponse:
+        return FrameResponse([({}, len([m async for m in read_messages(request, CODER)]))], coder=CODER)
+
+    async with served(app) as (_, port), asyncio.timeout(DEADLINE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + WIRE[:30])
+        while end_streams() == 0:  # noqa: ASYNC110  the endpoint has not begun to read
+            await asyncio.sleep(0.01)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        writer.close()
 
 
 @pytest.mark.parametrize("layers", [0, 1])

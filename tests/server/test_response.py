@@ -31,6 +31,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from objectstreaming import (
+    EncodeError,
     Frame,
     FrameDecoder,
     JsonCoder,
@@ -155,13 +156,17 @@ async def served(app: Any, **options: Any) -> AsyncIterator[tuple[Server, int]]:
         await serving
 
 
-def app_with(respond: Callable[[], Response], layers: int = 0, **options: Any) -> FastAPI:
-    """An application that answers /stream, behind that many `@app.middleware("http")`."""
+def app_with(
+    respond: Callable[[], Response], layers: int = 0, inside: Callable[[Any], Any] | None = None, **options: Any
+) -> FastAPI:
+    """An application that answers /stream, behind that many `@app.middleware("http")` and `inside` those."""
 
     async def pass_on(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         return await call_next(request)
 
     middleware = [Middleware(BaseHTTPMiddleware, dispatch=pass_on)] * layers
+    if inside is not None:
+        middleware.append(Middleware(inside))  # type: ignore[arg-type]
     app = FastAPI(middleware=middleware, **options)
 
     @app.get("/stream", response_class=FrameResponse)
@@ -348,6 +353,88 @@ async def test_the_background_task_runs_after_the_stream() -> None:
     assert ran == [True]
 
 
+class Relayed:
+    """What an endpoint opened for its stream: a source to close, and a background task that closes the rest."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.background = BackgroundTask(self._close)
+        self._first = True
+        self.error: BaseException | None = None
+
+    def __aiter__(self) -> Relayed:
+        return self
+
+    async def __anext__(self) -> tuple[dict[str, Any], Any]:
+        if self.error is not None and not self._first:
+            raise self.error
+        self._first = False
+        return MESSAGES[0]
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+    def _close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("accept", [V1, PLAIN, "text/html"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("failing", ["early", "late"])
+async def test_whatever_the_endpoint_opened_is_closed_once(failing: str, method: str, accept: str) -> None:
+    relayed = Relayed()
+    relayed.error = StreamError("unavailable", "the model is not there")
+    relayed._first = failing == "late"
+    call = Call(FrameResponse(relayed, coder=CODER, background=relayed.background), accept=accept, method=method)
+    with contextlib.suppress(ResponseAborted):
+        await call.run()
+    assert relayed.closed == 2  # the source, and the background task
+
+
+async def test_what_cannot_be_opened_is_closed_too() -> None:
+    relayed = Relayed()
+    response = FrameResponse(relayed, coder=CODER, background=relayed.background, metadata={"a": object()})
+    with pytest.raises(EncodeError):
+        await Call(response).run()
+    assert relayed.closed == 2
+
+
+async def test_a_cancelled_response_runs_its_background_task() -> None:
+    ran = asyncio.Event()
+
+    async def note() -> None:
+        ran.set()
+
+    call = Call(FrameResponse(Watched().waiting_for_ever(), coder=CODER, background=BackgroundTask(note)))
+    running = asyncio.create_task(call.run())
+    await call.until(lambda: len(call.sent) > 1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ran.is_set()
+
+
+@on_a_fake_clock
+async def test_a_slow_background_task_does_not_hold_up_the_abort(caplog: pytest.LogCaptureFixture) -> None:
+    go, over = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        try:
+            await go.wait()
+            raise RuntimeError("the task failed")
+        finally:
+            over.set()
+
+    call = Call(FrameResponse(fails(1, ValueError()), coder=CODER, background=BackgroundTask(slow)), accept=PLAIN)
+    with pytest.raises(ResponseAborted):
+        await call.run()
+    assert not over.is_set()
+    go.set()
+    await over.wait()
+    await asyncio.sleep(0)
+    assert "the task failed" in caplog.text
+
+
 # ---------------------------------------------------------------------------------------------- failing
 
 
@@ -455,10 +542,20 @@ async def test_a_late_failure_aborts_a_plain_stream_after_the_good_frames(failin
     call = Call(FrameResponse(failing(3, ValueError("secret")), coder=CODER), accept=PLAIN)
     with pytest.raises(ResponseAborted, match="internal error"):
         await call.run()
-    *good, unwritable = call.bodies
-    assert b"".join(good) == b"".join(CODER.encode(*message) for message in MESSAGES[:3])
-    assert not isinstance(unwritable, bytes)
-    assert all(message["more_body"] for message in call.sent[1:])
+    *good, unwritable, unknown = call.sent[1:]
+    assert b"".join(message["body"] for message in good) == b"".join(CODER.encode(*message) for message in MESSAGES[:3])
+    assert not isinstance(unwritable["body"], bytes)  # no server can write it, and if one can
+    assert unknown["type"] == "objectstreaming.abort"  # then not this
+    assert all(message["more_body"] for message in (*good, unwritable))
+
+
+@FAILING
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt()])
+async def test_a_source_that_exits_ends_its_stream_and_nothing_else(failing: Any, error: BaseException) -> None:
+    call = await Call(FrameResponse(failing(1, error), coder=CODER)).run()
+    assert call.control[-1]["error"]["code"] == "internal"
+    call = await Call(FrameResponse(failing(0, error), coder=CODER)).run()
+    assert call.status == 500
 
 
 async def test_a_cancelled_error_of_the_sources_own_making_is_a_failure() -> None:
@@ -996,7 +1093,7 @@ async def test_one_whose_reader_takes_nothing_is_aborted() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_server_that_cancels_the_response_lets_it_say_unavailable(kind: str) -> None:
+async def test_a_response_that_is_cancelled_says_unavailable(kind: str) -> None:
     watched = Watched()
     call = Call(FrameResponse(getattr(watched, kind)(), coder=CODER))
     running = asyncio.create_task(call.run())
@@ -1006,9 +1103,54 @@ async def test_a_server_that_cancels_the_response_lets_it_say_unavailable(kind: 
         await running
     assert watched.closed.is_set()
     end = call.control[-1]
-    assert end["error"] == {"code": "unavailable", "message": "the server is shutting down"}
+    assert end["error"] == {"code": "unavailable", "message": "the stream was cancelled before its end"}
     with pytest.raises(StreamError):
         list(StreamDecoder(CODER).feed(call.body))  # the count of frames is right, so that it is this error
+
+
+@pytest.mark.parametrize("inner", [True, False])
+@pytest.mark.parametrize("layers", [0, 1, 2])
+async def test_a_timeout_around_a_plain_stream_breaks_its_connection(layers: int, inner: bool) -> None:
+    class Timeout:
+        """Cancels what it contains when the test says so."""
+
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await self.app(scope, receive, send)
+                return
+            async with asyncio.timeout(None) as timeout:
+                expiring.append(timeout)
+                await self.app(scope, receive, send)
+
+    expiring: list[asyncio.Timeout] = []
+    watched = Watched()
+    around = Timeout if inner else (lambda app: app)
+    app = app_with(lambda: FrameResponse(watched.waiting_for_ever(), coder=CODER), layers, inside=around)
+    served_app: Any = app if inner else Timeout(app)
+    async with served(served_app) as (_, port), connected(port, PLAIN) as (reader, _writer):
+        await reader.readuntil(b'"n":1')
+        expiring[0].reschedule(0)
+        async with asyncio.timeout(DEADLINE):
+            rest = await reader.read()
+    assert not rest.endswith(b"0\r\n\r\n")
+    assert watched.closed.is_set()
+
+
+async def test_a_plain_reader_that_stalled_sees_the_cut_when_it_goes_on() -> None:
+    """Not so behind `BaseHTTPMiddleware`: docs/deployment.md."""
+    watched = Watched(size=400_000)
+    app = app_with(lambda: FrameResponse(watched.never_awaiting(), coder=CODER, max_duration=0.3))
+    async with served(app) as (_, port), connected(port, PLAIN) as (reader, _writer):
+        assert await asyncio.to_thread(watched.closed.wait, DEADLINE)
+        data = b""
+        async with asyncio.timeout(DEADLINE):
+            with contextlib.suppress(ConnectionError):
+                while piece := await reader.read(1 << 20):
+                    data = (data + piece)[-10:]
+    assert not data.endswith(b"0\r\n\r\n")
 
 
 @pytest.mark.parametrize("layers", [0, 1])

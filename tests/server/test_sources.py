@@ -243,20 +243,101 @@ class Closing:
             raise OSError("cannot close")
 
 
-class Leaving(BaseException):
-    """Not an `Exception`, as pytest's `Exit` is not."""
-
-
-async def test_a_source_that_raises_a_base_exception_has_failed_too() -> None:
-    async def source() -> AsyncIterator[Any]:
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), BaseException()])
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_a_source_that_raises_any_base_exception_has_failed_and_nothing_else_has(
+    asynchronous: bool, error: BaseException
+) -> None:
+    def sync() -> Iterator[Any]:
         yield {}, b"1"
-        raise Leaving
+        raise error
 
-    running = Running(source())
-    await running.drain()
-    assert isinstance(running.runner.error, Leaving)
-    with pytest.raises(Leaving):
-        await running.runner._task  # type: ignore[attr-defined]
+    async def async_() -> AsyncIterator[Any]:
+        for item in sync():
+            yield item
+
+    running = Running(async_() if asynchronous else sync())
+    data, _ = await running.drain()
+    assert data == RAW.encode({}, b"1")
+    assert running.runner.error is error
+    await running.runner.closed()
+
+
+class SlowCoder(RawCoder):
+    """Encodes when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoding, self.go = threading.Event(), threading.Event()
+
+    def encode(self, header: Any, payload: Any) -> bytes:
+        self.encoding.set()
+        assert self.go.wait(DEADLINE)
+        return super().encode(header, payload)
+
+
+async def test_the_event_loop_waits_for_no_coder() -> None:
+    coder = SlowCoder()
+    encoder = StreamEncoder(coder, None)
+    changed = asyncio.Event()
+    runner = runner_for(iter(items(3)), Writer(encoder, coder), changed.set)
+    runner.start()
+    await asyncio.to_thread(coder.encoding.wait, DEADLINE)
+    assert runner.take() == b""  # neither of these waits for the coder
+    runner.stop()
+    assert not runner.idle
+    changed.clear()
+    coder.go.set()
+    async with asyncio.timeout(DEADLINE):
+        while not runner.idle:
+            await changed.wait()
+            changed.clear()
+    assert (runner.take(), encoder.position) == (wire(1), 1)  # what was counted can be sent
+    await runner.closed()
+
+
+class Opened:
+    """An iterator, async or sync, that has something open from the beginning."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class OpenedAsync(Opened):
+    def __aiter__(self) -> OpenedAsync:
+        return self
+
+    async def __anext__(self) -> Any:
+        raise AssertionError("it was run")
+
+
+class OpenedSync(Opened):
+    def __iter__(self) -> OpenedSync:
+        return self
+
+    def __next__(self) -> Any:
+        raise AssertionError("it was run")
+
+
+@pytest.mark.parametrize("kind", [OpenedAsync, OpenedSync])
+async def test_a_source_that_is_never_run_is_closed(kind: type[Opened]) -> None:
+    source = kind()
+    await sources.close_unused(source)
+    assert source.closed == 1
+
+
+async def test_a_source_stopped_before_its_first_step_is_closed() -> None:
+    source = OpenedAsync()
+    running = Running(source)
+    running.runner.stop()
+    await running.runner.closed()
+    assert source.closed == 1
 
 
 @pytest.mark.parametrize("failing", [False, True])
