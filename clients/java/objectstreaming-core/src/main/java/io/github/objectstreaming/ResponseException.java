@@ -1,10 +1,22 @@
 package io.github.objectstreaming;
 
+import java.time.Duration;
+import java.time.Instant;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeParseException;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
 /** A response with a status that is not 2xx, its problem decoded. */
 public final class ResponseException extends StreamException {
     private static final long serialVersionUID = 1L;
 
     private final int status;
+    private final transient Map<String, List<String>>
+            headers; // not serialized: an immutable map may not be serializable
     private final byte[] body;
 
     /**
@@ -14,12 +26,53 @@ public final class ResponseException extends StreamException {
      * @param text the message of the body
      * @param details the details of the body, or {@code null}
      * @param status the HTTP status
+     * @param headers the headers of the response; their names are found in any case
      * @param body the beginning of the body
      */
-    public ResponseException(StreamErrorCode error, String text, Object details, int status, byte[] body) {
+    public ResponseException(
+            StreamErrorCode error,
+            String text,
+            Object details,
+            int status,
+            Map<String, List<String>> headers,
+            byte[] body) {
         super("HTTP " + status + ", " + error.code() + (text.isEmpty() ? "" : ": " + text), error, text, details);
         this.status = status;
+        TreeMap<String, List<String>> sorted = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+        sorted.putAll(headers);
+        this.headers = Collections.unmodifiableMap(sorted);
         this.body = body.clone();
+    }
+
+    /**
+     * The headers of the response.
+     *
+     * @return an unmodifiable map, whose names are found in any case; empty after deserialization
+     */
+    public Map<String, List<String>> headers() {
+        return headers == null ? Map.of() : headers;
+    }
+
+    /**
+     * How long the server asks to wait before the next request: its {@code Retry-After}, in seconds or as a date.
+     *
+     * @return empty if there is none that can be read
+     */
+    public Optional<Duration> retryAfter() {
+        String given = headers().getOrDefault("Retry-After", List.of()).stream()
+                .findFirst()
+                .orElse("")
+                .strip();
+        try {
+            if (given.matches("[0-9]{1,9}")) {
+                return Optional.of(Duration.ofSeconds(Long.parseLong(given)));
+            }
+            Instant date = DateTimeFormatter.RFC_1123_DATE_TIME.parse(given, Instant::from);
+            Duration wait = Duration.between(Instant.now(), date);
+            return Optional.of(wait.isNegative() ? Duration.ZERO : wait);
+        } catch (DateTimeParseException error) {
+            return Optional.empty();
+        }
     }
 
     /**

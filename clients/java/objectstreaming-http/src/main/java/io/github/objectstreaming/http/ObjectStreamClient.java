@@ -6,9 +6,9 @@ import io.github.objectstreaming.EndPolicy;
 import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Limits;
 import io.github.objectstreaming.Message;
-import io.github.objectstreaming.ObjectStreamException;
 import io.github.objectstreaming.StreamDecoder;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
@@ -114,14 +115,61 @@ public final class ObjectStreamClient {
      */
     public <H, P> ResponseStream<H, P> send(HttpRequest request, Coder<H, P> coder)
             throws IOException, InterruptedException {
-        HttpResponse<ResponseBody> response = await(request);
-        ResponseBody body = response.body();
-        try {
-            return accept(response, coder);
-        } catch (ObjectStreamException error) {
-            body.close();
-            throw error;
+        return accept(await(request), coder);
+    }
+
+    /**
+     * Sends a request. The future completes with the messages of the answer as soon as the response has arrived, or with
+     * an exception that {@link #send} throws. Cancelling the future cancels the request.
+     *
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param request as for {@link #send}
+     * @param coder reads the messages
+     * @return the messages, which the caller must close
+     */
+    public <H, P> CompletableFuture<ResponseStream<H, P>> sendAsync(HttpRequest request, Coder<H, P> coder) {
+        CompletableFuture<HttpResponse<ResponseBody>> coming =
+                client.sendAsync(complete(request), info -> new ResponseBody());
+        CompletableFuture<ResponseStream<H, P>> answer = new CompletableFuture<>();
+        if (request.timeout().isEmpty()) {
+            CompletableFuture.delayedExecutor(longest().toNanos(), TimeUnit.NANOSECONDS)
+                    .execute(() -> answer.completeExceptionally(noResponse()));
         }
+        answer.whenComplete((stream, error) -> coming.cancel(true)); // does nothing if it is complete
+        coming.whenCompleteAsync(
+                (response, error) -> {
+                    if (error != null) {
+                        answer.completeExceptionally(error instanceof CompletionException ? error.getCause() : error);
+                        return;
+                    }
+                    try {
+                        ResponseStream<H, P> stream = accept(response, coder);
+                        if (!answer.complete(stream)) {
+                            stream.close(); // cancelled meanwhile
+                        }
+                    } catch (RuntimeException refused) {
+                        answer.completeExceptionally(refused);
+                    }
+                },
+                executor);
+        return answer;
+    }
+
+    /**
+     * Reads a response that another client has received, with the checks of {@link #send}. How long a read may take is up
+     * to the other client: an {@link InputStream} has no timeout.
+     *
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param response the response
+     * @param coder reads the messages
+     * @return the messages, which the caller must close
+     * @throws io.github.objectstreaming.ResponseException for a status that is not 2xx, with the problem decoded
+     * @throws ContentTypeException for a response that is not a stream of this coder
+     */
+    public <H, P> ResponseStream<H, P> read(HttpResponse<InputStream> response, Coder<H, P> coder) {
+        return accept(response, new InputBody(response.body()), coder);
     }
 
     /**
@@ -140,13 +188,12 @@ public final class ObjectStreamClient {
     private HttpResponse<ResponseBody> await(HttpRequest request) throws IOException, InterruptedException {
         CompletableFuture<HttpResponse<ResponseBody>> coming =
                 client.sendAsync(complete(request), info -> new ResponseBody());
-        Duration longest = idleTimeout != null ? idleTimeout : ResponseBody.FIRST_READ;
         try {
             return request.timeout().isPresent()
                     ? coming.get() // the timeout of the request ends it
-                    : coming.get(longest.toNanos(), TimeUnit.NANOSECONDS);
+                    : coming.get(longest().toNanos(), TimeUnit.NANOSECONDS);
         } catch (TimeoutException error) {
-            throw new IdleTimeoutException("no response arrived for " + longest.toMillis() / 1000.0 + " s", 0);
+            throw noResponse();
         } catch (ExecutionException error) {
             if (error.getCause() instanceof IOException failed) {
                 failed.addSuppressed(
@@ -157,6 +204,15 @@ public final class ObjectStreamClient {
         } finally {
             coming.cancel(true); // does nothing if it is complete
         }
+    }
+
+    /** How long to wait for a response. */
+    private Duration longest() {
+        return idleTimeout != null ? idleTimeout : ResponseBody.FIRST_READ;
+    }
+
+    private IdleTimeoutException noResponse() {
+        return new IdleTimeoutException("no response arrived for " + longest().toMillis() / 1000.0 + " s", 0);
     }
 
     private HttpRequest complete(HttpRequest request) {
@@ -175,9 +231,13 @@ public final class ObjectStreamClient {
     }
 
     private <H, P> ResponseStream<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder) {
-        ResponseBody body = response.body();
+        return accept(response, response.body(), coder);
+    }
+
+    private <H, P> ResponseStream<H, P> accept(HttpResponse<?> response, Body body, Coder<H, P> coder) {
         if (response.statusCode() / 100 != 2) {
-            throw Problem.of(response.statusCode(), body.beginning(PROBLEM_SIZE, BEGINNING_TIME));
+            byte[] beginning = body.beginning(PROBLEM_SIZE, BEGINNING_TIME);
+            throw Problem.of(response.statusCode(), response.headers(), beginning);
         }
         String contentType = response.headers().firstValue("Content-Type").orElse("");
         MediaType type = MediaType.parse(contentType);
@@ -196,7 +256,7 @@ public final class ObjectStreamClient {
         boolean required = endPolicy == EndPolicy.AUTO && type.name().equals(MEDIA_TYPE);
         StreamDecoder<H, P> decoder = new StreamDecoder<>(coder, limits, required ? EndPolicy.REQUIRED : endPolicy);
         body.within(limitOf(decoder), decoder::position);
-        return new ResponseStream<>(decoder, response);
+        return new ResponseStream<>(decoder, response, body);
     }
 
     /** The limit for the next read: from the heartbeat of the open frame, and a short one after the end frame. */

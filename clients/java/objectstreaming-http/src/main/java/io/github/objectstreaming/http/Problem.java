@@ -4,6 +4,7 @@ import io.github.objectstreaming.ResponseException;
 import io.github.objectstreaming.StreamErrorCode;
 import io.github.objectstreaming.internal.InvalidJsonException;
 import io.github.objectstreaming.internal.JsonReader;
+import java.net.http.HttpHeaders;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +20,7 @@ final class Problem {
 
     private Problem() {}
 
-    static ResponseException of(int status, byte[] body) {
+    static ResponseException of(int status, HttpHeaders headers, byte[] body) {
         Map<?, ?> members;
         try {
             members = JsonReader.read(body) instanceof Map<?, ?> object ? object : Map.of();
@@ -47,7 +48,11 @@ final class Problem {
                 text = place(first.get("loc")) + ": " + first.get("msg");
             }
         }
-        return new ResponseException(error, text, details, status, body);
+        String place = headers.firstValue("Location").orElse("");
+        if (status / 100 == 3 && !place.isEmpty()) {
+            text += (text.isEmpty() ? "" : ", ") + "redirected to '" + place + "', which was not followed";
+        }
+        return new ResponseException(error, text, details, status, headers.map(), body);
     }
 
     private static String place(Object location) {

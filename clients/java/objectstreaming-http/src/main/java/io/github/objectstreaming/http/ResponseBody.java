@@ -1,6 +1,5 @@
 package io.github.objectstreaming.http;
 
-import io.github.objectstreaming.ChunkSource;
 import io.github.objectstreaming.IdleTimeoutException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -23,7 +22,7 @@ import java.util.function.Supplier;
  * A body that a thread reads as it arrives, with a timeout for each read. It requests the next buffers only after the
  * thread has taken those before, so that back-pressure reaches the peer.
  */
-final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
+final class ResponseBody implements BodySubscriber<ResponseBody>, Body {
     /** The timeout before the open frame. It is long, because a model may need time for its first word. */
     static final Duration FIRST_READ = Duration.ofSeconds(60);
 
@@ -39,8 +38,8 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
     private Supplier<Duration> limit = () -> FIRST_READ;
     private LongSupplier position = () -> 0;
 
-    /** Sets the timeout of each read, and the position of the stream for the exception. */
-    void within(Supplier<Duration> limit, LongSupplier position) {
+    @Override
+    public void within(Supplier<Duration> limit, LongSupplier position) {
         this.limit = limit;
         this.position = position;
     }
@@ -117,8 +116,8 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, ChunkSource {
         return null;
     }
 
-    /** The first bytes of a body that is not a stream, as many as arrive in time. */
-    byte[] beginning(int size, Duration time) {
+    @Override
+    public byte[] beginning(int size, Duration time) {
         ByteArrayOutputStream beginning = new ByteArrayOutputStream();
         long latest = System.nanoTime() + time.toNanos();
         within(() -> Duration.ofNanos(Math.max(0, latest - System.nanoTime())), () -> 0);

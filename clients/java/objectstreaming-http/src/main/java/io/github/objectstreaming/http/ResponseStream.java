@@ -1,5 +1,6 @@
 package io.github.objectstreaming.http;
 
+import io.github.objectstreaming.ChunkSource;
 import io.github.objectstreaming.MessageStream;
 import io.github.objectstreaming.StreamDecoder;
 import java.net.http.HttpHeaders;
@@ -14,8 +15,8 @@ import java.net.http.HttpResponse;
 public final class ResponseStream<H, P> extends MessageStream<H, P> {
     private final HttpResponse<?> response;
 
-    ResponseStream(StreamDecoder<H, P> decoder, HttpResponse<ResponseBody> response) {
-        super(decoder, response.body());
+    ResponseStream(StreamDecoder<H, P> decoder, HttpResponse<?> response, ChunkSource body) {
+        super(decoder, body);
         this.response = response;
     }
 

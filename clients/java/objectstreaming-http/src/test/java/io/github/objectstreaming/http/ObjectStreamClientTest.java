@@ -3,6 +3,7 @@ package io.github.objectstreaming.http;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -12,6 +13,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.github.objectstreaming.ContentTypeException;
+import io.github.objectstreaming.FrameException;
 import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Message;
 import io.github.objectstreaming.ObjectStreamException;
@@ -25,6 +27,7 @@ import java.net.ConnectException;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse.BodyHandlers;
 import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -34,6 +37,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -249,6 +253,69 @@ class ObjectStreamClientTest {
                     assertThrows(ContentTypeException.class, () -> CLIENT.send(post(server), CODER));
             assertTrue(error.getMessage().contains(why), error.getMessage());
             assertTrue(error.getMessage().endsWith("the body begins '<html> hello'"), error.getMessage());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"7, 7", "0, 0", "'Wed, 21 Oct 2015 07:28:00 GMT', 0", "soon, ", "-1, ", "1.5, "})
+    void aRefusalSaysWhenToComeBack(String given, Long seconds) throws Exception {
+        try (Server server = serving("429 Too Many Requests\r\nRetry-After: " + given, "text/plain", new byte[0])) {
+            ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.send(post(server), CODER));
+            assertEquals(
+                    seconds == null ? null : Duration.ofSeconds(seconds),
+                    error.retryAfter().orElse(null));
+            assertEquals(List.of(given), error.headers().get("RETRY-AFTER"));
+        }
+    }
+
+    @Test
+    void aRedirectSaysWhereItLed() throws Exception {
+        try (Server server = serving("307 Temporary Redirect\r\nLocation: /elsewhere", "text/plain", new byte[0])) {
+            ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.send(post(server), CODER));
+            assertTrue(error.getMessage().contains("redirected to '/elsewhere'"), error.getMessage());
+        }
+    }
+
+    @Test
+    void aFutureCompletesWithTheMessages() throws Exception {
+        try (Server server = serving("200 OK", V1, wholeStream(Duration.ofSeconds(15)));
+                ResponseStream<ObjectNode, JsonNode> stream =
+                        CLIENT.sendAsync(post(server), CODER).get()) {
+            assertEquals(2, stream.stream().count());
+        }
+        try (Server server = serving("404 Not Found", "text/plain", new byte[0])) {
+            ExecutionException error =
+                    assertThrows(ExecutionException.class, () -> CLIENT.sendAsync(post(server), CODER)
+                            .get());
+            assertInstanceOf(ResponseException.class, error.getCause());
+        }
+        ObjectStreamClient impatient =
+                ObjectStreamClient.builder().idleTimeout(Duration.ofMillis(50)).build();
+        try (Server silent = new Server(out -> false)) {
+            ExecutionException error = assertThrows(
+                    ExecutionException.class,
+                    () -> impatient.sendAsync(post(silent), CODER).get());
+            assertInstanceOf(IdleTimeoutException.class, error.getCause());
+        }
+    }
+
+    @Test
+    void aResponseOfAnotherClientIsReadWithAllChecks() throws Exception {
+        HttpClient other = HttpClient.newHttpClient();
+        try (Server server = serving("200 OK", V1, wholeStream(Duration.ofSeconds(15)));
+                ResponseStream<ObjectNode, JsonNode> stream =
+                        CLIENT.read(other.send(post(server), BodyHandlers.ofInputStream()), CODER)) {
+            assertEquals(2, stream.stream().count());
+        }
+        byte[] whole = wholeStream(Duration.ofSeconds(15));
+        try (Server server = serving("200 OK", V1, Arrays.copyOf(whole, whole.length - 1));
+                ResponseStream<ObjectNode, JsonNode> stream =
+                        CLIENT.read(other.send(post(server), BodyHandlers.ofInputStream()), CODER)) {
+            assertThrows(FrameException.class, () -> stream.stream().count());
+        }
+        try (Server server = serving("200 OK", "text/html", "<html>".getBytes(StandardCharsets.UTF_8))) {
+            var response = other.send(post(server), BodyHandlers.ofInputStream());
+            assertThrows(ContentTypeException.class, () -> CLIENT.read(response, CODER));
         }
     }
 
