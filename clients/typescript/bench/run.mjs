@@ -1,13 +1,16 @@
 /**
  * Workload T, 10,000 messages of {"status","reason"} + {"answer","source"}, read from a web stream of 64 KiB chunks: by
- * this client, by the streaming decoder of @msgpack/msgpack, and by the envelopes of connect-es with JSON in them. All run
- * in one process; the results are medians of interleaved rounds. Then the time of one-byte chunks, and the memory.
+ * this client, and by what one would use without it: JSON lines by hand, server-sent events with eventsource-parser (both
+ * with JSON.parse, neither notices a cut), the streaming decoder of @msgpack/msgpack, and the envelopes of connect-es with
+ * JSON in them. All run in one process; the results are medians of interleaved rounds. Then the same with sound: 1,000
+ * messages of 4,800 bytes, which are base64 in JSON. Then the time of one-byte chunks, and the memory.
  *
  *     npm run bench            (in clients/typescript; `make bench`)
  */
 
 import { createEnvelopeReadableStream, encodeEnvelope } from "@connectrpc/connect/protocol";
 import { decodeMultiStream, encode } from "@msgpack/msgpack";
+import { createParser } from "eventsource-parser";
 import { decodeStream, encodeFrame, FrameDecoder, jsonCoder, rawCoder, StreamEncoder } from "../dist/index.js";
 
 const FRAMES = 10_000;
@@ -25,6 +28,8 @@ const encoder = new StreamEncoder(coder);
 const wires = {
   ours: join([encoder.open(), ...messages.map(([header, payload]) => encoder.data(header, payload)), encoder.end()]),
   msgpack: join(messages.map((message) => encode(message))),
+  lines: utf8.encode(messages.map((message) => `${JSON.stringify(message)}\n`).join("")),
+  events: utf8.encode(messages.map((message) => `data: ${JSON.stringify(message)}\n\n`).join("")),
   connect: join(messages.map((message) => encodeEnvelope(0, utf8.encode(JSON.stringify(message))))),
 };
 
@@ -78,6 +83,44 @@ const readers = {
     return seen;
   },
 };
+
+async function* texts(chunks) {
+  const decoder = new TextDecoder();
+  for await (const chunk of iterateOver(streamOf(chunks))) yield decoder.decode(chunk, { stream: true });
+}
+
+/** Calls `use` with each JSON text of server-sent events. */
+async function readEvents(chunks, use) {
+  const parser = createParser({ onEvent: ({ data }) => use(JSON.parse(data)) });
+  for await (const text of texts(chunks)) parser.feed(text);
+}
+
+/** Calls `use` with each JSON text of JSON lines. */
+async function readLines(chunks, use) {
+  let rest = "";
+  for await (const text of texts(chunks)) {
+    const all = rest + text;
+    let from = 0;
+    for (let to = all.indexOf("\n"); to >= 0; to = all.indexOf("\n", from)) {
+      use(JSON.parse(all.slice(from, to)));
+      from = to + 1;
+    }
+    rest = all.slice(from);
+  }
+}
+
+for (const [name, read] of [
+  ["events", readEvents],
+  ["lines", readLines],
+]) {
+  readers[name] = async (chunks) => {
+    let seen = 0;
+    await read(chunks, ([header, payload]) => {
+      if (header.status === "success" && payload.answer !== "") seen++;
+    });
+    return seen;
+  };
+}
 
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
@@ -159,8 +202,50 @@ async function flat(mebibytes) {
   );
 }
 
+/** 100 s of sound, in messages of 100 ms: frames of bytes beside base64 in JSON lines and server-sent events. */
+async function compareSound() {
+  const pcm = Uint8Array.from({ length: 4_800 }, (_, n) => (n * 7919) >> 5);
+  const header = { rate: 24_000 };
+  const raw = new StreamEncoder(rawCoder());
+  const text = JSON.stringify({ ...header, audio: Buffer.from(pcm).toString("base64") });
+  const count = 1_000;
+  const sound = {
+    ours: join([raw.open(), ...Array.from({ length: count }, () => raw.data(header, pcm)), raw.end()]),
+    lines: utf8.encode(`${text}\n`.repeat(count)),
+    events: utf8.encode(`data: ${text}\n\n`.repeat(count)),
+  };
+  let bytes = 0;
+  const take = ({ audio }) => (bytes += Buffer.from(audio, "base64").length);
+  const sounds = {
+    async ours(chunks) {
+      for await (const { payload } of decodeStream(streamOf(chunks), rawCoder())) bytes += payload.slice().length; // a copy, as base64 gives
+    },
+    lines: (chunks) => readLines(chunks, take),
+    events: (chunks) => readEvents(chunks, take),
+  };
+  const times = { ours: [], lines: [], events: [] };
+  for (let round = -5; round < ROUNDS; round++) {
+    for (const name of Object.keys(times)) {
+      const chunks = chunked(sound[name], 65_536);
+      bytes = 0;
+      const ms = await time(() => sounds[name](chunks));
+      if (bytes !== count * pcm.length) throw new Error(`${name} gave ${bytes} bytes`);
+      if (round >= 0) times[name].push(ms);
+    }
+  }
+  const ours = median(times.ours);
+  console.log("sound, 1,000 messages of 4,800 bytes, 65536 B chunks:");
+  for (const name of Object.keys(times)) {
+    const ratio = (median(times[name]) / ours).toFixed(2);
+    console.log(
+      `  ${name.padEnd(8)} ${(sound[name].length / sound.ours.length).toFixed(2)}x the bytes  ${ratio}x ours`,
+    );
+  }
+}
+
 await compare(65_536);
 await compare(1_460);
+await compareSound();
 bytewise(1000);
 console.log(
   `one-byte chunks, T: ${bytewise(1000).toFixed(0)} ns a byte at 1,000 frames, ${bytewise(10_000).toFixed(0)} at 10,000`,

@@ -19,6 +19,7 @@ import type { AnyCoder } from "./coders/coder.js";
 import {
   ContentTypeError,
   type FrameError,
+  type HeadersLike,
   IdleTimeoutError,
   isStreamErrorCode,
   ResponseError,
@@ -27,7 +28,7 @@ import {
 } from "./errors.js";
 import { type DecodeOptions, StreamDecoder } from "./protocol.js";
 import { type Chunks, ignore, MessageStream } from "./stream.js";
-import { decodeUtf8, isObject, type JsonObject, type JsonValue, parse, stringifyText } from "./strict-json.js";
+import { decodeUtf8, isObject, type JsonObject, type JsonValue, parse, reason, stringifyText } from "./strict-json.js";
 
 /** The content type of a stream of version 1. Its parameters are `v` and `coder`. */
 export const MEDIA_TYPE = "application/vnd.objectstreaming";
@@ -59,7 +60,7 @@ export interface ResponseLike {
   readonly ok: boolean;
   readonly status: number;
   readonly statusText: string;
-  readonly headers: { get(name: string): string | null };
+  readonly headers: HeadersLike;
   readonly body: ReadableStream<Uint8Array> | null | undefined;
 }
 
@@ -154,24 +155,23 @@ class Connection {
   readonly #caller: AbortSignal | undefined;
   readonly #idleTimeout: number | undefined;
   #limit: number;
+  #unfollow: (() => void) | undefined;
 
   constructor(caller: AbortSignal | undefined, idleTimeout: number | undefined) {
     this.#caller = caller;
     this.#idleTimeout = idleTimeout;
     this.#limit = idleTimeout ?? FIRST_READ;
-    if (caller?.aborted) this.#abort();
-    caller?.addEventListener("abort", this.#abort);
+    if (caller?.aborted) this.#controller.abort(caller.reason);
+    else if (caller) this.#unfollow = follow(caller, () => this.#controller.abort(caller.reason));
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  readonly #abort = (): void => this.#controller.abort(this.#caller?.reason);
-
-  /** Ends the request, if it has not ended, and removes the listener from the caller's signal, which may exist longer. */
+  /** Ends the request, if it has not ended, and forgets the caller's signal, which may exist longer. */
   close(reason?: unknown): void {
-    this.#caller?.removeEventListener("abort", this.#abort);
+    this.#unfollow?.();
     this.#controller.abort(reason);
   }
 
@@ -196,12 +196,12 @@ class Connection {
   }
 
   noResponse(): IdleTimeoutError {
-    return new IdleTimeoutError(`no response arrived for ${this.#limit / 1000} s`, 0);
+    return new IdleTimeoutError(`no response arrived for ${seconds(this.#limit)}`, 0);
   }
 
   silence(position: number): IdleTimeoutError {
     const after = `after ${position} data frames`;
-    return new IdleTimeoutError(`nothing arrived for ${this.#limit / 1000} s, not even a ping, ${after}`, position);
+    return new IdleTimeoutError(`nothing arrived for ${seconds(this.#limit)}, not even a ping, ${after}`, position);
   }
 
   chunks<H, P>(response: ResponseLike, decoder: StreamDecoder<H, P>): Chunks {
@@ -236,7 +236,7 @@ class Connection {
   }
 
   /** The first bytes of a body that is not a stream, as many as arrive in time. */
-  async beginning(response: ResponseLike, size: number): Promise<Uint8Array> {
+  async beginning(response: ResponseLike, size: number): Promise<Uint8Array<ArrayBuffer>> {
     const parts: number[] = [];
     const reader = response.body?.getReader();
     const latest = Date.now() + BEGINNING_TIME;
@@ -253,6 +253,38 @@ class Connection {
   }
 }
 
+interface Followers {
+  readonly all: Set<() => void>;
+  readonly listener: () => void;
+}
+const followers = /* @__PURE__ */ new WeakMap<AbortSignal, Followers>();
+
+/**
+ * Calls `abort` when the signal aborts, until the returned function is called. A signal has one listener, however many
+ * streams it has: Node warns of a leak at the eleventh.
+ */
+function follow(signal: AbortSignal, abort: () => void): () => void {
+  let shared = followers.get(signal);
+  if (shared === undefined) {
+    const all = new Set<() => void>();
+    shared = { all, listener: () => all.forEach((each) => each()) };
+    followers.set(signal, shared);
+    signal.addEventListener("abort", shared.listener);
+  }
+  const { all, listener } = shared;
+  all.add(abort);
+  return () => {
+    if (!all.delete(abort) || all.size > 0) return;
+    signal.removeEventListener("abort", listener);
+    followers.delete(signal);
+  };
+}
+
+/** A time in milliseconds, as seconds for a message. */
+function seconds(ms: number): string {
+  return `${Number((ms / 1000).toPrecision(6))} s`;
+}
+
 /** The error of a stream whose body broke. */
 function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
   if (cause instanceof IdleTimeoutError) return cause;
@@ -264,8 +296,7 @@ function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
       return error;
     }
   }
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const message = `the connection was cut after ${decoder.position} data frames: ${why}`;
+  const message = `the connection was cut after ${decoder.position} data frames: ${reason(cause)}`;
   return new StreamIncompleteError(message, decoder.position, { cause });
 }
 
@@ -302,7 +333,7 @@ function refuse(response: ResponseLike, coder: string): string {
   return theirs === coder ? "" : `the stream's coder is '${theirs}', this reader's '${coder}'`;
 }
 
-function notAStream(refusal: string, response: ResponseLike, beginning: Uint8Array): ContentTypeError {
+function notAStream(refusal: string, response: ResponseLike, beginning: Uint8Array<ArrayBuffer>): ContentTypeError {
   const begins = beginning.length > 0 ? `the body begins '${excerpt(beginning)}'` : "the body is empty";
   const message = `${refusal}; expected ${MEDIA_TYPE};v=1 or ${PLAIN_MEDIA_TYPE}; ${begins}`;
   return new ContentTypeError(message, response.headers.get("content-type") ?? "", beginning);
@@ -335,7 +366,7 @@ const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {
  * The error of a response whose status is not 2xx. The message is taken from the specification's own members, from
  * `detail` as FastAPI uses it, from the `title` of RFC 9457, or from the text of the body.
  */
-function problem(response: ResponseLike, body: Uint8Array): ResponseError {
+function problem(response: ResponseLike, body: Uint8Array<ArrayBuffer>): ResponseError {
   let members: JsonValue;
   try {
     members = parse(decodeUtf8(body));
@@ -360,6 +391,7 @@ function problem(response: ResponseLike, body: Uint8Array): ResponseError {
     details ?? undefined,
     response.status,
     body,
+    response.headers,
   );
 }
 

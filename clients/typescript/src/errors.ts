@@ -140,18 +140,52 @@ export class StreamError extends ObjectStreamError {
   }
 }
 
-/** A response with a status that is not 2xx, its problem decoded. `body` is the beginning of its body. */
+/** The part of `Headers` that is used, which the headers of every fetch have. */
+export interface HeadersLike {
+  /** The value of a header, whatever the case of its name. `null` if it is absent. */
+  get(name: string): string | null;
+}
+
+/**
+ * A response with a status that is not 2xx, its problem decoded. `body` is the beginning of its body, `headers` are the
+ * headers of the response.
+ *
+ * `retryAfter` is the number of seconds to wait before the next request, counted from the response (`Retry-After`, RFC 9110,
+ * section 10.2.3). It is `undefined` if the server did not say it. A browser shows this header of another origin only if
+ * that origin exposes it (`Access-Control-Expose-Headers`).
+ */
 export class ResponseError extends StreamError {
   override readonly name = "ResponseError";
   readonly status: number;
-  readonly body: Uint8Array;
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly headers: HeadersLike;
+  readonly retryAfter: number | undefined;
 
-  constructor(code: StreamErrorCode, message: string, details: unknown, status: number, body: Uint8Array) {
+  constructor(
+    code: StreamErrorCode,
+    message: string,
+    details: unknown,
+    status: number,
+    body: Uint8Array<ArrayBuffer> = new Uint8Array(),
+    headers: HeadersLike = new Headers(),
+  ) {
     super(code, message, details);
     this.message = `HTTP ${status}, ${this.message}`;
     this.status = status;
     this.body = body;
+    this.headers = headers;
+    this.retryAfter = secondsOf(headers.get("retry-after"), headers.get("date"));
   }
+}
+
+/** The seconds of a `Retry-After`: a number of them, or a date. A date is compared with the clock of its server. */
+function secondsOf(retryAfter: string | null, date: string | null): number | undefined {
+  const value = retryAfter?.trim() ?? "";
+  if (/^\d{1,15}$/.test(value)) return Number(value);
+  const until = /^\w+, /.test(value) ? Date.parse(value) : NaN; // Date.parse alone takes nearly anything
+  if (Number.isNaN(until)) return undefined;
+  const now = Date.parse(date ?? "");
+  return Math.max(0, (until - (Number.isNaN(now) ? Date.now() : now)) / 1000);
 }
 
 /** A successful response that is not a stream of this coder. `beginning` is the beginning of its body. */
@@ -159,9 +193,9 @@ export class ContentTypeError extends ObjectStreamError {
   override readonly name = "ContentTypeError";
   declare readonly code: "unexpected_content_type";
   readonly contentType: string;
-  readonly beginning: Uint8Array;
+  readonly beginning: Uint8Array<ArrayBuffer>;
 
-  constructor(message: string, contentType: string, beginning: Uint8Array) {
+  constructor(message: string, contentType: string, beginning: Uint8Array<ArrayBuffer>) {
     super("unexpected_content_type", message);
     this.contentType = contentType;
     this.beginning = beginning;

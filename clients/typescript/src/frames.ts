@@ -32,7 +32,7 @@ export interface Layout {
 }
 
 const STANDARD: Layout = { byteLength: 4, byteOrder: "little" };
-const EMPTY: Uint8Array = /* @__PURE__ */ new Uint8Array();
+const EMPTY: Uint8Array<ArrayBuffer> = /* @__PURE__ */ new Uint8Array();
 
 /** Bytes in memory: a typed array, a Node Buffer, an ArrayBuffer. */
 export type Bytes = ArrayBufferLike | ArrayBufferView;
@@ -40,7 +40,7 @@ export type Bytes = ArrayBufferLike | ArrayBufferView;
 /**
  * One frame: `headerBytes` and `payload` as they were on the wire. `header` is parsed on first use.
  *
- * The bytes are views of the chunk that the frame arrived in. To keep a small part of a large chunk, keep a copy:
+ * The bytes are views of the chunk that the frame arrived in (of a copy, if the chunk is in shared memory). To keep a small part of a large chunk, keep a copy:
  * `frame.payload.slice()`.
  */
 export class Frame {
@@ -48,19 +48,19 @@ export class Frame {
   readonly index: number;
   readonly offset: number;
   /** @internal The header is `bytes` from `start` to `cut`, the payload from there to `end`. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   /** @internal */
   readonly start: number;
   /** @internal */
   readonly cut: number;
   /** @internal */
   readonly end: number;
-  #headerBytes: Uint8Array | undefined;
-  #payload: Uint8Array | undefined;
+  #headerBytes: Uint8Array<ArrayBuffer> | undefined;
+  #payload: Uint8Array<ArrayBuffer> | undefined;
   #header: JsonObject | undefined;
 
   /** @internal */
-  constructor(bytes: Uint8Array, start: number, cut: number, end: number, index = 0, offset = 0) {
+  constructor(bytes: Uint8Array<ArrayBuffer>, start: number, cut: number, end: number, index = 0, offset = 0) {
     this.bytes = bytes;
     this.start = start;
     this.cut = cut;
@@ -69,12 +69,12 @@ export class Frame {
     this.offset = offset;
   }
 
-  get headerBytes(): Uint8Array {
+  get headerBytes(): Uint8Array<ArrayBuffer> {
     this.#headerBytes ??= this.bytes.subarray(this.start, this.cut);
     return this.#headerBytes;
   }
 
-  get payload(): Uint8Array {
+  get payload(): Uint8Array<ArrayBuffer> {
     this.#payload ??= this.bytes.subarray(this.cut, this.end);
     return this.#payload;
   }
@@ -152,7 +152,7 @@ export class FrameDecoder {
   readonly #little: boolean;
   #chunk = EMPTY;
   #at = 0;
-  readonly #waiting: Uint8Array[] = []; // chunks that were fed while #chunk was not used up
+  readonly #waiting: Uint8Array<ArrayBuffer>[] = []; // chunks that were fed while #chunk was not used up
   #index = 0;
   #offset = 0; // of the next frame in the stream
   // A frame in several chunks: its first #held bytes, in a buffer that may be larger. #need is the number of bytes at
@@ -300,7 +300,7 @@ export class FrameDecoder {
     this.#at = end;
   }
 
-  #frame(bytes: Uint8Array, start: number, cut: number, end: number, total: number): Frame {
+  #frame(bytes: Uint8Array<ArrayBuffer>, start: number, cut: number, end: number, total: number): Frame {
     const offset = this.#offset;
     this.#offset += total;
     return new Frame(bytes, start, cut, end, this.#index++, offset);
@@ -344,7 +344,10 @@ export class FrameDecoder {
   /** The likely cause of a wrong length word, as the end of its message. Empty if there is no guess. */
   #likelyCause(bytes: Uint8Array, at: number, size: number): string {
     if (this.#index > 0) return ": was the frame before it written with a wrong length, or were bytes lost?";
-    const start = String.fromCharCode(...bytes.subarray(at, at + Math.min(4, size)));
+    // A chunk can show more than the word: the beginning of an error as JSON says what is wrong.
+    const shownSize = bytes === this.#chunk ? 60 : Math.min(4, size);
+    const beginning = String.fromCharCode(...bytes.subarray(at, at + shownSize));
+    const start = /^[ -~]{4,}/.exec(beginning)?.[0] ?? beginning.slice(0, 4);
     const cause = BEGINNINGS.find(([beginning]) => beginning.test(start))?.[1];
     if (cause) return `: the stream starts with ${JSON.stringify(start)}, ${cause}`;
     return /^\0\0(?!\0?\0?$)/.test(start) ? ": the other byte order?" : "";
@@ -364,15 +367,24 @@ const BEGINNINGS: readonly (readonly [RegExp, string])[] = [
   [/^</, "an error page?"],
   [/^RIFF/, "a WAV file instead of frames?"],
   [/^data|^even/, "server-sent events?"],
-  [/^[[{]/, "JSON without frames?"],
+  [/^[[{]/, "JSON without frames? A server reports an error so: check the status and the content type first"],
   [/^[ -~]+$/, "text instead of frames?"],
 ];
 
-/** @internal A plain view, also of a Node Buffer, whose own `slice` does not copy. */
-export function toBytes(data: Bytes): Uint8Array {
+/**
+ * @internal A plain view, also of a Node Buffer, whose own `slice` does not copy. Shared memory is copied: another thread
+ * could change it between a check and the use, and TextDecoder and Blob refuse it.
+ */
+export function toBytes(data: Bytes): Uint8Array<ArrayBuffer> {
   if (typeof data !== "object") throw new TypeError(`bytes are expected, not a ${typeof data}`);
-  if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
-  return data.constructor === Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const view = ArrayBuffer.isView(data);
+  const buffer = view ? data.buffer : data;
+  if (typeof SharedArrayBuffer !== "undefined" && buffer instanceof SharedArrayBuffer) {
+    return view ? new Uint8Array(buffer, data.byteOffset, data.byteLength).slice() : new Uint8Array(buffer).slice();
+  }
+  if (!view) return new Uint8Array(buffer as ArrayBuffer);
+  if (data.constructor === Uint8Array) return data as Uint8Array<ArrayBuffer>;
+  return new Uint8Array(buffer as ArrayBuffer, data.byteOffset, data.byteLength);
 }
 
 /** @internal Iterates over the results of `pull`, until it returns `undefined`. */

@@ -20,6 +20,7 @@ export {
   EncodeError,
   FrameError,
   type FrameErrorCode,
+  type HeadersLike,
   HTTP_STATUS,
   IdleTimeoutError,
   isStreamErrorCode,
@@ -34,5 +35,13 @@ export {
 } from "./errors.js";
 export { type Bytes, encodeFrame, Frame, FrameDecoder, type Layout, type Limits } from "./frames.js";
 export { type DecodeOptions, isControlFrame, StreamDecoder, StreamEncoder } from "./protocol.js";
-export { type ByteSource, decodeStream, FrameDecoderStream, MessageDecoderStream, MessageStream } from "./stream.js";
+export {
+  type ByteSource,
+  decodeStream,
+  type EncodeOptions,
+  FrameDecoderStream,
+  MessageDecoderStream,
+  MessageEncoderStream,
+  MessageStream,
+} from "./stream.js";
 export type { JsonObject, JsonValue } from "./strict-json.js";

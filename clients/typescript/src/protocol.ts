@@ -73,7 +73,7 @@ export class StreamDecoder<H, P> {
   #position = 0;
   #controlled = false;
   #finished = false;
-  #failure: unknown;
+  #failure: { readonly error: unknown } | undefined; // the error itself may be undefined
   #trailers: JsonObject | undefined;
   #heartbeat: number | undefined;
   #metadata: JsonObject = {};
@@ -128,13 +128,13 @@ export class StreamDecoder<H, P> {
 
   /** `feed` without an iterator, for loops over `nextMessage`. */
   push(chunk: Bytes): void {
-    if (this.#failure) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
     this.#frames.push(chunk);
   }
 
   /** The next message, or `undefined` if more bytes are needed. Throws as iteration does. */
   nextMessage(): Message<H, P> | undefined {
-    if (this.#failure) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
     for (;;) {
       const frame = this.#frames.nextFrame();
       if (frame === undefined) {
@@ -145,7 +145,7 @@ export class StreamDecoder<H, P> {
       try {
         this.#control(frame);
       } catch (error) {
-        this.#failure = error;
+        this.#failure = { error };
         throw error;
       }
     }
@@ -157,7 +157,7 @@ export class StreamDecoder<H, P> {
    * which throws the error after them.
    */
   finish(): void {
-    if (this.#failure) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
     this.#finished = true;
     this.#frames.finish();
     if (this.#frames.buffered === 0) this.#complete();
@@ -180,8 +180,8 @@ export class StreamDecoder<H, P> {
       this.#order?.follow(message.header, frame.index);
       return message;
     } catch (error) {
-      if ((error as { code?: unknown }).code === "invalid_payload") this.#order?.forget();
-      else this.#failure = error;
+      if ((error as { code?: unknown } | undefined)?.code === "invalid_payload") this.#order?.forget();
+      else this.#failure = { error };
       throw error;
     }
   }

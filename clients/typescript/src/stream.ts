@@ -5,9 +5,12 @@
  * reaches the peer. Whole messages always come before the error that follows them.
  */
 
-import type { AnyCoder, Message } from "./coders/coder.js";
-import { type Bytes, type Frame, FrameDecoder } from "./frames.js";
-import { type DecodeOptions, StreamDecoder } from "./protocol.js";
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import type { AnyCoder, Coder, Message } from "./coders/coder.js";
+import { type Bytes, type Frame, FrameDecoder, type Limits } from "./frames.js";
+import { StreamError } from "./errors.js";
+import { type DecodeOptions, StreamDecoder, StreamEncoder } from "./protocol.js";
 import type { JsonObject } from "./strict-json.js";
 
 /** The body of a response, the stream of a file, a Node stream, an async generator. */
@@ -37,7 +40,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
   readonly #chunks: Chunks;
   #reading: Promise<IteratorResult<T, undefined>> | undefined;
   #over = false;
-  #failure: unknown;
+  #failure: { readonly error: unknown } | undefined; // the error of a source may be undefined
 
   /** @internal */
   constructor(decoder: Decoder<T>, chunks: Chunks) {
@@ -67,6 +70,11 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
     return DONE;
   }
 
+  /** What `await using` calls: `return`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
   #wait(reading: Promise<IteratorResult<T, undefined>>): Promise<IteratorResult<T, undefined>> {
     this.#reading = reading;
     const done = () => {
@@ -78,7 +86,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
 
   /** The result, if it is known without waiting. */
   #ready(): IteratorResult<T, undefined> | undefined {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
     if (this.#over) return DONE;
     const { signal } = this.#chunks;
     if (signal?.aborted) throw this.#failed(signal.reason);
@@ -113,7 +121,7 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
   #failed(error: unknown): unknown {
     // After a refused payload, the next call continues with the next frame.
     if ((error as { code?: unknown } | undefined)?.code !== "invalid_payload") {
-      this.#failure = error;
+      this.#failure = { error };
       void this.#chunks.close(error);
     }
     return error;
@@ -203,6 +211,89 @@ export class FrameDecoderStream {
     );
   }
 }
+
+/** Options for writing a stream. */
+export interface EncodeOptions {
+  /** In seconds. It is announced in `open`, and a ping is written whenever it has passed and the reader has read all. */
+  readonly heartbeat?: number | undefined;
+  /** The metadata of `open`. */
+  readonly metadata?: object | undefined;
+  /** Called at the end, for the trailers of `end`. */
+  readonly trailers?: (() => object) | undefined;
+  /** Data frames only: no `open`, no pings, no `end`. */
+  readonly plain?: boolean | undefined;
+  /** The limits of the receiver, above which a message is refused here. */
+  readonly limits?: Limits | undefined;
+}
+
+/**
+ * A transform from messages to the bytes of a stream: `messages.pipeThrough(new MessageEncoderStream(jsonCoder()))`, as the
+ * body of a response or of a request.
+ *
+ * `open` comes first, `end` when the messages have ended. If they end by a `StreamError`, the `end` reports it. Any other
+ * error breaks the bytes off: their reader finds a cut. A message that cannot be sent is such an error, `EncodeError`.
+ */
+export class MessageEncoderStream<HeaderInput, PayloadInput> {
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly writable: WritableStream<Message<HeaderInput, PayloadInput>>;
+
+  constructor(coder: Coder<unknown, unknown, HeaderInput, PayloadInput>, options: EncodeOptions = {}) {
+    const { heartbeat, metadata, trailers, plain = false, limits } = options;
+    const encoder = new StreamEncoder(coder, { plain, limits });
+    const open = plain
+      ? undefined
+      : encoder.open({ ...(heartbeat === undefined ? {} : { heartbeat }), ...(metadata ? { metadata } : {}) });
+    const bytes = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>();
+    const writer = bytes.writable.getWriter();
+    let pings: ReturnType<typeof setInterval> | undefined;
+
+    async function end(error?: StreamError): Promise<void> {
+      clearInterval(pings);
+      if (!plain) {
+        const last = trailers?.();
+        // Not awaited: nobody may read any more, and close() waits for it.
+        writer.write(encoder.end({ ...(last ? { trailers: last } : {}), ...(error ? { error } : {}) })).catch(ignore);
+      }
+      await writer.close();
+    }
+
+    /** Runs a step. If it fails, the bytes break off with its error. */
+    async function step(work: () => Promise<void>): Promise<void> {
+      try {
+        await work();
+      } catch (error) {
+        clearInterval(pings);
+        void writer.abort(error).catch(ignore);
+        throw error;
+      }
+    }
+
+    this.readable = bytes.readable;
+    this.writable = new WritableStream({
+      start(controller) {
+        // The reader has cancelled: the messages are stopped at once, not at the next one.
+        writer.closed.catch((reason: unknown) => {
+          clearInterval(pings);
+          controller.error(reason);
+        });
+        if (open === undefined) return;
+        writer.write(open).catch(ignore); // not awaited: it is written when the bytes are read
+        if (heartbeat === undefined) return;
+        pings = setInterval(
+          () => {
+            if ((writer.desiredSize ?? 0) > 0) writer.write(encoder.ping()).catch(ignore);
+          },
+          Math.min(heartbeat * 1000, LONGEST_TIMER),
+        );
+      },
+      write: ({ header, payload }) => step(() => writer.write(encoder.data(header, payload))),
+      close: () => step(() => end()),
+      abort: (reason) => step(() => (!plain && reason instanceof StreamError ? end(reason) : writer.abort(reason))),
+    });
+  }
+}
+
+const LONGEST_TIMER = 2 ** 31 - 1; // a longer one runs at once
 
 // Not a TransformStream with a transform(): an error that it throws drops the messages that are still in its queue.
 function toReadable<T>(items: Items<T>): ReadableStream<T> {

@@ -54,6 +54,11 @@ export function shown(value: unknown): string {
   }
 }
 
+/** What is wrong, for messages: of an error, or of any other value that was thrown. */
+export function reason(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : typeof thrown === "string" ? thrown : shown(thrown);
+}
+
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -73,7 +78,7 @@ export function stringifyText(value: unknown): string {
     if (text.length > SHALLOW) checkDepth(text);
     checkSurrogates(text);
   } catch (error) {
-    throw new EncodeError(`not JSON: ${(error as Error).message}`, { cause: error });
+    throw new EncodeError(`not JSON: ${reason(error)}`, { cause: error });
   }
   return text;
 }

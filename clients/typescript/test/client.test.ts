@@ -385,6 +385,71 @@ describe("cancelling", () => {
   });
 });
 
+describe("one signal for many streams", () => {
+  it("has one listener, aborts all of them, and keeps no listener", async () => {
+    const stop = new AbortController();
+    const added = vi.spyOn(stop.signal, "addEventListener");
+    const removed = vi.spyOn(stop.signal, "removeEventListener");
+    const warnings: Error[] = [];
+    const warn = (warning: Error) => warnings.push(warning);
+    process.on("warning", warn);
+    server = await serve((response) => void response.writeHead(200, V1).write(coder.encode({}, 1)));
+    const { url } = server;
+    const streams = await Promise.all(
+      Array.from({ length: 100 }, () => openStream(url, { coder, signal: stop.signal })),
+    );
+    for (const stream of streams) await stream.next();
+    expect(added).toHaveBeenCalledTimes(1);
+    const waiting = streams.map((stream) => rejection(stream.next()));
+    stop.abort("stopped");
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(["stopped"]));
+    expect(removed).toHaveBeenCalledTimes(1);
+    await new Promise((resolve) => setImmediate(resolve)); // warnings are emitted in a later tick
+    process.off("warning", warn);
+    expect(warnings).toEqual([]);
+  });
+
+  it("still aborts the others after one has closed", async () => {
+    const stop = new AbortController();
+    server = await serve((response) => void response.writeHead(200, V1).write(coder.encode({}, 1)));
+    const first = await openStream(server.url, { coder, signal: stop.signal });
+    const second = await openStream(server.url, { coder, signal: stop.signal });
+    await first.close();
+    await second.next();
+    stop.abort("stopped");
+    expect(await rejection(second.next())).toBe("stopped");
+  });
+});
+
+describe("Retry-After", () => {
+  it.each([
+    [{ "retry-after": "7" }, 7],
+    [{ "retry-after": "Fri, 27 Nov 2026 20:00:30 GMT", date: "Fri, 27 Nov 2026 20:00:00 GMT" }, 30],
+    [{ "retry-after": "Fri, 27 Nov 2026 20:00:00 GMT", date: "Fri, 27 Nov 2026 20:00:30 GMT" }, 0],
+    [{ "retry-after": "soon" }, undefined],
+    [{ "retry-after": "-1" }, undefined],
+    [{ "retry-after": "1.5" }, undefined],
+    [{}, undefined],
+  ])("%j is %s seconds", async (headers, seconds) => {
+    const error = await rejection(open((response) => response.writeHead(429, { ...headers, "x-id": "q7" }).end()));
+    expect((error as ResponseError).retryAfter).toBe(seconds);
+    expect((error as ResponseError).headers.get("X-Id")).toBe("q7");
+  });
+});
+
+it("says a silence in a readable number of seconds", async () => {
+  const fetch: FetchLike = () => new Promise(() => {});
+  const error = await rejection(openStream("http://x/", { coder, fetch, idleTimeout: 0.3 * 3 }));
+  expect((error as Error).message).toBe("no response arrived for 0.0009 s");
+});
+
+it("is closed by `await using`", async () => {
+  const stream = await open((response) => void response.writeHead(200, V1).write(coder.encode({}, 1)));
+  await stream[Symbol.asyncDispose]();
+  expect((await stream.next()).done).toBe(true);
+  await server?.gone;
+});
+
 describe("the request", () => {
   it("is never sent twice", async () => {
     for (const handler of [

@@ -160,6 +160,7 @@ describe("FrameDecoder", () => {
     ["RIFF....WAVE", "a WAV file"],
     ["data: {}", "server-sent events?"],
     ['{"code":"invalid_argument"}', "JSON without frames?"],
+    ['{"code":"unauthenticated","message":"log in"}', 'log in\\"}", JSON without frames? A server reports an error so'],
     ['{"', "JSON without frames?"],
     ["Hello", "text instead of frames?"],
     ["\0\0\0\x18\0\0", ": the other byte order?"],

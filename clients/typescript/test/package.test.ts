@@ -1,13 +1,13 @@
 /** The package: its size, tree shaking, dependencies, exports and README. */
 
-import { execFileSync, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
-import { describe, expect, it } from "vitest";
+import { build, transform } from "esbuild";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as all from "../src/index.js";
-import { serve, V1, wholeStream } from "./server.js";
+import { ReferenceServer } from "./reference-server.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
@@ -55,8 +55,8 @@ describe("the package", () => {
     expect(Object.keys(all).sort()).toEqual(
       [
         "ACCEPT ContentTypeError EncodeError Frame FrameDecoder FrameDecoderStream FrameError HTTP_STATUS",
-        "IdleTimeoutError MEDIA_TYPE MessageDecoderStream MessageStream ObjectStreamError PLAIN_MEDIA_TYPE PayloadError",
-        "ProtocolError ResponseError ResponseStream StreamDecoder StreamEncoder StreamError StreamIncompleteError",
+        "IdleTimeoutError MEDIA_TYPE MessageDecoderStream MessageEncoderStream MessageStream ObjectStreamError PLAIN_MEDIA_TYPE",
+        "PayloadError ProtocolError ResponseError ResponseStream StreamDecoder StreamEncoder StreamError StreamIncompleteError",
         "decodeStream encodeFrame isControlFrame isStreamErrorCode jsonCoder openStream rawCoder talAudio talCoder",
       ]
         .join(" ")
@@ -81,13 +81,16 @@ describe("the package", () => {
     expect(readFileSync(`${root}dist/frames.d.ts`, "utf8")).not.toMatch(/\b(startsWith|toBytes|iterate)\(/);
   });
 
-  it.each(["tsconfig.json", "tsconfig.node.json"])("has types that compile alone (%s)", (config) => {
-    const tsc = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", `test/consumer/${config}`], {
-      cwd: root,
-    });
-    expect(tsc.stdout.toString()).toBe("");
-    expect(tsc.status).toBe(0);
-  });
+  it.each([
+    ["typescript", "tsconfig.json"],
+    ["typescript", "tsconfig.node.json"],
+    ["typescript-minimum", "tsconfig.json"],
+    ["typescript-minimum", "tsconfig.node.json"],
+  ])(
+    "has types that compile alone (%s, %s)",
+    (compiler, config) => expect(compiled(compiler, ["-p", `test/consumer/${config}`])).toBe(""),
+    60_000,
+  );
 
   it("names no registry in the lock files", () => {
     for (const lock of ["package-lock.json", "bench/package-lock.json"]) {
@@ -104,24 +107,49 @@ describe("the package", () => {
 
 describe("the README", () => {
   const text = readFileSync(`${root}README.md`, "utf8");
-  const examples = [...text.matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const blocks = [...text.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const programs = blocks.filter((code) => code.startsWith("import"));
+  const fragments = blocks.filter((code) => !code.startsWith("import"));
+  const folder = `${root}test/readme/`; // in the package, so that its name and its development dependencies are found
+  const reference = new ReferenceServer();
 
-  it("has examples", () => {
-    expect(examples.length).toBeGreaterThan(2);
+  beforeAll(async () => {
+    mkdirSync(folder, { recursive: true });
+    await reference.start();
+  }, 60_000);
+  afterAll(async () => {
+    rmSync(folder, { recursive: true });
+    await reference.stop();
   });
 
-  it.each(examples.map((code) => [code.split("\n").find((line) => !line.startsWith("import")) ?? "", code]))(
-    "has an example that runs: %s",
+  it("has examples, and no code that is not TypeScript", () => {
+    expect(programs.length).toBeGreaterThan(3);
+    expect(text).not.toContain("```js");
+  });
+
+  it.each([["typescript"], ["typescript-minimum"]])(
+    "has only examples that compile (%s)",
+    (compiler) => {
+      programs.forEach((code, n) => writeFileSync(`${folder}program${n}.ts`, code));
+      const names = Object.keys(all).filter((name) => fragments.some((code) => code.includes(name)));
+      fragments.forEach((code, n) => {
+        const imports = `import { ${names.join(", ")} } from "@objectstreaming/client";\n`;
+        writeFileSync(`${folder}fragment${n}.ts`, imports + DECLARATIONS + code);
+      });
+      expect(compiled(compiler, ["-p", "test/consumer/tsconfig.readme.json"])).toBe("");
+    },
+    120_000,
+  );
+
+  it.each(programs.map((code) => [code.split("\n").find((line) => line && !line.startsWith("import")) ?? "", code]))(
+    "has an example that runs against the reference server: %s",
     async (_, code) => {
-      const server = await serve((response) => response.writeHead(200, V1).end(wholeStream()));
-      try {
-        const local = code.replaceAll("http://localhost:8000/", server.url);
-        const { stderr, status } = await run(local);
-        expect(stderr).toBe("");
-        expect(status).toBe(0);
-      } finally {
-        await server.close();
-      }
+      const local = code.replaceAll("http://localhost:8000/", reference.url);
+      const { code: program } = await transform(local, { loader: "ts", target: "es2022", format: "esm" });
+      const { stdout, stderr, status } = await run(program);
+      expect(stderr).toBe("");
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/frame/i); // the answer
     },
   );
 
@@ -131,15 +159,35 @@ describe("the README", () => {
       if (!path.startsWith("..")) expect([...names]).toContain(path.split("/")[0]);
     }
   });
+
+  it("states the versions that are tested", () => {
+    expect(text).toContain("TypeScript 5.7 or later");
+    expect(manifest.devDependencies["typescript-minimum"]).toMatch(/~5\.7\./);
+    expect(text).toContain("Node 20 and later");
+    expect(manifest.engines.node).toBe(">=20");
+  });
 });
 
-async function run(code: string): Promise<{ stderr: string; status: number | null }> {
-  const { spawn } = await import("node:child_process");
+/** What the fragments of the README use without a declaration. */
+const DECLARATIONS = `
+interface Status { status: string }
+interface Answer { answer: string }
+declare const answerSchema: { parse(value: unknown): Answer };
+declare const wavFile: Blob;
+declare const context: AudioContext;
+`;
+
+/** What the compiler prints. Empty if there is no error. */
+function compiled(compiler: string, options: string[]): string {
+  return spawnSync(process.execPath, [`node_modules/${compiler}/bin/tsc`, ...options], { cwd: root }).stdout.toString();
+}
+
+async function run(code: string): Promise<{ stdout: string; stderr: string; status: number | null }> {
   const child = spawn(process.execPath, ["--input-type=module", "--eval", code], { cwd: root, stdio: "pipe" });
+  let stdout = "";
   let stderr = "";
-  child.stderr.on("data", (part) => {
-    stderr += part;
-  });
+  child.stdout.on("data", (part) => (stdout += part));
+  child.stderr.on("data", (part) => (stderr += part));
   const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { stderr, status };
+  return { stdout, stderr, status };
 }

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   decodeStream,
   encodeFrame,
@@ -7,9 +7,12 @@ import {
   FrameError,
   jsonCoder,
   MessageDecoderStream,
+  MessageEncoderStream,
   PayloadError,
   rawCoder,
+  StreamDecoder,
   StreamEncoder,
+  StreamError,
   StreamIncompleteError,
 } from "../src/index.js";
 import { collect, wholeStream } from "./server.js";
@@ -232,4 +235,154 @@ it("a stream is read while it is written", async () => {
   void writer.write(encoder.end());
   void writer.close();
   expect((await messages.next()).done).toBe(true);
+});
+
+describe("MessageEncoderStream", () => {
+  const message = { header: { n: 1 }, payload: "one" };
+
+  function sourceOf(count: number, failure?: unknown) {
+    let left = count;
+    let cancelled: unknown;
+    const messages = new ReadableStream<typeof message>(
+      {
+        pull(controller) {
+          if (left-- > 0) controller.enqueue(message);
+          else if (failure === undefined) controller.close();
+          else controller.error(failure);
+        },
+        cancel(reason) {
+          cancelled = reason;
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    return { messages, left: () => left, cancelled: () => cancelled };
+  }
+
+  it("writes a whole stream, with its metadata and the trailers as they are at the end", async () => {
+    const count = { n: 0 };
+    const options = { heartbeat: 15, metadata: { id: "q7" }, trailers: () => ({ n: (count.n += 2) }) };
+    const stream = sourceOf(2).messages.pipeThrough(new MessageEncoderStream(json, options));
+    const messages = decodeStream(stream, json, { requireEnd: true });
+    const { got, error } = await collect(messages);
+    expect(error).toBeUndefined();
+    expect(got).toEqual([message, message]);
+    expect([messages.metadata, messages.heartbeat, messages.trailers]).toEqual([{ id: "q7" }, 15, { n: 2 }]);
+  });
+
+  it("writes the same bytes as StreamEncoder, plain ones too", async () => {
+    const encoder = new StreamEncoder(json);
+    const { header, payload } = message;
+    const wire = [encoder.open(), encoder.data(header, payload), encoder.end()];
+    const { got } = await collect(sourceOf(1).messages.pipeThrough(new MessageEncoderStream(json)));
+    expect(got).toEqual(wire);
+    const plain = sourceOf(1).messages.pipeThrough(new MessageEncoderStream(json, { plain: true }));
+    expect((await collect(plain)).got).toEqual([json.encode(header, payload)]);
+  });
+
+  it("reports a StreamError of its source in the end, and breaks off for any other", async () => {
+    const reported = new StreamError("unavailable", "the model is down");
+    for (const [failure, code] of [
+      [reported, "unavailable"],
+      [new Error("a bug"), undefined],
+    ] as const) {
+      const stream = sourceOf(1, failure).messages.pipeThrough(new MessageEncoderStream(json));
+      const { error } = await collect(decodeStream(stream, json));
+      expect((error as StreamError).code).toBe(code);
+    }
+  });
+
+  it("breaks off at a message that cannot be sent", async () => {
+    const { readable, writable } = new MessageEncoderStream(json);
+    const result = collect(decodeStream(readable, json));
+    const writer = writable.getWriter();
+    await expect(writer.write({ header: {}, payload: NaN })).rejects.toMatchObject({ code: "encode_error" });
+    expect((await result).error).toMatchObject({ code: "encode_error" });
+  });
+
+  it("takes no more messages than are read, and stops its source when the reader leaves", async () => {
+    const source = sourceOf(1000);
+    const reader = source.messages.pipeThrough(new MessageEncoderStream(json)).getReader();
+    await reader.read();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(source.left()).toBeGreaterThan(990);
+    await reader.cancel("enough");
+    await vi.waitFor(() => expect(source.cancelled()).toBe("enough"));
+  });
+
+  it("sends pings while there is no message, and none when the reader does not read", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      const { readable, writable } = new MessageEncoderStream(json, { heartbeat: 2 });
+      const reader = readable.getReader();
+      const decoder = new StreamDecoder(json, { requireEnd: true });
+      const sizes: number[] = [];
+      const read = async () => {
+        const { value } = await reader.read();
+        sizes.push(value?.length ?? 0);
+        if (value) decoder.push(value);
+      };
+      await read();
+      const ping = new StreamEncoder(json).ping().length;
+      for (let n = 0; n < 3; n++) {
+        const waiting = read();
+        await new Promise((resolve) => setImmediate(resolve));
+        vi.advanceTimersByTime(2000);
+        await waiting;
+      }
+      expect(sizes.slice(1)).toEqual([ping, ping, ping]);
+      vi.advanceTimersByTime(20_000); // nobody reads: one ping waits, no more
+      const closing = writable.close();
+      while (!decoder.ended) {
+        await read();
+        decoder.nextMessage();
+      }
+      await closing;
+      expect(sizes.length).toBeLessThanOrEqual(6);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe("what is thrown may be any value", () => {
+  const wire = join([json.encode({}, 1), json.encode({}, 2)]);
+
+  it.each([[undefined], [null], [0], ["wrong"], [{ issues: 3 }]])("by a schema: %j", async (value) => {
+    const picky = jsonCoder({
+      payload: (payload) => {
+        if (payload === 1) throw value;
+        return payload;
+      },
+    });
+    const messages = decodeStream(streamOf([wire]).stream, picky);
+    const { error } = await collect(messages);
+    expect(error).toBeInstanceOf(PayloadError);
+    expect((error as Error).cause).toBe(value);
+    expect((error as Error).message).not.toMatch(/TypeError|Cannot read/);
+    expect((await collect(messages)).got).toEqual([{ header: {}, payload: 2 }]);
+  });
+
+  it("by a source: it is thrown unchanged, again and again", async () => {
+    async function* source() {
+      yield json.encode({}, 1);
+      throw undefined;
+    }
+    const messages = decodeStream(source(), json);
+    let thrown = 0;
+    for (let n = 0; n < 4; n++) await messages.next().catch((error) => (thrown += error === undefined ? 1 : 0));
+    expect(thrown).toBe(3);
+  });
+});
+
+it("reads shared memory as a copy, so that payloads are what Blob and TextDecoder take", () => {
+  const wire = rawCoder().encode({}, Uint8Array.of(1, 2, 3));
+  const shared = new Uint8Array(new SharedArrayBuffer(wire.length));
+  shared.set(wire);
+  for (const chunk of [shared, shared.buffer, new DataView(shared.buffer)]) {
+    const [message] = [...new StreamDecoder(rawCoder()).feed(chunk)];
+    expect(message?.payload.buffer).toBeInstanceOf(ArrayBuffer);
+    expect(new Blob([message?.payload ?? ""]).size).toBe(3);
+  }
 });

@@ -44,7 +44,7 @@ describe("coders", () => {
     >();
     expectTypeOf(new StreamDecoder(jsonCoder<Status, Answer>())).toEqualTypeOf<StreamDecoder<Status, Answer>>();
     expectTypeOf(new StreamDecoder(talCoder())).toEqualTypeOf<StreamDecoder<TalAudio, Samples>>();
-    expectTypeOf(new StreamDecoder(rawCoder())).toEqualTypeOf<StreamDecoder<JsonObject, Uint8Array>>();
+    expectTypeOf(new StreamDecoder(rawCoder())).toEqualTypeOf<StreamDecoder<JsonObject, Uint8Array<ArrayBuffer>>>();
   });
 
   it("infer the types from a check of the payload", () => {

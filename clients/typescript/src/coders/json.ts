@@ -2,7 +2,7 @@
 
 import { FrameError, PayloadError } from "../errors.js";
 import { encodeFrame, type Frame } from "../frames.js";
-import { decodeUtf8, type JsonObject, type JsonValue, parse, parseObject, stringify } from "../strict-json.js";
+import { decodeUtf8, type JsonObject, type JsonValue, parse, parseObject, reason, stringify } from "../strict-json.js";
 import type { Coder, Message } from "./coder.js";
 
 export interface JsonCoderOptions<H, P> {
@@ -57,21 +57,21 @@ function readJson(payload: Uint8Array): JsonValue {
 function checked<V, T>(
   check: (value: V) => T,
   value: V,
-  refuse: (cause: Error, frame: Frame) => Error,
+  refuse: (cause: unknown, frame: Frame) => Error,
   frame: Frame,
 ): T {
   try {
     return check(value);
   } catch (cause) {
-    throw refuse(cause as Error, frame);
+    throw refuse(cause, frame);
   }
 }
 
-function refuseHeader(cause: Error, { index, offset }: Frame): Error {
-  const message = `the header is not what the coder json reads: ${cause.message}`;
+function refuseHeader(cause: unknown, { index, offset }: Frame): Error {
+  const message = `the header is not what the coder json reads: ${reason(cause)}`;
   return new FrameError("invalid_header", message, index, offset, { cause });
 }
 
-function refusePayload(cause: Error, { index, offset }: Frame): Error {
-  return new PayloadError(`the payload is not what the coder json reads: ${cause.message}`, index, offset, { cause });
+function refusePayload(cause: unknown, { index, offset }: Frame): Error {
+  return new PayloadError(`the payload is not what the coder json reads: ${reason(cause)}`, index, offset, { cause });
 }

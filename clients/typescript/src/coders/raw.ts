@@ -5,7 +5,7 @@ import type { JsonObject } from "../strict-json.js";
 import type { Coder } from "./coder.js";
 
 /** Payloads are views of the chunk that they arrived in. To keep a small part of a large chunk, keep `payload.slice()`. */
-export function rawCoder(): Coder<JsonObject, Uint8Array, object, Bytes> {
+export function rawCoder(): Coder<JsonObject, Uint8Array<ArrayBuffer>, object, Bytes> {
   return {
     name: "raw",
     neutral: new Uint8Array(),

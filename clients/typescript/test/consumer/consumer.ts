@@ -1,6 +1,16 @@
 /** A program that uses the built package. It is compiled with all checks, against the types of the package. */
 
-import { type Coder, decodeStream, type FrameError, jsonCoder, openStream, talCoder } from "@objectstreaming/client";
+import {
+  type Coder,
+  decodeStream,
+  type FrameError,
+  jsonCoder,
+  MessageEncoderStream,
+  openStream,
+  rawCoder,
+  type ResponseError,
+  talCoder,
+} from "@objectstreaming/client";
 
 interface Answer {
   answer: string;
@@ -23,5 +33,20 @@ export async function sound(body: ReadableStream<Uint8Array>): Promise<number> {
   return samples;
 }
 
+/** Payloads are what Blob takes. */
+export async function save(body: ReadableStream<Uint8Array>): Promise<Blob> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for await (const { payload } of decodeStream(body, rawCoder())) parts.push(payload);
+  return new Blob(parts);
+}
+
+export async function first(url: string): Promise<unknown> {
+  await using stream = await openStream(url, { coder: jsonCoder() });
+  const { value } = await stream.next();
+  return value?.payload;
+}
+
+export const written = new MessageEncoderStream(jsonCoder(), { heartbeat: 15 }).writable;
+export const wait = (error: ResponseError): number => error.retryAfter ?? Number(error.headers.get("x-wait"));
 export const place = (error: FrameError): number => error.offset;
 export type Mine = Coder<string, number>;
