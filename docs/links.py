@@ -88,6 +88,15 @@ def linked(text: str, page: str, repository: str) -> str:
     return "".join([*parts, LINK.sub(rewritten, text[last:])])
 
 
+def on_config(config: Any) -> Any:
+    """A page of docs/ that the navigation does not name yet goes to the end of "How to"."""
+    named = set(re.findall(r"[\w/-]+\.md", repr(config.nav)))
+    pages = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
+    [how_to] = [entry["How to"] for entry in config.nav if "How to" in entry]
+    how_to += [page for page in pages if page not in named]
+    return config
+
+
 def on_files(files: Any, *, config: Any) -> Any:
     from mkdocs.structure.files import File
 
@@ -99,4 +108,7 @@ def on_files(files: Any, *, config: Any) -> Any:
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
     of_page = {to: path for path, to in ELSEWHERE.items()}
     uri = page.file.src_uri
+    if uri == "examples.md":  # on the site the examples themselves follow
+        for name in dict.fromkeys(re.findall(r"\]\(\.\./examples/(\w+\.py)\)", markdown)):
+            markdown += f"\n## {name}\n\n```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```\n"
     return linked(markdown, of_page.get(uri, f"docs/{uri}"), (config.repo_url or "").rstrip("/"))

@@ -1,14 +1,19 @@
-"""A server in eight lines. Run it: uvicorn --app-dir examples server:app"""
+"""A server in FastAPI's own style. Run it: uvicorn --app-dir examples server:app"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import FastAPI
 
 from objectstreaming import JsonCoder
-from objectstreaming.server import FrameResponse
+from objectstreaming.server import FrameResponse, error_handlers
 
-app = FastAPI()
+app = FastAPI(exception_handlers=error_handlers)
 
 
-@app.post("/ask")
-async def ask(question: str) -> FrameResponse:
-    answers = (({"status": "success"}, {"answer": word}) for word in question.split())
-    return FrameResponse(answers, coder=JsonCoder())
+@app.post("/ask", response_class=FrameResponse.of(JsonCoder()))
+async def ask(question: str) -> AsyncIterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for word in question.split():
+        yield {"status": "success"}, {"answer": word}
