@@ -1,16 +1,18 @@
-"""The OpenAPI descriptions of the reference app's two endpoints: arguments of their routes, and what they send."""
+"""The OpenAPI descriptions of the reference app's endpoints: arguments of their routes, and what they send."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal, TypedDict
 
 from wav_streaming import TALCoder
 
-from ..coders import JsonCoder
+from ..coders import Coder, JsonCoder
 from ..server.openapi import frame_request_body, frame_responses
 from ..server.problems import PROBLEM
+from ..server.views import View
 
-__all__ = ["OBJECTS", "OBJECTS_CODER", "WAV", "Answer", "Status"]
+__all__ = ["OBJECTS", "OBJECTS_CODER", "WAV", "Answer", "Status", "chat_description"]
 
 
 class Status(TypedDict):
@@ -70,6 +72,44 @@ OBJECTS: Final[dict[str, Any]] = {
         }
     },
 }
+
+
+def chat_description(coder: Coder[Any, Any], views: Sequence[View]) -> dict[str, Any]:
+    """Of the chat's endpoints, which differ in what they answer with by default."""
+    properties = {
+        "message": {"type": "string", "minLength": 1},
+        "voice": {"type": "string", "description": "One of `GET /api/chat/voices`, or one of Kokoro's names."},
+        "speed": {"type": "number", "minimum": 0.5, "maximum": 2, "default": 1},
+        "audio": {
+            "description": "The formats of sound that can be read, or false for an answer without sound.",
+            "oneOf": [
+                {"type": "boolean"},
+                {"type": "array", "items": {"type": "string"}, "contains": {"const": "pcm"}},
+            ],
+        },
+    }
+    return {
+        "description": "The text of the answer as it is made, and the sound of each sentence.",
+        "responses": _PROBLEMS
+        | frame_responses(
+            coder,
+            'Frames with the header `{"kind": "text"}` and text in UTF-8, or `{"kind": "audio", "sentence", "text", '
+            '"format", "rate", "channels", "samples", "at"}` and PCM. A sentence that could not be spoken has `error`.',
+            views=views,
+        ),
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "object", "required": ["message"], "properties": properties},
+                        "example": {"message": "What is a frame?"},
+                    }
+                },
+            }
+        },
+    }
+
 
 _FRAMES: Final[dict[str, Any]] = frame_request_body(TALCoder())["requestBody"]
 

@@ -4,6 +4,7 @@
     POST /wav       a WAV file, or TAL frames     -> tal frames: a sentence and its sound in each
                     both also as server-sent events and as JSON lines, if `Accept` says so
     GET  /streams/{id}                            -> the rest of a stored answer; DELETE stops it (with a store)
+    POST /api/chat/stream, /api/chat              -> text as it is made, and the sound of each sentence
     WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
     GET  /health    which engines run here, as JSON
     GET  /          a page that asks and plays
@@ -38,6 +39,7 @@ from starlette.websockets import WebSocket
 from wav_streaming import TALCoder
 from wav_streaming.recognizers import Recognizer
 from wav_streaming.synthesizers import Synthesizer
+from wav_streaming.voices import VoicedSynthesizer
 
 from .. import __version__
 from ..coders import Coder
@@ -47,6 +49,7 @@ from ..server.response import FrameResponse
 from ..store import Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
+from .chat_endpoints import ChatEndpoints
 from .clients import Clients
 from .conversations import Conversations
 from .engines import find_recognizer, find_synthesizer
@@ -74,6 +77,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxies: Sequence[str] = ()
     """Addresses and networks of proxies whose `X-Forwarded-For` says who the client is; "*": any address. By default it
     is not believed. A server that believes it by itself (uvicorn does, of 127.0.0.1) must be told not to."""
+    voice: str = ""
+    """The voice to speak with, if the synthesizer has several: one of its own, or one of Kokoro's names."""
+    sample_rate: int | None = None
+    """The sample rate of the chat's sound; by default the voice's own."""
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
     store: Store | None = None
@@ -109,6 +116,8 @@ def create_app(
     if settings.engines:
         synthesizer = synthesizer if synthesizer is not None else find_synthesizer()
         recognizer = recognizer if recognizer is not None else find_recognizer()
+    if settings.voice and isinstance(synthesizer, VoicedSynthesizer):
+        synthesizer = synthesizer.with_voice(settings.voice)
     voice = Voice(answerer, synthesizer, recognizer)
     clients = Clients(settings.proxies)
     rate = RateLimiter.of(limits)
@@ -144,6 +153,15 @@ def create_app(
         question = await read_question(request, limits, memory.share(clients.name(request.scope)))
         voice.check(question)
         return stream(voice.answer(question), TALCoder())
+
+    ChatEndpoints(
+        answerer,
+        synthesizer,
+        limits,
+        heartbeat=settings.heartbeat,
+        sample_rate=settings.sample_rate,
+        share=lambda request: memory.share(clients.name(request.scope)),
+    ).add_to(app)
 
     converse = Conversations(
         answerer,

@@ -142,7 +142,7 @@ class ChatAnswerer:
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
         splitter = SentenceSplitter()
         # The model is read in a task of its own, so that the end of a wait cancels nothing there.
-        (pieces,) = split(self._pieces(question), 1)
+        (pieces,) = split(self.tokens(question), 1)
         async with aclosing(pieces):
             pause = self._pause
             while True:
@@ -170,7 +170,8 @@ class ChatAnswerer:
         if self._own_client:
             await self._client.aclose()
 
-    async def _pieces(self, question: str) -> AsyncGenerator[str, None]:
+    async def tokens(self, question: str) -> AsyncGenerator[str, None]:
+        """The answer as the model gives it: pieces of text of any size."""
         body = {
             "model": self._model,
             "stream": True,

@@ -28,7 +28,16 @@ from ..server.problems import RequestError
 from .limits import AppLimits
 from .memory import Share
 
-__all__ = ["WAV_TYPES", "GatheredSound", "Question", "checked_text", "read_json_question", "read_question"]
+__all__ = [
+    "WAV_TYPES",
+    "GatheredSound",
+    "Question",
+    "checked_text",
+    "read_json",
+    "read_json_question",
+    "read_question",
+    "text_member",
+]
 
 WAV_TYPES: Final = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 _FRAME_TYPES: Final = (MEDIA_TYPE, PLAIN_MEDIA_TYPE)
@@ -45,6 +54,11 @@ class Question(msgspec.Struct, frozen=True):
 
 async def read_json_question(request: Request, limits: AppLimits, share: Share) -> Question:
     """`{"question": "..."}` as JSON."""
+    return Question(checked_text(text_member(await read_json(request, limits, share), "question"), limits))
+
+
+async def read_json(request: Request, limits: AppLimits, share: Share) -> Any:
+    """The value of a body that is JSON, at most 64 KiB."""
     request = _counted(request, share)
     if _content_type(request) != "application/json":
         raise _unsupported("the question must be JSON", ["application/json"])
@@ -54,13 +68,17 @@ async def read_json_question(request: Request, limits: AppLimits, share: Share) 
             body += chunk
     share.give_back()  # from here on it is small
     try:
-        value: Any = strict_json.loads(bytes(body))
+        return strict_json.loads(bytes(body))
     except strict_json.InvalidJSON as error:
         raise RequestError(400, "invalid_argument", f"the body is not JSON: {error}") from None
-    question = value.get("question") if isinstance(value, dict) else None
-    if not isinstance(question, str):
-        raise StreamError("invalid_argument", 'the body must be {"question": "..."}, a string in an object')
-    return Question(checked_text(question, limits))
+
+
+def text_member(value: Any, name: str) -> str:
+    """The member `name` of an object, a string. Raises `StreamError` if it is not there."""
+    text = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        raise StreamError("invalid_argument", f'the body must be {{"{name}": "..."}}, a string in an object')
+    return text
 
 
 async def read_question(request: Request, limits: AppLimits, share: Share) -> Question:

@@ -48,6 +48,8 @@ def serve(
     speech: str | None,
     transcription: str | None,
     model: str,
+    voice: str,
+    sample_rate: int | None,
     key: str | None,
     origins: Sequence[str],
     hosts: Sequence[str] | None,
@@ -64,6 +66,8 @@ def serve(
         origins=tuple(origins),
         hosts=_names(host, hosts),
         proxies=tuple(proxies),
+        voice=voice,
+        sample_rate=sample_rate,
         store=None if store is None else _store(store),
         limits=AppLimits(streams=streams, streams_per_client=streams_per_client),
     )

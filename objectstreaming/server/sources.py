@@ -207,7 +207,8 @@ class SourceRunner(ABC):
             into.extend(self._writer.frames(item))
 
     def _put(self, frames: list[bytes]) -> None:
-        self._outbox.extend(frames)
+        # A view may have nothing to say of a message. The sender would take that for an empty outbox.
+        self._outbox.extend(filter(None, frames))
         self._held += sum(map(len, frames))
 
     def _take(self) -> bytes:

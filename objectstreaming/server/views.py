@@ -136,8 +136,8 @@ class _JsonTexts:
         wire = self._frames.data(header, payload)
         begin = 8 + int.from_bytes(wire[4:8], "little")
         if self._payload_is_json:
-            return _one_line(b'{"header":%b,"payload":%b}' % (wire[8:begin], wire[begin:]))
-        return _one_line(b'{"header":%b,"base64":"%b"}' % (wire[8:begin], base64.b64encode(wire[begin:])))
+            return one_line(b'{"header":%b,"payload":%b}' % (wire[8:begin], wire[begin:]))
+        return one_line(b'{"header":%b,"base64":"%b"}' % (wire[8:begin], base64.b64encode(wire[begin:])))
 
     def _end(self, trailers: Mapping[str, Any] | None) -> bytes:
         members: dict[str, Any] = {"frames": self._frames.position}
@@ -291,7 +291,7 @@ def views_of(own: tuple[View, ...]) -> tuple[View, ...]:
 
 
 def _json(value: Any) -> bytes:
-    return _one_line(strict_json.dumps(value))
+    return one_line(strict_json.dumps(value))
 
 
 # What Python's str.splitlines, and so the readers of lines in httpx and requests, take for the end of a line, and JSON
@@ -299,7 +299,7 @@ def _json(value: Any) -> bytes:
 _LINE_ENDS: Final = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
-def _one_line(text: bytes) -> bytes:
+def one_line(text: bytes) -> bytes:
     """JSON without anything that a reader may take for the end of its line."""
     # Only between its tokens can JSON have these: msgspec.Raw, and coders of one's own, write them as they were given.
     if b"\n" in text or b"\r" in text:

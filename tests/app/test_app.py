@@ -521,7 +521,8 @@ class TestOpenApi:
         assert "Retry-After" in wav["responses"]["429"]["headers"]
         objects = described["paths"]["/objects"]["post"]
         assert "question" in json.dumps(objects["requestBody"])
-        assert set(described["paths"]) == {"/objects", "/wav", "/health"}
+        chat = {"/api/chat", "/api/chat/stream", "/api/chat/voices"}
+        assert set(described["paths"]) == {"/objects", "/wav", "/health"} | chat
 
     async def test_describes_every_line_that_it_sends(self) -> None:
         answer = await self.checked_lines("/objects", json={"question": "why?"})

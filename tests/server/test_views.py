@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -522,6 +524,42 @@ async def test_a_view_that_fails_to_say_the_error_is_cut_all_the_same(refuses: b
     got = await get(response, "text/plain")
     assert not got.whole
     assert got.body.endswith(last)
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["async", "on a thread"])
+async def test_a_message_that_a_view_says_nothing_of_holds_no_other_back(threaded: bool) -> None:
+    class Quiet(Upper):
+        def encoder(self, coder: Coder[Any, Any], limits: Limits, position: int | None) -> ViewEncoder:
+            encoder = UpperEncoder(False)
+            encoder.open = lambda **_: b""  # type: ignore[method-assign]
+            return encoder
+
+    taken, taken_too = threading.Event(), asyncio.Event()
+
+    def on_a_thread() -> Iterator[tuple[dict[str, Any], Any]]:
+        yield {}, ""
+        time.sleep(0.05)  # so that the sender has looked
+        yield {}, "said"
+        taken.wait(DEADLINE)
+
+    async def asynchronous() -> AsyncIterator[tuple[dict[str, Any], Any]]:
+        yield {}, ""
+        await asyncio.sleep(0.05)
+        yield {}, "said"
+        await taken_too.wait()
+
+    source: Any = on_a_thread() if threaded else asynchronous()
+    response = FrameResponse(source, coder=CODER, views=[Quiet()], heartbeat=None)
+    async with (
+        asyncio.timeout(DEADLINE),
+        httpx.AsyncClient(transport=StreamingASGITransport(response), base_url="http://test") as client,
+        client.stream("GET", "/", headers={"Accept": "text/plain"}) as stream,
+    ):
+        body = stream.aiter_raw()
+        assert await anext(body) == b"SAID"
+        taken.set()
+        taken_too.set()
+        assert await anext(body) == b"(end)"
 
 
 async def test_a_view_of_ones_own_replaces_the_built_in_one() -> None:

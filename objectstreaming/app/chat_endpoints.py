@@ -1,0 +1,150 @@
+"""The endpoints of a chat in text and sound:
+
+    POST /api/chat/stream   {"message": "...", "voice"?: "...", "speed"?: 1, "audio"?: true}
+    POST /api/chat          the same, answered with one JSON
+    GET  /api/chat/voices   the voices that the other two know
+
+Without an `Accept` that names something else, the first answers with server-sent events (`ChatView`), the second with
+one JSON (`WholeChat`). Both also give frames with the coder `raw`, JSON lines, and frames of speech (coder `tal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, NamedTuple
+
+from fastapi import FastAPI, Request
+
+from wav_streaming import TALCoder
+from wav_streaming.synthesizers import Synthesizer
+from wav_streaming.voices import SPEEDS, UnknownVoice, VoicedSynthesizer
+
+from ..coders import Coder, RawCoder
+from ..errors import StreamError
+from ..protocol import VERSION
+from ..server.negotiation import negotiate
+from ..server.problems import RequestError
+from ..server.response import FrameResponse
+from .answers import Answerer
+from .api_description import chat_description
+from .chat_messages import Summary, chat_messages, spoken_messages, tokens_of
+from .chat_views import ChatLines, ChatView, WholeChat
+from .limits import AppLimits
+from .memory import Share
+from .questions import checked_text, read_json, text_member
+
+__all__ = ["ChatEndpoints"]
+
+_CODER: Final = RawCoder()
+_STREAMED: Final = (ChatView(), ChatLines(), ChatLines("application/jsonl"))
+_WHOLE: Final = (WholeChat(), *_STREAMED)
+
+
+class _ChatRequest(NamedTuple):
+    message: str
+    synthesizer: Synthesizer | None
+
+
+class ChatEndpoints:
+    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        synthesizer: Synthesizer | None,
+        limits: AppLimits,
+        *,
+        heartbeat: float,
+        sample_rate: int | None,
+        share: Callable[[Request], Share],
+    ) -> None:
+        self._answerer = answerer
+        self._synthesizer = synthesizer
+        self._limits = limits
+        self._heartbeat = heartbeat
+        self._sample_rate = sample_rate
+        self._share = share
+
+    def add_to(self, app: FastAPI) -> None:
+        @app.post(
+            "/api/chat/stream",
+            response_class=FrameResponse,
+            summary="Ask; the answer is streamed in text and sound",
+            **chat_description(_CODER, _STREAMED),
+        )
+        async def stream(request: Request) -> FrameResponse:
+            return self._answer(await self._read(request), request, {"views": _STREAMED, "heartbeat": self._heartbeat})
+
+        @app.post(
+            "/api/chat",
+            response_class=FrameResponse,
+            summary="Ask; the answer is one JSON with text and sound",
+            **chat_description(_CODER, _WHOLE),
+        )
+        async def whole(request: Request) -> FrameResponse:
+            # Without a heartbeat the status waits for the end: a failure has a real one.
+            return self._answer(await self._read(request), request, {"views": _WHOLE, "heartbeat": None})
+
+        @app.get("/api/chat/voices", summary="The voices that can be asked for")
+        async def voices() -> dict[str, Any]:
+            return self._voices()
+
+    async def _read(self, request: Request) -> _ChatRequest:
+        value = await read_json(request, self._limits, self._share(request))
+        message = checked_text(text_member(value, "message"), self._limits)
+        wanted = value.get("audio", True)
+        if isinstance(wanted, list) and wanted and all(isinstance(name, str) for name in wanted):
+            if "pcm" not in wanted:
+                raise StreamError("invalid_argument", 'sound is sent as "pcm" here, and `audio` does not name that')
+        elif not isinstance(wanted, bool):
+            raise StreamError("invalid_argument", '`audio` is a list of formats, such as ["pcm"], or false')
+        return _ChatRequest(message, self._chosen(value.get("voice"), value.get("speed", 1)) if wanted else None)
+
+    def _chosen(self, voice: Any, speed: Any) -> Synthesizer | None:
+        if not (voice is None or (isinstance(voice, str) and 0 < len(voice) <= 100)):
+            raise StreamError("invalid_argument", "`voice` is the name of a voice; GET /api/chat/voices lists them")
+        if isinstance(speed, bool) or not isinstance(speed, int | float):
+            raise StreamError("invalid_argument", "`speed` is a number from 0.5 to 2")
+        engine = self._synthesizer
+        if engine is None or (voice is None and speed == 1):
+            return engine
+        if not isinstance(engine, VoicedSynthesizer):
+            raise StreamError("invalid_argument", "this server has one voice, at its own speed")
+        try:
+            return engine.with_voice(voice if voice is not None else engine.voices()[0].name, speed)
+        except UnknownVoice as error:
+            raise StreamError("invalid_argument", str(error)) from None
+
+    def _answer(self, asked: _ChatRequest, request: Request, options: dict[str, Any]) -> FrameResponse:
+        options |= {"max_duration": self._limits.stream_seconds}
+        tokens = tokens_of(self._answerer, asked.message)
+        if _wants_speech(request, TALCoder()):
+            if asked.synthesizer is None:
+                raise StreamError("unimplemented", "frames of speech need a voice, and there is none for this answer")
+            speech = spoken_messages(tokens, asked.synthesizer, asked.message)
+            return FrameResponse(speech, coder=TALCoder(), **options | {"views": ()})
+        summary = Summary()
+        messages: AsyncIterator[Any] = chat_messages(tokens, asked.synthesizer, summary, sample_rate=self._sample_rate)
+        default_type = options["views"][0].media_type
+        return FrameResponse(messages, coder=_CODER, trailers=summary.trailers, default_type=default_type, **options)
+
+    def _voices(self) -> dict[str, Any]:
+        engine = self._synthesizer
+        voices = engine.voices() if isinstance(engine, VoicedSynthesizer) else ()
+        return {
+            "voices": [{"name": voice.name, "language": voice.language, "gender": voice.gender} for voice in voices],
+            "default": voices[0].name if voices else None,
+            "speed": list(SPEEDS) if voices else [1, 1],
+        }
+
+
+def _wants_speech(request: Request, coder: Coder[Any, Any]) -> bool:
+    """Whether the client accepts frames of `coder` rather than what this endpoint has for everybody."""
+
+    def is_framed(name: str) -> bool:
+        try:
+            return negotiate(request, name, views=_WHOLE).version == VERSION
+        except RequestError:
+            return False
+
+    return is_framed(coder.name) and not is_framed(_CODER.name)
