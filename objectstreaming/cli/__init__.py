@@ -1,4 +1,5 @@
-"""The `objectstreaming` command: `serve`, `demo`, `ask`, `talk`, `inspect`, `conformance`.
+"""The `objectstreaming` command: `serve`, `demo`, `ask`, `talk`, `inspect`, `cat`, `to-wav`, `record`, `replay`,
+`conformance`.
 
 The console script and `python -m objectstreaming` call `main`. An error is one line on stderr and a status other than
 0: 2 if the command could not be run at all. There is a traceback only for faults of this program.
@@ -19,8 +20,10 @@ __all__ = ["CommandError", "main"]
 
 EXTRAS: Final = {
     "fastapi": "server",
+    "h11": "cli",
     "httpx": "client",
     "pocketsphinx": "voice",
+    "sounddevice": "voice",
     "starlette": "server",
     "typer": "cli",
     "uvicorn": "server",

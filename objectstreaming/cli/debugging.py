@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .errors import CommandError
 
 __all__ = ["commands"]
 
@@ -18,6 +22,11 @@ Header = Annotated[list[str] | None, typer.Option("-H", "--header", metavar="'NA
 Data = Annotated[str | None, typer.Option("-d", "--data", help="The request body; @FILE takes a file's.")]
 Timeout = Annotated[float, typer.Option(min=0.001, metavar="SECONDS", help="The longest silence of a server.")]
 CoderName = Annotated[str | None, typer.Option(metavar="NAME", help="The coder of a stream that does not say it.")]
+
+
+Exchange = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Of a recording: the answer in the exchange of this number.")
+]
 
 
 class Payload(Enum):
@@ -47,6 +56,7 @@ def inspect(
     frames: Annotated[str, typer.Option(metavar="FROM:TO", help="Only the frames of these indexes.")] = "",
     payload: Annotated[Payload, typer.Option(help="How the payloads are shown.")] = Payload.BRIEF,
     stats: Annotated[bool, typer.Option("--stats", help="Sizes and times of the whole stream at its end.")] = False,
+    exchange: Exchange = None,
     coder: CoderName = None,
     method: Method = None,
     header: Header = None,
@@ -67,6 +77,7 @@ def inspect(
     status = run(
         source,
         Request(method, header or (), data, timeout),
+        exchange=exchange,
         coder=coder,
         choice=Choice.of(kind, frames, where or ()),
         payload=payload.value,
@@ -76,3 +87,160 @@ def inspect(
         note=_note,
     )
     raise typer.Exit(status)
+
+
+@commands.command()
+def cat(
+    source: Source,
+    text: Annotated[
+        str, typer.Option(metavar="MEMBER", help="The member that has the text, as in choices.0.delta.")
+    ] = "",
+    no_newline: Annotated[
+        bool, typer.Option("--no-newline", "-n", help="Join the texts: for streams of tokens.")
+    ] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play the sound on the sound card.")] = False,
+    exchange: Exchange = None,
+    coder: CoderName = None,
+    method: Method = None,
+    header: Header = None,
+    data: Data = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Write the text of a stream to stdout as it comes, and play its sound.
+
+    Exit status: that of inspect.
+
+    Example: objectstreaming cat http://127.0.0.1:8000/wav -d '{"question": "What is a frame?"}' --play
+    """
+    from .contents import cat as run
+    from .streams import Request
+
+    def write(text: str) -> None:
+        typer.echo(text, nl=False)
+        sys.stdout.flush()
+
+    status = run(
+        source,
+        Request(method, header or (), data, timeout),
+        exchange=exchange,
+        coder=coder,
+        member=text,
+        separator="" if no_newline else "\n",
+        play=play,
+        write=write,
+        note=_note,
+    )
+    raise typer.Exit(status)
+
+
+@commands.command()
+def to_wav(
+    source: Source,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The WAV file.")] = Path("stream.wav"),
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the sound of a stream that is not whole, too.")] = False,
+    exchange: Exchange = None,
+    method: Method = None,
+    header: Header = None,
+    data: Data = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Save the sound of a stream, or of one in a recording, as a WAV file.
+
+    Exit status: that of inspect.
+
+    Example: objectstreaming to-wav call.rec.frames -o call.wav
+    """
+    from .contents import to_wav as run
+    from .streams import Request
+
+    raise typer.Exit(
+        run(source, Request(method, header or (), data, timeout), out, exchange=exchange, keep=keep, note=_note)
+    )
+
+
+@commands.command()
+def record(
+    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="Record the answer of this URL.")] = None,
+    proxy: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="PORT", help="Record what clients send here; 0: a free port."),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="URL", help="The server that --proxy forwards to.")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The recording.")] = Path("stream.rec.frames"),
+    method: Method = None,
+    header: Header = None,
+    data: Data = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Record an answer, or with --proxy all requests and answers, with their times.
+
+    Credentials in headers and in the query are masked. Bodies are not: look before you pass a recording on.
+
+    Example: objectstreaming record --proxy 9000 --to http://127.0.0.1:8000 -o call.rec.frames
+    """
+    from .recording import record as run
+    from .recording import record_proxy
+    from .streams import Request
+
+    if (url is None) == (proxy is None) or (proxy is None) != (to is None):
+        raise CommandError("record either a URL, or with --proxy PORT --to URL", status=2)
+    if url is not None:
+        raise typer.Exit(run(url, Request(method, header or (), data, timeout), out, _note))
+    assert proxy is not None
+    assert to is not None
+    record_proxy(proxy, to, out, _note)
+
+
+@commands.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording, or a captured stream.")],
+    serve: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Where to answer; 0: a free port.")
+    ] = 9000,
+    exchange: Exchange = None,
+    speed: Annotated[str, typer.Option(metavar="FACTOR", help="How many times as fast; max: at once.")] = "1",
+    cut_at: Annotated[
+        int | None, typer.Option(min=0, metavar="BYTE", help="Break the connection at this byte.")
+    ] = None,
+    clean: Annotated[bool, typer.Option("--clean", help="End the body in good order at --cut-at instead.")] = False,
+    stall: Annotated[list[str] | None, typer.Option(metavar="FRAME:SECONDS", help="Wait before this frame.")] = None,
+    drop: Annotated[list[int] | None, typer.Option(min=0, metavar="FRAME", help="Leave this frame out.")] = None,
+    duplicate: Annotated[list[int] | None, typer.Option(min=0, metavar="FRAME", help="Send this frame twice.")] = None,
+    flip: Annotated[list[int] | None, typer.Option(min=0, metavar="BYTE", help="Flip a bit of this byte.")] = None,
+) -> None:
+    """Answer every request on 127.0.0.1 with a recorded answer, at its pace, with faults for a client to find.
+
+    Frames and bytes are counted as inspect shows them.
+
+    Example: objectstreaming replay call.rec.frames --serve 9000 --stall 3:1.5 --cut-at 150
+    """
+    from .replaying import Faults
+    from .replaying import replay as run
+
+    if clean and cut_at is None:
+        raise CommandError("--clean needs --cut-at", status=2)
+    faults = Faults(
+        cut_at, clean, [_stall(text) for text in stall or ()], drop or (), duplicate or (), flip or (), _speed(speed)
+    )
+    run(file, serve, exchange, faults, _note)
+
+
+def _stall(text: str) -> tuple[int, float]:
+    frame, _, seconds = text.partition(":")
+    try:
+        place, wait = int(frame), float(seconds)
+    except ValueError:
+        place, wait = -1, 0.0
+    if place < 0 or not 0 <= wait < math.inf:
+        raise CommandError(f"--stall is FRAME:SECONDS, as in 3:1.5, not {text!r}", status=2)
+    return place, wait
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = math.inf if text == "max" else float(text)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise CommandError(f"--speed is a factor or max, not {text!r}", status=2)
+    return speed

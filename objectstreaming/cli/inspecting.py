@@ -139,6 +139,7 @@ def inspect(
     source: str,
     request: Request,
     *,
+    exchange: int | None,
     coder: str | None,
     choice: Choice,
     payload: Payload,
@@ -149,7 +150,7 @@ def inspect(
 ) -> int:
     """Show the frames of a stream while they arrive. Returns the exit status."""
     figures = Statistics()
-    with opened(source, request) as stream:
+    with opened(source, request, recorded=exchange is not None, exchange=exchange) as stream:
         if stream.note:
             note(printable(stream.note))
         watch = Watch(stream, coder)

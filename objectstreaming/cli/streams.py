@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from ..media_type import parse_media_type
 from ..protocol import CONTROL, MEDIA_TYPE, PLAIN_MEDIA_TYPE, StreamDecoder
 from ..response_problems import excerpt, read_problem
 from .errors import CommandError
+from .recordings import Exchange, Piece, is_recording, read_exchange
 
 __all__ = ["CODERS", "Request", "Seen", "Stream", "Watch", "opened", "sent"]
 
@@ -83,13 +84,6 @@ class Request:
         return fields
 
 
-class Piece(NamedTuple):
-    """Bytes that came together, and when: seconds since the request was sent; `None` from a file without times."""
-
-    t: float | None
-    data: bytes
-
-
 @dataclass
 class Stream:
     """Bytes of one stream, and what is known of it beforehand."""
@@ -109,9 +103,10 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def opened(source: str, request: Request) -> Iterator[Stream]:
+def opened(source: str, request: Request, *, recorded: bool, exchange: int | None = None) -> Iterator[Stream]:
     """The stream at a URL, in a file, or `-`, stdin. Raises `CommandError` with status 5 if there is none.
 
+    `recorded`: of a recording, the stream that was recorded, in the exchange of that number; else the recording itself.
     The pieces of a URL raise `StreamIncomplete` where the connection breaks or is silent for too long.
     """
     if source.startswith(("http://", "https://")):
@@ -125,6 +120,8 @@ def opened(source: str, request: Request) -> Iterator[Stream]:
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
             chunks = iter(lambda: stdin.read(_CHUNK), b"")
             yield Stream(Piece(time.perf_counter() - began, data) for data in chunks)
+    elif recorded and is_recording(Path(source)):
+        yield _recorded(read_exchange(Path(source), exchange))
     else:
         with Path(source).open("rb") as file:
             yield Stream(Piece(None, data) for data in iter(lambda: file.read(_CHUNK), b""))
@@ -154,35 +151,63 @@ def sent(url: str, request: Request) -> Iterator[Answer]:
 def _stream_of(answer: Answer) -> Stream:
     response = answer.response
     after = time.perf_counter() - answer.began
-    content_type = response.headers.get("content-type", "")
-    kind = parse_media_type(content_type)
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if not response.is_success:
         problem = read_problem(response.status_code, response.reason_phrase, _beginning(response), response.headers)
         raise CommandError(str(problem), status=NO_STREAM)
+    note = f"{response.http_version} {response.status_code}, headers after {after:.3f} s"
+    return _described(response.headers.get, _arriving(answer), lambda: _beginning(response), note)
+
+
+def _recorded(exchange: Exchange) -> Stream:
+    note = f"recorded: {exchange.method} {exchange.target} {exchange.status}"
+    if not 200 <= exchange.status < 300:
+        raise CommandError(f"{note}, which is no stream", status=NO_STREAM)
+
+    def pieces() -> Iterator[Piece]:
+        yield from exchange.pieces
+        if exchange.fault is not None:
+            raise StreamIncomplete(exchange.fault)
+
+    beginning = b"".join(piece.data for piece in exchange.pieces[:16])
+    return _described(lambda name, default: exchange.header(name) or default, pieces(), lambda: beginning, note)
+
+
+def _described(
+    header: Callable[[str, str], str], pieces: Iterator[Piece], beginning: Callable[[], bytes], note: str
+) -> Stream:
+    """A stream with what the headers of its response say. Raises `CommandError` if they say that it is none."""
+    content_type = header("content-type", "")
+    kind = parse_media_type(content_type)
+    encoding = header("content-encoding", "identity").strip().lower()
     if kind is None or kind.name not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
-        begins = excerpt(_beginning(response))
+        begins = excerpt(beginning())
         raise CommandError(f"the content type is {content_type!r:.80}: {begins!r} is no stream", status=NO_STREAM)
     if encoding not in ("identity", *ENCODINGS):
         raise CommandError(f"its Content-Encoding is {encoding!r:.40}, which is not read here", status=NO_STREAM)
     return Stream(
-        _pieces(answer, None if encoding == "identity" else Inflater()),
+        pieces if encoding == "identity" else _inflated(pieces),
         coder=kind.parameters.get("coder"),
         require_end=True if kind.name == MEDIA_TYPE else None,
-        note=f"{response.http_version} {response.status_code}, {content_type}, headers after {after:.3f} s",
+        note=f"{note}, {content_type}",
     )
 
 
-def _pieces(answer: Answer, inflater: Inflater | None) -> Iterator[Piece]:
+def _arriving(answer: Answer) -> Iterator[Piece]:
     try:
         for data in answer.response.iter_raw():
-            t = time.perf_counter() - answer.began
-            for piece in [data] if inflater is None else inflater.feed(data):
-                yield Piece(t, piece)
+            yield Piece(time.perf_counter() - answer.began, data)
     except httpx.ReadTimeout:
         raise StreamIncomplete("nothing came for too long: see --timeout") from None
     except httpx.TransportError as error:
         raise StreamIncomplete(f"the connection broke: {error}") from None
+
+
+def _inflated(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    inflater = Inflater()
+    try:
+        for piece in pieces:
+            for data in inflater.feed(piece.data):
+                yield Piece(piece.t, data)
     except zlib.error as error:
         raise CommandError(f"the body is not compressed as its Content-Encoding says: {error}") from None
 

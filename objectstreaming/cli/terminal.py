@@ -15,7 +15,7 @@ from ..coders import Coder, OrderCheck
 from ..errors import FrameError
 from ..frames import Frame
 
-__all__ = ["FrameLines", "Watched", "brief", "printable"]
+__all__ = ["FrameLines", "Watched", "brief", "harmless", "printable"]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -30,6 +30,15 @@ def printable(text: str) -> str:
     'a b c �[31mred�'
     """
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+
+
+def harmless(text: str) -> str:
+    r"""`text` with its spaces and lines, without anything else that a terminal would obey.
+
+    >>> harmless("a\tb\nc \x1b[31mred")
+    'a\tb\nc �[31mred'
+    """
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def brief(header: Mapping[str, Any], longest: int = _LINE) -> str:

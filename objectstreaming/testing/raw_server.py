@@ -140,6 +140,8 @@ class Connection:
 class RawServer:
     """Answers each request by calling `respond` with its `Connection`, then closes the connection.
 
+    Port 0 is a free one.
+
     >>> import httpx
     >>> from objectstreaming import JsonCoder, StreamIncomplete
     >>> from objectstreaming.client import open_stream
@@ -156,12 +158,12 @@ class RawServer:
     the stream stopped after 1 data frames without its end: was it cut?
     """
 
-    def __init__(self, respond: Callable[[Connection], None]) -> None:
+    def __init__(self, respond: Callable[[Connection], None], port: int = 0) -> None:
         self._respond = respond
         self._serving: list[tuple[Connection, threading.Thread]] = []
         self.connections: list[Connection] = []
         """Every connection on which a request came, in order."""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def __enter__(self) -> RawServer:
