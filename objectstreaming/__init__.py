@@ -31,12 +31,10 @@ from .errors import (
 )
 from .frames import (
     CODEC,
-    LAYOUT,
     Frame,
     FrameDecoder,
     Layout,
     Limits,
-    MiB,
     decode_frame,
     encode_frame,
     encode_frame_parts,
@@ -56,7 +54,6 @@ if CODEC == "pure" and not os.environ.get("OBJECTSTREAMING_PURE"):
 
 __all__ = [
     "CODEC",
-    "LAYOUT",
     "AnbJsonStreamCoder",
     "Coder",
     "ContentTypeError",
@@ -72,7 +69,6 @@ __all__ = [
     "JsonCoder",
     "Layout",
     "Limits",
-    "MiB",
     "MsgpackCoder",
     "NdarrayCoder",
     "ObjectStreamError",

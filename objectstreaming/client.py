@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = [
-    "ACCEPT",
     "AsyncMessageStream",
     "AsyncResumingStream",
     "MessageStream",

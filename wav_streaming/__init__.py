@@ -13,7 +13,7 @@ from .pcm import PcmSplitter, float32_to_int16, to_float32, to_int16, to_int32
 from .processor import TTSAsyncProcessor, encode_to_base64
 from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
 from .resampling import Resampler, resample, to_mono
-from .sentences import SentenceSplitter, is_speakable, speakable
+from .sentences import SentenceSplitter, speakable
 from .sound import Sound
 from .speakable import SpeechFilter
 from .speaker import Speaker, Spoken, speak_along
@@ -58,7 +58,6 @@ __all__ = [
     "default_synthesizer",
     "encode_to_base64",
     "float32_to_int16",
-    "is_speakable",
     "mulaw_to_pcm",
     "pcm_to_alaw",
     "pcm_to_mulaw",

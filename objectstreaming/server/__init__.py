@@ -1,10 +1,9 @@
 """Frames over HTTP with FastAPI or Starlette (the extra `server`).
 
-`FrameResponse` streams a source of messages. `read_messages` reads the messages in a request's body. `negotiate` says
-which kind of stream a client can read. `View` is a format of messages other than frames; `ServerSentEvents` and
-`JsonLines` are two. `error_handlers` make errors of an endpoint real HTTP errors. `frame_responses`
-describes the bodies for OpenAPI. `stopping` is a lifespan that ends every stream when the server is told to stop, and
-`end_streams` does so at any time.
+`FrameResponse` streams a source of messages. `read_messages` reads the messages in a request's body. `View` is a format
+of messages other than frames; `ServerSentEvents` and `JsonLines` are two. `error_handlers` make errors of an endpoint
+real HTTP errors. `frame_responses` describes the bodies for OpenAPI. `stopping` is a lifespan that ends every stream
+when the server is told to stop, and `end_streams` does so at any time.
 """
 
 from ..extras import extra
@@ -12,9 +11,8 @@ from ..shutdown import end_streams
 
 with extra("server"):
     from .body import RequestBody, read_messages
-    from .negotiation import Negotiated, negotiate
     from .openapi import frame_request_body, frame_responses
-    from .problems import RequestError, error_handlers, problem_response
+    from .problems import RequestError, error_handlers
     from .response import FrameResponse, ResponseAborted
     from .stopping import stopping
     from .views import JsonLines, ServerSentEvents, View, ViewEncoder
@@ -22,7 +20,6 @@ with extra("server"):
 __all__ = [
     "FrameResponse",
     "JsonLines",
-    "Negotiated",
     "RequestBody",
     "RequestError",
     "ResponseAborted",
@@ -33,8 +30,6 @@ __all__ = [
     "error_handlers",
     "frame_request_body",
     "frame_responses",
-    "negotiate",
-    "problem_response",
     "read_messages",
     "stopping",
 ]

@@ -12,7 +12,7 @@ from .reader import Reader
 from .recording import Recording
 from .serving import StoredResponse
 from .store import Store
-from .verbs import Keep, is_id, new_id
+from .verbs import Keep, new_id
 
 if TYPE_CHECKING:
     from .redis import RedisStore
@@ -27,7 +27,6 @@ __all__ = [
     "RedisStore",
     "Store",
     "StoredResponse",
-    "is_id",
     "new_id",
 ]
 

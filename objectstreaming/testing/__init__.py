@@ -16,7 +16,6 @@ with extra("testing"):
         headers,
         json_values,
         messages,
-        stream_errors,
         streams,
     )
 
@@ -43,6 +42,5 @@ __all__ = [
     "messages",
     "read_outcome",
     "response_head",
-    "stream_errors",
     "streams",
 ]

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from objectstreaming import FrameDecoder, JsonCoder, Limits, MiB, ObjectStreamError, RawCoder, encode_frame
+from objectstreaming import FrameDecoder, JsonCoder, Limits, ObjectStreamError, RawCoder, encode_frame
+from objectstreaming.frames import MiB
 from objectstreaming.testing import Corruption, Outcome, Stream, chunkings, corruptions, read_outcome, streams
 
 LIMITS = Limits(frame=4096, header=256)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from objectstreaming.server import JsonLines, RequestError, ServerSentEvents, negotiate
+from objectstreaming.server import JsonLines, RequestError, ServerSentEvents
+from objectstreaming.server.negotiation import negotiate
 from objectstreaming.server.views import BUILT_IN
 
 VENDOR = "application/vnd.objectstreaming"

@@ -8,7 +8,8 @@ from counted_calls import calls
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wav_streaming import SentenceSplitter, SpeechFilter, is_speakable, speakable
+from wav_streaming import SentenceSplitter, SpeechFilter, speakable
+from wav_streaming.speakable import is_speakable
 
 
 def spoken(pieces: list[str]) -> list[str]:
