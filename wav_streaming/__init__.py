@@ -15,6 +15,7 @@ from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionEr
 from .resampling import Resampler, resample, to_mono
 from .sentences import SentenceSplitter, speakable
 from .sound import Sound
+from .sound_cache import SoundCache, with_cache
 from .speakable import SpeechFilter
 from .speaker import Speaker, Spoken, speak_along
 from .synthesizers import (
@@ -41,6 +42,7 @@ __all__ = [
     "Resampler",
     "SentenceSplitter",
     "Sound",
+    "SoundCache",
     "Speaker",
     "SpeechFilter",
     "Spoken",
@@ -73,4 +75,5 @@ __all__ = [
     "to_int16",
     "to_int32",
     "to_mono",
+    "with_cache",
 ]

@@ -78,6 +78,11 @@ class EspeakSynthesizer:
         self._voice, self._speed = voice, speed
         self._timeout = timeout
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What a sound depends on beside the text."""
+        return self._command
+
     def voices(self) -> tuple[Voice, ...]:
         """Two voices and the plain one of each language that Kokoro has too; the constructor takes any."""
         return tuple(sorted(ESPEAK_VOICES, key=lambda voice: voice.name != self._voice))
@@ -112,6 +117,11 @@ class FliteSynthesizer:
         self._command = (program, "-voice", voice, "--setf", f"duration_stretch={stretch:.4f}")
         self._voice, self._speed = voice, speed
         self._timeout = timeout
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What a sound depends on beside the text."""
+        return self._command
 
     def voices(self) -> tuple[Voice, ...]:
         """The voices that flite has built in, except the one that only tells the time."""
@@ -231,6 +241,11 @@ class OpenAISynthesizer:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = client
         self._timeout = timeout
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What a sound depends on beside the text."""
+        return (self._url, *map(str, self._body.values()))
 
     def voices(self) -> tuple[Voice, ...]:
         """Only the voice in use: these servers do not say which they have."""

@@ -38,6 +38,7 @@ from starlette.websockets import WebSocket
 
 from wav_streaming import TALCoder
 from wav_streaming.recognizers import Recognizer
+from wav_streaming.sound_cache import SoundCache, with_cache
 from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import VoicedSynthesizer
 
@@ -81,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The voice to speak with, if the synthesizer has several: one of its own, or one of Kokoro's names."""
     sample_rate: int | None = None
     """The sample rate of the chat's sound; by default the voice's own."""
+    sounds: int = 64 * 1024 * 1024
+    """How many bytes of sound are kept for sentences that are spoken again; 0: none."""
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
     store: Store | None = None
@@ -118,7 +121,10 @@ def create_app(
         recognizer = recognizer if recognizer is not None else find_recognizer()
     if settings.voice and isinstance(synthesizer, VoicedSynthesizer):
         synthesizer = synthesizer.with_voice(settings.voice)
-    voice = Voice(answerer, synthesizer, recognizer)
+    speaking = synthesizer
+    if synthesizer is not None and settings.sounds:
+        speaking = with_cache(synthesizer, SoundCache(settings.sounds))
+    voice = Voice(answerer, speaking, recognizer)
     clients = Clients(settings.proxies)
     rate = RateLimiter.of(limits)
     memory = QuestionMemory(limits.questions, limits.questions_per_client)
@@ -156,7 +162,7 @@ def create_app(
 
     ChatEndpoints(
         answerer,
-        synthesizer,
+        speaking,
         limits,
         heartbeat=settings.heartbeat,
         sample_rate=settings.sample_rate,

@@ -385,6 +385,20 @@ class TestRequest:
             needs("flite")
             assert {sound.sample_rate for sound in sounds_of(events(client))} == {24_000}
 
+    def test_a_sentence_that_was_spoken_is_not_spoken_again(self) -> None:
+        class Counting(Tone):
+            spoken = 0
+
+            async def synthesize(self, text: str) -> Sound:
+                self.spoken += 1
+                return await super().synthesize(text)
+
+        for sounds, spoken in ((1_000_000, 4), (0, 8)):
+            voice = Counting()
+            with served(voice=voice, sounds=sounds) as client:
+                assert events(client) == events(client)
+            assert voice.spoken == spoken
+
     def test_without_an_engine_there_is_text_and_no_speech(self) -> None:
         from objectstreaming.app import Settings, create_app
 

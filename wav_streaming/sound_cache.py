@@ -1,0 +1,128 @@
+"""Keeps the sounds of sentences that are spoken again and again, in a bounded number of bytes.
+
+`with_cache` puts a cache in front of a synthesizer. A sentence that is asked for several times at once is spoken once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from .sound import Sound
+from .synthesizers import Synthesizer
+from .voices import Voice, VoicedSynthesizer
+
+__all__ = ["SoundCache", "with_cache"]
+
+_ENTRY: Final = 300
+"""The bytes of an entry beside its samples."""
+
+
+class SoundCache:
+    """The sounds that were used last, at most `limit` bytes of them; none that is larger than an eighth of that.
+
+    May be shared by synthesizers, event loops and threads. `size` is how many bytes it has, `hits` and `misses` how
+    often a sound was there or not.
+    """
+
+    def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
+        if limit < 1:
+            raise ValueError(f"limit is a positive number of bytes, not {limit}")
+        self.limit = limit
+        self.size = self.hits = self.misses = 0
+        self._lock = threading.Lock()
+        self._sounds: OrderedDict[bytes, Sound] = OrderedDict()
+        self._making: dict[tuple[asyncio.AbstractEventLoop, bytes], _Making] = {}
+
+    async def get(self, key: bytes, make: Callable[[], Coroutine[Any, Any, Sound]]) -> Sound:
+        """The sound of a key. If it is not here, `make` makes it: once, for all who ask for it meanwhile. It is
+        cancelled when the last of them leaves. What it raises is raised to each of them, and not kept."""
+        with self._lock:
+            sound = self._sounds.get(key)
+            if sound is not None:
+                self._sounds.move_to_end(key)
+                self.hits += 1
+                return sound
+            self.misses += 1
+        # Each event loop makes its own: a task of one cannot be awaited in another.
+        here = asyncio.get_running_loop(), key
+        making = self._making.get(here)
+        if making is None:
+            making = self._making[here] = _Making(asyncio.ensure_future(make()))
+        making.waiting += 1
+        try:
+            sound = await asyncio.shield(making.task)
+            self._keep(key, sound)
+            return sound
+        finally:
+            making.waiting -= 1
+            if not making.waiting:
+                del self._making[here]
+                if not making.task.done():
+                    making.task.cancel()
+                    await asyncio.wait([making.task])
+
+    def _keep(self, key: bytes, sound: Sound) -> None:
+        size = len(sound.pcm) + _ENTRY
+        if 8 * size > self.limit:
+            return
+        with self._lock:
+            if key in self._sounds:
+                return
+            self._sounds[key] = sound
+            self.size += size
+            while self.size > self.limit:
+                _, oldest = self._sounds.popitem(last=False)
+                self.size -= len(oldest.pcm) + _ENTRY
+
+
+class _Making:
+    def __init__(self, task: asyncio.Future[Sound]) -> None:
+        self.task = task
+        self.waiting = 0
+
+
+def with_cache(engine: Synthesizer, cache: SoundCache) -> Synthesizer:
+    """`engine`, asked only for what `cache` does not have. It has voices if the engine has.
+
+    An engine says what its sounds depend on beside the text, by a property `identity`; without it, no two engines share
+    a sound.
+
+    >>> class Silence:
+    ...     async def synthesize(self, text):
+    ...         print("spoken")
+    ...         return Sound(bytes(2 * len(text)), 8000)
+    >>> async def speak():
+    ...     engine = with_cache(Silence(), SoundCache())
+    ...     return [(await engine.synthesize("Yes.")).seconds for _ in range(3)]
+    >>> asyncio.run(speak())
+    spoken
+    [0.0005, 0.0005, 0.0005]
+    """
+    return _CachedVoices(engine, cache) if isinstance(engine, VoicedSynthesizer) else _Cached(engine, cache)
+
+
+class _Cached:
+    def __init__(self, engine: Synthesizer, cache: SoundCache) -> None:
+        self._engine = engine
+        self._cache = cache
+        # An engine without an identity is held here, so no other one can have its address.
+        self._identity = getattr(engine, "identity", None) or (type(engine).__qualname__, str(id(engine)))
+
+    async def synthesize(self, text: str) -> Sound:
+        key = hashlib.sha256(repr((self._identity, text)).encode(errors="surrogatepass")).digest()
+        return await self._cache.get(key, lambda: self._engine.synthesize(text))
+
+
+class _CachedVoices(_Cached):
+    _engine: VoicedSynthesizer
+
+    def voices(self) -> Sequence[Voice]:
+        return self._engine.voices()
+
+    def with_voice(self, name: str, speed: float = 1.0) -> VoicedSynthesizer:
+        return _CachedVoices(self._engine.with_voice(name, speed), self._cache)
