@@ -3,6 +3,7 @@
 # make docs    the documentation site, in build/site; strict, and every link is checked
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
+# make soak    five minutes of mixed abuse of the reference application, an honest client beside it
 # make format  what the formatters would have it be
 
 PYTHON ?= python3
@@ -121,6 +122,11 @@ fuzz-c: programs
 
 fuzz-native: programs $(VENV)/.fuzz
 	PYTHON=$(BIN)/python fuzz/native_and_pure.sh -max_total_time=$$(($(FUZZ_SECONDS) / 2))
+
+SOAK_SECONDS ?= 300
+.PHONY: soak
+soak: $(VENV)/.dev
+	$(BIN)/python tests/soak/abuse.py $(SOAK_SECONDS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)

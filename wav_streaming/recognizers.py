@@ -117,6 +117,7 @@ class _Process:
             to_it.flush()
             answer = json.loads(from_it.readline())
         except (OSError, ValueError):
+            self._stopping()  # at once: the error may keep this object for a while
             raise RecognitionError("the recognizer's process has ended") from None
         if "text" not in answer:
             raise RecognitionError(f"pocketsphinx failed: {answer['error']!r}")

@@ -15,7 +15,8 @@ and everything after it belongs to the stream, so that heartbeats cover it.
 
 **Spoken answers.** A frame has one sentence: its text in `answer`, its source in `url`, and its sound. `order` counts
 from 1. `sign` is 1 for the first frame and 2 for the others. The last frame has sign 3, and no text or sound. All have
-the question, as it was recognized, in `question`. A sentence that cannot be spoken is sent without sound.
+the question, as it was recognized, in `question`. A sentence that cannot be spoken is sent without sound,
+and the first of them says why in the member `unspoken` of its header.
 """
 
 from __future__ import annotations

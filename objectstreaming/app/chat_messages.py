@@ -149,11 +149,11 @@ async def spoken_messages(
 ) -> AsyncGenerator[tuple[TALAudio, bytes]]:
     """The same answer as frames of speech, as `/wav` sends them: a sentence and its sound in each."""
 
-    async def sentences() -> AsyncGenerator[tuple[str, str, Sound | None]]:
+    async def sentences() -> AsyncGenerator[tuple[str, str, Spoken]]:
         async with aclosing(speak_along(tokens, synthesizer)) as items:
             async for item in items:
                 if isinstance(item, Spoken):
-                    yield item.text, "", item.sound
+                    yield item.text, "", item
 
     async with aclosing(sentences()) as spoken, aclosing(speech_frames(question, spoken)) as messages:
         async for message in messages:

@@ -5,6 +5,8 @@ duplex session").
     audio symbols, stream_end   -> `metadata` {"question": what was recognized}, then the answer
     interrupt                   -> the answer stops, `interrupt`
 
+If the speech engine fails, `metadata` {"unspoken": why} says so once in an answer, and the text goes on.
+
 A sentence is a text symbol and audio symbols. The text symbol has `source` and `start_ms`: when the sentence begins in
 the answer's sound. An audio symbol lasts at most half a second, so that an interrupt stops the answer between two of
 them. If a question cannot be answered, an `error` event comes instead of the answer, and the connection stays. A
@@ -37,7 +39,7 @@ from .gate import RateLimiter
 from .limits import AppLimits
 from .memory import QuestionMemory, Share
 from .questions import GatheredSound, Question, checked_text
-from .voice import Voice
+from .voice import UNSPOKEN, Voice
 
 __all__ = ["Conversations", "is_allowed_origin"]
 
@@ -139,6 +141,8 @@ class Conversations:
                 if not recognized:
                     recognized = True
                     yield StreamEvent("metadata", {"question": tal.question})
+                if UNSPOKEN in tal.extra:
+                    yield StreamEvent("metadata", {UNSPOKEN: tal.extra[UNSPOKEN]})
                 if tal.answer:
                     yield Symbol.text(tal.answer, source=tal.url, start_ms=round(played))
                 step = tal.bitDepth // 8 * tal.channels

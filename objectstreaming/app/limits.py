@@ -10,7 +10,8 @@ __all__ = ["AppLimits"]
 class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the reference app. Sizes in bytes, times in seconds.
 
-    A client is an IPv4 address, or the /64 of an IPv6 address.
+    A client is an IPv4 address, or the /64 of an IPv6 address. Together they bound the memory: `questions`, once more
+    the largest question while it is recognized, and about 3 MB for each stream.
     """
 
     body: int = 32 * 1024 * 1024

@@ -43,6 +43,7 @@ WAV_TYPES: Final = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 _FRAME_TYPES: Final = (MEDIA_TYPE, PLAIN_MEDIA_TYPE)
 
 _JSON_BODY: Final = 64 * 1024
+_BLOCK: Final = 64 * 1024
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -160,7 +161,9 @@ class GatheredSound:
         self._share = share
         self._format: tuple[int, int, Literal[16, 32]] | None = None
         self._largest = 0
-        self._pcm = bytearray()
+        # In blocks: one buffer that grows would be moved again and again, and leave its memory in pieces.
+        self._blocks: list[bytearray] = []
+        self._size = 0
 
     @property
     def has_begun(self) -> bool:
@@ -176,26 +179,29 @@ class GatheredSound:
             raise StreamError(
                 "invalid_argument", "the sound of one question must not change its sample rate, channels or bit depth"
             )
-        size = len(self._pcm) + len(pcm)
+        size = self._size + len(pcm)
         if size > self._largest or size > self._limits.body:
             most = f"{self._limits.speech_seconds:g} s" if size > self._largest else f"{self._limits.body} bytes"
             raise RequestError(413, "resource_exhausted", f"a spoken question is at most {most} long")
-        self._pcm += pcm
+        self._size = size
+        if not self._blocks or len(self._blocks[-1]) >= _BLOCK:
+            self._blocks.append(bytearray())
+        self._blocks[-1] += pcm
 
     def checked(self) -> GatheredSound:
         """This, if there is any sound. Raises `StreamError` if there is none."""
-        if not self._pcm:
+        if not self._size:
             raise StreamError("invalid_argument", "the question has neither sound nor text")
         return self
 
     def sound(self) -> Sound:
         """All of it, to be recognized."""
         assert self._format is not None
-        return Sound(bytes(self._pcm), *self._format)
+        return Sound(b"".join(self._blocks), *self._format)
 
     def release(self) -> None:
         """It is needed no longer."""
-        self._pcm = bytearray()
+        self._blocks.clear()
         self._share.give_back()
 
 

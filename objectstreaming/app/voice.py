@@ -15,19 +15,23 @@ from typing import Final
 from wav_streaming import TALAudio
 from wav_streaming.recognizers import Recognizer
 from wav_streaming.sound import Sound
-from wav_streaming.speaker import Speaker
+from wav_streaming.speaker import Speaker, Spoken
 from wav_streaming.synthesizers import Synthesizer
 
 from ..errors import StreamError
 from .answers import Answerer, Sentence
 from .questions import GatheredSound, Question
 
-__all__ = ["Voice", "speech_frames"]
+__all__ = ["UNSPOKEN", "Voice", "speech_frames"]
 
 log = logging.getLogger("objectstreaming.server")
 
 _LARGEST_SOUND: Final = 4 * 1024 * 1024
 """The most bytes of PCM in a frame. A longer sentence continues in the next frame."""
+
+
+UNSPOKEN: Final = "unspoken"
+"""The member of a header, and of a `metadata` event, that says once that text comes without sound, and why."""
 
 
 class Voice:
@@ -52,17 +56,17 @@ class Voice:
             async for message in messages:
                 yield message
 
-    async def _spoken(self, question: str) -> AsyncGenerator[tuple[str, str, Sound | None]]:
+    async def _spoken(self, question: str) -> AsyncGenerator[tuple[str, str, Spoken]]:
         assert self._synthesizer is not None
         speaker = Speaker(self._synthesizer)
         answer: AsyncIterator[Sentence] = self._answerer.answer(question)
         async with aclosing(answer) as sentences:  # type: ignore[type-var]
             async for text, source in sentences:
                 speaker.say(text + "\n")  # the answerer removed the end of the line, if there was one
-                yield text, source, (await anext(speaker)).sound
+                yield text, source, await anext(speaker)
         speaker.finish()
         async for rest in speaker:
-            yield "", "", rest.sound
+            yield "", "", rest
 
     async def _hear(self, speech: GatheredSound | None) -> str:
         assert speech is not None
@@ -82,14 +86,15 @@ class Voice:
 
 
 async def speech_frames(
-    question: str, sentences: AsyncIterable[tuple[str, str, Sound | None]]
+    question: str, sentences: AsyncIterable[tuple[str, str, Spoken]]
 ) -> AsyncGenerator[tuple[TALAudio, bytes]]:
     """The messages of a spoken answer, from sign 1 to sign 3, made of the text, the source and the sound of each
     sentence. Raises `StreamError` if there is none."""
     order = 0
+    unspoken = False  # the client was told that something could not be spoken
     sound = Sound(b"", 16000)
     async for text, source, spoken in sentences:
-        sound = spoken or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
+        sound = spoken.sound or Sound(b"", sound.sample_rate, sound.channels, sound.bit_depth)
         # At least one frame, for the text. More only if the sound is larger than a frame may be.
         step = _LARGEST_SOUND - _LARGEST_SOUND % sound.block_align
         for start in range(0, len(sound.pcm) or 1, step):
@@ -97,6 +102,9 @@ async def speech_frames(
             tal = _header(sound, question, order, sign=1 if order == 1 else 2)
             if start == 0:
                 tal.answer, tal.url = text, source
+                if spoken.error is not None and not unspoken:
+                    unspoken = True
+                    tal.extra = {UNSPOKEN: f"{spoken.error}: this, and perhaps more of the answer, comes without sound"}
             yield tal, sound.pcm[start : start + step]
     if not order:
         raise StreamError("unavailable", "there is no answer")

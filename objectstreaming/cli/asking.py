@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import wave
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 import httpx
 import numpy
 
-from wav_streaming import TALAudio, TALCoder
+from wav_streaming import TALAudio, TALCoder, pcm_to_wav
 
 from ..client import MessageStream, open_stream
 from ..coders import JsonCoder
@@ -22,7 +23,16 @@ from ..resuming import Place, ResumingStream
 from .errors import CommandError
 from .terminal import FrameLines, Watched, printable
 
-__all__ = ["SavedSound", "endpoint", "keep_place", "send_sound", "send_text", "send_text_for_sound", "sentence"]
+__all__ = [
+    "PipedSound",
+    "SavedSound",
+    "endpoint",
+    "keep_place",
+    "send_sound",
+    "send_text",
+    "send_text_for_sound",
+    "sentence",
+]
 
 H = TypeVar("H")
 P = TypeVar("P")
@@ -111,8 +121,8 @@ def send_text_for_sound(
 def send_sound(
     client: httpx.Client, url: str, path: Path, lines: FrameLines, resume: bool = False
 ) -> Iterator[Stream[TALAudio, bytes]]:
-    """Ask `POST /wav` with the WAV file at `path`, sent in pieces."""
-    with path.open("rb") as file:
+    """Ask `POST /wav` with the WAV file at `path`, sent in pieces. `-` is the standard input."""
+    with nullcontext(sys.stdin.buffer) if path == Path("-") else path.open("rb") as file:
         chunks = iter(lambda: file.read(_CHUNK), b"")
         with _sent_sound(client, url, chunks, "audio/wav", lines, resume) as stream:
             yield stream
@@ -168,19 +178,26 @@ class SavedSound:
         kind = (tal.channels, tal.bitDepth // 8, tal.sampleRate)
         if self._format is None:
             self._format = kind
-            if self._part is not None:
-                self._bytes = self._part.open("wb")  # not by wave, which raises a second error if it cannot open it
-                self._file = wave.open(self._bytes, "wb")  # noqa: SIM115 - open as long as this object is
-                self._file.setnchannels(kind[0])
-                self._file.setsampwidth(kind[1])
-                self._file.setframerate(kind[2])
+            self._begin(*kind)
         elif kind != self._format:
             raise CommandError(f"the sound changes from {self._format} to {kind} (channels, bytes, Hz)")
-        if self._file is not None:
-            self._file.writeframesraw(pcm)
+        self._write(pcm)
         samples = numpy.frombuffer(pcm, "<i2" if kind[1] == 2 else "<i4") / 2.0 ** (tal.bitDepth - 1)
         self._samples += samples.size
         self._squares += float(numpy.dot(samples, samples))
+
+    def _begin(self, channels: int, width: int, rate: int) -> None:
+        if self._part is None:
+            return
+        self._bytes = self._part.open("wb")  # not by wave, which raises a second error if it cannot open it
+        self._file = wave.open(self._bytes, "wb")  # noqa: SIM115 - open as long as this object is
+        self._file.setnchannels(channels)
+        self._file.setsampwidth(width)
+        self._file.setframerate(rate)
+
+    def _write(self, pcm: bytes) -> None:
+        if self._file is not None:
+            self._file.writeframesraw(pcm)
 
     @property
     def seconds(self) -> float:
@@ -206,3 +223,26 @@ class SavedSound:
             self._part.replace(self._path)
         else:
             self._part.unlink(missing_ok=True)
+
+
+class PipedSound(SavedSound):
+    """A WAV file that is written to a pipe while its sound arrives: its header says that its length is not known."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        super().__init__(None)
+        self._pipe = pipe
+
+    def _begin(self, channels: int, width: int, rate: int) -> None:
+        head = bytearray(pcm_to_wav(b"", rate, channels, 16 if width == 2 else 32))
+        head[4:8] = head[-4:] = b"\xff" * 4
+        self._pipe.write(head)
+
+    def _write(self, pcm: bytes) -> None:
+        self._pipe.write(pcm)
+        self._pipe.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None and self._format is None:
+            raise CommandError("the answer has no sound")

@@ -83,6 +83,10 @@ def serve(
             help="Sample rate of the chat's sound in Hz. Default: the voice's own.",
         ),
     ] = None,
+    speech_model: Annotated[str | None, typer.Option(help="The speech endpoint's model. Default: tts-1.")] = None,
+    transcription_model: Annotated[
+        str | None, typer.Option(help="The transcription endpoint's model. Default: whisper-1.")
+    ] = None,
     cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may use the server.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host name that the server accepts; '*': any.")] = None,
     streams: Annotated[int, typer.Option(min=1, help="How many streams may run at once.")] = 64,
@@ -108,6 +112,8 @@ def serve(
         model=model,
         voice=voice,
         sample_rate=sample_rate,
+        speech_model=speech_model,
+        transcription_model=transcription_model,
         key=os.environ.get("OPENAI_API_KEY"),
         origins=cors or [],
         hosts=allow_host,
@@ -138,8 +144,11 @@ def demo(
 def ask(
     url: Annotated[str, typer.Argument(help="The server, as in http://127.0.0.1:8000.")],
     text: Annotated[str | None, typer.Argument(help="The question.")] = None,
-    wav: Annotated[Path | None, typer.Option(help="A WAV file that asks the question.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Ask for a spoken answer, and save it here as WAV.")] = None,
+    wav: Annotated[Path | None, typer.Option(help="A WAV file that asks the question; - reads stdin.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Ask for a spoken answer, and save it here as WAV; - is stdout, and text stderr."),
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the frames of the answer here, for inspect.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not show the frames on stderr.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a cut connection was, if the server can.")] = (
@@ -159,6 +168,8 @@ def ask(
         raise CommandError("ask either with a text or with --wav FILE")
     if place is not None and (wav is not None or out is not None):
         raise CommandError("--place is for an answer in text")
+    piped = out == Path("-")
+    show = _note if piped else _out
     lines = FrameLines((lambda line: None) if quiet else _note)
     with lines.saving(save), httpx.Client(timeout=httpx.Timeout(10, read=60)) as client:
         if wav is None and out is None:
@@ -172,7 +183,7 @@ def ask(
                 place.unlink(missing_ok=True)
         else:
             # Without a path the sound is only measured.
-            with asking.SavedSound(out) as saved:
+            with asking.PipedSound(sys.stdout.buffer) if piped else asking.SavedSound(out) as saved:
                 spoken = (
                     asking.send_sound(client, url, wav, lines, resume)
                     if wav is not None
@@ -184,10 +195,12 @@ def ask(
                         if wav is not None and tal.question and not asked:
                             _note(f"heard: {printable(tal.question)}")
                             asked = True
+                        if "unspoken" in tal.extra:
+                            _note(printable(str(tal.extra["unspoken"])))
                         if tal.answer:
-                            _out(printable(tal.answer))
+                            show(printable(tal.answer))
                         saved.add(tal, pcm)
-            if out is not None:
+            if out is not None and not piped:
                 _note(f"{out}: {saved.seconds:.1f} s of sound")
     if not quiet:
         _note(lines.summary)

@@ -50,6 +50,8 @@ def serve(
     model: str,
     voice: str,
     sample_rate: int | None,
+    speech_model: str | None,
+    transcription_model: str | None,
     key: str | None,
     origins: Sequence[str],
     hosts: Sequence[str] | None,
@@ -76,8 +78,14 @@ def serve(
         from ..app.chat import ChatAnswerer
 
         answerer = ChatAnswerer(chat, model, headers=headers)
-    synthesizer = None if speech is None else OpenAISynthesizer(speech, api_key=key)
-    recognizer = None if transcription is None else OpenAIRecognizer(transcription, api_key=key)
+    if (speech_model and speech is None) or (transcription_model and transcription is None):
+        raise CommandError("--speech-model needs --speech URL, and --transcription-model needs --transcription URL")
+    synthesizer = None if speech is None else OpenAISynthesizer(speech, model=speech_model or "tts-1", api_key=key)
+    recognizer = (
+        None
+        if transcription is None
+        else OpenAIRecognizer(transcription, model=transcription_model or "whisper-1", api_key=key)
+    )
     try:
         app = create_app(settings, answerer=answerer, synthesizer=synthesizer, recognizer=recognizer)
     except (FileNotFoundError, ValueError) as error:

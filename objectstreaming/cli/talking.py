@@ -112,7 +112,9 @@ class _Talker:
 
     def _hear(self, item: StreamItem) -> None:
         if isinstance(item, StreamEvent):
-            if item.type == "metadata" and isinstance(item.data, dict) and "question" in item.data:
+            if item.type == "metadata" and isinstance(item.data, dict) and "unspoken" in item.data:
+                self._note(printable(str(item.data["unspoken"])))
+            elif item.type == "metadata" and isinstance(item.data, dict) and "question" in item.data:
                 self._note(f"heard: {printable(str(item.data['question']))}")
         elif item.modality is Modality.TEXT:
             self._say(sentence({"answer": item.text_value, "source": item.metadata.get("source")}))

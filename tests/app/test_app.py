@@ -172,7 +172,16 @@ class TestWav:
             ("The fox is red.", True),
             ("", False),
         ]
+        assert ["unspoken" in tal.extra for tal, _ in messages] == [True, False, False]
+        assert "secret" not in messages[0][0].extra["unspoken"]
         assert "could not be spoken" in caplog.text
+
+    def test_a_voice_that_fails_is_told_once(self) -> None:
+        body = tal_encoder(TALAudio(question="why?"))
+        with served(voice=Tone(unspeakable="e")) as client:  # no sentence can be spoken
+            messages = read(client, "/wav", TALCoder(), content=body, headers=OCTETS)
+        assert [tal.answer for tal, _ in messages] == ["You asked: why?", "The fox is red.", ""]
+        assert ["unspoken" in tal.extra for tal, _ in messages] == [True, False, False]
 
     def test_markdown_is_followed_from_sentence_to_sentence(self) -> None:
         class Writer:

@@ -128,6 +128,15 @@ class TestEndpoint:
             assert caught.value.code == code
             assert texts(await ask(stream, Symbol.text("why?"))) == ["You asked: why?", "The fox is red."]
 
+    async def test_a_voice_that_fails_is_told_once(self) -> None:
+        with LoopbackServer(make_app(voice=Tone(unspeakable="e"))) as server:
+            async with client(server.url) as stream:
+                for _ in range(2):
+                    items = await ask(stream, Symbol.text("why?"))
+                    assert texts(items) == ["You asked: why?", "The fox is red."]
+                    [event] = [item for item in items if isinstance(item, StreamEvent) and item.type == "metadata"]
+                    assert list(event.data) == ["unspoken"]
+
     async def test_sound_is_limited_in_bytes_whatever_its_format(self) -> None:
         """60 s of 384 kHz in 8 channels of 32 bits would be 700 MiB."""
         piece = Symbol.audio(bytes(200_000), 384_000, 8, bit_depth=32)

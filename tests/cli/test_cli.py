@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import pty
 import re
@@ -10,10 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -32,7 +35,7 @@ from objectstreaming.cli.asking import endpoint
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.terminal import FrameLines, brief, printable
 from objectstreaming.testing import RawServer, response_head
-from wav_streaming import TALAudio, TALCoder, pcm_to_wav
+from wav_streaming import TALAudio, TALCoder, pcm_to_wav, read_wav
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +108,20 @@ class TestAsk:
         assert shown.out.splitlines()[0] == "You asked: what is a fox"
         assert out.stat().st_size > 1_000
 
+    def test_sound_goes_through_pipes(self, url: str) -> None:
+        command = [sys.executable, "-m", "objectstreaming", "ask", url, "--wav", "-", "--out", "-"]
+        ran = subprocess.run(command, input=pcm_to_wav(sound(), 16_000), capture_output=True, timeout=DEADLINE)
+        assert ran.returncode == 0
+        answer = read_wav(ran.stdout)
+        assert (answer.sample_rate, len(answer.pcm)) == (8_000, 160 * 39)
+        assert b"heard: what is a fox" in ran.stderr
+        assert b"You asked: what is a fox" in ran.stderr
+
+    def test_a_voice_that_fails_is_said(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        with LoopbackServer(make_app(voice=Tone(unspeakable="You"))) as server:
+            assert run("ask", server.url, "why?", "--out", tmp_path / "answer.wav", "-q") == 0
+        assert "comes without sound" in capsys.readouterr().err
+
     def test_the_frames_can_be_saved_and_looked_at(
         self, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -172,7 +189,9 @@ class TestAsk:
     def test_an_answer_without_sound_saves_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with LoopbackServer(make_app(voice=Tone(unspeakable=" "))) as server:
             assert run("ask", server.url, "why?", "-q", "--out", tmp_path / "answer.wav") == 1
-        assert "no sound" in only_line(capsys.readouterr().err)
+        why, error = capsys.readouterr().err.splitlines()
+        assert "comes without sound" in why
+        assert "no sound" in only_line(error)
         assert not os.listdir(tmp_path)
 
     def test_an_answer_that_is_cut_saves_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,6 +248,35 @@ class TestServe:
         assert ended == [False]
         assert server.should_exit
 
+    def test_the_endpoints_get_the_models_and_the_voice(self) -> None:
+        bodies: dict[str, bytes] = {}
+
+        class Engine(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                bodies[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+                reply = (
+                    b'{"text": "what is a frame"}' if self.path.endswith("transcriptions") else pcm_to_wav(b"", 8_000)
+                )
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as engine:
+            threading.Thread(target=engine.serve_forever, daemon=True).start()
+            address = f"http://127.0.0.1:{engine.server_port}"
+            options = ["--voice", "ann", "--speech-model", "loud", "--transcription-model", "ear"]
+            with serving("--speech", address, "--transcription", address, *options) as (client, _):
+                wav = pcm_to_wav(sound(), 16_000)
+                assert client.post("/wav", content=wav, headers={"Content-Type": "audio/wav"}).status_code == 200
+            engine.shutdown()
+        spoken = json.loads(bodies["/v1/audio/speech"])
+        assert (spoken["model"], spoken["voice"]) == ("loud", "ann")
+        assert b'name="model"\r\n\r\near\r\n' in bodies["/v1/audio/transcriptions"]
+
     def test_clients_get_an_error_when_it_stops(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as model, ThreadPoolExecutor() as pool:
             address = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
@@ -246,6 +294,10 @@ class TestServe:
         [
             (("--docs", "/nowhere"), "/nowhere"),
             (("--docs", "{empty}"), "no Markdown or text"),
+            (("--forwarded-allow-ips", "proxy.example"), "proxy.example"),
+            (("--speech-model", "m"), "--speech URL"),
+            (("--transcription-model", "m"), "--transcription URL"),
+            (("--voice", "-w"), "-w"),
             (("--host", "no.such.host.invalid"), "no.such.host.invalid"),
             (("--port", "{taken}"), "cannot listen"),
         ],
