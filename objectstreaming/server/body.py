@@ -6,6 +6,11 @@ reads ahead into it, at most `AHEAD` bytes and a chunk, until it learns that the
 chunks out. The message that the client has left comes after the unread body. So a body that nobody reads is received
 and dropped. While a reader is slower than its client and the inbox is full, nobody calls `receive`, and nobody learns
 that the client has left. A reader is known from when it is made, before it takes its first chunk.
+
+**A part of a body is not a body.** Middleware that wraps a response may wait for `http.disconnect` itself, on the same
+`receive`, and take parts of the body for it. Then the rest looks like a whole body. Only the length that the client has
+announced shows it: what has come is compared with Content-Length. A body without one has no length to compare; there
+only a stream of version 1, with its `end`, is known to be whole.
 """
 
 from __future__ import annotations
@@ -37,6 +42,10 @@ MAX_BODY: Final = 64 * MiB
 
 AHEAD: Final = 64 * 1024
 
+SILENCE_SECONDS: Final = 60.0
+"""How long a client may send nothing in the middle of a body whose length it has announced: nginx's default. Somebody
+else may have taken the rest, and then nothing would ever come."""
+
 _KEY: Final = "objectstreaming.body"
 
 
@@ -49,6 +58,8 @@ class Inbox:
         self._taken = asyncio.Event()
         self._chunks: deque[bytes] = deque()
         self._held = 0
+        self.received = 0  # bytes of the body
+        self.is_consumed = False  # a reader has had all of the body
         self._ended = False  # the last byte of the body has been received
         self._left = False
         self._readers: set[object] = set()
@@ -71,6 +82,7 @@ class Inbox:
             )
         while not self._chunks:
             if self._ended:
+                self.is_consumed = self.received > 0
                 return b""
             if self._left:
                 raise StreamError("canceled", "the client left before its body was complete")
@@ -112,6 +124,7 @@ class Inbox:
                 self._left = True
                 return
             chunk = message.get("body", b"")
+            self.received += len(chunk)
             if chunk and not self._ended:
                 self._chunks.append(chunk)
                 self._held += len(chunk)
@@ -124,6 +137,8 @@ class RequestBody:
 
     Use it instead of `request.stream()` in the source of a `FrameResponse`. Raises `RequestError` 413 when there are
     too many bytes (before the first one if Content-Length says so), and `StreamError("canceled")` if the client leaves.
+    If there is a Content-Length, a body of another length raises `StreamError("data_loss")`, and one that stops for a
+    minute `StreamError("deadline_exceeded")`. It is read once: a second iteration raises `RuntimeError`.
     """
 
     def __init__(self, request: Request, *, max_body: int = MAX_BODY) -> None:
@@ -133,28 +148,64 @@ class RequestBody:
         self._inbox.begin_reading(self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = self._request.headers.get("content-length", "0")
-        if length.isdecimal() and (len(length) > 18 or int(length) > self._max_body):
+        announced = self._announced()
+        if announced is not None and announced > self._max_body:
             self._refuse()
-        if self._request._stream_consumed or hasattr(self._request, "_body"):
+        if hasattr(self._request, "_body"):
             body = await self._request.body()  # the framework has read it already, for a model or a form
             if len(body) > self._max_body:
                 self._refuse()
+            self._compare(len(body), announced)
             if body:
                 yield body
             return
+        if self._request._stream_consumed or self._inbox.is_consumed:
+            raise RuntimeError(
+                "the body of this request has been read already: read it once, with read_messages, RequestBody or "
+                "request.stream()"
+            )
         size = 0
         waiting = _Waiting()
         running.add(waiting)
         try:
-            while chunk := await waiting.for_(self._inbox.chunk):
+            while chunk := await waiting.for_(self._next_chunk if announced is None else self._next_chunk_in_time):
                 size += len(chunk)
                 if size > self._max_body:
                     self._refuse()
                 yield chunk
+            self._compare(self._inbox.received, announced)
         finally:
             running.discard(waiting)
             self._inbox.end_reading(self)
+
+    def _announced(self) -> int | None:
+        """What the client has said to be the length of what arrives here; `None` if it has not."""
+        headers = self._request.headers
+        length = headers.get("content-length", "")
+        if not (length.isascii() and length.isdecimal()) or "transfer-encoding" in headers:
+            return None
+        if headers.get("content-encoding", "identity").lower() != "identity":  # middleware may have decoded it
+            return None
+        return int(length.lstrip("0")[:18] or "0")  # what is longer than that is too large in any case
+
+    async def _next_chunk(self) -> bytes:
+        return await self._inbox.chunk()
+
+    async def _next_chunk_in_time(self) -> bytes:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                return await self._inbox.chunk()
+        except TimeoutError:
+            arrived = f"nothing of the body arrived for {SILENCE_SECONDS:g} s, after {self._inbox.received} bytes"
+            raise StreamError("deadline_exceeded", arrived) from None
+
+    def _compare(self, size: int, announced: int | None) -> None:
+        if announced is None or size == announced:
+            return
+        message = f"{size} bytes of the body arrived here, of {announced} that Content-Length says"
+        if size < announced:
+            message += "; middleware of the server may have taken the rest"
+        raise StreamError("data_loss", message)
 
     def _refuse(self) -> NoReturn:
         raise RequestError(413, "resource_exhausted", f"the body is larger than {self._max_body} bytes")

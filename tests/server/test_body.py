@@ -12,7 +12,7 @@ import pytest
 from deadlines import DEADLINE
 from fastapi import Body, FastAPI
 from starlette.requests import Request
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 from test_response import CODER, MESSAGES, V1, WIRE, app_with, served
 
 from objectstreaming import (
@@ -26,6 +26,7 @@ from objectstreaming import (
     StreamIncomplete,
     TruncatedFrame,
 )
+from objectstreaming.client import aopen_stream
 from objectstreaming.server import (
     FrameResponse,
     RequestBody,
@@ -36,6 +37,7 @@ from objectstreaming.server import (
     frame_responses,
     read_messages,
 )
+from objectstreaming.testing import StreamingASGITransport
 
 PLAIN = {"Content-Type": "application/octet-stream"}
 FRAMED = {"Content-Type": "application/vnd.objectstreaming;v=1"}
@@ -67,6 +69,17 @@ class Sender:
 async def collect(source: AsyncIterator[Any]) -> list[Any]:
     async with asyncio.timeout(DEADLINE):
         return [item async for item in source]
+
+
+async def until_error(source: AsyncIterator[Any]) -> tuple[list[Any], StreamError]:
+    got: list[Any] = []
+    try:
+        async with asyncio.timeout(DEADLINE):
+            async for item in source:
+                got.append(item)  # noqa: PERF401  what came before the error is wanted
+    except StreamError as error:
+        return got, error
+    raise AssertionError("an ordinary end")
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -169,6 +182,92 @@ async def test_a_body_that_the_framework_has_read_is_read_again_from_it() -> Non
     assert await collect(read_messages(request, CODER)) == MESSAGES
     with pytest.raises(RequestError):
         await collect(read_messages(request, CODER, max_body=5))
+
+
+class TestABodyOfAnAnnouncedLength:
+    """Middleware may take parts of a body: what it gets is what the messages of a `Sender` do not have."""
+
+    @pytest.mark.parametrize("length", [str(len(WIRE)), f"{len(WIRE):030}"])
+    async def test_is_whole_if_all_of_it_arrived(self, length: str) -> None:
+        sender = Sender([WIRE[:9], WIRE[9:]], content_length=length)
+        assert await collect(read_messages(sender.request, CODER)) == MESSAGES
+
+    @pytest.mark.parametrize("kind", [PLAIN, FRAMED, {}])
+    async def test_is_not_whole_without_its_last_messages(self, kind: dict[str, str]) -> None:
+        frames = [bytes(frame) for frame in FrameDecoder().feed(WIRE)]
+        sender = Sender([*frames[:3], b""], content_length=str(len(WIRE)), **kind)
+        got, error = await until_error(read_messages(sender.request, CODER))
+        assert (got, error.code) == (MESSAGES[:3], "data_loss")
+        assert "middleware" in error.message
+
+    async def test_is_not_whole_without_all_of_its_bytes(self) -> None:
+        sender = Sender([b""], content_length="10")
+        with pytest.raises(StreamError, match="0 bytes of the body arrived here, of 10") as caught:
+            await collect(RequestBody(sender.request).__aiter__())
+        assert caught.value.code == "data_loss"
+
+    async def test_is_not_whole_if_the_framework_has_had_only_a_part(self) -> None:
+        sender = Sender([WIRE[:9]], content_length=str(len(WIRE)))
+        await sender.request.body()
+        with pytest.raises(StreamError, match="9 bytes of the body") as caught:
+            await collect(read_messages(sender.request, CODER))
+        assert caught.value.code == "data_loss"
+
+    async def test_is_given_up_when_nothing_comes_for_a_minute(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("objectstreaming.server.body.SILENCE_SECONDS", 0.01)
+        sender = Sender([WIRE[:-1]], whole=False, content_length=str(len(WIRE)))
+        with pytest.raises(StreamError, match="nothing of the body arrived") as caught:
+            await collect(read_messages(sender.request, CODER))
+        assert caught.value.code == "deadline_exceeded"
+
+    @pytest.mark.parametrize("other", [{"transfer_encoding": "chunked"}, {"content_encoding": "gzip"}])
+    async def test_may_be_another_once_it_is_decoded(self, other: dict[str, str]) -> None:
+        sender = Sender([b"decoded"], content_length="3", **other)
+        assert await collect(RequestBody(sender.request).__aiter__()) == [b"decoded"]
+
+
+async def test_a_body_is_read_once() -> None:
+    sender = Sender([WIRE])
+    assert await collect(read_messages(sender.request, CODER)) == MESSAGES
+    with pytest.raises(RuntimeError, match="has been read already"):
+        await collect(read_messages(sender.request, CODER))
+
+
+async def test_a_body_that_was_read_as_a_stream_is_no_empty_one() -> None:
+    sender = Sender([WIRE])
+    assert b"".join(await collect(sender.request.stream())) == WIRE
+    with pytest.raises(RuntimeError, match="has been read already"):
+        await collect(read_messages(sender.request, CODER))
+
+
+async def test_an_endpoint_whose_middleware_takes_a_part_of_the_body_fails() -> None:
+    inner = FastAPI()
+
+    @inner.post("/echo")
+    async def echo(request: Request) -> FrameResponse:
+        return FrameResponse(read_messages(request, CODER), coder=CODER)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def receive_what_is_left() -> Message:
+            nonlocal received
+            received += 1
+            return await receive() if received != 2 else await receive() and await receive()
+
+        await inner(scope, receive_what_is_left, send)
+
+    async def body() -> AsyncIterator[bytes]:
+        for frame in FrameDecoder().feed(WIRE):
+            yield bytes(frame)
+
+    headers = {**PLAIN, "Content-Length": str(len(WIRE))}
+    async with (
+        httpx.AsyncClient(transport=StreamingASGITransport(app), base_url="http://server") as client,
+        aopen_stream(client, "POST", "/echo", coder=CODER, content=body(), headers=headers) as stream,
+    ):
+        got, error = await until_error(stream)
+    assert (got, error.code) == ([MESSAGES[0], *MESSAGES[2:]], "data_loss")
 
 
 async def test_chunks_can_be_had_without_messages() -> None:
