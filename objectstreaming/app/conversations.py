@@ -32,7 +32,7 @@ from starlette.websockets import WebSocket
 from ..duplex import DuplexSession, Modality, StreamEvent, StreamItem, Symbol, WebSocketServerStream
 from ..errors import ObjectStreamError, PayloadError, StreamError
 from ..frames import Limits, MiB
-from ..server.problems import problem_response, public_error
+from ..server.problems import problem_response, public_error, report
 from .answers import Answerer
 from .clients import Clients
 from .gate import RateLimiter
@@ -235,8 +235,9 @@ class _Turn:
             async with aclosing(self._conversations.answer(await self._question)) as items:  # type: ignore[type-var]
                 async for item in items:
                     yield item
-        except Exception as error:  # noqa: BLE001 - public_error logs what is not sent to the client
+        except Exception as error:  # noqa: BLE001 - what is not sent to the client is logged
             failure = public_error(error)
+            report("an answer of a conversation", "failed", failure.code, cause=error)
             yield StreamEvent("error", {"code": failure.code, "message": failure.message})
 
 

@@ -2,9 +2,12 @@
 
 The code is one of the sixteen of `StreamError`, and the status is the one that belongs to it (`errors.HTTP_STATUS`,
 from the Connect protocol). So a client learns the same from an early failure as from the `end` frame of a late one.
-Only the content of a `StreamError` is sent to the client. Any other exception is a fault of the server: it is logged,
-and the client gets `internal` and nothing more. An error that an upstream has sent to this server is logged too, and
-the client gets `unavailable`.
+Only the content of a `StreamError` is sent to the client. Any other exception is a fault of the server: the client gets
+`internal` and nothing more. What an upstream has said to this server is not told on either: the client gets
+`unavailable`.
+
+What did not end well is one line in the log, with its code and how far it came (`report`). Faults of the server have
+their traceback there.
 
 An exception for which the application has a handler of its own, and an `HTTPException`, is answered by that handler, if
 no byte of the stream has been sent yet.
@@ -15,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -75,9 +78,8 @@ class RequestError(StreamError):
 
 
 def public_error(error: BaseException) -> StreamError:
-    """The error to send for an exception. What must not be sent is logged here, once, with its traceback."""
+    """The error to send for an exception. What must not be sent is for the log: `report`."""
     if isinstance(error, StreamError) and error.from_peer:
-        logger.error("what a stream's source reads has failed: %s", error)
         return StreamError("unavailable", "a service behind this one failed")
     if isinstance(error, StreamError):
         return error
@@ -85,8 +87,69 @@ def public_error(error: BaseException) -> StreamError:
         detail = error.detail
         message, details = (detail, None) if isinstance(detail, str) else ("", detail)
         return RequestError(error.status_code, code_for_status(error.status_code), message, details)
-    logger.error("a stream's source failed", exc_info=error)
     return StreamError("internal", "internal error")
+
+
+_WORDS: Final = {"failed": "failed", "aborted": "was broken off", "left": "was left by its client"}
+_MOST: Final = 300
+"""Characters of a name or a message in the log."""
+
+
+def report(
+    what: str,
+    outcome: Literal["failed", "aborted", "left"],
+    code: str,
+    *,
+    cause: BaseException | None = None,
+    position: int | None = None,
+    status: int | None = None,
+    known: bool = False,
+    log: logging.Logger = logger,
+) -> None:
+    """Write the one line of the log about a stream, or an answer, that did not end well.
+
+    `position` is the number of its messages. A fault of this server is an error, with its traceback. What the client
+    has done, by leaving or by a request that was answered with a `status` of 4xx, is information, and so is what is
+    `known` from another line. All else is a warning. The words come from outside: what is in them stays on this line.
+    """
+    fault = cause is not None and not isinstance(cause, StreamError | HTTPException)
+    if known or outcome == "left" or (status is not None and status < 500):
+        fault, level = False, logging.INFO
+    else:
+        level = logging.ERROR if fault else logging.WARNING
+    place = "" if position is None else f" after {position} messages"
+    reason = "" if cause is None else f": {_reason(cause)}"
+    log.log(
+        level,
+        "%s %s%s: %s%s",
+        one_line(what),
+        _WORDS[outcome],
+        place,
+        code,
+        one_line(reason),
+        exc_info=cause if fault else None,
+        extra={"outcome": outcome, "code": code, "position": position},
+    )
+
+
+def _reason(cause: BaseException) -> str:
+    if isinstance(cause, StreamError):
+        return f"a service behind this one said {cause}" if cause.from_peer else cause.message or cause.code
+    if isinstance(cause, HTTPException):
+        return f"HTTP {cause.status_code}, {cause.detail}"
+    return f"{type(cause).__name__}: {cause}"
+
+
+def one_line(text: str) -> str:
+    r"""`text` as it may stand in a log: escaped where it would begin a line or steer a terminal, and not too long.
+
+    >>> print(one_line("/ask\n2026-11-27 ERROR \x1b[31mforged"))
+    /ask\n2026-11-27 ERROR \x1b[31mforged
+    """
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text[: _MOST + 1]
+    )
+    return shown if len(text) <= _MOST else shown[:_MOST] + "..."
 
 
 def request_error(error: FrameError | PayloadError | ProtocolError | StreamIncomplete) -> RequestError:
@@ -115,11 +178,12 @@ async def early_response(error: BaseException, scope: Scope) -> Response:
     """
     handler = _handler_of(error, scope)
     if handler is None:
-        failure = public_error(error)
-        response = problem_response(failure)
+        response = problem_response(public_error(error))
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
         return response
+    if handler is _answer:  # whose line in the log the stream writes itself
+        return problem_response(_failure_of_endpoint(error))
     request = Request(scope)
     if iscoroutinefunction(handler):
         answer = await handler(request, error)
@@ -134,13 +198,25 @@ def _handler_of(error: BaseException, scope: Scope) -> Callable[..., Any] | None
     by_type, by_status = scope.get("starlette.exception_handlers", ({}, {}))
     if isinstance(error, HTTPException) and error.status_code in by_status:
         return cast("Callable[..., Any]", by_status[error.status_code])
-    return next((by_type[kind] for kind in type(error).__mro__ if kind in by_type), None)
+    for kind in type(error).__mro__:
+        if kind in by_type:
+            return cast("Callable[..., Any]", by_type[kind])
+    if isinstance(error, StreamError) or not isinstance(error, Exception):
+        return None
+    # Starlette keeps the handler of all that is left at another place, and has not said where for a request.
+    of_all = getattr(scope.get("app"), "exception_handlers", {})
+    return cast("Callable[..., Any] | None", of_all.get(500) or of_all.get(Exception))
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    if isinstance(error, BODY_ERRORS):
-        error = request_error(error)
-    return problem_response(public_error(error))
+    failure = _failure_of_endpoint(error)
+    what = f"{request.method} {request.scope['path']}"
+    report(what, "failed", failure.code, cause=error, status=failure.http_status)
+    return problem_response(failure)
+
+
+def _failure_of_endpoint(error: BaseException) -> StreamError:
+    return request_error(error) if isinstance(error, BODY_ERRORS) else public_error(error)
 
 
 error_handlers: Final[dict[int | type[Exception], Any]] = dict.fromkeys((StreamError, *BODY_ERRORS), _answer)

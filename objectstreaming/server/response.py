@@ -43,13 +43,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..coders import Coder, check_coder
-from ..errors import ObjectStreamError, StreamError
+from ..errors import ObjectStreamError, StreamError, code_for_status
 from ..frames import Limits
+from ..observe import Observer, Outcome, StreamRecord, Watch, watch
 from ..protocol import MEDIA_TYPE, StreamEncoder
 from ..shutdown import SHUTTING_DOWN, running, stopping
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
-from .problems import early_response, problem_response, public_error
+from .problems import early_response, problem_response, public_error, report
 from .sources import BATCH, Source, Writer, close_unused, runner_for
 from .views import View, ViewEncoder, views_of
 
@@ -162,6 +163,7 @@ class FrameResponse(Response):
         store: StreamStore | None = None,
         owner: str = "",
         id: str | None = None,
+        observer: Observer | None = None,
     ) -> None:
         if callable(source) and not isinstance(source, AsyncIterable | Iterable):
             name = getattr(source, "__name__", "source")
@@ -202,6 +204,7 @@ class FrameResponse(Response):
         self.batch = batch
         self.status_code = status_code
         self.background = background
+        self.observer = observer
         self.init_headers(headers)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -262,6 +265,7 @@ class FrameResponse(Response):
                 if self.store is not None:
                     taken = True
                     response = await self.store.begin(self, request)
+                    response.observer = self.observer
             except StreamError as error:
                 await problem_response(error)(scope, receive, send)
                 return
@@ -375,16 +379,31 @@ class _Exchange:
         self._heartbeat_passed = not response._waits_for_status
         self._stopped: StreamError | None = None  # why the stream has to end before its source
         self._closing = False
+        self._failure: BaseException | None = None  # why it did not end well
+        self._early_status: int | None = None  # of the answer to a failure before the first item
+        self._position = self._encoder.position  # before the first message
+        self._watch: Watch | None = watch(response.observer, self._record)
 
     async def run(self) -> None:
         """Send the stream, or the problem that came before it."""
+        if self._watch is not None:
+            self._watch.started()
+        try:
+            await self._run()
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+        finally:
+            self._report()
+
+    async def _run(self) -> None:
         response = self._response
         try:
             self._runner.start()
         except RuntimeError:  # no more threads
-            logger.exception("a stream cannot be started")
+            self._failure = StreamError("unavailable", "the server is overloaded: it cannot start another thread")
             await close_unused(response.source)
-            await problem_response(StreamError("unavailable", "the server is overloaded"))(*self._asgi)
+            await self._answer_early(problem_response(StreamError("unavailable", "the server is overloaded")))
             return
         if response.heartbeat is not None:
             self._set_timer("heartbeat", response.heartbeat, self._on_heartbeat)
@@ -397,7 +416,8 @@ class _Exchange:
             with self._sending:
                 await self._stream()
             if self._stopped is not None and not self._ended and not self._left:  # the client reads nothing any more
-                why = f"the stream was given up: {self._stopped}"
+                self._failure = self._failure or self._stopped
+                why = f"the stream was given up: {self._stopped.code}"
                 await self._break_off(why, HANDING_ON_SECONDS)
                 raise ResponseAborted(why)
         except OSError:
@@ -451,13 +471,18 @@ class _Exchange:
                 self._heartbeat_passed = False
                 # The headers may wait in the server for something to go out with them: `open`, or else a ping.
                 silent = self._plain or (not self._started and self._opening)
-                await self._write(b"" if silent else self._encoder.ping())
+                ping = b"" if silent else self._encoder.ping()
+                if ping and self._watch is not None:
+                    self._watch.record.pings += 1
+                await self._write(ping, messages=False)
             else:
                 await self._something_to_do.wait()
                 self._something_to_do.clear()
 
-    async def _write(self, data: bytes, more: bool = True) -> None:
+    async def _write(self, data: bytes, *, more: bool = True, messages: bool = True) -> None:
         self._writing = True
+        watch = self._watch
+        frames, since = (0, 0.0) if watch is None else (self._frames, watch.clock())
         if not self._started:
             self._started = True
             data = self._opening + data
@@ -468,44 +493,51 @@ class _Exchange:
         if data or not more:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
             self._ended = not more
+            if watch is not None:
+                watch.wrote(len(data), frames, messages=messages, since=since)
         self._writing = False
         self._sent_at = self._loop.time()
 
     async def _finish(self, batch: bytes, error: BaseException | None) -> None:
         """Send the last frames, and the end or what the failure requires."""
         if isinstance(error, StreamCut) or (self._stopped is not None and self._response._is_copy):
+            error = self._failure = SHUTTING_DOWN
             if batch:
                 await self._write(batch)
             if self._started:
                 await self._abort(SHUTTING_DOWN)
-            error = SHUTTING_DOWN
+        self._failure = self._failure or error
         if error is None:
             try:
                 end = self._end()
             except BaseException as caught:  # noqa: BLE001  the trailers' function is the caller's, as the source is
-                error = caught
+                self._failure = error = caught
             else:
-                await self._write(batch + end, more=False)
+                await self._write(batch + end, more=False, messages=bool(batch))
                 return
         if not self._started and not batch and (self._response._waits_for_status or self._plain):
-            self._started = self._writing = True
-            response = await early_response(error, self._asgi[0])
-            await response(*self._asgi)
-            self._ended = True
+            await self._answer_early(await early_response(error, self._asgi[0]))
             return
         failure = public_error(error)
         if self._knows_failure:
-            await self._write(batch + self._encoder.end(error=failure), more=False)
+            await self._write(batch + self._encoder.end(error=failure), more=False, messages=bool(batch))
         else:
+            messages = batch
             if not self._plain:
                 try:
                     batch += self._encoder.end(error=failure)
                 except Exception:  # a view may be the caller's, and the connection is aborted in any case
                     logger.exception("a view cannot write the error %r", failure.code)
             if batch:
-                await self._write(batch)
+                await self._write(batch, messages=bool(messages))
             await asyncio.sleep(READING_SECONDS)
             await self._abort(failure)
+
+    async def _answer_early(self, response: Response) -> None:
+        self._started = self._writing = True
+        self._early_status = response.status_code
+        await response(*self._asgi)
+        self._ended = True
 
     def _end(self) -> bytes:
         trailers = self._response.trailers
@@ -516,7 +548,7 @@ class _Exchange:
         return b"" if self._plain else self._encoder.end(trailers=trailers or None)
 
     async def _abort(self, error: StreamError) -> NoReturn:
-        why = f"the connection is aborted, so that the answer does not look whole: {error}"
+        why = f"the connection is aborted, so that the answer does not look whole: {error.code}"
         await self._break_off(why)
         raise ResponseAborted(why)
 
@@ -540,6 +572,7 @@ class _Exchange:
         self._runner.stop()
         why = SHUTTING_DOWN if stopping.begun else CANCELLED
         with anyio.move_on_after(SHUTDOWN_SECONDS, shield=True), contextlib.suppress(Exception):
+            self._failure = self._failure or why
             if self._writing or (self._started and self._response._is_copy):
                 # Nobody knows how much of the write was sent; and a copy goes on elsewhere.
                 await self._break_off(str(why))
@@ -552,6 +585,56 @@ class _Exchange:
                     await self._something_to_do.wait()
                     self._something_to_do.clear()
             await self._finish(b"".join(ready), why)
+
+    # ------------------------------------------------------------------------------------------- what became of it
+
+    @property
+    def _frames(self) -> int:
+        """The messages of this response."""
+        return self._encoder.position - self._position
+
+    def _record(self) -> StreamRecord:
+        scope = self._asgi[0]
+        return StreamRecord(
+            "server",
+            scope["method"],
+            scope.get("path", ""),
+            self._response.coder.name,
+            self._response.headers["Content-Type"].partition(";")[0],
+            scope=scope,
+        )
+
+    def _report(self) -> None:
+        """Tell the log and the observers how the stream ended."""
+        failure = self._failure
+        outcome: Outcome = "ok" if failure is None else "failed"
+        if not self._ended:
+            outcome = "left" if failure is None else "aborted"
+        code = None
+        if failure is not None:
+            code = public_error(failure).code
+            if self._early_status is not None and self._early_status != public_error(failure).http_status:
+                code = code_for_status(self._early_status)
+        elif outcome == "left":
+            code = "canceled"
+        if outcome != "ok":
+            scope, position = self._asgi[0], self._encoder.position
+            what = f"{scope['method']} {scope.get('path', '')}"
+            report(
+                what,
+                outcome,
+                code or "",
+                cause=failure,
+                position=position,
+                status=self._early_status,
+                known=self._response._is_copy,
+            )
+        if self._watch is not None:
+            status = self._early_status
+            if status is None and self._started:
+                status = self._response.status_code
+            self._watch.record.status = status
+            self._watch.ended(outcome, code, self._frames)
 
     # ------------------------------------------------------------------------------- the listener and the timers
 

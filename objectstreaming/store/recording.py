@@ -29,7 +29,7 @@ from ..coders import Coder
 from ..errors import StreamError
 from ..frames import Limits
 from ..protocol import StreamEncoder
-from ..server.problems import public_error
+from ..server.problems import public_error, report
 from ..server.sources import Writer, runner_for
 from ..shutdown import running
 from .end import DEAD, LOST, SHUTTING_DOWN, UNREACHABLE, End
@@ -91,6 +91,7 @@ class Recording:
         self._tail: Tail
         self._task: asyncio.Task[None]
         self._stopped: End | None = None
+        self._cause: BaseException | None = None  # what the source has failed with
         self._stored_at = self._loop.time()
         self._renewal_due = False
 
@@ -137,12 +138,12 @@ class Recording:
                 self._runner.start()
                 started = True
             except RuntimeError:  # no more threads
-                logger.exception("a stream's source cannot be started")
                 end: End | None = End("unavailable", "the server is overloaded")
             else:
                 end = await self._write()
                 self._runner.stop()
             if end is not None:
+                self._report(end)
                 await self._seal(end)
         except asyncio.CancelledError:
             await self._seal_on_shutdown()
@@ -195,7 +196,14 @@ class Recording:
                 return End.succeeded(self._writer.trailers if trailers is None else trailers)
             except Exception as caught:  # noqa: BLE001  the trailers' function is the caller's
                 error = caught
+        self._cause = error
         return End.failed(public_error(error))
+
+    def _report(self, end: End) -> None:
+        if end.code:
+            what, position = f"the stored stream {self.id}", self._tail.position
+            cause = self._cause or end.failure()
+            report(what, "failed", end.code, cause=cause, position=position, known=end.code == "canceled", log=logger)
 
     async def _append(self, batch: bytes) -> None:
         largest = self._store.largest

@@ -27,6 +27,7 @@ LEVELS = {
     "objectstreaming.conversions": 0,
     "objectstreaming.errors": 0,
     "objectstreaming.media_type": 0,
+    "objectstreaming.observe": 0,
     "objectstreaming.strict_json": 1,
     "objectstreaming._native": 2,
     "objectstreaming.frames": 3,
