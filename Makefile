@@ -45,7 +45,7 @@ test: programs lint types workflows python docs sanitize clients conformance
 
 .PHONY: programs
 programs:
-	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server jq curl
+	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server jq curl tshark
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)

@@ -32,9 +32,10 @@ def record(url: str, request: Request, out: Path, note: Callable[[str], object])
     """Record one answer. Returns the exit status: 0, or 3 if the connection broke."""
     with out.open("wb") as file, sent(url, request) as answer:
         response = answer.response
-        recorder = Recorder(file, response.request.url.netloc.decode("ascii"))  # without credentials and query
+        upstream = response.request.url.netloc.decode("ascii")  # without credentials and query
+        recorder = Recorder(file, upstream, began=answer.began)
         target = response.request.url.raw_path.decode("ascii")
-        exchange = recorder.request(response.request.method, target, response.request.headers.multi_items())
+        exchange = recorder.request(response.request.method, target, response.request.headers.multi_items(), 0.0)
         body = request.body()
         if body:
             recorder.up(exchange, body)

@@ -84,10 +84,16 @@ def masked_target(target: str) -> str:
 class Recorder:
     """Writes a recording. Every frame is in the file once its method returns."""
 
-    def __init__(self, file: BinaryIO, upstream: str, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        upstream: str,
+        clock: Callable[[], float] = time.perf_counter,
+        began: float | None = None,
+    ) -> None:
         self._file = file
         self._clock = clock
-        self._began = clock()
+        self._began = clock() if began is None else began
         self._encoder = StreamEncoder(RawCoder())
         self._exchanges = 0
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -98,11 +104,11 @@ class Recorder:
         """Seconds since the recording began."""
         return self._clock() - self._began
 
-    def request(self, method: str, target: str, headers: Iterable[tuple[str, str]]) -> int:
-        """A new exchange. Returns its number."""
+    def request(self, method: str, target: str, headers: Iterable[tuple[str, str]], t: float | None = None) -> int:
+        """A new exchange, which began at `t`, by default now. Returns its number."""
         self._exchanges += 1
         members = {"method": method, "target": masked_target(target), "headers": masked(headers)}
-        self._write("request", self._exchanges, members)
+        self._write("request", self._exchanges, members, t=t)
         return self._exchanges
 
     def response(self, exchange: int, status: int, headers: Iterable[tuple[str, str]]) -> None:
@@ -125,8 +131,15 @@ class Recorder:
         if not self._encoder.ended:
             self._put(self._encoder.end())
 
-    def _write(self, kind: str, exchange: int, members: dict[str, Any] | None = None, payload: bytes = b"") -> None:
-        header = {"kind": kind, "t": round(self.now, 6), "exchange": exchange}
+    def _write(
+        self,
+        kind: str,
+        exchange: int,
+        members: dict[str, Any] | None = None,
+        payload: bytes = b"",
+        t: float | None = None,
+    ) -> None:
+        header = {"kind": kind, "t": round(self.now if t is None else t, 6), "exchange": exchange}
         try:
             wire = self._encoder.data({**header, **(members or {})}, payload)
         except EncodeError:  # headers that are larger than a reader takes
