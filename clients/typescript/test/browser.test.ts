@@ -3,54 +3,18 @@
  * server of the test, so that no browser driver is needed.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
-import { tmpdir } from "node:os";
-import { delimiter, join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jsonCoder } from "../src/index.js";
 import type { Report } from "./browser/checks.js";
+import { Chromium, chromiumMayBeMissing, script } from "./chromium.js";
 import { type Served, serve, V1, wholeStream } from "./server.js";
 import { SKIPPED_FLAGS, type Suite } from "./vectors.js";
 
 const vectors = fileURLToPath(new URL("../../../objectstreaming/conformance/vectors/", import.meta.url));
 const names = readdirSync(vectors);
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--disable-dev-shm-usage",
-];
-
-function findChromium(): string | undefined {
-  const candidates = ["chromium", "chromium-browser", "google-chrome", "chrome"].flatMap((name) =>
-    (process.env.PATH ?? "").split(delimiter).map((folder) => joinPath(folder, name)),
-  );
-  return [process.env.CHROMIUM ?? "", ...candidates].find((path) => {
-    try {
-      if (path === "") return false;
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-async function script(entry: string): Promise<string> {
-  const entryPoints = [fileURLToPath(new URL(`./browser/${entry}`, import.meta.url))];
-  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, format: "esm", target: "es2022" });
-  return outputFiles[0]?.text ?? "";
-}
-
 function answer(response: ServerResponse, path: string, scripts: ReadonlyMap<string, string>): void {
   const [, first = "", second = ""] = path.split("/");
   const code = scripts.get(first);
@@ -75,22 +39,13 @@ function answer(response: ServerResponse, path: string, scripts: ReadonlyMap<str
   } else response.writeHead(404).end();
 }
 
-const chromium = findChromium();
-if (chromium === undefined && process.env.CI !== "true") {
-  console.warn(
-    "\n*** SKIPPED: chromium is not installed, so nothing was tested in a browser (CI=true makes this a failure) ***\n",
-  );
-}
-
 // With CI=true a missing browser is a failure, not a skip.
-describe.skipIf(chromium === undefined && process.env.CI !== "true")("headless Chromium", () => {
+describe.skipIf(chromiumMayBeMissing)("headless Chromium", () => {
   let server: Served | undefined;
-  let browser: ChildProcess | undefined;
-  let profile: string;
+  let browser: Chromium | undefined;
   let report: Promise<{ page: Report; worker: Report }>;
 
   beforeAll(async () => {
-    if (chromium === undefined) throw new Error("chromium is not installed: it is required with CI=true");
     const scripts = new Map([
       ["page.js", await script("page.ts")],
       ["worker.js", await script("worker.ts")],
@@ -106,24 +61,12 @@ describe.skipIf(chromium === undefined && process.env.CI !== "true")("headless C
       } else answer(response, request.url ?? "", scripts);
     });
     server = served;
-    profile = mkdtempSync(joinPath(tmpdir(), "objectstreaming-"));
-    browser = spawn(chromium, [...FLAGS, `--user-data-dir=${profile}`, server.url], {
-      detached: true,
-      stdio: "ignore",
-    });
+    browser = new Chromium(server.url);
   }, 60_000);
 
   afterAll(async () => {
-    if (browser?.pid !== undefined) {
-      const { pid } = browser;
-      const gone = new Promise((resolve) => browser?.once("exit", resolve));
-      if (browser.exitCode === null) {
-        process.kill(-pid, "SIGKILL"); // its process group: the browser and its children
-        await gone;
-      }
-    }
+    await browser?.close();
     await server?.close();
-    if (profile) rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   });
 
   const suites = names

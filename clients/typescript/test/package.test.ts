@@ -12,9 +12,9 @@ import { ReferenceServer } from "./reference-server.js";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
-async function bundled(names: string): Promise<string> {
+async function bundled(names: string, from = "./src/index.ts"): Promise<string> {
   const { outputFiles } = await build({
-    stdin: { contents: `export { ${names} } from "./src/index.ts";`, resolveDir: root },
+    stdin: { contents: `export { ${names} } from "${from}";`, resolveDir: root },
     bundle: true,
     minify: true,
     write: false,
@@ -34,6 +34,17 @@ describe("size, minified and gzipped", () => {
     const size = gzipSync(await bundled(names), { level: 9 }).length;
     console.info(`${names.slice(0, 60)}: ${size} bytes`);
     expect(size).toBeLessThanOrEqual(budget);
+  });
+
+  it("of /audio: the player, and all with frames, server-sent events and WAV", async () => {
+    for (const [names, budget] of [
+      ["AudioPlayer", 4 * 1024],
+      ["AudioPlayer, streamChat, playBase64Audio", 14 * 1024],
+    ] as const) {
+      const size = gzipSync(await bundled(names, "./src/audio/index.ts"), { level: 9 }).length;
+      console.info(`/audio ${names}: ${size} bytes`);
+      expect(size).toBeLessThanOrEqual(budget);
+    }
   });
 
   it("unused code is not in the bundle", async () => {
@@ -92,6 +103,12 @@ describe("the package", () => {
     60_000,
   );
 
+  it("touches nothing of a browser when /audio is imported", () => {
+    const code = 'import { AudioPlayer } from "@objectstreaming/client/audio"; new AudioPlayer(); console.log("ok")';
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", code], { cwd: root });
+    expect(stdout.toString().trim()).toBe("ok");
+  });
+
   it("names no registry in the lock files", () => {
     for (const lock of ["package-lock.json", "bench/package-lock.json"]) {
       expect(readFileSync(root + lock, "utf8")).not.toMatch(/"resolved"/);
@@ -108,7 +125,8 @@ describe("the package", () => {
 describe("the README", () => {
   const text = readFileSync(`${root}README.md`, "utf8");
   const blocks = [...text.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? "");
-  const programs = blocks.filter((code) => code.startsWith("import"));
+  const inPage = blocks.filter((code) => code.includes("onclick")); // compiled here; they run in a browser
+  const programs = blocks.filter((code) => code.startsWith("import") && !inPage.includes(code));
   const fragments = blocks.filter((code) => !code.startsWith("import"));
   const folder = `${root}test/readme/`; // in the package, so that its name and its development dependencies are found
   const reference = new ReferenceServer();
@@ -136,6 +154,7 @@ describe("the README", () => {
         const imports = `import { ${names.join(", ")} } from "@objectstreaming/client";\n`;
         writeFileSync(`${folder}fragment${n}.ts`, imports + DECLARATIONS + code);
       });
+      inPage.forEach((code, n) => writeFileSync(`${folder}page${n}.ts`, code + PAGE));
       expect(compiled(compiler, ["-p", "test/consumer/tsconfig.readme.json"])).toBe("");
     },
     120_000,
@@ -175,6 +194,10 @@ interface Answer { answer: string }
 declare const answerSchema: { parse(value: unknown): Answer };
 declare const wavFile: Blob;
 declare const context: AudioContext;
+`;
+
+const PAGE = `
+declare const button: HTMLButtonElement, stop: HTMLButtonElement, output: HTMLElement;
 `;
 
 /** What the compiler prints. Empty if there is no error. */

@@ -1,0 +1,272 @@
+/**
+ * A chat whose answer comes as text and as speech (`POST /api/chat/stream`).
+ *
+ * It asks for frames, and reads server-sent events if those come. In both, an answer is whole or an error: a stream that
+ * stops before its end is never taken for a short answer.
+ */
+
+import { ACCEPT, type FetchLike, openStream, type ResponseLike } from "../client.js";
+import { rawCoder } from "../coders/raw.js";
+import { StreamError, StreamIncompleteError } from "../errors.js";
+import type { JsonObject } from "../strict-json.js";
+import { AudioPlayer } from "./player.js";
+import { SseParser } from "./sse.js";
+import { decodeWav, encodeWav, fromBase64, toBase64 } from "./wav.js";
+
+/** A piece of the sound of a sentence. */
+export interface SpokenPiece {
+  /** From 1. */
+  readonly sentence: number;
+  /** The text of the sentence, with its first piece. */
+  readonly text: string | undefined;
+  /** Interleaved. */
+  readonly pcm: Int16Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+  readonly rate: number;
+  readonly channels: number;
+  /** Where the piece begins in the sound of the answer, in microseconds. Server-sent events do not say it. */
+  readonly at: number | undefined;
+}
+
+export interface ChatCallbacks {
+  /** A piece of the text, as the model gives it. */
+  readonly onText?: ((text: string) => void) | undefined;
+  /** The sound of a sentence as a WAV file in base64. */
+  readonly onAudio?: ((audioBase64: string) => void) | undefined;
+  /** The same sound without base64, in pieces, as they arrive. */
+  readonly onSound?: ((piece: SpokenPiece) => void) | undefined;
+  /** The answer is whole. `count` sentences were spoken. */
+  readonly onComplete?: ((count: number) => void) | undefined;
+  /** The answer failed, or was cut. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+export interface ChatOptions {
+  /** The default is `/api/chat/stream`. */
+  readonly url?: string | undefined;
+  /** `sse` asks for server-sent events, for servers that have nothing else. The default is `frames`. */
+  readonly transport?: "frames" | "sse" | undefined;
+  readonly voice?: string | undefined;
+  /** 0.5 to 2. */
+  readonly speed?: number | undefined;
+  /** `false`: text only. */
+  readonly audio?: boolean | undefined;
+  /** Plays the sound. `close` silences it. */
+  readonly player?: AudioPlayer | undefined;
+  readonly headers?: Record<string, string> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly fetch?: FetchLike | undefined;
+}
+
+export interface ChatSummary {
+  readonly text: string;
+  /** How many sentences were spoken. */
+  readonly count: number;
+  /** What the server said at the end; empty with server-sent events. */
+  readonly trailers: JsonObject;
+}
+
+export interface ChatSource {
+  /** The text so far. */
+  readonly text: string;
+  /** Rejects as `onError` says, and with an `AbortError` after `close`. It may be ignored. */
+  readonly done: Promise<ChatSummary>;
+  /** Closes the connection, and silences the player. No callback is called any more. */
+  close(): void;
+}
+
+/**
+ * Sends a message, once, and reads the answer. `onComplete` or `onError` is called last, unless `close` was called.
+ *
+ * @example
+ * const source = streamChat("Hello!", { onText: (text) => show(text), onError: console.error }, { player });
+ * button.onclick = () => source.close();
+ */
+export function streamChat(message: string, callbacks: ChatCallbacks = {}, options: ChatOptions = {}): ChatSource {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const answer = new Answer(callbacks, options.player, signal);
+  const stop = () => {
+    if (answer.over) return;
+    answer.over = true;
+    options.signal?.removeEventListener("abort", stop);
+    controller.abort(options.signal?.aborted ? options.signal.reason : undefined);
+    options.player?.flush();
+  };
+  if (options.signal?.aborted) stop();
+  else options.signal?.addEventListener("abort", stop);
+  const done = read(message, options, answer, signal).then(
+    (trailers) => {
+      options.signal?.removeEventListener("abort", stop);
+      options.player?.end();
+      answer.over = true;
+      const { text, count } = answer;
+      callbacks.onComplete?.(count);
+      return { text, count, trailers };
+    },
+    (error: unknown) => {
+      options.signal?.removeEventListener("abort", stop);
+      if (answer.over) throw signal.reason;
+      answer.over = true;
+      controller.abort(error); // a callback that threw leaves the connection open
+      options.player?.end(); // what was said before is heard
+      callbacks.onError?.(error);
+      throw error;
+    },
+  );
+  done.catch(() => undefined); // who uses callbacks need not use the promise
+  return {
+    get text() {
+      return answer.text;
+    },
+    done,
+    close: stop,
+  };
+}
+
+/** What has come, told to the callbacks and to the player. */
+class Answer {
+  text = "";
+  count = 0;
+  over = false;
+  #sentence = 0;
+  #waiting: { pieces: Uint8Array[]; rate: number; channels: number } | undefined; // for onAudio
+
+  constructor(
+    readonly callbacks: ChatCallbacks,
+    readonly player: AudioPlayer | undefined,
+    readonly signal: AbortSignal,
+  ) {}
+
+  addText(text: string): void {
+    if (this.over || text === "") return;
+    this.text += text;
+    this.callbacks.onText?.(text);
+  }
+
+  addAudio(header: JsonObject, payload: Uint8Array<ArrayBuffer>): void {
+    const { sentence, text, format, rate, channels = 1, at } = header;
+    if (format !== "s16le" || typeof sentence !== "number") return; // one that failed, or of a later version
+    if (typeof rate !== "number" || typeof channels !== "number" || payload.length % (2 * channels)) {
+      throw new TypeError("the sound is not whole sample frames of 16 bits");
+    }
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    const pcm = Int16Array.from({ length: payload.length / 2 }, (_, n) => view.getInt16(2 * n, true));
+    if (sentence !== this.#sentence) {
+      this.finishAudio();
+      this.#sentence = sentence;
+      this.count++;
+    }
+    if (this.callbacks.onAudio) {
+      this.#waiting ??= { pieces: [], rate, channels };
+      this.#waiting.pieces.push(payload.slice());
+    }
+    this.#tell({
+      sentence,
+      text: typeof text === "string" ? text : undefined,
+      pcm,
+      rate,
+      channels,
+      at: typeof at === "number" ? at : undefined,
+    });
+  }
+
+  addWav(base64: string): void {
+    if (this.over) return;
+    this.count++;
+    this.callbacks.onAudio?.(base64);
+    if (!this.callbacks.onSound && !this.player) return;
+    const { samples: pcm, rate, channels } = decodeWav(fromBase64(base64));
+    this.#tell({ sentence: this.count, text: undefined, pcm, rate, channels, at: undefined });
+  }
+
+  /** The sentence is whole. */
+  finishAudio(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (this.over || !waiting) return;
+    this.callbacks.onAudio?.(toBase64(encodeWav(waiting.pieces, waiting.rate, waiting.channels)));
+  }
+
+  #tell(piece: SpokenPiece): void {
+    // Asked each time: a callback may have closed the source.
+    if (!this.over) this.player?.push(piece.pcm, { rate: piece.rate, channels: piece.channels, id: piece.sentence });
+    if (!this.over) this.callbacks.onSound?.(piece);
+  }
+}
+
+const SSE = "text/event-stream";
+
+/** Reads the answer. Returns the trailers. */
+async function read(message: string, options: ChatOptions, answer: Answer, signal: AbortSignal): Promise<JsonObject> {
+  const { url = "/api/chat/stream", transport = "frames", voice, speed, audio, headers } = options;
+  const send: FetchLike = options.fetch ?? globalThis.fetch;
+  if (signal.aborted) throw signal.reason;
+  const response = await send(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: transport === "sse" ? SSE : `${ACCEPT}, ${SSE};q=0.3`,
+      ...headers,
+    },
+    body: JSON.stringify({ message, voice, speed, audio: audio === false ? false : undefined }),
+    signal,
+  });
+  const type = response.headers.get("content-type") ?? "";
+  if (response.ok && type.toLowerCase().startsWith(SSE)) {
+    await readEvents(response, answer);
+    return {};
+  }
+  // openStream checks the status and the type, and notices silence.
+  const stream = await openStream(url, {
+    coder: rawCoder(),
+    signal,
+    requireEnd: true,
+    fetch: () => Promise.resolve(response),
+  });
+  for await (const { header, payload } of stream) {
+    if (header["kind"] === "text") answer.addText(new TextDecoder().decode(payload));
+    else if (header["kind"] === "audio") answer.addAudio(header, payload);
+  }
+  answer.finishAudio();
+  return stream.trailers ?? {};
+}
+
+/** Server-sent events: `text`, `audio`, and at last `done` or `error`. */
+async function readEvents(response: ResponseLike, answer: Answer): Promise<void> {
+  const reader = response.body?.getReader();
+  const parser = new SseParser();
+  const decoder = new TextDecoder();
+  try {
+    for (;;) {
+      const result = await reader?.read();
+      if (!result || result.done) break;
+      for (const { event, data } of parser.push(decoder.decode(result.value, { stream: true }))) {
+        if (event === "text") answer.addText(data);
+        else if (event === "audio") answer.addWav(data);
+        else if (event === "error") throw new StreamError("unknown", data);
+        else if (event === "done") return;
+      }
+    }
+  } finally {
+    reader?.cancel().catch(() => undefined);
+  }
+  throw new StreamIncompleteError("the answer stopped without its end: was it cut?", answer.count);
+}
+
+let shared: AudioPlayer | undefined;
+
+/** The player of the page, which `playBase64Audio` uses. Its `unlock` is for the handler of a click. */
+export function sharedPlayer(): AudioPlayer {
+  shared ??= new AudioPlayer();
+  return shared;
+}
+
+/** Plays a WAV file in base64, after those that play or wait already. Resolves when all of them were heard. */
+export async function playBase64Audio(audioBase64: string): Promise<void> {
+  const { samples, rate, channels } = decodeWav(fromBase64(audioBase64));
+  const player = sharedPlayer();
+  player.unlock();
+  player.push(samples, { rate, channels });
+  player.end();
+  await player.heard();
+}

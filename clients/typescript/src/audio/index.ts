@@ -1,0 +1,16 @@
+/** @objectstreaming/client/audio: an answer as text and as speech, in a browser. */
+
+export {
+  type ChatCallbacks,
+  type ChatOptions,
+  type ChatSource,
+  type ChatSummary,
+  playBase64Audio,
+  sharedPlayer,
+  type SpokenPiece,
+  streamChat,
+} from "./chat.js";
+export { AudioPlayer, type PlayerOptions, type SoundFormat } from "./player.js";
+export { Resampler } from "./resampler.js";
+export { type SseEvent, SseParser } from "./sse.js";
+export { decodeWav, type Pcm } from "./wav.js";

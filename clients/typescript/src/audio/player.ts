@@ -1,0 +1,379 @@
+/**
+ * Plays sound that arrives in pieces, without a seam.
+ *
+ * **One grid.** All sound is converted to the sample rate of the AudioContext by one `Resampler`, and the pieces start at whole
+ * samples of the context, one after the other. So every cutting of a sound plays as the uncut sound does, sample for sample.
+ *
+ * **The player is the queue.** At most five seconds are scheduled, in a hidden page all, because its timers are slow. The
+ * rest waits as it came.
+ *
+ * **Late pieces.** After each piece a fade of 3 ms is scheduled, and taken back when the next piece comes in time. If it
+ * does not, the sound fades out, and goes on with a fade-in as soon as there is a cushion, which grows.
+ *
+ * **Only the clock of the context tells what was heard.** `flush` never suspends the context: what is suspended plays on
+ * after the resume.
+ */
+
+import { Resampler } from "./resampler.js";
+
+export interface SoundFormat {
+  /** Sample frames a second. */
+  readonly rate: number;
+  /** Interleaved. The default is 1. */
+  readonly channels?: number | undefined;
+  /** What `playing` is while this sound is heard. */
+  readonly id?: unknown;
+}
+
+export interface PlayerOptions {
+  /** The default is one AudioContext for the page, made when it is first needed. */
+  readonly context?: BaseAudioContext | undefined;
+}
+
+const FADE = 0.003; // seconds
+const FIRST_CUSHION = 0.1;
+const LARGEST_CUSHION = 0.6;
+const SCHEDULED = 5;
+const SMALLEST_PIECE = 0.02; // a node for less costs more than its sound
+const PIECE = 0.1; // once there is time
+const LATE = 0.015; // the audio thread is ahead of currentTime by at least one quantum
+const PUMP = 100; // milliseconds
+
+interface Piece extends SoundFormat {
+  readonly samples: Int16Array | Float32Array;
+}
+
+interface Scheduled {
+  readonly source: AudioBufferSourceNode;
+  readonly start: number; // in sample frames of the context
+  readonly end: number;
+  readonly id: unknown;
+}
+
+export class AudioPlayer {
+  /** Called when something of the player has changed: `playing`, `locked`, `underruns`, `buffered`. */
+  onchange: (() => void) | undefined;
+  #context: BaseAudioContext | undefined;
+  readonly #owned: boolean;
+  #master: GainNode | undefined;
+  #bus: GainNode | undefined; // of the sound since the last flush
+  #queue: Piece[] = [];
+  #resampler: Resampler | undefined;
+  #ready: Float32Array<ArrayBuffer>[][] = []; // converted, not scheduled yet; by piece and channel
+  #readyFrames = 0;
+  #id: unknown;
+  #scheduled: Scheduled[] = [];
+  #tail: AudioBufferSourceNode | undefined;
+  #tailAt = 0; // where the sound that was scheduled last ends, in sample frames of the context
+  #inSound = false; // a sound has begun, and end() has not been reached
+  #ending = false; // end() was called, and its sound is still in the queue
+  #fadeIn = false;
+  #heardBefore = 0; // sample frames of pieces that are over
+  #cushion = FIRST_CUSHION;
+  #underruns = 0;
+  #muted = false;
+  #volume = 1;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #idle: (() => void)[] = [];
+  #closed = false;
+
+  constructor(options: PlayerOptions = {}) {
+    this.#context = options.context;
+    this.#owned = options.context === undefined;
+    if (this.#context) this.#connect(this.#context);
+  }
+
+  /** Makes sound possible. Call it from the handler of a click or a key, before any `await`: browsers demand it. */
+  unlock(): void {
+    const context = this.#made();
+    if (context.state !== "running" && "resume" in context) {
+      (context as AudioContext).resume().then(this.#changed, this.#changed);
+    }
+  }
+
+  /** Whether the browser keeps the sound back until `unlock`. What is pushed waits, and nothing is lost. */
+  get locked(): boolean {
+    return this.#context !== undefined && this.#context.state !== "running";
+  }
+
+  /** The next piece of the sound: whole sample frames, interleaved. They are not copied: do not change them. */
+  push(samples: Int16Array | Float32Array, format: SoundFormat): void {
+    if (this.#closed) throw new TypeError("the player is closed");
+    const { rate, channels = 1 } = format;
+    if (samples.length % channels) {
+      throw new RangeError(`${samples.length} samples are not whole sample frames of ${channels} channels`);
+    }
+    const context = this.#made();
+    new Resampler(rate, context.sampleRate, channels); // refuses a rate or channels that cannot be, before anything changes
+    if (this.#ending) this.#pump(true);
+    this.#queue.push({ ...format, samples });
+    this.#pump();
+  }
+
+  /** The sound is whole: its last samples are played, and no more are waited for. */
+  end(): void {
+    this.#ending = true;
+    this.#pump();
+  }
+
+  /** Silence, within 5 ms. All that was pushed is dropped. What is pushed afterwards is a new sound. */
+  flush(): void {
+    if (this.#context === undefined) return;
+    const { currentTime, sampleRate } = this.#context;
+    const until = currentTime + FADE;
+    this.#bus?.gain.setValueAtTime(1, currentTime);
+    this.#bus?.gain.linearRampToValueAtTime(0, until);
+    for (const { source } of this.#scheduled) source.stop(until);
+    this.#tail?.stop(until);
+    this.#heardBefore = this.#heard();
+    this.#scheduled = [];
+    this.#tail = this.#resampler = this.#id = undefined;
+    this.#queue = [];
+    this.#ready = [];
+    this.#readyFrames = 0;
+    this.#tailAt = Math.ceil(until * sampleRate);
+    this.#inSound = this.#ending = this.#fadeIn = false;
+    this.#cushion = FIRST_CUSHION;
+    this.#bus = undefined;
+    this.#changed();
+  }
+
+  /** How many seconds were heard, by the clock of the context. */
+  get position(): number {
+    return this.#context ? this.#heard() / this.#context.sampleRate : 0;
+  }
+
+  /** The `id` of the sound that is heard now. `undefined` in silence. */
+  get playing(): unknown {
+    const now = this.#now();
+    return this.#scheduled.find(({ start, end }) => start <= now && now < end)?.id;
+  }
+
+  /** How many seconds are left to hear. */
+  get buffered(): number {
+    if (this.#context === undefined) return 0;
+    const now = this.#now();
+    let seconds = this.#readyFrames / this.#context.sampleRate;
+    for (const { start, end } of this.#scheduled) {
+      seconds += Math.max(0, end - Math.max(start, now)) / this.#context.sampleRate;
+    }
+    for (const { samples, rate, channels = 1 } of this.#queue) seconds += samples.length / channels / rate;
+    return seconds;
+  }
+
+  /** How often a piece came too late. */
+  get underruns(): number {
+    return this.#underruns;
+  }
+
+  get muted(): boolean {
+    return this.#muted;
+  }
+
+  set muted(muted: boolean) {
+    this.#muted = muted;
+    this.#setGain();
+  }
+
+  /** 0 to 1. */
+  get volume(): number {
+    return this.#volume;
+  }
+
+  set volume(volume: number) {
+    this.#volume = Math.min(1, Math.max(0, volume));
+    this.#setGain();
+  }
+
+  /** Resolves when all that was pushed was heard, or flushed. */
+  async heard(): Promise<void> {
+    if (this.buffered > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Silence for good. An AudioContext of the player's own is closed. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#context) this.flush();
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    if (typeof document !== "undefined") document.removeEventListener("visibilitychange", this.#visible);
+    this.#context?.removeEventListener("statechange", this.#changed);
+    if (this.#owned && this.#context) await (this.#context as AudioContext).close();
+  }
+
+  #made(): BaseAudioContext {
+    if (this.#context === undefined) {
+      this.#context = new AudioContext();
+      this.#connect(this.#context);
+    }
+    return this.#context;
+  }
+
+  #connect(context: BaseAudioContext): void {
+    this.#master = context.createGain();
+    this.#master.connect(context.destination);
+    this.#setGain();
+    context.addEventListener("statechange", this.#changed);
+    if (typeof document !== "undefined") document.addEventListener("visibilitychange", this.#visible);
+  }
+
+  #setGain(): void {
+    if (this.#master) this.#master.gain.value = this.#muted ? 0 : this.#volume;
+  }
+
+  readonly #visible = (): void => this.#pump();
+
+  readonly #changed = (): void => {
+    if (this.#idle.length > 0 && this.buffered === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    this.onchange?.();
+  };
+
+  #now(): number {
+    return this.#context ? this.#context.currentTime * this.#context.sampleRate : 0;
+  }
+
+  /** The sample frames heard in all. Forgets what is over. */
+  #heard(): number {
+    const now = this.#now();
+    while (this.#scheduled[0] && this.#scheduled[0].end <= now) {
+      const { start, end } = this.#scheduled.shift() as Scheduled;
+      this.#heardBefore += end - start;
+    }
+    let frames = this.#heardBefore;
+    for (const { start, end } of this.#scheduled) frames += Math.max(0, Math.min(end, now) - start);
+    return frames;
+  }
+
+  /** Converts and schedules as much as is due. With `all`, everything. With `waited`, also what is little. */
+  #pump(all = false, waited = false): void {
+    const { sampleRate } = this.#made();
+    const hidden = all || (typeof document !== "undefined" && document.hidden);
+    const lead = () => (this.#tailAt + this.#readyFrames - this.#now()) / sampleRate;
+    while (this.#queue.length > 0 && (hidden || lead() < SCHEDULED)) {
+      const { samples, rate, channels = 1, id } = this.#queue.shift() as Piece;
+      if (this.#resampler?.from !== rate || this.#resampler.channels !== channels) {
+        if (this.#resampler) this.#convert(this.#resampler.end());
+        this.#schedule();
+        this.#resampler = new Resampler(rate, sampleRate, channels);
+      }
+      if (id !== this.#id) this.#schedule();
+      this.#id = id;
+      this.#convert(this.#resampler.push(samples));
+      const smallest = lead() - this.#readyFrames / sampleRate > 3 * PIECE ? PIECE : SMALLEST_PIECE;
+      if (this.#readyFrames >= smallest * sampleRate) this.#schedule();
+    }
+    if (this.#queue.length === 0) {
+      if (this.#ending) {
+        if (this.#resampler) this.#convert(this.#resampler.end());
+        this.#schedule();
+        this.#untail(); // a sound that ends as it should needs no fade
+        this.#ending = this.#inSound = false;
+      } else if ((this.#inSound || waited) && (this.#tailAt - this.#now()) / sampleRate < 3 * SMALLEST_PIECE) {
+        this.#schedule(); // too little for a piece, but the sound would break off
+      }
+    }
+    clearTimeout(this.#timer);
+    if (!this.#closed && (this.#queue.length > 0 || this.#readyFrames > 0)) {
+      this.#timer = setTimeout(() => this.#pump(false, true), PUMP / (this.#queue.length > 0 ? 1 : 4));
+    }
+  }
+
+  #convert(channels: Float32Array<ArrayBuffer>[]): void {
+    const frames = channels[0]?.length ?? 0;
+    if (frames === 0) return;
+    this.#ready.push(channels);
+    this.#readyFrames += frames;
+  }
+
+  /** Makes one node of what is ready, and lets it start where the sound before it ends. */
+  #schedule(): void {
+    const length = this.#readyFrames;
+    if (length === 0) return;
+    const context = this.#made();
+    const { sampleRate } = context;
+    const channels = this.#ready[0]?.length ?? 1;
+    const buffer = context.createBuffer(channels, length, sampleRate);
+    for (let channel = 0; channel < channels; channel++) {
+      const data = buffer.getChannelData(channel);
+      let at = 0;
+      for (const piece of this.#ready) {
+        data.set(piece[channel] as Float32Array, at);
+        at += piece[channel]?.length ?? 0;
+      }
+    }
+    this.#ready = [];
+    this.#readyFrames = 0;
+    this.#place(buffer);
+    this.#untail();
+    const start = this.#tailAt;
+    const source = this.#start(buffer, start);
+    const end = start + length;
+    this.#scheduled.push({ source, start, end, id: this.#id });
+    source.onended = () => {
+      this.#heard();
+      this.#changed();
+    };
+    this.#tailAt = end;
+    this.#inSound = true;
+    this.#tail = this.#start(tailOf(buffer, context), end);
+    this.#changed();
+  }
+
+  /** Decides where the next sound starts: where the last one ends; if that is too late, after a cushion. */
+  #place(buffer: AudioBuffer): void {
+    const { sampleRate } = this.#made();
+    const now = this.#now();
+    if (this.#tailAt >= now + LATE * sampleRate) return;
+    if (this.#inSound) {
+      this.#underruns++;
+      this.#cushion = Math.min(LARGEST_CUSHION, this.#cushion * 1.5);
+      this.#tail = undefined; // it is heard, or will be
+      this.#fadeIn = true;
+    }
+    this.#tailAt = Math.ceil(now + this.#cushion * sampleRate);
+    if (!this.#fadeIn) return;
+    this.#fadeIn = false;
+    const frames = Math.min(buffer.length, Math.ceil(FADE * sampleRate));
+    for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
+      const data = buffer.getChannelData(channel);
+      for (let n = 0; n < frames; n++) data[n] = (data[n] as number) * (1 - faded(n / frames));
+    }
+  }
+
+  #start(buffer: AudioBuffer, at: number): AudioBufferSourceNode {
+    const context = this.#made();
+    if (this.#bus === undefined) {
+      this.#bus = context.createGain();
+      if (this.#master) this.#bus.connect(this.#master);
+    }
+    const source = context.createBufferSource();
+    source.buffer = buffer;
+    source.connect(this.#bus);
+    source.start(at / context.sampleRate);
+    return source;
+  }
+
+  #untail(): void {
+    this.#tail?.disconnect();
+    this.#tail?.stop();
+    this.#tail = undefined;
+  }
+}
+
+/** From 1 to 0, without a corner at either end. */
+function faded(part: number): number {
+  return 0.5 + 0.5 * Math.cos(Math.PI * part);
+}
+
+/** The end of a sound, mirrored and faded out: it goes on from the last sample without a step. */
+function tailOf(buffer: AudioBuffer, context: BaseAudioContext): AudioBuffer {
+  const frames = Math.ceil(FADE * context.sampleRate);
+  const tail = context.createBuffer(buffer.numberOfChannels, frames, context.sampleRate);
+  for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
+    const from = buffer.getChannelData(channel);
+    const to = tail.getChannelData(channel);
+    for (let n = 0; n < frames; n++)
+      to[n] = (from[Math.max(0, from.length - 2 - n)] as number) * faded((n + 1) / frames);
+  }
+  return tail;
+}

@@ -1,0 +1,179 @@
+/** The player in a real browser, in an OfflineAudioContext, which is exact. It posts what it found. */
+
+import { AudioPlayer } from "../../src/audio/index.js";
+
+export interface AudioReport {
+  /** By case: how many samples were compared, and the largest difference. */
+  cuts: Record<string, [count: number, difference: number]>;
+  /** Seconds from the flush to the last sample that is not 0, and the largest step after it, in slopes of the tone. */
+  flush: { silentAfter: number; step: number; later: number };
+  underrun: { count: number; step: number; heard: number };
+  locked: { position: number; difference: number };
+  error?: string;
+}
+
+/** A tone whose every sample differs, at half of full scale. */
+function tone(rate: number, frames: number, channels = 1): Int16Array {
+  return Int16Array.from({ length: frames * channels }, (_, n) => {
+    const frame = Math.floor(n / channels);
+    return Math.round(16_000 * Math.sin((2 * Math.PI * (211 + 60 * (n % channels)) * frame) / rate + 0.7));
+  });
+}
+
+async function played(
+  sound: Int16Array,
+  format: { rate: number; channels: number },
+  to: number,
+  sizes: () => number,
+): Promise<Float32Array[]> {
+  const { rate, channels } = format;
+  const context = new OfflineAudioContext(channels, Math.ceil((sound.length / channels / rate + 0.3) * to), to);
+  const player = new AudioPlayer({ context });
+  for (let at = 0; at < sound.length;) {
+    const next = at + sizes() * channels;
+    player.push(sound.slice(at, next), format);
+    at = next;
+  }
+  player.end();
+  const buffer = await context.startRendering();
+  await player.close();
+  return Array.from({ length: channels }, (_, channel) => buffer.getChannelData(channel));
+}
+
+function difference(one: Float32Array[], other: Float32Array[]): [count: number, difference: number] {
+  let largest = 0;
+  let count = 0;
+  one.forEach((samples, channel) =>
+    samples.forEach((value, n) => {
+      if (value !== 0) count++;
+      largest = Math.max(largest, Math.abs(value - (other[channel]?.[n] ?? NaN)));
+    }),
+  );
+  return [count, Number.isNaN(largest) ? 9 : largest];
+}
+
+function random(seed: number): () => number {
+  let state = seed;
+  return () => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648;
+}
+
+async function cuts(): Promise<AudioReport["cuts"]> {
+  const found: AudioReport["cuts"] = {};
+  for (const [rate, to] of [
+    [22_050, 48_000],
+    [24_000, 44_100],
+    [8_000, 48_000],
+    [48_000, 48_000],
+    [48_000, 44_100],
+  ] as const) {
+    for (const channels of [1, 2]) {
+      const sound = tone(rate, 2 * rate + 17, channels);
+      const whole = await played(sound, { rate, channels }, to, () => sound.length);
+      const next = random(rate + channels);
+      for (const [name, sizes] of [
+        ["441", () => 441],
+        ["333", () => 333],
+        ["random", () => 1 + Math.floor(next() * 2000)],
+      ] as const) {
+        const name_ = `${rate} -> ${to}, ${channels}, ${name}`;
+        found[name_] = difference(whole, await played(sound, { rate, channels }, to, sizes));
+      }
+    }
+  }
+  for (const frames of [0, 1, 7]) {
+    const sound = tone(22_050, frames);
+    const whole = await played(sound, { rate: 22_050, channels: 1 }, 48_000, () => frames || 1);
+    found[`${frames} samples`] = difference(whole, await played(sound, { rate: 22_050, channels: 1 }, 48_000, () => 1));
+  }
+  return found;
+}
+
+const slope = (rate: number) => ((2 * Math.PI * 211) / rate) * (16_000 / 32_768);
+
+function largestStep(samples: Float32Array, from = 1, to = samples.length): number {
+  let largest = 0;
+  for (let n = Math.max(1, from); n < to; n++) {
+    largest = Math.max(largest, Math.abs((samples[n] as number) - (samples[n - 1] as number)));
+  }
+  return largest;
+}
+
+async function flush(): Promise<AudioReport["flush"]> {
+  const rate = 48_000;
+  const context = new OfflineAudioContext(1, 3 * rate, rate);
+  const player = new AudioPlayer({ context });
+  const sound = tone(22_050, 2 * 22_050);
+  for (let at = 0; at < sound.length; at += 441) player.push(sound.slice(at, at + 441), { rate: 22_050 });
+  const at = Math.round((0.5 * rate) / 128) * 128;
+  let again = 0;
+  void context.suspend(at / rate).then(() => {
+    player.flush();
+    return context.resume();
+  });
+  void context.suspend((at + rate) / rate).then(() => {
+    player.push(tone(22_050, 2205), { rate: 22_050, id: "new" });
+    player.end();
+    again = Math.round(context.currentTime * rate);
+    return context.resume();
+  });
+  const samples = (await context.startRendering()).getChannelData(0);
+  let last = at;
+  for (let n = at; n < again; n++) if (samples[n] !== 0) last = n;
+  let later = 0;
+  for (const value of samples.subarray(again)) if (value !== 0) later++;
+  await player.close();
+  return { silentAfter: (last - at) / rate, step: largestStep(samples, at - 500, again) / slope(rate), later };
+}
+
+async function underrun(): Promise<AudioReport["underrun"]> {
+  const rate = 48_000;
+  const context = new OfflineAudioContext(1, 3 * rate, rate);
+  const player = new AudioPlayer({ context });
+  const sound = tone(22_050, 22_050);
+  player.push(sound.slice(0, 8_820), { rate: 22_050 });
+  void context.suspend(1).then(() => {
+    player.push(sound.slice(8_820), { rate: 22_050 });
+    player.end();
+    return context.resume();
+  });
+  const samples = (await context.startRendering()).getChannelData(0);
+  const begin = samples.findIndex((value) => value !== 0);
+  // The sound's own ends are steps, as it begins and ends in full voice.
+  let end = samples.length - 1;
+  while (samples[end] === 0) end--;
+  const result = {
+    count: player.underruns,
+    step: largestStep(samples, begin + 50, end - 50) / slope(rate),
+    heard: player.position,
+  };
+  await player.close();
+  return result;
+}
+
+/** What is pushed while nothing runs is heard from the beginning. */
+async function locked(): Promise<AudioReport["locked"]> {
+  const rate = 48_000;
+  const sound = tone(24_000, 24_000);
+  const whole = await played(sound, { rate: 24_000, channels: 1 }, rate, () => sound.length);
+  const context = new OfflineAudioContext(1, whole[0]?.length ?? 0, rate);
+  const player = new AudioPlayer({ context });
+  for (let at = 0; at < sound.length; at += 240) {
+    player.push(sound.slice(at, at + 240), { rate: 24_000 });
+    if (at % 4800 === 0) await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  player.end();
+  const { position } = player;
+  const buffer = await context.startRendering();
+  await player.close();
+  return { position, difference: difference(whole, [buffer.getChannelData(0)])[1] };
+}
+
+async function report(): Promise<Partial<AudioReport>> {
+  try {
+    return { cuts: await cuts(), flush: await flush(), underrun: await underrun(), locked: await locked() };
+  } catch (error) {
+    return { error: String((error as Error).stack) };
+  }
+}
+
+void report().then((found) => fetch("/result", { method: "POST", body: JSON.stringify(found) }));

@@ -1,0 +1,178 @@
+/** streamChat, server-sent events and WAV, in Node. */
+
+import { describe, expect, it } from "vitest";
+import { decodeWav, type ChatCallbacks, type ChatOptions, SseParser, streamChat } from "../src/audio/index.js";
+import { encodeWav, fromBase64, toBase64 } from "../src/audio/wav.js";
+import { rawCoder, StreamEncoder, StreamError, StreamIncompleteError } from "../src/index.js";
+import { serve } from "./server.js";
+import { join } from "./vectors.js";
+
+const utf8 = new TextEncoder();
+const pcm = (...samples: number[]) => Int16Array.from(samples);
+const bytes = (samples: Int16Array) => new Uint8Array(samples.buffer);
+const RAW = { "content-type": "application/vnd.objectstreaming;v=1;coder=raw" };
+const SSE = { "content-type": "text/event-stream" };
+const audio = { kind: "audio", format: "s16le", rate: 22_050, channels: 1 };
+
+function frames(): Uint8Array {
+  const encoder = new StreamEncoder(rawCoder());
+  return join([
+    encoder.open(),
+    encoder.data({ kind: "text" }, utf8.encode("One.\n ")),
+    encoder.data({ ...audio, sentence: 1, text: "One.\n ", samples: 3, at: 0 }, bytes(pcm(1, 2))),
+    encoder.data({ ...audio, sentence: 1, at: 91 }, bytes(pcm(3))),
+    encoder.data({ kind: "text" }, utf8.encode("Two. é")),
+    encoder.data({ kind: "audio", sentence: 2, text: "Two. é", error: "unavailable" }, new Uint8Array()),
+    encoder.data({ kind: "later", what: 1 }, bytes(pcm(9))),
+    encoder.data({ ...audio, sentence: 3, at: 136 }, bytes(pcm(4))),
+    encoder.end({ trailers: { sentences: 3 } }),
+  ]);
+}
+
+const wav = (...samples: number[]) => toBase64(encodeWav([bytes(pcm(...samples))], 22_050, 1));
+const events = (last = "event: done\ndata: 2\n\n") =>
+  `: hello\n\nevent: text\ndata: One.\ndata:  \n\nevent: audio\ndata: ${wav(1, 2, 3)}\n\n` +
+  `event: text\r\ndata: Two. é\r\n\r\nevent: audio\ndata: ${wav(4)}\n\n${last}`;
+
+async function chat(body: Uint8Array | string, headers: object, status = 200, options: ChatOptions = {}) {
+  const server = await serve((response) => response.writeHead(status, { ...headers }).end(body));
+  const told: unknown[] = [];
+  const sounds: number[] = [];
+  const callbacks: ChatCallbacks = {
+    onText: (text) => told.push(text),
+    onAudio: (base64) => told.push([...decodeWav(fromBase64(base64)).samples]),
+    onSound: (piece) => sounds.push(...piece.pcm),
+    onComplete: (count) => told.push(count),
+    onError: (error) => told.push(error),
+  };
+  const source = streamChat("Hello!", callbacks, { url: server.url, ...options });
+  const result = await source.done.catch((error: unknown) => error);
+  await server.close();
+  return { told, sounds, result, requests: server.requests, text: source.text };
+}
+
+describe("streamChat", () => {
+  it("reads frames: text at once, sounds by sentence, what it does not know is skipped", async () => {
+    const { told, sounds, result, requests } = await chat(frames(), RAW);
+    expect(told).toEqual(["One.\n ", "Two. é", [1, 2, 3], [4], 2]);
+    expect(sounds).toEqual([1, 2, 3, 4]);
+    expect(result).toEqual({ text: "One.\n Two. é", count: 2, trailers: { sentences: 3 } });
+    expect(requests.length).toBe(1);
+    expect(JSON.parse(requests[0]?.body ?? "")).toEqual({ message: "Hello!" });
+    expect(requests[0]?.headers.accept).toContain("application/vnd.objectstreaming;v=1");
+  });
+
+  it("reads server-sent events where those come, with newlines and leading spaces", async () => {
+    const { told, sounds, result, requests } = await chat(events(), SSE, 200, { transport: "sse", voice: "af_sarah" });
+    expect(told).toEqual(["One.\n ", [1, 2, 3], "Two. é", [4], 2]);
+    expect(sounds).toEqual([1, 2, 3, 4]);
+    expect(result).toMatchObject({ text: "One.\n Two. é", count: 2 });
+    expect(requests[0]?.headers.accept).toBe("text/event-stream");
+    expect(JSON.parse(requests[0]?.body ?? "").voice).toBe("af_sarah");
+  });
+
+  it("takes no cut for an end, at any byte", async () => {
+    const wire = frames();
+    for (let at = 0; at < wire.length; at += 7) {
+      const { told } = await chat(wire.slice(0, at), RAW);
+      expect(told.at(-1)).toMatchObject({ code: expect.stringMatching(/truncated_frame|stream_incomplete/) });
+    }
+    const text = events();
+    for (const at of [0, 1, 30, 60, text.length - 5, text.length - 1]) {
+      expect((await chat(text.slice(0, at), SSE)).told.at(-1)).toBeInstanceOf(StreamIncompleteError);
+    }
+  });
+
+  it("reports an error of the server once, in events, in the end frame and by status", async () => {
+    const inEvents = await chat(events("event: error\ndata: the model is down\n\n"), SSE);
+    expect((inEvents.told.at(-1) as StreamError).rawMessage).toBe("the model is down");
+    expect(inEvents.result).toBe(inEvents.told.at(-1));
+    const encoder = new StreamEncoder(rawCoder());
+    const wire = join([encoder.open(), encoder.end({ error: new StreamError("unavailable", "down") })]);
+    expect((await chat(wire, RAW)).told).toEqual([expect.objectContaining({ code: "unavailable" })]);
+    const problem = await chat('{"code":"resource_exhausted"}', { "retry-after": "3" }, 429);
+    expect(problem.told).toEqual([expect.objectContaining({ status: 429, retryAfter: 3 })]);
+  });
+
+  it("calls nothing after close, and closes the connection", async () => {
+    const encoder = new StreamEncoder(rawCoder());
+    const server = await serve((response) => {
+      response.writeHead(200, RAW).write(join([encoder.open(), encoder.data({ kind: "text" }, utf8.encode("One"))]));
+    });
+    const told: unknown[] = [];
+    const tell = (value: unknown) => told.push(value);
+    const source = streamChat(
+      "?",
+      {
+        onText: (text) => {
+          tell(text);
+          source.close();
+        },
+        onComplete: tell,
+        onError: tell,
+      },
+      { url: server.url },
+    );
+    expect(await source.done.catch((error: unknown) => error)).toMatchObject({ name: "AbortError" });
+    await server.gone;
+    source.close();
+    expect(told).toEqual(["One"]);
+    await server.close();
+  });
+
+  it("ends by its signal as by close, also before it began", async () => {
+    const told: unknown[] = [];
+    const options = { url: "http://127.0.0.1:1/", signal: AbortSignal.abort("left") };
+    const source = streamChat("?", { onError: (error) => told.push(error) }, options);
+    expect(await source.done.catch((error: unknown) => error)).toBe("left");
+    expect(told).toEqual([]);
+  });
+});
+
+describe("SseParser", () => {
+  it("gives the same events for every cut", () => {
+    const text = "\ufeffevent: a\r\ndata: 1\r\ndata:2\r\rdata\n\n: no\nid: 3\ndata:  x\n\nevent: lost\n\ndata: cut";
+    const whole = new SseParser().push(text);
+    expect(whole).toEqual([
+      { event: "a", data: "1\n2" },
+      { event: "message", data: "" },
+      { event: "message", data: " x" },
+    ]);
+    for (let at = 0; at <= text.length; at++) {
+      const parser = new SseParser();
+      expect([...parser.push(text.slice(0, at)), ...parser.push(text.slice(at))]).toEqual(whole);
+    }
+    const bytewise = new SseParser();
+    expect(text.split("").flatMap((unit) => bytewise.push(unit))).toEqual(whole);
+  });
+
+  it("keeps no more of an event than a frame may have", () => {
+    const parser = new SseParser();
+    const piece = "x".repeat(1 << 20);
+    expect(() => {
+      for (let n = 0; n < 20; n++) parser.push(piece);
+    }).toThrow(RangeError);
+    const lines = new SseParser();
+    expect(() => {
+      for (let n = 0; n < 20; n++) lines.push(`data: ${piece}\n`);
+    }).toThrow(RangeError);
+  });
+});
+
+describe("decodeWav", () => {
+  const file = encodeWav([bytes(pcm(1, -2, 3, -4))], 8000, 2);
+
+  it("reads what encodeWav writes, and files with a wrong size", () => {
+    expect(decodeWav(file)).toEqual({ samples: pcm(1, -2, 3, -4), rate: 8000, channels: 2 });
+    const streamed = file.slice();
+    new DataView(streamed.buffer).setUint32(40, 0xffffffff, true);
+    expect([...decodeWav(streamed).samples]).toEqual([1, -2, 3, -4]);
+    expect([...decodeWav(file.slice(0, -1)).samples]).toEqual([1, -2]);
+  });
+
+  it("refuses anything else", () => {
+    for (const wrong of [new Uint8Array(), utf8.encode("OggS not a WAV file"), file.slice(0, 30)]) {
+      expect(() => decodeWav(wrong)).toThrow(TypeError);
+    }
+  });
+});
