@@ -10,13 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from objectstreaming import JsonCoder
-from objectstreaming.server import FrameResponse
+from objectstreaming.server import FrameResponse, stopping
 from objectstreaming.store import FileStore
 
 
 def make() -> FastAPI:
     store = FileStore(os.environ["STORE"])
-    app = FastAPI(lifespan=store.lifespan)
+    app = FastAPI(lifespan=stopping(store))
 
     async def source(count: int) -> AsyncIterator[Any]:
         for n in range(count):
