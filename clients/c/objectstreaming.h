@@ -1194,11 +1194,13 @@ typedef struct objs_stream {
     objs_end_rule end_rule;
     int trust_headers; /* set it if other code checks the headers of data frames */
     objs_error error;
-    uint64_t position;     /* the number of data frames received: the position to resume from */
+    uint64_t position;     /* the data frames of the stream up to here, those before a resumed response included */
+    uint64_t received;     /* the data frames of this response */
     uint64_t heartbeat_ms; /* the announced heartbeat: the peer sends something at least this often; 0: none announced */
     uint64_t tal_order;    /* see objs_tal_follow */
     int begun, controlled, ended;
     objs_text metadata;
+    objs_text resume; /* of the open frame: a JSON string, the URI reference at which the stream can be picked up (SPEC 6.3) */
     objs_text trailers;
     const char *peer_code; /* one of the sixteen, if error.code is OBJS_STREAM_ERROR */
     objs_text peer_message;
@@ -1238,6 +1240,7 @@ OBJS_API objs_message objs_stream_fail_(objs_stream *stream, objs_code code, uin
 OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, uint64_t index, uint64_t offset) {
     objs_text version = objs_json_member(control, "v"), coder = objs_json_member(control, "coder");
     objs_text heartbeat = objs_json_member(control, "heartbeat"), metadata = objs_json_member(control, "metadata");
+    objs_text position = objs_json_member(control, "position"), resume = objs_json_member(control, "resume");
     uint64_t v = 0;
     if (!objs_json_count(version, &v) || v != 1 ||
         (coder.at != NULL && (!objs_begins_(coder, '"') || (stream->coder && !objs_json_is(coder, stream->coder)))) ||
@@ -1250,7 +1253,12 @@ OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, 
             return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
         }
     }
+    if ((position.at != NULL && !objs_json_count(position, &stream->position)) ||
+        (resume.at != NULL && !objs_begins_(resume, '"'))) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+    }
     stream->metadata = metadata;
+    stream->resume = resume;
     return OBJS_MESSAGE_OPEN;
 }
 
@@ -1260,7 +1268,7 @@ OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, u
     if (!objs_json_count(objs_json_member(control, "frames"), &frames)) {
         return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
     }
-    if (frames != stream->position) {
+    if (frames != stream->received) {
         return objs_stream_fail_(stream, OBJS_COUNT_MISMATCH, index, offset);
     }
     if (trailers.at != NULL && !objs_begins_(trailers, '{')) {
@@ -1295,6 +1303,7 @@ OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *f
         }
         stream->begun = 1;
         stream->position++;
+        stream->received++;
         if (check_header && !objs_header_valid(frame->header, frame->header_size)) {
             return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
         }

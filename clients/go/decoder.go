@@ -123,6 +123,9 @@ func (d *Decoder[H, P]) Trailers() json.RawMessage { return d.stream.Trailers() 
 // Metadata is the JSON object of the open frame. It is nil if there is none.
 func (d *Decoder[H, P]) Metadata() json.RawMessage { return d.stream.Metadata() }
 
+// Resume is the URI reference at which the stream can be picked up (section 6.3). It is empty if there is none.
+func (d *Decoder[H, P]) Resume() string { return d.stream.Resume() }
+
 // Heartbeat is the heartbeat that the open frame announced: the peer sends something at least this often. 0 if there is
 // none.
 func (d *Decoder[H, P]) Heartbeat() time.Duration { return d.stream.Heartbeat() }

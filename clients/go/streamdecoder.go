@@ -27,10 +27,12 @@ type StreamDecoder[H, P any] struct {
 	order      Order[H]
 	frames     *FrameDecoder
 	state      state
-	position   int64
+	received   int64 // data frames of this response
+	before     int64 // data frames of the stream that come before this response
 	controlled bool
 	heartbeat  time.Duration
 	metadata   json.RawMessage
+	resume     string
 	trailers   json.RawMessage
 	err        error
 }
@@ -48,8 +50,9 @@ func newStreamDecoder[H, P any](coder Coder[H, P], chosen options) *StreamDecode
 	return d
 }
 
-// Position is the number of data frames received: the position to resume from.
-func (d *StreamDecoder[H, P]) Position() int64 { return d.position }
+// Position is the number of data frames of the stream up to here: the position to resume from. If the response resumes a
+// stream, those before it count too (section 3.6).
+func (d *StreamDecoder[H, P]) Position() int64 { return d.before + d.received }
 
 // Buffered is the number of bytes held: of a frame that is not whole yet, and of messages that were not read yet.
 func (d *StreamDecoder[H, P]) Buffered() int { return d.frames.Buffered() }
@@ -62,6 +65,9 @@ func (d *StreamDecoder[H, P]) Trailers() json.RawMessage { return d.trailers }
 
 // Metadata is the JSON object of the open frame. It is nil if there is none.
 func (d *StreamDecoder[H, P]) Metadata() json.RawMessage { return d.metadata }
+
+// Resume is the URI reference at which the stream can be picked up (section 6.3). It is empty if there is none.
+func (d *StreamDecoder[H, P]) Resume() string { return d.resume }
 
 // Heartbeat is the heartbeat that the open frame announced: the peer sends something at least this often. 0 if there is
 // none.
@@ -110,7 +116,7 @@ func (d *StreamDecoder[H, P]) Next() (message Message[H, P], ok bool, err error)
 		if d.err = d.step(data, frame); d.err != nil {
 			break
 		}
-		d.position++
+		d.received++
 		if message.Header, message.Payload, err = d.coder.Decode(frame); err == nil && d.order != nil {
 			err = d.order.Follow(message.Header, frame.Index)
 		}
@@ -147,8 +153,8 @@ func (d *StreamDecoder[H, P]) complete() {
 		required = d.frames.end == endRequired
 	}
 	if required && !d.Ended() {
-		message := fmt.Sprintf("the stream stopped after %d data frames without its end: was it cut?", d.position)
-		d.err = &IncompleteError{Code: CodeStreamIncomplete, Position: d.position, Message: message}
+		message := fmt.Sprintf("the stream stopped after %d data frames without its end: was it cut?", d.Position())
+		d.err = &IncompleteError{Code: CodeStreamIncomplete, Position: d.Position(), Message: message}
 	}
 }
 
@@ -231,19 +237,39 @@ func (d *StreamDecoder[H, P]) opened(control members, frame Frame) error {
 		}
 		d.metadata = value
 	}
+	if value, there := control["position"]; there {
+		count, ok := asCount(value)
+		if !ok {
+			return invalidControl(frame, "position is a number of data frames, not %.40s", value)
+		}
+		d.before = count
+	}
+	if value, there := control["resume"]; there {
+		uri, ok := asString(value)
+		if !ok {
+			return invalidControl(frame, "resume is a URI reference, a string, not %.40s", value)
+		}
+		d.resume = uri
+	}
 	return nil
+}
+
+// asCount reads an integer of 0 or more. A larger one than an int64 gives the largest int64.
+func asCount(text json.RawMessage) (count int64, ok bool) {
+	p := parser{data: text}
+	_, integer, err := p.number()
+	count, _ = strconv.ParseInt(string(text), 10, 64)
+	return count, err == nil && integer && count >= 0
 }
 
 func (d *StreamDecoder[H, P]) ended(control members, frame Frame) error {
 	text := control["frames"]
-	p := parser{data: text}
-	_, integer, err := p.number()
-	frames, _ := strconv.ParseInt(string(text), 10, 64) // a larger count gives the largest int64, which is not the position
-	if err != nil || !integer || frames < 0 {
+	frames, ok := asCount(text)
+	if !ok {
 		return invalidControl(frame, "frames is the number of data frames, not %.40s", text)
 	}
-	if frames != d.position {
-		return &ProtocolError{CodeCountMismatch, frame.Index, fmt.Sprintf("%.40s data frames were sent, %d arrived", text, d.position)}
+	if frames != d.received {
+		return &ProtocolError{CodeCountMismatch, frame.Index, fmt.Sprintf("%.40s data frames were sent, %d arrived", text, d.received)}
 	}
 	trailers, there := control["trailers"]
 	if !there {

@@ -25,6 +25,8 @@ pub(crate) struct Control {
 pub(crate) struct Opened {
     pub(crate) heartbeat: Option<f64>,
     pub(crate) metadata: Map<String, Value>,
+    pub(crate) position: u64,
+    pub(crate) resume: Option<String>,
 }
 
 /// The members of an `end` frame, except the count.
@@ -76,18 +78,23 @@ impl Control {
             _ => None,
         };
         let metadata = self.optional_object("metadata")?;
-        Ok(Opened { heartbeat, metadata })
+        let position = match self.get("position") {
+            Some(value) => count("position", value.get())?.parse().unwrap_or(u64::MAX),
+            None => 0,
+        };
+        let resume = match self.get("resume") {
+            Some(value) => Some(
+                string(value).ok_or_else(|| format!("resume is a URI reference, a string, not {:.40}", value.get()))?,
+            ),
+            None => None,
+        };
+        Ok(Opened { heartbeat, metadata, position, resume })
     }
 
-    /// Whether `frames` is `position`. An error if it is not a count.
-    pub(crate) fn counts(&self, position: u64) -> Result<bool, String> {
-        let text = self.get("frames").map_or("none", RawValue::get);
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-        if !whole || (digits.len() < text.len() && digits != "0") {
-            return Err(format!("frames is the number of data frames, not {text:.40}"));
-        }
-        Ok(digits.parse() == Ok(position)) // a count larger than a u64 is never equal
+    /// Whether `frames` is `received`. An error if it is not a count.
+    pub(crate) fn counts(&self, received: u64) -> Result<bool, String> {
+        let digits = count("frames", self.get("frames").map_or("none", RawValue::get))?;
+        Ok(digits.parse() == Ok(received)) // a count larger than a u64 is never equal
     }
 
     pub(crate) fn frames(&self) -> &str {
@@ -104,6 +111,16 @@ impl Control {
         let Some(value) = self.get(name) else { return Ok(Map::new()) };
         read_json::object(value.get().as_bytes()).map_err(|_| format!("{name} is an object, not {:.40}", value.get()))
     }
+}
+
+/// The digits of an integer of 0 or more.
+fn count<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !whole || (digits.len() < text.len() && digits != "0") {
+        return Err(format!("{name} is a number of data frames, not {text:.40}"));
+    }
+    Ok(digits)
 }
 
 fn peer_error(value: &RawValue) -> Result<StreamError, String> {

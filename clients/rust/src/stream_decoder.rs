@@ -44,7 +44,9 @@ pub struct StreamDecoder<C: Decode> {
     order: C::Order,
     require_end: Option<bool>,
     state: State,
-    position: u64,
+    received: u64, // data frames of this response
+    before: u64,   // data frames of the stream that come before this response
+    resume: Option<String>,
     controlled: bool,
     finished: bool,
     failed: Option<Error>,
@@ -66,7 +68,9 @@ impl<C: Decode> StreamDecoder<C> {
             order: C::Order::default(),
             require_end: None,
             state: State::Start,
-            position: 0,
+            received: 0,
+            before: 0,
+            resume: None,
             controlled: false,
             finished: false,
             failed: None,
@@ -91,10 +95,10 @@ impl<C: Decode> StreamDecoder<C> {
         self
     }
 
-    /// The number of data frames received: the position to resume from.
+    /// The number of data frames of the stream up to here, those before a resumed response included: what to resume from.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.position
+        self.before.saturating_add(self.received)
     }
 
     /// The number of bytes of the frames so far.
@@ -125,6 +129,12 @@ impl<C: Decode> StreamDecoder<C> {
     #[must_use]
     pub fn metadata(&self) -> &Map<String, Value> {
         &self.metadata
+    }
+
+    /// The URI reference at which the stream can be picked up (SPEC section 6.3).
+    #[must_use]
+    pub fn resume(&self) -> Option<&str> {
+        self.resume.as_deref()
     }
 
     /// The heartbeat in seconds that the `open` frame announced: the peer sends something at least this often.
@@ -214,7 +224,7 @@ impl<C: Decode> StreamDecoder<C> {
 
     fn complete(&self) -> Result<(), Error> {
         if self.require_end.unwrap_or(self.controlled) && !self.ended() {
-            return Err(StreamIncomplete::new(self.position).into());
+            return Err(StreamIncomplete::new(self.position()).into());
         }
         Ok(())
     }
@@ -222,7 +232,7 @@ impl<C: Decode> StreamDecoder<C> {
     fn data(&mut self, frame: Frame) -> Result<Message<C>, Error> {
         let (index, offset) = (frame.index(), frame.offset());
         self.step(Event::Data, index)?;
-        self.position += 1;
+        self.received += 1;
         let message = self.coder.decode(frame).map_err(|refusal| match refusal {
             Refusal::Header(reason) => {
                 let message = format!("the header is not what the coder {} reads: {reason}", self.coder.name());
@@ -268,10 +278,12 @@ impl<C: Decode> StreamDecoder<C> {
                 let opened = control.opened(self.coder.name()).map_err(invalid)?;
                 self.heartbeat = opened.heartbeat;
                 self.metadata = opened.metadata;
+                self.before = opened.position;
+                self.resume = opened.resume;
             }
             Event::End => {
-                if !control.counts(self.position).map_err(invalid)? {
-                    let message = format!("{:.40} data frames were sent, {} arrived", control.frames(), self.position);
+                if !control.counts(self.received).map_err(invalid)? {
+                    let message = format!("{:.40} data frames were sent, {} arrived", control.frames(), self.received);
                     return Err(ProtocolError::new(ProtocolErrorKind::CountMismatch, index, message).into());
                 }
                 let ended = control.ended().map_err(invalid)?;
@@ -291,7 +303,7 @@ impl<C: Decode> fmt::Debug for StreamDecoder<C> {
         f.debug_struct("StreamDecoder")
             .field("coder", &self.coder.name())
             .field("state", &self.state)
-            .field("position", &self.position)
+            .field("position", &self.position())
             .field("failed", &self.failed)
             .finish_non_exhaustive()
     }

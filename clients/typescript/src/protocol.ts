@@ -70,7 +70,9 @@ export class StreamDecoder<H, P> {
   readonly #frames: FrameDecoder;
   readonly #requireEnd: boolean | undefined;
   #state: State = "start";
-  #position = 0;
+  #received = 0; // data frames of this response
+  #before = 0; // data frames of the stream that come before this response
+  #resume: string | undefined;
   #controlled = false;
   #finished = false;
   #failure: { readonly error: unknown } | undefined; // the error itself may be undefined
@@ -85,9 +87,9 @@ export class StreamDecoder<H, P> {
     this.#requireEnd = options.requireEnd;
   }
 
-  /** The number of data frames received: the position to resume from. */
+  /** The number of data frames of the stream up to here, those before a resumed response included: what to resume from. */
   get position(): number {
-    return this.#position;
+    return this.#before + this.#received;
   }
 
   /** The number of bytes of the frames so far. */
@@ -113,6 +115,11 @@ export class StreamDecoder<H, P> {
   /** The heartbeat in seconds that the `open` frame announced: the peer sends something at least this often. */
   get heartbeat(): number | undefined {
     return this.#heartbeat;
+  }
+
+  /** The URI reference at which the stream can be picked up (SPEC section 6.3). */
+  get resume(): string | undefined {
+    return this.#resume;
   }
 
   /** The metadata of the `open` frame. */
@@ -166,8 +173,8 @@ export class StreamDecoder<H, P> {
   #complete(): void {
     if ((this.#requireEnd ?? this.#controlled) && !this.ended) {
       throw new StreamIncompleteError(
-        `the stream stopped after ${this.#position} data frames without its end: was it cut?`,
-        this.#position,
+        `the stream stopped after ${this.position} data frames without its end: was it cut?`,
+        this.position,
       );
     }
   }
@@ -175,7 +182,7 @@ export class StreamDecoder<H, P> {
   #data(frame: Frame): Message<H, P> {
     try {
       if (this.#state !== "streaming") this.#state = this.#after("data", frame);
-      this.#position++;
+      this.#received++;
       const message = this.#coder.decode(frame);
       this.#order?.follow(message.header, frame.index);
       return message;
@@ -210,7 +217,7 @@ export class StreamDecoder<H, P> {
 
   #opened(control: JsonObject, frame: Frame): void {
     const { name } = this.#coder;
-    const { v, coder = name, metadata = {} } = control as Readonly<Record<string, JsonValue | undefined>>;
+    const { v, coder = name, metadata = {}, position = 0, resume } = control as Readonly<Record<string, JsonValue | undefined>>;
     const heartbeat = control["heartbeat"] ?? undefined; // null is as good as absent
     if (v !== 1) fail("invalid_control", `the stream is of version ${shown(v)}, this reader knows 1`, frame);
     if (coder !== name) fail("invalid_control", `the stream's coder is ${shown(coder)}, this reader's ${name}`, frame);
@@ -218,8 +225,16 @@ export class StreamDecoder<H, P> {
       fail("invalid_control", `heartbeat is a positive number of seconds, not ${shown(heartbeat)}`, frame);
     }
     if (!isObject(metadata)) fail("invalid_control", `metadata is an object, not ${shown(metadata)}`, frame);
+    if (!Number.isInteger(position) || (position as number) < 0) {
+      fail("invalid_control", `position is a number of data frames, not ${shown(position)}`, frame);
+    }
+    if (resume !== undefined && typeof resume !== "string") {
+      fail("invalid_control", `resume is a URI reference, a string, not ${shown(resume)}`, frame);
+    }
     this.#heartbeat = heartbeat;
     this.#metadata = metadata;
+    this.#before = position as number;
+    this.#resume = resume;
   }
 
   /** The error that the peer reports, if there is one. */
@@ -228,8 +243,8 @@ export class StreamDecoder<H, P> {
     if (!Number.isInteger(frames) || (frames as number) < 0) {
       fail("invalid_control", `frames is the number of data frames, not ${shown(frames)}`, frame);
     }
-    if (frames !== this.#position) {
-      fail("count_mismatch", `${shown(frames)} data frames were sent, ${this.#position} arrived`, frame);
+    if (frames !== this.#received) {
+      fail("count_mismatch", `${shown(frames)} data frames were sent, ${this.#received} arrived`, frame);
     }
     if (!isObject(trailers)) fail("invalid_control", `trailers is an object, not ${shown(trailers)}`, frame);
     let failure: StreamError | undefined;

@@ -172,6 +172,7 @@ def stream(wire: bytes, coder: str, max_frame: int, max_header: int, require_end
     frames, framing_error = read_frames(wire, max_frame, max_header)
     verdict = Verdict()
     begun = controlled = False
+    received = 0
     last_order: int | None = None
     last_sign: int | None = None
 
@@ -195,11 +196,12 @@ def stream(wire: bytes, coder: str, max_frame: int, max_header: int, require_end
             if kind == "open":
                 if begun or not _good_open(control, coder):
                     return stop("invalid_control", frame)
+                verdict.position = control.get("position", 0)
             elif kind == "end":
                 counted = control.get("frames")
                 if not isinstance(counted, int) or isinstance(counted, bool) or counted < 0:
                     return stop("invalid_control", frame)
-                if counted != verdict.position:
+                if counted != received:
                     return stop("count_mismatch", frame)
                 if "trailers" in control and not isinstance(control["trailers"], dict):
                     return stop("invalid_control", frame)
@@ -222,6 +224,7 @@ def stream(wire: bytes, coder: str, max_frame: int, max_header: int, require_end
         if ended:
             return stop("frame_after_end", frame)
         begun = True
+        received += 1
         verdict.position += 1
         try:
             header = read_object(frame.header)
@@ -273,6 +276,9 @@ def _good_open(control: dict[str, Any], coder: str) -> bool:
         and control.get("coder", coder) == coder
         and good_heartbeat
         and isinstance(control.get("metadata", {}), dict)
+        and _is_integer(control.get("position", 0))
+        and control.get("position", 0) >= 0
+        and isinstance(control.get("resume", ""), str)
     )
 
 

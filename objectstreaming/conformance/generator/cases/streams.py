@@ -26,6 +26,8 @@ from .sentences import (
     PING_ANY,
     PLAIN,
     POSITION,
+    RESUME,
+    RESUMED,
     SIXTEEN,
     SPELLING,
     TRAILERS,
@@ -143,6 +145,43 @@ for name, value in (("0", "0"), ("negative", "-1"), ("string", '"15"'), ("true",
         control('"type":"open","v":1,"heartbeat":' + value),
         "invalid_control",
     )
+for name, value in (
+    ("position-negative", '"position":-1'),
+    ("position-string", '"position":"7"'),
+    ("position-fraction", '"position":1.5'),
+    ("position-true", '"position":true'),
+    ("position-null", '"position":null'),
+    ("resume-number", '"resume":7'),
+    ("resume-object", '"resume":{}'),
+    ("resume-null", '"resume":null'),
+):
+    opening = control('"type":"open","v":1,' + value)
+    case("control", f"open-{name}", "3.2", RESUME, opening + DATA + end(1), "invalid_control")
+case(
+    "control",
+    "open-position",
+    "3.6",
+    RESUMED,
+    control('"type":"open","v":1,"resume":"/streams/7","position":41') + DATA + end(1),
+    "ok",
+)
+case(
+    "control",
+    "open-position-cut",
+    "3.6",
+    RESUMED,
+    control('"type":"open","v":1,"position":41') + DATA,
+    "stream_incomplete",
+)
+case("control", "open-position-0", "3.6", RESUMED, control('"type":"open","v":1,"position":0') + DATA + end(1), "ok")
+case(
+    "control",
+    "open-position-is-not-the-count",
+    "3.6",
+    RESUMED,
+    control('"type":"open","v":1,"position":1') + DATA + end(2),
+    "count_mismatch",
+)
 case("control", "open-heartbeat-null", "3.2", NULL, control('"type":"open","v":1,"heartbeat":null') + end(0), "ok")
 for name, value in (("array", "[]"), ("string", '"x"'), ("null", "null"), ("number", "1")):
     case(

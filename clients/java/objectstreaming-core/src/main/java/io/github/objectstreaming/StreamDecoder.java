@@ -30,7 +30,9 @@ public final class StreamDecoder<H, P> {
     private final EndPolicy endPolicy;
     private Coder.SequenceCheck<H> sequence;
     private StreamState state = StreamState.START;
-    private long position;
+    private long received; // data frames of this response
+    private long before; // data frames of the stream that come before this response
+    private String resume;
     private boolean controlled;
     private boolean finished;
     private ObjectStreamException failure;
@@ -118,7 +120,7 @@ public final class StreamDecoder<H, P> {
         if (state != StreamState.STREAMING) {
             step(Event.DATA, frame);
         }
-        position++;
+        received++;
         Message<H, P> message = coder.decode(frame);
         sequence.accept(message.header(), frame);
         return message;
@@ -149,8 +151,8 @@ public final class StreamDecoder<H, P> {
         boolean required = endPolicy == EndPolicy.AUTO ? controlled : endPolicy == EndPolicy.REQUIRED;
         if (required && !ended()) {
             throw new StreamIncompleteException(
-                    "the stream stopped after " + position + " data frames without its end: was it cut?",
-                    position,
+                    "the stream stopped after " + position() + " data frames without its end: was it cut?",
+                    position(),
                     null);
         }
     }
@@ -218,18 +220,35 @@ public final class StreamDecoder<H, P> {
                     : Duration.ofNanos(Math.max(1, (long) (seconds.doubleValue() * 1e9)));
         }
         metadata = object(control, "metadata", frame);
+        if (control.containsKey("position")) {
+            before = count(control, "position", frame);
+        }
+        if (control.containsKey("resume")) {
+            if (!(control.get("resume") instanceof String uri)) {
+                throw invalid(frame, "resume is a URI reference, a string, not " + control.get("resume"));
+            }
+            resume = uri;
+        }
+    }
+
+    /** An integer of 0 or more. One larger than a {@code long} gives the largest {@code long}. */
+    private static long count(Map<?, ?> control, String name, Frame frame) {
+        Object count = control.get(name);
+        if (count instanceof Long value && value >= 0) {
+            return value;
+        }
+        if (count instanceof BigInteger value && value.signum() >= 0) {
+            return Long.MAX_VALUE;
+        }
+        throw invalid(frame, name + " is a number of data frames, not " + count);
     }
 
     private void ended(Map<?, ?> control, Frame frame) {
-        Object count = control.get("frames");
-        boolean integer = count instanceof Long || count instanceof BigInteger;
-        if (!integer || ((Number) count).doubleValue() < 0) {
-            throw invalid(frame, "frames is the number of data frames, not " + count);
-        }
-        if (!count.equals(position)) {
+        long frames = count(control, "frames", frame);
+        if (frames != received) {
             throw new ProtocolException(
                     ProtocolException.COUNT_MISMATCH,
-                    count + " data frames were sent, " + position + " arrived",
+                    control.get("frames") + " data frames were sent, " + received + " arrived",
                     frame.index());
         }
         Map<String, Object> end = object(control, "trailers", frame);
@@ -272,7 +291,7 @@ public final class StreamDecoder<H, P> {
      * @return the position to resume from
      */
     public long position() {
-        return position;
+        return before + received;
     }
 
     /**
@@ -309,6 +328,15 @@ public final class StreamDecoder<H, P> {
      */
     public Map<String, Object> metadata() {
         return metadata;
+    }
+
+    /**
+     * The URI reference at which the stream can be picked up (SPEC section 6.3).
+     *
+     * @return empty if there is none
+     */
+    public Optional<String> resume() {
+        return Optional.ofNullable(resume);
     }
 
     /**
