@@ -23,7 +23,7 @@ class QuestionMemory:
     50
     >>> share.take(11)
     Traceback (most recent call last):
-    objectstreaming.errors.StreamError: the questions of this address take as much memory as they may
+    objectstreaming.errors.StreamError: resource_exhausted: the questions of this address take as much memory as they may
     >>> share.give_back()
     >>> memory.held
     0
