@@ -23,7 +23,7 @@ class QuestionMemory:
     50
     >>> share.take(11)
     Traceback (most recent call last):
-    objectstreaming.errors.StreamError: resource_exhausted: the questions of this address hold all the memory that they may
+    objectstreaming.errors.StreamError: resource_exhausted: the questions of this address hold all they may
     >>> share.give_back()
     >>> memory.held
     0
@@ -41,9 +41,9 @@ class QuestionMemory:
 
     def _take(self, client: str, size: int) -> None:
         if self._held.get(client, 0) + size > self._most_per_client:
-            raise StreamError("resource_exhausted", "the questions of this address hold all the memory that they may")
+            raise StreamError("resource_exhausted", "the questions of this address hold all they may")
         if self.held + size > self._most:
-            raise StreamError("resource_exhausted", "the questions to this server hold all the memory that they may")
+            raise StreamError("resource_exhausted", "the questions to this server hold all they may")
         self.held += size
         self._held[client] = self._held.get(client, 0) + size
 
