@@ -1,6 +1,7 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
 # make docs    the documentation site, in build/site; strict, and every link is checked
+# make deployment  the tables of docs/deployment.md: servers and proxies, tried on loopback
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
 # make soak    five minutes of mixed abuse of the reference application, an honest client beside it
@@ -13,7 +14,7 @@ CODEC := objectstreaming/conversions.py,objectstreaming/errors.py,objectstreamin
 SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz docs setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python python-native python-pure sanitize bench fuzz fuzz-c fuzz-native clients conformance docs workflows sdist wheels format clean
+.PHONY: help demo test lint types python python-native python-pure sanitize bench deployment fuzz fuzz-c fuzz-native clients conformance docs workflows sdist wheels format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -45,7 +46,7 @@ test: programs lint types workflows python docs sanitize clients conformance
 
 .PHONY: programs
 programs:
-	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server jq curl tshark
+	tests/programs espeak-ng flite ffmpeg sox chromium clang redis-server jq curl tshark nginx
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -104,6 +105,11 @@ sdist: $(VENV)/.dev
 wheels:
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'cibuildwheel>=3,<5'
 	$(PYTHON) -m cibuildwheel --output-dir dist
+
+# Tries every server and proxy, and writes the tables of docs/deployment.md, in about five minutes.
+deployment: $(VENV)/.dev
+	CI=true tests/programs nginx caddy haproxy
+	PYTHONPATH=tests:tests/deployment $(BIN)/python -m tests.deployment
 
 # Writes benchmarks/results.md and README's table, in about twelve minutes. valgrind counts the instructions.
 bench: $(VENV)/.dev

@@ -48,6 +48,7 @@ from ..coders import Coder
 from ..errors import StreamError
 from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
+from ..server.stopping import stopping
 from ..store import Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
@@ -136,7 +137,7 @@ def create_app(
         summary="Questions in, answers out as frames, in text and in speech.",
         docs_url=None,  # the page that FastAPI serves there loads its scripts from another host
         redoc_url=None,
-        lifespan=None if store is None else store.lifespan,
+        lifespan=stopping(store),
         exception_handlers=error_handlers,
     )
     app.openapi_version = "3.2.0"  # which has `itemSchema`, for views

@@ -7,7 +7,6 @@ import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
@@ -19,7 +18,6 @@ from ..app import Settings, create_app
 from ..app.clients import Clients
 from ..app.limits import AppLimits
 from ..frames import MiB
-from ..server import end_streams
 from ..store import FileStore, Keep, MemoryStore, Store
 from .connections import Connections
 from .errors import CommandError
@@ -98,7 +96,7 @@ def serve(
         say("it can be reached from the network, and does not ask who its clients are")
     config = configured(app, Connections(is_proxy=Clients(proxies).is_proxy))
     with listener:
-        _Server(config).run([listener])
+        uvicorn.Server(config).run([listener])
 
 
 def _store(where: str) -> Store:
@@ -133,13 +131,6 @@ def configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:
     # uvicorn says so of every WebSocket that is refused with a status and a body.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing handshake" not in record.msg)
     return config
-
-
-class _Server(uvicorn.Server):
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End every stream at once: uvicorn would wait until they end by themselves."""
-        end_streams()
-        super().handle_exit(sig, frame)
 
 
 def _names(host: str, hosts: Sequence[str] | None) -> tuple[str, ...]:

@@ -187,6 +187,17 @@ class FramedStream(DuplexStream):
     def is_connected(self) -> bool:
         return self._alive
 
+    def _give_up(self, why: StreamError) -> None:
+        """End the connection with an error: `send` and `receive` raise it, and our `end` tells it to the peer."""
+        if self._inbox is None or not self._alive:
+            return
+        self._alive = False
+        self._failure = why
+        self._end_error = why
+        self._outbox.drop(lambda entry: True)
+        self._inbox.end(read_error=why)
+        self._outbox.end(write_error=why)
+
     # ------------------------------------------------------------------------------------------------ sending
 
     async def send(self, item: StreamItem) -> None:

@@ -7,15 +7,20 @@ play: a library that has stopped reading answers no WebSocket ping, and the stre
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import MutableMapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from ..errors import ObjectStreamError, ProtocolError, StreamIncomplete
+from ..errors import ObjectStreamError, ProtocolError, StreamError, StreamIncomplete
+from ..shutdown import running, stopping
 from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
 from .websocket_client import close_code
 
 __all__ = ["WebSocketServerStream"]
+
+_STOP_SECONDS: Final = 0.5
+"""How long a peer gets to read our `end` and to send its own when the server stops."""
 
 
 class _WebSocket(Protocol):
@@ -45,13 +50,35 @@ class WebSocketServerStream(FramedStream):
     def __init__(self, websocket: _WebSocket, **options: Any) -> None:
         super().__init__(**options)
         self._websocket: _WebSocket | None = websocket
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def connect(self) -> None:
+        connected = self.is_connected
+        await super().connect()
+        if not connected and self._tasks:
+            running.add(self)
+            self._tasks[-1].add_done_callback(lambda _: running.discard(self))  # the reader, which lasts as long
+
+    def stop_from_anywhere(self, why: StreamError) -> None:
+        """End the connection with an error, from another thread or a signal handler: see `end_streams`."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._stop, why)
+
+    def _stop(self, why: StreamError) -> None:
+        # The peer's own `end` is not waited for as long as otherwise: the server is about to leave.
+        self._patience = min(self._patience, _STOP_SECONDS)
+        self._give_up(StreamError(why.code, why.message, why.details))
 
     async def _open(self) -> Pipe:
         websocket, self._websocket = self._websocket, None
         if websocket is None:
             raise ConnectionError("a WebSocket is accepted once")
+        self._loop = asyncio.get_running_loop()
         pipe = _ServerPipe(websocket)
         try:
+            if stopping.begun:
+                await websocket.close(1012)
+                stopping.refuse()
             if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
                 await websocket.close(1002)
                 raise ProtocolError("invalid_control", f"the client does not offer the subprotocol {SUBPROTOCOL}", 0)

@@ -16,10 +16,9 @@ client the connection is aborted, and for one that reads a view after the view's
 not look like a whole one: the source's exception leaves
 this response before the body has ended, and the server closes the connection inside a chunked body. Middleware can undo
 that: `BaseHTTPMiddleware` (every `@app.middleware("http")`) holds the exception back until it has ended the body
-itself, cleanly. Therefore the failure is not only raised but also *sent* (`_break_off`): first a body message whose
-body is not bytes, which passes such middleware as any other body does, and which most servers fail to write; then a
-message of a type that does not exist, because granian takes such a body for an empty one. The same happens when a
-deadline, a shutdown or a cancellation from outside ends the stream.
+itself, cleanly. Therefore the failure is not only raised but also *sent* (`_break_off`), as a message that passes
+middleware and that no server can write (`_Unwritable`). The same happens when a deadline, a shutdown or a cancellation
+from outside ends the stream.
 
 **Whatever the endpoint has opened is closed**, however the response ends. A source that never ran is closed too, and
 `background` runs after every end. Where the response raises, it runs in a task of its own, so that the exception
@@ -558,12 +557,8 @@ class _Exchange:
         It waits behind what was sent before, for `seconds` at most: past a reader that has stalled nothing can be sent.
         """
         with anyio.move_on_after(seconds):
-            await self._send_unwritable(why)
-
-    async def _send_unwritable(self, why: str) -> None:
-        with contextlib.suppress(Exception):  # they are meant to fail, and `ResponseAborted` is raised for it
-            await self._send({"type": "http.response.body", "body": _Unwritable(why), "more_body": True})
-            await self._send({"type": "objectstreaming.abort"})
+            with contextlib.suppress(Exception):  # it is meant to fail, and `ResponseAborted` is raised for it
+                await self._send(_Unwritable(why))
 
     async def _end_cancelled(self) -> None:
         """The server, a middleware or a timeout cancels the response. Send the end, if that is possible at once."""
@@ -662,10 +657,16 @@ class _Exchange:
         self._timers[name] = self._loop.call_later(seconds, function, *args)
 
 
-class _Unwritable:
-    """A body that no server can write: the attempt raises `ResponseAborted`."""
+class _Unwritable(dict[str, Any]):
+    """A message of a body that no server can write: the attempt raises `ResponseAborted`.
+
+    It is its own body. `BaseHTTPMiddleware` takes a body that is a dict for a message that it does not know: it passes
+    it on, and leaves it to its sender to end the response. Servers in Python fail when they ask for the body's length
+    or its bytes. granian, which is not in Python, takes such a body for an empty one, but refuses the type.
+    """
 
     def __init__(self, why: str) -> None:
+        super().__init__(type=_BodyType("objectstreaming.abort"), body=self, more_body=True)
         self._why = why
 
     def __bool__(self) -> bool:
@@ -676,6 +677,19 @@ class _Unwritable:
 
     def __bytes__(self) -> bytes:
         raise ResponseAborted(self._why)
+
+
+class _BodyType(str):
+    """Equal to the type of a body, as middleware compares it, and not the same text."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return other == "http.response.body"
+
+    def __ne__(self, other: object) -> bool:
+        return other != "http.response.body"
 
 
 _apart: Final[set[asyncio.Task[None]]] = set()

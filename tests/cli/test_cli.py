@@ -22,7 +22,6 @@ from pathlib import Path
 import httpx
 import numpy
 import pytest
-import uvicorn
 from command_line import only_line, run
 from deadlines import DEADLINE
 from needed_programs import needs
@@ -30,7 +29,6 @@ from reference_app import Breaking, Ear, Tone, make_app, sound
 
 import objectstreaming
 from objectstreaming import StreamEncoder, encode_frame
-from objectstreaming.cli import serving as serving_module
 from objectstreaming.cli.asking import endpoint
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.terminal import FrameLines, brief, printable
@@ -239,14 +237,6 @@ class TestServe:
             assert client.get("/health", headers={"Host": "evil.example"}).status_code == 403
             server.send_signal(signal.SIGINT)
             assert server.wait(DEADLINE) in (0, 130)
-
-    def test_a_signal_ends_the_streams_before_the_server_waits_for_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        ended: list[bool] = []
-        monkeypatch.setattr(serving_module, "end_streams", lambda: ended.append(server.should_exit))
-        server = serving_module._Server(uvicorn.Config(make_app()))
-        server.handle_exit(signal.SIGTERM, None)
-        assert ended == [False]
-        assert server.should_exit
 
     def test_the_endpoints_get_the_models_and_the_voice(self) -> None:
         bodies: dict[str, bytes] = {}
