@@ -32,13 +32,12 @@ from objectstreaming import (
     InvalidLength,
     Layout,
     Limits,
-    MiB,
     TruncatedFrame,
     decode_frame,
     encode_frame,
     encode_frame_parts,
 )
-from objectstreaming.frames import split_frame
+from objectstreaming.frames import MiB, split_frame
 
 GOLDEN = bytes.fromhex("18000000 08000000 7b2261223a20317d 7b2262223a20327d")
 
