@@ -20,6 +20,7 @@ class Wheel(bdist_wheel):
         built = self.get_finalized_command("build_ext").get_ext_fullpath(NATIVE)
         in_build = Path(self.get_finalized_command("build").build_lib, *NATIVE.split(".")[:-1], Path(built).name)
         if not in_build.exists() and not Path(built).exists():
+            self.distribution.ext_modules = []  # or else the files would be put where those of a platform are
             self.root_is_pure = True
         super().run()
 

@@ -44,7 +44,7 @@ from .protocol import StreamDecoder, StreamEncoder
 
 __version__ = "0.1.0"
 
-if CODEC == "pure" and not os.environ.get("OBJECTSTREAMING_PURE"):
+if CODEC == "pure" and os.environ.get("OBJECTSTREAMING_PURE", "") in ("", "0"):
     warnings.warn(
         "objectstreaming was installed without its C extension and is several times slower: install a compiler, then "
         "pip install --force-reinstall --no-cache-dir objectstreaming; OBJECTSTREAMING_PURE=1 silences this",

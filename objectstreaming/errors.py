@@ -103,7 +103,11 @@ def code_for_status(status: int) -> str:
 
 
 class PureCodecWarning(UserWarning):
-    """The package was installed without its C extension. Given once, at import; `warnings.simplefilter` silences it."""
+    """The package was installed without its C extension. Given once, at import.
+
+    `OBJECTSTREAMING_PURE=1` in the environment silences it, and so does a filter by its message that is set before the
+    import.
+    """
 
 
 class ObjectStreamError(Exception):

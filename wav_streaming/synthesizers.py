@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from objectstreaming.errors import ObjectStreamError
+from objectstreaming.extras import extra
 
 from .sound import Sound
 from .voices import ESPEAK_VOICES, FLITE_VOICES, Voice, checked_speed, chosen_voice
@@ -296,7 +297,8 @@ def speech_url(base: str, path: str) -> str:
 
 async def post(client: Any, url: str, most: int, **request: Any) -> bytes:
     """The body of a 2xx answer: at most `most` bytes, within `timeout` seconds in all. Otherwise `EndpointError`."""
-    import httpx
+    with extra("voice"):
+        import httpx
 
     try:
         async with contextlib.AsyncExitStack() as stack:

@@ -5,7 +5,10 @@
 `create_app` makes it from `Settings` and, if you have your own, an answerer, a synthesizer and a recognizer.
 """
 
-from .application import Settings, create_app
-from .limits import AppLimits
+from ..extras import extra
+
+with extra("server"):
+    from .application import Settings, create_app
+    from .limits import AppLimits
 
 __all__ = ["AppLimits", "Settings", "create_app"]

@@ -23,6 +23,7 @@ EXTRAS: Final = {
     "h11": "cli",
     "httpx": "client",
     "pocketsphinx": "voice",
+    "redis": "redis",
     "sounddevice": "voice",
     "starlette": "server",
     "typer": "cli",

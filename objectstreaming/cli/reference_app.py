@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from wav_streaming.sound import Sound
 
@@ -28,7 +30,15 @@ class _Synthesizer:
         return hum(text)
 
 
-def reference_app() -> LoopbackServer:
-    """A server of it on a free loopback port, for a `with` block; `url` is where."""
+@contextmanager
+def reference_app() -> Iterator[LoopbackServer]:
+    """A server of it on a free loopback port; `url` is where."""
     settings = Settings(engines=False, page=False)
-    return LoopbackServer(create_app(settings, answerer=_Answerer(), synthesizer=_Synthesizer()))
+    # The suite asks for a stream that fails. Without a handler Python would write its line of the log to stderr.
+    log, silent = logging.getLogger("objectstreaming"), logging.NullHandler()
+    log.addHandler(silent)
+    try:
+        with LoopbackServer(create_app(settings, answerer=_Answerer(), synthesizer=_Synthesizer())) as server:
+            yield server
+    finally:
+        log.removeHandler(silent)

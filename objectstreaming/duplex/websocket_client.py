@@ -18,6 +18,7 @@ from ..errors import (
     PayloadError,
     ProtocolError,
 )
+from ..extras import extra
 from ..response_problems import read_problem
 from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
 
@@ -50,9 +51,10 @@ class WebSocketClientStream(FramedStream):
         self._connection = connection or {}
 
     async def _open(self) -> Pipe:
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
-        from websockets.typing import Subprotocol
+        with extra("client"):
+            from websockets.asyncio.client import connect
+            from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+            from websockets.typing import Subprotocol
 
         options: dict[str, Any] = {"open_timeout": 10, "close_timeout": self._patience, **self._connection}
         try:

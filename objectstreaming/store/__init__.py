@@ -5,14 +5,17 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .end import End
-from .files import FileStore
-from .memory import MemoryStore
-from .reader import Reader
-from .recording import Recording
-from .serving import StoredResponse
-from .store import Store
-from .verbs import Keep, new_id
+from ..extras import extra
+
+with extra("server"):
+    from .end import End
+    from .files import FileStore
+    from .memory import MemoryStore
+    from .reader import Reader
+    from .recording import Recording
+    from .serving import StoredResponse
+    from .store import Store
+    from .verbs import Keep, new_id
 
 if TYPE_CHECKING:
     from .redis import RedisStore
@@ -34,8 +37,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name != "RedisStore":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with extra("redis"):
         from .redis import RedisStore
-    except ImportError as error:
-        raise ImportError("RedisStore needs redis-py: pip install 'objectstreaming[redis]'") from error
     return RedisStore

@@ -31,6 +31,8 @@ def run(code: str, *, without: str = "", warnings: str = "error", pure: str | No
     ("module", "without", "command"),
     [
         ("objectstreaming.server", "starlette", "starlette is not installed: pip install 'objectstreaming[server]'"),
+        ("objectstreaming.store", "starlette", "starlette is not installed: pip install 'objectstreaming[server]'"),
+        ("objectstreaming.app", "fastapi", "fastapi is not installed: pip install 'objectstreaming[server]'"),
         ("objectstreaming.client", "anyio", "anyio is not installed: pip install 'objectstreaming[client]'"),
         ("objectstreaming.testing", "httpx", "httpx is not installed: pip install 'objectstreaming[testing]'"),
     ],
@@ -38,6 +40,13 @@ def run(code: str, *, without: str = "", warnings: str = "error", pure: str | No
 def test_a_missing_extra_is_named_with_its_command(module: str, without: str, command: str) -> None:
     code = f"try:\n    import {module}\nexcept ModuleNotFoundError as error:\n    print(error)"
     assert run(code, without=without).strip() == command
+
+
+def test_the_extra_of_a_store_is_named() -> None:
+    code = (
+        "try:\n    from objectstreaming.store import RedisStore\nexcept ModuleNotFoundError as error:\n    print(error)"
+    )
+    assert run(code, without="redis").strip() == "redis is not installed: pip install 'objectstreaming[redis]'"
 
 
 def test_the_package_itself_needs_no_extra() -> None:

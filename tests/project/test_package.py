@@ -72,6 +72,7 @@ def test_a_wheel_that_was_built_without_a_compiler_is_one_of_pure_python(tmp_pat
     )
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
+    assert "objectstreaming/errors.py" in zipfile.ZipFile(wheel).namelist()
 
 
 def test_the_sdist_holds_all_that_the_repository_has(built: Path, files: list[str]) -> None:
