@@ -740,7 +740,10 @@ def _reason_to_refuse(response: Any, coder: str) -> str | None:
     kind, parameters = _media_type(response)
     if kind not in (MEDIA_TYPE, PLAIN_MEDIA_TYPE):
         sent = kind or response.headers.get("content-type")
-        return f"the content type is {sent!r:.80}" if sent else "the response has no Content-Type"
+        reason = f"the content type is {sent!r:.80}" if sent else "the response has no Content-Type"
+        if kind == "application/jsonl":  # what FastAPI makes of any endpoint that yields
+            reason += "; an endpoint of FastAPI that yields needs response_class=FrameResponse.of(coder)"
+        return reason
     if kind == MEDIA_TYPE and parameters.get("v") != str(VERSION):
         return f"the stream is of version {parameters.get('v')!r}, this reader knows '{VERSION}'"
     if parameters.get("coder", coder) != coder:

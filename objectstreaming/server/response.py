@@ -31,8 +31,8 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from inspect import isasyncgen
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from inspect import isasyncgen, iscoroutine
 from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 import anyio
@@ -80,6 +80,7 @@ _HEADERS: Final = {
     "Content-Encoding": "identity",  # says the same to the application's own middleware
     "X-Accel-Buffering": "no",  # nginx passes on what it gets at once
 }
+"""Unless the endpoint has others."""
 
 
 class ResponseAborted(ObjectStreamError):
@@ -169,12 +170,14 @@ class FrameResponse(Response):
             raise TypeError(
                 f"a source is an iterable of messages, not a function: FrameResponse({name}(), ...) calls it"
             )
+        if iscoroutine(source):
+            source.close()  # or else Python warns that nobody has awaited it
+            raise TypeError(
+                f"a source is an iterable of messages, not a coroutine: with a yield in it, {source.__name__} is one"
+            )
         if not isinstance(source, AsyncIterable | Iterable) or isinstance(source, str | Mapping):
             raise TypeError(f"a source is an iterable or async iterable of messages, not {type(source).__name__}")
-        if any(name.lower() == "content-type" for name in headers or ()):
-            raise ValueError(
-                "the Content-Type of a FrameResponse is negotiated with the client; leave it out of headers"
-            )
+        _check_headers(headers or {})
         check_coder(coder)
         for name, seconds in (("heartbeat", heartbeat), ("max_duration", max_duration)):
             if seconds is not None and not 0 < seconds < math.inf:
@@ -205,14 +208,14 @@ class FrameResponse(Response):
         self.background = background
         self.observer = observer
         self.init_headers(headers)
+        # Starlette makes one of `media_type`.
+        self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-type"]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        if (
-            cls is FrameResponse and "content" in kwargs
-        ):  # as FastAPI calls the response_class of an endpoint that yields
+        if cls is FrameResponse and "coder" not in kwargs:  # as FastAPI calls the response_class of an endpoint
             raise TypeError(
-                "an endpoint that yields needs a response class that knows its coder: "
-                "response_class=FrameResponse.of(JsonCoder())"
+                "a FrameResponse needs its coder: FrameResponse(source, coder=JsonCoder()); an endpoint that yields "
+                "needs a response class that knows it: response_class=FrameResponse.of(JsonCoder())"
             )
         return super().__new__(cls)
 
@@ -233,6 +236,8 @@ class FrameResponse(Response):
         ...         yield {"status": "success"}, {"n": n}
         """
         check_coder(coder)
+        if "status_code" in options:
+            raise TypeError("the status is the route's: @app.get(..., status_code=201, response_class=...)")
         FrameResponse((), coder=coder, **options)  # a wrong option is an error here, and not in the first request
         return type("FrameResponse", (_Yielding,), {"coder_of_class": coder, "options": options})
 
@@ -283,13 +288,16 @@ class FrameResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_stream(self, negotiated: Negotiated, scope: Scope, receive: Receive, send: Send) -> None:
-        self._set_headers(negotiated)
         try:
+            self._set_headers(negotiated)
             exchange = _Exchange(self, negotiated, scope, receive, send)
         except BaseException:
             await close_unused(self.source)
             raise
         await exchange.run()
+
+    _content_type: str | None = None
+    """What it was when the response was sent before: one with a list can be sent again."""
 
     # What differs where the stream is a copy of one that a store has.
 
@@ -308,10 +316,11 @@ class FrameResponse(Response):
         return encoder.open(heartbeat=self.heartbeat, metadata=self.metadata)
 
     def _set_headers(self, negotiated: Negotiated) -> None:
-        self.headers["Content-Type"] = negotiated.media_type
+        _check_headers(self.headers, self._content_type)  # a dependency, or the endpoint, may have set more
+        self.headers["Content-Type"] = self._content_type = negotiated.media_type
         self.headers.add_vary_header("Accept")
         for name, value in _HEADERS.items():
-            self.headers[name] = value
+            self.headers.setdefault(name, value)
         if negotiated.view is not None:
             self.headers.update(negotiated.view.headers)
         del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
@@ -325,12 +334,25 @@ class _Yielding(FrameResponse):
     options: Mapping[str, Any]
 
     def __init__(self, content: Any, status_code: int = 200, **given: Any) -> None:
-        given.pop("media_type", None)
+        if not isinstance(content, AsyncIterable | Iterator):
+            raise TypeError(
+                f"an endpoint with response_class=FrameResponse.of(...) yields its messages, or returns a "
+                f"FrameResponse; this one has returned {type(content).__name__}"
+            )
         super().__init__(
-            _without_wrapper(content),
-            coder=self.coder_of_class,
-            **{**self.options, "status_code": status_code, **given},
+            _without_wrapper(content), coder=self.coder_of_class, status_code=status_code, **{**self.options, **given}
         )
+
+
+def _check_headers(headers: Mapping[str, str], content_type: str | None = None) -> None:
+    """Raise `ValueError` for what a `FrameResponse` cannot keep, and would have to drop."""
+    for name, value in headers.items():
+        if name.lower() == "content-type" and value != content_type:
+            raise ValueError(
+                "the Content-Type of a FrameResponse is negotiated with the client: leave it out of the headers"
+            )
+        if name.lower() == "content-encoding" and value.lower() != "identity":
+            raise ValueError(f"a FrameResponse is not encoded, and cannot have the Content-Encoding {value!r:.80}")
 
 
 def _without_wrapper(content: Any) -> Any:

@@ -124,7 +124,8 @@ class Writer(Generic[H, P]):
             except StreamError as error:  # who passes a stream on as bytes passes its end on too
                 raise StreamError(error.code, error.message, error.details) from None
         else:
-            raise EncodeError(f"a source gives (header, payload), Frame or bytes, not {type(item).__name__}")
+            instead = ": a message is a tuple of two, as in yield {}, payload"
+            raise EncodeError(f"a source gives (header, payload), Frame or bytes, not {_kind(item)}{instead}")
 
     def _decoded(self, frame: Frame) -> bytes:
         return self.message(*self._coder.decode(frame))
@@ -133,6 +134,10 @@ class Writer(Generic[H, P]):
         """The source is exhausted. Raises what `StreamDecoder.finish` does, if it gave bytes."""
         if self._relay is not None:
             self._relay.finish()
+
+
+def _kind(item: Any) -> str:
+    return f"a tuple of {len(item)}" if isinstance(item, tuple) else type(item).__name__
 
 
 class _Verbatim(Coder[Frame, None]):

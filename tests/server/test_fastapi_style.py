@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi import Response as Headers
 from fastapi.responses import JSONResponse
 
-from objectstreaming import JsonCoder, ResponseError, StreamError, StreamIncomplete
+from objectstreaming import ContentTypeError, JsonCoder, ResponseError, StreamError, StreamIncomplete
 from objectstreaming.client import aopen_stream
 from objectstreaming.server import FrameResponse, error_handlers
 from objectstreaming.testing import StreamingASGITransport
@@ -36,6 +36,15 @@ async def ask(app: FastAPI, path: str = "/") -> tuple[list[Any], httpx.Response]
         aopen_stream(http, "GET", path, coder=CODER) as stream,
     ):
         return [payload async for _, payload in stream], stream.response
+
+
+async def raised_by(app: FastAPI) -> None:
+    """Raises what the application raises to its server."""
+    transport = StreamingASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        await http.get("/")
+    [error] = transport.exceptions
+    raise error
 
 
 async def refused(app: FastAPI, path: str = "/") -> ResponseError:
@@ -132,16 +141,51 @@ class TestAnEndpointThatYields:
             await ask(app, "/late")
 
     def test_is_told_the_right_spelling(self) -> None:
-        with pytest.raises(TypeError, match=r"FrameResponse\.of\(JsonCoder\(\)\)"):
-            FrameResponse(content=iter(()), status_code=200)  # type: ignore[call-arg]  # as FastAPI calls it
+        for arguments in ({"content": iter(())}, {"source": [1]}, {}):  # as FastAPI calls it, and as others do
+            with pytest.raises(TypeError, match=r"FrameResponse\.of\(JsonCoder\(\)\)"):
+                FrameResponse(**arguments, status_code=200)  # type: ignore[call-arg]
         with pytest.raises(TypeError, match=r"JsonCoder\(\)"):
             FrameResponse.of(JsonCoder)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="heartbeat"):
             FrameResponse.of(CODER, heartbeat=-1)
+        with pytest.raises(TypeError, match="the status is the route's"):
+            FrameResponse.of(CODER, status_code=201)
         with pytest.raises(TypeError, match=r"FrameResponse\(ask\(\)"):
             FrameResponse(ask, coder=CODER)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="negotiated"):
-            FrameResponse([], coder=CODER, headers={"content-type": "text/plain"})
+        with pytest.raises(TypeError, match="with a yield in it, ask is one"):
+            FrameResponse(ask(FastAPI()), coder=CODER)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("returned", [[({}, 1)], {"a": 1}, None, "text"])
+    async def test_and_returns_instead_is_told_to_yield(self, returned: Any) -> None:
+        app = FastAPI()
+
+        @app.get("/", response_class=Frames)
+        async def answer() -> Any:
+            return returned
+
+        with pytest.raises(TypeError, match=f"yields its messages.*returned {type(returned).__name__}"):
+            await raised_by(app)
+
+    async def test_and_has_no_response_class_is_known_to_the_client(self) -> None:
+        app = FastAPI()
+
+        @app.get("/")
+        async def answer() -> FrameResponse:
+            yield {}, 1  # type: ignore[misc]
+
+        with pytest.raises(ContentTypeError, match=r"response_class=FrameResponse\.of\(coder\)"):
+            await ask(app)
+
+    @pytest.mark.parametrize("item", [{"a": 1}, [{}, 1], "token", ({}, 1, 2)])
+    async def test_is_told_what_a_message_is(self, item: Any, caplog: pytest.LogCaptureFixture) -> None:
+        app = FastAPI()
+
+        @app.get("/", response_class=Frames)
+        async def answer() -> AsyncIterator[Any]:
+            yield item
+
+        await refused(app)
+        assert "as in yield {}, payload" in caplog.text
 
     def test_is_described_in_the_openapi_document(self) -> None:
         app = FastAPI()
@@ -180,6 +224,47 @@ async def own_async_handler(request: Request, error: Exception) -> JSONResponse:
     return own_handler(request, error)
 
 
+class TestAHeaderOfTheEndpoint:
+    """It is kept or refused, and never dropped."""
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"content-type": "text/plain"}, {"Content-Type": "application/octet-stream"}, {"Content-Encoding": "br"}],
+    )
+    async def test_that_is_not_its_to_choose_is_refused(self, headers: dict[str, str]) -> None:
+        with pytest.raises(ValueError, match=r"is negotiated|is not encoded"):
+            FrameResponse([], coder=CODER, headers=headers)
+        app = FastAPI()
+
+        async def dependency(response: Headers) -> None:
+            response.headers.update(headers)
+
+        @app.get("/", response_class=Frames, dependencies=[Depends(dependency)])
+        async def answer() -> AsyncIterator[Any]:
+            yield {}, 1
+
+        with pytest.raises(ValueError, match=r"is negotiated|is not encoded"):
+            await raised_by(app)
+
+    async def test_for_caches_and_proxies_is_kept(self) -> None:
+        app = FastAPI()
+
+        @app.get("/")
+        async def answer() -> FrameResponse:
+            headers = {"Cache-Control": "private", "X-Accel-Buffering": "yes", "content-encoding": "identity"}
+            return FrameResponse([({}, 1)], coder=CODER, headers=headers)
+
+        _, response = await ask(app)
+        assert (response.headers["Cache-Control"], response.headers["X-Accel-Buffering"]) == ("private", "yes")
+
+    async def test_of_a_response_that_is_sent_twice_is_negotiated_twice(self) -> None:
+        transport = StreamingASGITransport(FrameResponse([({}, 1)], coder=CODER))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            for accept in ("application/octet-stream", "text/event-stream"):
+                response = await http.get("/", headers={"Accept": accept})
+                assert response.headers["Content-Type"].partition(";")[0] == accept
+
+
 class TestAStreamThatFailsBeforeItsFirstFrame:
     async def test_answers_an_http_exception_with_its_headers_and_its_detail(self) -> None:
         app = failing(HTTPException(429, {"reason": "quota", "limit": 7}, headers={"Retry-After": "7"}))
@@ -195,7 +280,7 @@ class TestAStreamThatFailsBeforeItsFirstFrame:
         class OfThisModel(OutOfCredit):
             pass
 
-        app = failing(OfThisModel(), exception_handlers={OutOfCredit: handler})
+        app = failing(OfThisModel(), exception_handlers={kind: handler})
         error = await refused(app)
         assert (error.status, error.message, error.retry_after) == (402, "pay", 9)
 
