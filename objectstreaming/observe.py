@@ -1,7 +1,7 @@
-"""What became of each stream: a record of it, for metrics and traces.
+"""What became of each stream of a server: a record of it, for metrics and traces.
 
 HTTP says 200 before a stream has begun, so no tool that looks at statuses knows whether it failed, how long its first
-message took, or that its reader was slow. The server and the client know, and tell observers.
+message took, or that its reader was slow. The server knows, and tells observers.
 
     class Failures(Observer):
         def ended(self, stream):
@@ -10,9 +10,8 @@ message took, or that its reader was slow. The server and the client know, and t
 
     observers.append(Failures())                                 # of every stream in this process
     FrameResponse(..., observer=Failures())                      # of this response
-    with open_stream(..., observer=Failures()) as stream:        # of this stream
 
-An observer is called in the task or thread that the stream runs in, and keeps it waiting: it counts, and returns. What
+An observer is called in the task that sends the stream, and keeps it waiting: it counts, and returns. What
 it raises is logged, and the stream goes on. Where there is no observer, a write costs one comparison more.
 """
 
@@ -38,18 +37,17 @@ class StreamRecord:
     A stalled reader is seen late: the operating system takes a few megabytes for it first.
     """
 
-    side: Literal["server", "client"]
     method: str
     """Of the request."""
     url: str
-    """The path on a server, without the query; the URL on a client."""
+    """The path, without the query."""
     coder: str
     media_type: str = ""
     """Of the response, without parameters; empty before there is one."""
     status: int | None = None
     """Of the response; `None` before there is one."""
     scope: Mapping[str, Any] | None = None
-    """On a server, the ASGI scope: `scope["route"].path` is the route, where the framework says it."""
+    """The ASGI scope: `scope["route"].path` is the route, where the framework says it."""
 
     outcome: Outcome | None = None
     """`ok`: whole. `failed`: the client was told an error. `aborted`: the connection was broken, so that the answer
@@ -59,17 +57,17 @@ class StreamRecord:
     frames: int = 0
     """Messages. Of a stream that was not sent to its end, the last ones may not have left the server."""
     bytes: int = 0
-    """Of the body, compressed or not."""
+    """Of the body."""
     writes: int = 0
-    """How many pieces the body was sent in, or was received in."""
+    """How many pieces the body was sent in."""
     pings: int = 0
-    """Pings of a server, sent in silence. A client does not count them."""
+    """Sent in silence."""
     first: float | None = None
-    """When the first messages were sent or received, since the beginning."""
+    """When the first messages were sent, since the beginning."""
     longest_gap: float = 0.0
     """The longest time between two pieces with messages."""
     stalled: float = 0.0
-    """How long the server waited for the reader to take what was sent. Always 0 on a client."""
+    """How long the server waited for the reader to take what was sent."""
     seconds: float = 0.0
     """How long the stream took."""
 
@@ -86,7 +84,7 @@ class Observer:
     >>> class Log(Observer):
     ...     def ended(self, stream):
     ...         print(stream.url, stream.outcome, stream.code)
-    >>> Log().ended(StreamRecord("server", "GET", "/ask", "json", outcome="failed", code="unavailable"))
+    >>> Log().ended(StreamRecord("GET", "/ask", "json", outcome="failed", code="unavailable"))
     /ask failed unavailable
     """
 
@@ -94,7 +92,7 @@ class Observer:
         """A stream begins. Context variables that are set here are seen by the source that it is made from."""
 
     def wrote(self, stream: StreamRecord, size: int) -> None:
-        """A piece of the body, of `size` bytes, was sent, or on a client received. It may hold any number of frames."""
+        """A piece of the body, of `size` bytes, was sent. It may hold any number of frames."""
 
     def ended(self, stream: StreamRecord) -> None:
         """The stream is over, whatever happened. Called once, in the same context as `started`."""
@@ -121,16 +119,15 @@ class Watch:
         for observer in self._observers:
             self._tell(observer, observer.started)
 
-    def wrote(self, size: int, frames: int, *, messages: bool, since: float | None = None) -> None:
-        """A piece was sent in a call that began at `since`, or was received, with `messages` in it or without.
+    def wrote(self, size: int, frames: int, *, messages: bool, since: float) -> None:
+        """A piece was sent in a call that began at `since`, with `messages` in it or without.
 
         `frames` is the number of the stream's messages up to here.
         """
         record, now = self.record, self.clock()
         record.writes += 1
         record.bytes += size
-        if since is not None:
-            record.stalled += now - since
+        record.stalled += now - since
         record.frames = frames
         if messages:
             if record.first is None:

@@ -33,7 +33,7 @@ import logging
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import isasyncgen, iscoroutine
-from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 import anyio
 from starlette.background import BackgroundTask
@@ -401,6 +401,7 @@ class _Exchange:
         self._stopped: StreamError | None = None  # why the stream has to end before its source
         self._closing = False
         self._failure: BaseException | None = None  # why it did not end well
+        self._is_logged = False
         self._early_status: int | None = None  # of the answer to a failure before the first item
         self._position = self._encoder.position  # before the first message
         self._watch: Watch | None = watch(response.observer, self._record)
@@ -540,6 +541,7 @@ class _Exchange:
             await self._answer_early(await early_response(error, self._asgi[0]))
             return
         failure = public_error(error)
+        self._log("failed" if self._knows_failure else "aborted")
         if self._knows_failure:
             await self._write(batch + self._encoder.end(error=failure), more=False, messages=bool(batch))
         else:
@@ -557,6 +559,7 @@ class _Exchange:
     async def _answer_early(self, response: Response) -> None:
         self._started = self._writing = True
         self._early_status = response.status_code
+        self._log("failed")
         await response(*self._asgi)
         self._ended = True
 
@@ -613,7 +616,6 @@ class _Exchange:
     def _record(self) -> StreamRecord:
         scope = self._asgi[0]
         return StreamRecord(
-            "server",
             scope["method"],
             scope.get("path", ""),
             self._response.coder.name,
@@ -621,37 +623,42 @@ class _Exchange:
             scope=scope,
         )
 
+    def _log(self, outcome: Literal["failed", "aborted", "left"]) -> None:
+        """Write the line about a stream that does not end well, before its client is told."""
+        if self._is_logged:
+            return
+        self._is_logged = True
+        scope = self._asgi[0]
+        report(
+            f"{scope['method']} {scope.get('path', '')}",
+            outcome,
+            self._code(outcome) or "",
+            cause=self._failure,
+            position=self._encoder.position,
+            status=self._early_status,
+            known=self._response._is_copy,
+        )
+
+    def _code(self, outcome: Outcome) -> str | None:
+        if self._failure is None:
+            return "canceled" if outcome == "left" else None
+        error = public_error(self._failure)
+        status = self._early_status
+        return error.code if status in (None, error.http_status) else code_for_status(status or 0)
+
     def _report(self) -> None:
-        """Tell the log and the observers how the stream ended."""
-        failure = self._failure
-        outcome: Outcome = "ok" if failure is None else "failed"
+        """The stream is over: tell the log, if it does not know, and the observers."""
+        outcome: Outcome = "ok" if self._failure is None else "failed"
         if not self._ended:
-            outcome = "left" if failure is None else "aborted"
-        code = None
-        if failure is not None:
-            code = public_error(failure).code
-            if self._early_status is not None and self._early_status != public_error(failure).http_status:
-                code = code_for_status(self._early_status)
-        elif outcome == "left":
-            code = "canceled"
+            outcome = "left" if self._failure is None else "aborted"
         if outcome != "ok":
-            scope, position = self._asgi[0], self._encoder.position
-            what = f"{scope['method']} {scope.get('path', '')}"
-            report(
-                what,
-                outcome,
-                code or "",
-                cause=failure,
-                position=position,
-                status=self._early_status,
-                known=self._response._is_copy,
-            )
+            self._log(outcome)
         if self._watch is not None:
             status = self._early_status
             if status is None and self._started:
                 status = self._response.status_code
             self._watch.record.status = status
-            self._watch.ended(outcome, code, self._frames)
+            self._watch.ended(outcome, self._code(outcome), self._frames)
 
     # ------------------------------------------------------------------------------- the listener and the timers
 

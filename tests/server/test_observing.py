@@ -14,6 +14,7 @@ from fake_clock import on_a_fake_clock
 from fastapi import FastAPI, HTTPException
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
+from starlette.types import Message
 from test_response import CODER, PLAIN, V1, Call
 
 from objectstreaming import StreamError, StreamIncomplete
@@ -106,6 +107,17 @@ class TestTheLog:
         assert level == "ERROR"
         assert line.endswith("after 2 messages: internal: KeyError: 'x'")
         assert caplog.records[0].exc_info is not None
+
+    @pytest.mark.parametrize("count", [0, 2])
+    async def test_has_its_line_before_the_client_is_told(self, count: int, caplog: pytest.LogCaptureFixture) -> None:
+        class Client(Call):
+            async def send(self, message: Message) -> None:
+                if b"unavailable" in message.get("body", b""):
+                    assert len(lines(caplog)) == 1
+                await super().send(message)
+
+        call = await run(Client(FrameResponse(gives(count, StreamError("unavailable")), coder=CODER)))
+        assert b"unavailable" in call.body
 
     async def test_has_nothing_about_a_whole_stream(self, caplog: pytest.LogCaptureFixture) -> None:
         await run(Call(FrameResponse(gives(2), coder=CODER)))
@@ -216,7 +228,7 @@ class TestAnObserver:
         call = await run(Call(FrameResponse(source(5), coder=CODER, observer=seen), accept=accept))
         stream = seen.only
         assert (stream.outcome, stream.code, stream.status) == ("ok", None, 200)
-        assert (stream.side, stream.method, stream.url, stream.coder) == ("server", "GET", "/ask", "json")
+        assert (stream.method, stream.url, stream.coder) == ("GET", "/ask", "json")
         assert stream.media_type == media_type
         assert stream.scope is call.scope
         assert (stream.frames, stream.bytes, stream.writes) == (5, len(call.body), len(seen.sizes))
@@ -353,7 +365,7 @@ class TestTimes:
         now = 100.0
         monkeypatch.setattr(Watch, "clock", staticmethod(lambda: now))
         seen = Seen()
-        watch = Watch(StreamRecord("server", "GET", "/", "json"), [seen])
+        watch = Watch(StreamRecord("GET", "/", "json"), [seen])
         watch.started()
         for passed, waited, messages in [(2.0, 0.5, False), (1.0, 0.0, True), (3.0, 1.0, False), (4.0, 0.0, True)]:
             now += passed
