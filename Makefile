@@ -109,7 +109,7 @@ wheels:
 # Tries every server and proxy, and writes the tables of docs/deployment.md, in about five minutes.
 deployment: $(VENV)/.dev
 	CI=true tests/programs nginx caddy haproxy
-	PYTHONPATH=tests:tests/deployment $(BIN)/python -m tests.deployment
+	PYTHONPATH=tests:tests/deployment $(BIN)/python tests/deployment
 
 # Writes benchmarks/results.md and README's table, in about twelve minutes. valgrind counts the instructions.
 bench: $(VENV)/.dev
