@@ -373,7 +373,7 @@ class TestBounds:
             ]:
                 refused = await begin(app, address, size)
                 assert refused.status_code == 429
-                assert f"the questions {whose} take as much memory" in refused.json()["message"]
+                assert f"the questions {whose} hold all they may" in refused.json()["message"]
             for task in held:
                 task.cancel()
             await asyncio.wait(held)

@@ -166,7 +166,7 @@ class TestEndpoint:
                 try:
                     await asyncio.to_thread(hearing.wait)
                     for _ in range(3):
-                        with pytest.raises(StreamError, match="the questions to this server take as much memory"):
+                        with pytest.raises(StreamError, match="the questions to this server hold all they may"):
                             await ask(second, piece)
                 finally:
                     go_on.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -195,7 +196,7 @@ class TestLive:
         times = [frame["t"] for frame in frames]
         assert times == sorted(times)
         assert last["statistics"]["first_data"] == times[1]
-        assert "200, application/vnd.objectstreaming;v=1;coder=json" in shown.err
+        assert re.search(r" 200, headers after .*, application/vnd\.objectstreaming;v=1;coder=json\n", shown.err)
 
     def test_a_frame_is_shown_while_the_stream_goes_on(self) -> None:
         shown = threading.Event()
