@@ -204,17 +204,22 @@ class SourceRunner(ABC):
     async def closed(self) -> None:
         """Wait until the source has ended and been closed. To be called after `stop`, or once `finished`."""
 
-    def _encode(self, item: Any, into: list[bytes]) -> None:
-        """Append the frames of an item; if it fails, those before its error."""
+    def _write(self, item: Any) -> int:
+        """Put the frames of an item into the outbox; if it fails, those before its error. The size of the last one."""
+        size = 0
         if type(item) is tuple and len(item) == 2:  # what nearly every source gives, without a generator around it
-            into.append(self._message(item[0], item[1]))
-        else:
-            into.extend(self._writer.frames(item))
-
-    def _put(self, frames: list[bytes]) -> None:
-        # A view may have nothing to say of a message. The sender would take that for an empty outbox.
-        self._outbox.extend(filter(None, frames))
-        self._held += sum(map(len, frames))
+            frame = self._message(item[0], item[1])
+            size = len(frame)
+            if size:  # a view may have nothing to say of a message: the sender would take that for an empty outbox
+                self._outbox.append(frame)
+                self._held += size
+            return size
+        for frame in self._writer.frames(item):
+            size = len(frame)
+            if size:
+                self._outbox.append(frame)
+                self._held += size
+        return size
 
     def _take(self) -> bytes:
         outbox = self._outbox
@@ -280,7 +285,7 @@ class TaskRunner(SourceRunner):
 
     async def _read(self) -> None:
         iterator: AsyncIterator[Any] = aiter(self._source)
-        encode, put, outbox, batch, now = self._encode, self._put, self._outbox, self._batch, time.monotonic
+        write, outbox, batch, now = self._write, self._outbox, self._batch, time.monotonic
         try:
             since = now()
             async for item in iterator:
@@ -289,12 +294,8 @@ class TaskRunner(SourceRunner):
                 if self._awaited:
                     self._awaited = False
                     self._notify()  # the sender runs when the source waits, or when the outbox is full
-                ready: list[bytes] = []
-                try:
-                    encode(item, ready)
-                finally:
-                    put(ready)
-                if ready and self._held + len(ready[-1]) > batch:
+                size = write(item)
+                if self._held + size > batch:
                     while outbox:
                         self._emptied.clear()
                         await self._emptied.wait()
@@ -360,30 +361,41 @@ class ThreadRunner(SourceRunner):
         self._call(self._done, error)
 
     def _read(self, iterator: Iterable[Any]) -> None:
-        outbox, batch, lock = self._outbox, self._batch, self._lock
+        write, outbox, batch, lock = self._write, self._outbox, self._batch, self._lock
         for item in iterator:
-            with lock:
+            try:
+                self._encoding = True  # before the question: stop() says that it stops before it asks for `idle`
                 if self._stopped:
                     return
-                self._encoding = True
-            ready: list[bytes] = []
-            try:
-                # Not under the lock: a coder may take long, and the event loop takes the lock too.
-                self._encode(item, ready)
+                size = write(item)
             finally:  # after an error too: there may be good frames before it
-                with lock:
-                    self._encoding = False
-                    self._put(ready)
-                    waited_for = self._awaited or self._stopped
+                self._encoding = False
+                # Not under the lock: the sender wakes up at once, and the two would take turns at each frame.
+                if self._awaited or self._stopped:
                     self._awaited = False
-                if waited_for:
                     self._call(self._notify)
-            if ready and self._held + len(ready[-1]) > batch:
+            if self._held + size > batch:
                 with lock:
                     while outbox and not self._stopped:
                         self._emptied.wait()
         if not self._stopped:
             self._writer.finish()
+
+    def _write(self, item: Any) -> int:
+        # The lock is not held while a coder encodes: that may take long, and the event loop takes the lock too.
+        frames: Iterable[bytes]
+        if type(item) is tuple and len(item) == 2:
+            frames = (self._message(item[0], item[1]),)
+        else:
+            frames = self._writer.frames(item)
+        size = 0
+        for frame in frames:
+            size = len(frame)
+            if size:
+                with self._lock:
+                    self._outbox.append(frame)
+                    self._held += size
+        return size
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         try:
