@@ -168,6 +168,8 @@ async def test_after_stop_every_frame_that_is_counted_can_be_taken() -> None:
         running = Running(zip(itertools.repeat({}), itertools.repeat(b"x" * 100)), batch=5_000)
         await running.notified()
         running.runner.stop()
+        while not running.runner.idle:  # the item that is being encoded
+            await running.notified()
         data = b"".join(iter(running.runner.take, b""))
         assert len(list(FrameDecoder().feed(data))) == running.encoder.position
         await running.runner.closed()
