@@ -12,9 +12,8 @@ import httpx
 import pytest
 import redis
 import redis.asyncio
-from cutting_proxy import CuttingProxy
+from cutting_proxy import CuttingProxy, RedisProxy
 from needed_programs import needs
-from redis_proxy import RedisProxy
 from redis_server import RedisServer
 from served import make_app, serving
 from store_contract import SEEDS, LosingStoreContract
