@@ -7,6 +7,7 @@ buffering and changes no framing, and what it cannot read it still forwards.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +58,7 @@ def record(url: str, request: Request, out: Path, note: Callable[[str], object])
 
 
 def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], object]) -> None:
-    """Forward connections to `127.0.0.1:port` to the server at `upstream`, until SIGINT. Raises `CommandError`."""
+    """Forward connections to `127.0.0.1:port` to the server at `upstream`, until SIGINT or SIGTERM. Raises `CommandError`."""
     url = httpx.URL(upstream)
     if url.scheme != "http" or not url.host:
         raise CommandError(f"--to is an http URL, as in http://127.0.0.1:8000, not {upstream}")
@@ -67,6 +68,12 @@ def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], obje
         note(f"http://127.0.0.1:{listener.getsockname()[1]} forwards to {upstream}; stop with Ctrl-C")
 
         async def run() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            with suppress(NotImplementedError):  # Windows
+                # Without a handler of the event loop, a signal that comes just before it waits is seen at its next event.
+                for stop in (signal.SIGINT, signal.SIGTERM):
+                    asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
             # Tasks of our own: asyncio's, for a coroutine, write a traceback when they are cancelled (Python 3.11).
             forwarding: set[asyncio.Future[None]] = set()
 
@@ -79,7 +86,7 @@ def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], obje
             async with await asyncio.start_server(serve, sock=listener) as server:
                 await server.serve_forever()
 
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt, asyncio.CancelledError):
             asyncio.run(run())
         recorder.finish()
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +54,11 @@ def running(*arguments: object) -> Iterator[str]:
             yield found[0]
         finally:
             server.send_signal(signal.SIGINT)
+            late = threading.Timer(DEADLINE, server.kill)
+            late.start()
             rest = server.stderr.read()
-            status = server.wait(DEADLINE)
+            status = server.wait()
+            late.cancel()
     assert "Traceback" not in rest
     assert status == 0
 
