@@ -58,7 +58,10 @@ def record(url: str, request: Request, out: Path, note: Callable[[str], object])
 
 
 def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], object]) -> None:
-    """Forward connections to `127.0.0.1:port` to the server at `upstream`, until SIGINT or SIGTERM. Raises `CommandError`."""
+    """Forward connections to `127.0.0.1:port` to the server at `upstream`, until SIGINT or SIGTERM.
+
+    Raises `CommandError`.
+    """
     url = httpx.URL(upstream)
     if url.scheme != "http" or not url.host:
         raise CommandError(f"--to is an http URL, as in http://127.0.0.1:8000, not {upstream}")
@@ -71,7 +74,7 @@ def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], obje
             task = asyncio.current_task()
             assert task is not None
             with suppress(NotImplementedError):  # Windows
-                # Without a handler of the event loop, a signal that comes just before it waits is seen at its next event.
+                # Without these, a signal that comes just before the event loop waits is seen at its next event.
                 for stop in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
             # Tasks of our own: asyncio's, for a coroutine, write a traceback when they are cancelled (Python 3.11).
