@@ -12,9 +12,7 @@ import pytest
 
 
 def needs_native() -> None:
-    """Call it at the top of a module that tests the C implementation. One of the two runs of the suite does that."""
-    if os.environ.get("OBJECTSTREAMING_PURE"):
-        pytest.skip("the run on the native codec has these tests", allow_module_level=True)
+    """Call it at the top of a module that tests the C implementation."""
     if importlib.util.find_spec("objectstreaming._native"):
         return
     if os.environ.get("CI") == "true":

@@ -207,6 +207,23 @@ def headers(draw: st.DrawFn) -> bytes:
     return header
 
 
+class NoMembers(msgspec.Struct):
+    pass
+
+
+class TestThePureShortCuts:
+    def test_leave_what_is_not_ordinary_to_the_checks(self) -> None:
+        coder = pure.TALCoder()
+        good, lone = pure.TALAudio(order=1), pure.TALAudio(order=2)
+        coder.encode(good, b"")
+        lone.answer = "\ud800"
+        with pytest.raises(errors.EncodeError):
+            coder.encode(lone, b"")
+        assert pure._encode_original(NoMembers(), b"", 4) is None
+        with pytest.raises(NotImplementedError):
+            pure.TalEncoder()._encode_checked(good, b"")
+
+
 class TestDecoding:
     @settings(deadline=None, max_examples=300)
     @given(headers(), st.integers(0, 9).map(bytes))

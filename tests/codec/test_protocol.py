@@ -257,6 +257,46 @@ INVALID_CONTROLS = {
 }
 
 
+class TestAnEndWithAnErrorThatCannotBeSentInFull:
+    SMALL = Limits(header=150)
+
+    def end(self, wire: bytes) -> dict[str, Any]:
+        (frame,) = FrameDecoder().feed(wire)
+        return dict(frame.header["$stream"])
+
+    def test_leaves_out_its_trailers(self) -> None:
+        encoder = StreamEncoder(JsonCoder(), limits=self.SMALL)
+        end = self.end(encoder.end(trailers={"tokens": "x" * 150}, error=StreamError("internal", "no")))
+        assert end == {"type": "end", "frames": 0, "error": {"code": "internal", "message": "no"}}
+        assert encoder.ended
+
+    def test_leaves_out_its_details_and_then_its_message(self) -> None:
+        for details, message in (({"x": "x" * 150}, "no"), (object(), "no")):
+            end = self.end(
+                StreamEncoder(JsonCoder(), limits=self.SMALL).end(error=StreamError("internal", "no", details))
+            )
+            assert end["error"] == {"code": "internal", "message": message}
+        end = self.end(StreamEncoder(JsonCoder(), limits=self.SMALL).end(error=StreamError("internal", "x" * 150)))
+        assert end["error"]["message"] == "the message of this error cannot be sent"
+
+    def test_is_refused_where_nothing_fits(self) -> None:
+        encoder = StreamEncoder(JsonCoder(), limits=Limits(header=20))
+        with pytest.raises(EncodeError):
+            encoder.end(error=StreamError("internal"))
+        assert not encoder.ended
+
+
+def test_an_open_frame_has_no_negative_position() -> None:
+    encoder = StreamEncoder(JsonCoder())
+    with pytest.raises(EncodeError, match="position"):
+        encoder.open(position=-1)
+    assert encoder.open(position=3)  # nothing has changed
+
+
+def test_a_coder_without_types_describes_itself_as_any() -> None:
+    assert (RawCoder().header_type, RawCoder().payload_type) == (dict, Any)
+
+
 class TestStreamDecoder:
     @pytest.mark.parametrize("header", INVALID_CONTROLS.values(), ids=INVALID_CONTROLS)
     def test_a_wrong_control_frame_is_an_error_that_names_the_frame(self, header: bytes) -> None:

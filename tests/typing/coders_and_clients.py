@@ -91,5 +91,5 @@ async def types_of_asynchronous_streams(client: httpx.AsyncClient, other: httpx2
 
 
 def wrong_clients(client: httpx.Client, aclient: httpx.AsyncClient) -> None:
-    aopen_stream(client, "GET", "/", coder=JsonCoder())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    open_stream(aclient, "GET", "/", coder=JsonCoder())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    aopen_stream(client, "GET", "/", coder=JsonCoder())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    open_stream(aclient, "GET", "/", coder=JsonCoder())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
