@@ -217,7 +217,13 @@ export class StreamDecoder<H, P> {
 
   #opened(control: JsonObject, frame: Frame): void {
     const { name } = this.#coder;
-    const { v, coder = name, metadata = {}, position = 0, resume } = control as Readonly<Record<string, JsonValue | undefined>>;
+    const {
+      v,
+      coder = name,
+      metadata = {},
+      position = 0,
+      resume,
+    } = control as Readonly<Record<string, JsonValue | undefined>>;
     const heartbeat = control["heartbeat"] ?? undefined; // null is as good as absent
     if (v !== 1) fail("invalid_control", `the stream is of version ${shown(v)}, this reader knows 1`, frame);
     if (coder !== name) fail("invalid_control", `the stream's coder is ${shown(coder)}, this reader's ${name}`, frame);
