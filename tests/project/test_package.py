@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from email.parser import Parser
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+REPOSITORY = "https://code.example.com/us/objectstreaming"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,7 @@ def built(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
         (source / name).write_bytes((ROOT / name).read_bytes())
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)],
+        env={**os.environ, "OBJECTSTREAMING_REPOSITORY": REPOSITORY},
         check=True,
         capture_output=True,
     )
@@ -56,6 +59,19 @@ def test_the_wheel_holds_the_packages_their_types_and_the_licence(built: Path) -
     assert not [
         name for name in names if name.startswith(("tests/", "spec/", "clients/")) or name.endswith((".c", ".h"))
     ]
+
+
+def test_a_package_index_shows_readme_with_links_that_lead_to_the_repository(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+    shown = Parser().parsestr(archive.read(name).decode("utf-8"))
+    assert f"Source, {REPOSITORY}" in shown.get_all("Project-URL", [])
+    links = re.findall(r"\]\(([^)]+)\)", str(shown.get_payload()))
+    files = [link.removeprefix(f"{REPOSITORY}/blob/HEAD/").partition("#")[0] for link in links if REPOSITORY in link]
+    assert {"spec/SPEC.md", "docs/tutorial.md"} <= set(files)
+    assert not [file for file in files if not (ROOT / file).is_file()]
+    assert not [link for link in links if not link.startswith(("https://", "#"))]
 
 
 def test_a_wheel_that_was_built_without_a_compiler_is_one_of_pure_python(tmp_path: Path) -> None:
