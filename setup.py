@@ -3,8 +3,8 @@
 Where there is no compiler the package installs without it and runs on the pure codec: same behaviour, slower. The wheel
 is then tagged as one of pure Python, so that a cache of wheels does not take it for the compiled one.
 
-OBJECTSTREAMING_REPOSITORY, the address of the repository, is set where a release is built. The metadata then names it, and
-the links of README.md lead there: a package index shows that page, and has none of the files beside it.
+OBJECTSTREAMING_REPOSITORY, the address of the repository, is set where a release is built. The metadata then names
+it, and the links of README.md lead there: a package index shows that page, and has none of the files beside it.
 """
 
 import os
