@@ -2,6 +2,7 @@
 # make test    every gate and every test, of every language whose toolchain is there
 # make docs    the documentation site, in build/site; strict, and every link is checked
 # make deployment  the tables of docs/deployment.md: servers and proxies, tried on loopback
+# make packages  what is released, built and tried in clean environments
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
 # make soak    five minutes of mixed abuse of the reference application, an honest client beside it
@@ -106,6 +107,13 @@ sdist: $(VENV)/.dev
 wheels:
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'cibuildwheel>=3,<5'
 	$(PYTHON) -m cibuildwheel --output-dir dist
+
+# What is released, built and installed where nothing of this checkout is.
+.PHONY: packages packages-python
+packages: packages-python
+
+packages-python:
+	tests/wheels.sh
 
 # Tries every server and proxy, and writes the tables of docs/deployment.md, in about five minutes.
 deployment: $(VENV)/.dev
