@@ -96,10 +96,12 @@ func (e *idleError) Error() string { return fmt.Sprintf("nothing arrived for %g 
 
 // All ranges over the messages that were not read yet. With an error the message is empty. After a *PayloadError the loop
 // can continue with the next message. Any other error is the last pair. At the end of a whole stream the loop ends.
-func (d *Decoder[H, P]) All() iter.Seq2[Message[H, P], error] {
+func (d *Decoder[H, P]) All() iter.Seq2[Message[H, P], error] { return all(d.Next) }
+
+func all[H, P any](next func() (Message[H, P], error)) iter.Seq2[Message[H, P], error] {
 	return func(yield func(Message[H, P], error) bool) {
 		for {
-			message, err := d.Next()
+			message, err := next()
 			if err == io.EOF || !yield(message, err) {
 				return
 			}

@@ -26,11 +26,11 @@
 // [NewDecoder] reads from any [io.Reader]. [NewStreamDecoder] reads from bytes that you give it, and does no input or output.
 // [ReadFrames] and [FrameDecoder] read frames alone, without coders and control frames.
 //
-// [ReadResponse] reads a response of another HTTP client.
+// [ReadResponse] reads a response of another HTTP client. [WithResume] and [ResumeAt] resume a stored stream.
 //
 // # Writing
 //
-// [Handler] answers HTTP requests. // [NewEncoder] writes to an [io.Writer]. [StreamEncoder] appends to byte slices. [AppendFrame] writes one frame.
+// [Handler] answers HTTP requests. [NewEncoder] writes to an [io.Writer]. [StreamEncoder] appends to byte slices. [AppendFrame] writes one frame.
 //
 // # Coders
 //

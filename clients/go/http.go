@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -38,17 +40,50 @@ const (
 	beginningTime  = 5 * time.Second // for the beginning of a body that is not a stream
 )
 
-// Stream is the messages of one response, in order, as they arrive. The caller must close it.
+// Stream is the messages of one response, in order, as they arrive. With [WithResume] it is those of one stream, over as
+// many responses as it takes. The caller must close it.
 type Stream[H, P any] struct {
+	// Decoder is that of the current response.
 	*Decoder[H, P]
-	// Response is the response. Only the decoder reads its body.
+	// Response is the current response. Only the decoder reads its body.
 	Response *http.Response
-	body     *body
+
+	coder      Coder[H, P]
+	asked      *http.Request // the first request; nil if the response does not know it
+	chosen     options
+	leave      context.CancelCauseFunc // ends the requests of a stream that resumes
+	resumption *resumption             // nil for one response
+	looked     bool                    // at the place of this response
+	broken     bool                    // this response was cut: ask for the rest
+	failure    error                   // that ended the reading of a stream that resumes
+
+	mutex sync.Mutex // guards what follows
+	body  *body
+	place Place // its position is that of the beginning
 }
 
-// Close closes the connection, also before the end of the stream. Another goroutine may call it: a Next that waits then
-// returns a *CancelError.
-func (s *Stream[H, P]) Close() error { return s.body.close() }
+// newStream returns a stream without a response.
+func newStream[H, P any](request *http.Request, coder Coder[H, P], chosen options) *Stream[H, P] {
+	s := &Stream[H, P]{coder: coder, asked: request, chosen: chosen, leave: func(error) {}}
+	if chosen.patience > 0 {
+		s.resumption = &resumption{clock: chosen.clock, patience: chosen.patience}
+		ctx, leave := context.WithCancelCause(request.Context())
+		s.asked, s.leave = request.WithContext(ctx), leave
+	}
+	return s
+}
+
+// Close closes the connection, also before the end of the stream. Another goroutine may call it: a Next that waits, for a
+// byte or to try again, then returns a *CancelError.
+func (s *Stream[H, P]) Close() error {
+	s.leave(errClosed)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.body.close()
+}
+
+// All ranges over the messages that were not read yet, as [Decoder.All] does.
+func (s *Stream[H, P]) All() iter.Seq2[Message[H, P], error] { return all(s.Next) }
 
 // Post sends a question as JSON, and returns the messages of the answer. See [Do].
 func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H, P], opts ...RequestOption) (*Stream[H, P], error) {
@@ -70,45 +105,52 @@ func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H
 // The error is a *ResponseError for a status that is not 2xx, a *ContentTypeError for a response that is not a stream of this
 // coder, an *IncompleteError with CodeIdleTimeout if no response arrived in time, a *CancelError if the context of the request
 // has ended, or the error of the client if there was no response. Reading from the stream returns the errors of
-// [Decoder.Next], CodeIdleTimeout and *CancelError among them. A request is never sent again: a second POST would start a
-// second stream.
+// [Stream.Next], CodeIdleTimeout and *CancelError among them. A request is never sent again: a second POST would start a
+// second stream. With [WithResume] the rest of a stream that was cut is asked for with GET.
 func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...RequestOption) (*Stream[H, P], error) {
-	made := optionsOf(opts)
-	response, cancel, err := send(request, made)
+	s := newStream(request, coder, optionsOf(opts))
+	response, cancel, err := send(s.asked, s.chosen)
+	if err == nil {
+		err = s.read(response, cancel)
+	}
 	if err != nil {
+		s.leave(errClosed)
 		return nil, err
 	}
-	return readResponse(response, request.Context(), cancel, coder, made)
+	return s, nil
 }
 
 // ReadResponse returns the messages of a response that another client has received, and makes the same checks as [Do]. If the
 // response knows its request, the context of the request counts. The stream closes the body; if there is an error, the body is
 // closed already.
 func ReadResponse[H, P any](response *http.Response, coder Coder[H, P], opts ...ResponseOption) (*Stream[H, P], error) {
-	ctx := context.Background()
-	if response.Request != nil {
-		ctx = response.Request.Context()
+	first := response.Request
+	for first != nil && first.Response != nil { // a redirect
+		first = first.Response.Request
 	}
-	return readResponse(response, ctx, func() {}, coder, optionsOf(opts))
+	s := newStream(first, coder, optionsOf(opts))
+	if err := s.read(response, func() {}); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func readResponse[H, P any](
-	response *http.Response, ctx context.Context, cancel func(), coder Coder[H, P], chosen options,
-) (*Stream[H, P], error) {
-	body := &body{reader: response.Body, closer: response.Body, caller: ctx, cancel: cancel}
-	body.timer = time.AfterFunc(longestSilence, body.expire)
-	body.timer.Stop()
-	if strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
-		body.reader = &unzipped{body: response.Body}
+// read makes a response the current one, if it is a stream of the coder. Otherwise it closes the body.
+func (s *Stream[H, P]) read(response *http.Response, cancel func()) error {
+	chosen := s.chosen
+	ctx := context.Background()
+	if s.asked != nil {
+		ctx = s.asked.Context()
 	}
-	if err := refusal(response, body, coder.Name()); err != nil {
+	body := newBody(response, ctx, cancel)
+	if err := refusal(response, body, s.coder.Name()); err != nil {
 		_ = body.close()
-		return nil, err
+		return err
 	}
 	if kind, _ := mediaType(response); kind == MediaType && chosen.end == endIfControlled {
 		chosen.end = endRequired
 	}
-	decoder := &Decoder[H, P]{stream: newStreamDecoder(coder, chosen), source: source{reader: body}}
+	decoder := &Decoder[H, P]{stream: newStreamDecoder(s.coder, chosen), source: source{reader: body}}
 	body.limit = func() time.Duration {
 		switch heartbeat := decoder.Heartbeat(); {
 		case decoder.Ended():
@@ -121,7 +163,16 @@ func readResponse[H, P any](
 			return firstRead
 		}
 	}
-	return &Stream[H, P]{Decoder: decoder, Response: response, body: body}, nil
+	s.Decoder, s.Response, s.looked, s.broken = decoder, response, false, false
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.body = body; s.resumption != nil {
+		s.resumption.opened = s.resumption.now()
+		if ctx.Err() != nil { // closed meanwhile, so nobody else closes this body
+			_ = body.close()
+		}
+	}
+	return nil
 }
 
 // body reads the body of a response. No read takes longer than limit.
@@ -135,6 +186,19 @@ type body struct {
 	idle   atomic.Bool // a read has waited too long
 	closed atomic.Bool // by the caller
 }
+
+func newBody(response *http.Response, caller context.Context, cancel func()) *body {
+	b := &body{reader: response.Body, closer: response.Body, caller: caller, cancel: cancel}
+	b.timer = time.AfterFunc(longestSilence, b.expire)
+	b.timer.Stop()
+	if strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
+		b.reader = &unzipped{body: response.Body}
+	}
+	return b
+}
+
+// errClosed is the cause with which the requests of a stream that was closed are cancelled.
+var errClosed = errors.New("closed")
 
 // errIdle is the cause with which a request is cancelled that has waited too long for its response.
 var errIdle = errors.New("idle for too long")
@@ -169,6 +233,9 @@ func send(request *http.Request, chosen options) (*http.Response, func(), error)
 // reason is the error of a context that has ended, and its cause.
 func reason(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == errClosed {
+		return net.ErrClosed
+	}
 	if errors.Is(cause, err) {
 		return cause
 	}

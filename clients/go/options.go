@@ -39,7 +39,7 @@ type (
 		option
 		response()
 	}
-	// RequestOption is an option of [Post] and [Do].
+	// RequestOption is an option of [Post], [Do] and [ResumeAt].
 	RequestOption interface {
 		option
 		request()
@@ -62,6 +62,8 @@ type (
 	HeartbeatOption struct{ change }
 	// ClientOption is an option of what sends a request.
 	ClientOption struct{ change }
+	// ResumeOption is an option of what may send a second request.
+	ResumeOption struct{ change }
 )
 
 type option interface{ apply(*options) }
@@ -84,6 +86,7 @@ func (PlainOption) encoder()     {}
 func (TimeoutOption) response()  {}
 func (TimeoutOption) request()   {}
 func (ClientOption) request()    {}
+func (ResumeOption) request()    {}
 func (HeartbeatOption) handler() {}
 
 type options struct {
@@ -94,6 +97,8 @@ type options struct {
 	client              *http.Client
 	idleTimeout         time.Duration
 	heartbeat           time.Duration
+	patience            time.Duration // 0: do not resume
+	clock               clock
 }
 
 type endPolicy int
@@ -105,7 +110,7 @@ const (
 )
 
 func optionsOf[O option](given []O) options {
-	made := options{maxFrame: DefaultMaxFrame, maxHeader: DefaultMaxHeader}
+	made := options{maxFrame: DefaultMaxFrame, maxHeader: DefaultMaxHeader, clock: realClock}
 	for _, option := range given {
 		option.apply(&made)
 	}
@@ -153,6 +158,16 @@ func WithHTTPClient(client *http.Client) ClientOption {
 // announces, and one minute before it has announced them.
 func WithIdleTimeout(limit time.Duration) TimeoutOption {
 	return TimeoutOption{func(o *options) { o.idleTimeout = limit }}
+}
+
+// WithResume makes a stream ask for the rest when its connection is cut or silent, if the server keeps the stream (section
+// 6.3). It gives up when the stream was out of reach for patience: five minutes are reasonable. It panics if the patience
+// is not positive.
+func WithResume(patience time.Duration) ResumeOption {
+	if patience <= 0 {
+		panic(fmt.Sprintf("objectstreaming: a patience is a positive duration, not %s", patience))
+	}
+	return ResumeOption{func(o *options) { o.patience = patience }}
 }
 
 // WithHeartbeat sets how often a [Handler] sends a ping. The default is 15 s; proxies cut connections that are silent for 30 s
