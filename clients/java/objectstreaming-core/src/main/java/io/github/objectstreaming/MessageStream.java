@@ -1,11 +1,6 @@
 package io.github.objectstreaming;
 
-import java.io.IOException;
 import java.io.InputStream;
-import java.io.InterruptedIOException;
-import java.net.SocketTimeoutException;
-import java.nio.ByteBuffer;
-import java.nio.channels.ClosedByInterruptException;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.Map;
@@ -36,26 +31,7 @@ import java.util.stream.StreamSupport;
  * @param <H> the type of headers
  * @param <P> the type of payloads
  */
-public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseable {
-    private static final int CHUNK = 64 << 10;
-
-    private final StreamDecoder<H, P> decoder;
-    private final ChunkSource source;
-    private RuntimeException failure;
-    private boolean over;
-    private volatile boolean closed;
-
-    /**
-     * The messages of a source of chunks.
-     *
-     * @param decoder reads the messages
-     * @param source the source of the bytes; closed at the end, and by {@link #close()}
-     */
-    public MessageStream(StreamDecoder<H, P> decoder, ChunkSource source) {
-        this.decoder = decoder;
-        this.source = source;
-    }
-
+public interface MessageStream<H, P> extends Iterable<Message<H, P>>, AutoCloseable {
     /**
      * The messages of an input stream.
      *
@@ -65,7 +41,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
      * @param coder reads the messages
      * @return the messages; no byte has been read yet
      */
-    public static <H, P> MessageStream<H, P> of(InputStream in, Coder<H, P> coder) {
+    static <H, P> MessageStream<H, P> of(InputStream in, Coder<H, P> coder) {
         return of(in, new StreamDecoder<>(coder));
     }
 
@@ -78,20 +54,21 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
      * @param decoder a new decoder
      * @return the messages; no byte has been read yet
      */
-    public static <H, P> MessageStream<H, P> of(InputStream in, StreamDecoder<H, P> decoder) {
-        byte[] chunk = new byte[CHUNK];
-        return new MessageStream<>(decoder, new ChunkSource() {
-            @Override
-            public ByteBuffer read() throws IOException {
-                int size = in.read(chunk);
-                return size < 0 ? null : ByteBuffer.wrap(chunk, 0, size);
-            }
+    static <H, P> MessageStream<H, P> of(InputStream in, StreamDecoder<H, P> decoder) {
+        return of(SourceStream.chunks(in), decoder);
+    }
 
-            @Override
-            public void close() throws IOException {
-                in.close();
-            }
-        });
+    /**
+     * The messages of a source of chunks.
+     *
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param source the source of the bytes; closed at the end, and by {@link #close()}
+     * @param decoder a new decoder
+     * @return the messages; no byte has been read yet
+     */
+    static <H, P> MessageStream<H, P> of(ChunkSource source, StreamDecoder<H, P> decoder) {
+        return new SourceStream<>(decoder, source);
     }
 
     /**
@@ -101,76 +78,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
      * @throws ObjectStreamException as described for the class
      * @throws CancellationException if the stream is closed before its end, or the thread is interrupted
      */
-    public final Message<H, P> read() {
-        if (failure != null) {
-            throw failure;
-        }
-        while (!over) {
-            if (closed) {
-                throw new CancellationException("the stream was closed before its end");
-            }
-            try {
-                Message<H, P> message = decoder.next();
-                if (message != null) {
-                    return message;
-                }
-                ByteBuffer chunk = source.read();
-                if (chunk != null) {
-                    decoder.feed(chunk);
-                } else {
-                    decoder.finish();
-                    over = true;
-                }
-            } catch (PayloadException refused) {
-                throw refused;
-            } catch (IOException | IdleTimeoutException error) {
-                broken(error);
-            } catch (ObjectStreamException error) {
-                throw failed(error);
-            }
-        }
-        closeQuietly();
-        return null;
-    }
-
-    /** Throws the exception for a source that failed. Throws nothing if the stream was whole before. */
-    private void broken(Exception error) {
-        if (closed) {
-            throw new CancellationException("the stream was closed before its end");
-        }
-        if (error instanceof ClosedByInterruptException
-                || error instanceof InterruptedIOException && !(error instanceof SocketTimeoutException)) {
-            throw failed(new CancellationException("the thread was interrupted"));
-        }
-        if (decoder.ended() && decoder.buffered() == 0) {
-            over = true;
-            return;
-        }
-        long position = decoder.position();
-        if (error instanceof IdleTimeoutException silence) {
-            throw failed(silence);
-        }
-        if (error instanceof SocketTimeoutException) {
-            throw failed(new IdleTimeoutException(
-                    "nothing arrived in time, not even a ping, after " + position + " data frames", position));
-        }
-        try {
-            decoder.finish();
-        } catch (FrameException truncated) {
-            truncated.addSuppressed(error);
-            throw failed(truncated);
-        } catch (StreamIncompleteException expected) {
-            // thrown below, with the cause
-        }
-        throw failed(new StreamIncompleteException(
-                "the connection was cut after " + position + " data frames: " + error, position, error));
-    }
-
-    private RuntimeException failed(RuntimeException error) {
-        failure = error;
-        closeQuietly();
-        return error;
-    }
+    Message<H, P> read();
 
     /**
      * The messages that were not read yet. Every {@code for} continues where the one before it stopped.
@@ -178,7 +86,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
      * @return an iterator whose {@code hasNext} waits, and throws the exceptions of {@link #read()}
      */
     @Override
-    public final Iterator<Message<H, P>> iterator() {
+    default Iterator<Message<H, P>> iterator() {
         return new Iterator<>() {
             private Message<H, P> next;
 
@@ -207,7 +115,7 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
      *
      * @return a sequential, ordered stream; closing it closes this
      */
-    public final Stream<Message<H, P>> stream() {
+    default Stream<Message<H, P>> stream() {
         int characteristics = Spliterator.ORDERED | Spliterator.NONNULL;
         return StreamSupport.stream(Spliterators.spliteratorUnknownSize(iterator(), characteristics), false)
                 .onClose(this::close);
@@ -215,52 +123,33 @@ public class MessageStream<H, P> implements Iterable<Message<H, P>>, AutoCloseab
 
     /** Closes the source, also before the end. A thread that is reading gets a {@link CancellationException}. */
     @Override
-    public final void close() {
-        closed = true;
-        closeQuietly();
-    }
-
-    private void closeQuietly() {
-        try {
-            source.close();
-        } catch (IOException ignored) {
-            // the reader no longer needs it
-        }
-    }
+    void close();
 
     /**
      * The number of messages received, those with a refused payload included.
      *
      * @return the position to resume from
      */
-    public final long position() {
-        return decoder.position();
-    }
+    long position();
 
     /**
      * The trailers of the end frame.
      *
      * @return the trailers, empty before the end
      */
-    public final Optional<Map<String, Object>> trailers() {
-        return decoder.trailers();
-    }
+    Optional<Map<String, Object>> trailers();
 
     /**
      * The metadata of the open frame, which comes before the first message.
      *
      * @return the metadata, empty if there is none
      */
-    public final Map<String, Object> metadata() {
-        return decoder.metadata();
-    }
+    Map<String, Object> metadata();
 
     /**
      * The heartbeat that the open frame announced: the peer sends something at least this often.
      *
      * @return the heartbeat, empty if there is none
      */
-    public final Optional<Duration> heartbeat() {
-        return decoder.heartbeat();
-    }
+    Optional<Duration> heartbeat();
 }

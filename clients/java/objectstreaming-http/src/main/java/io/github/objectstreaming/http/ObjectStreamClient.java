@@ -6,14 +6,12 @@ import io.github.objectstreaming.EndPolicy;
 import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Limits;
 import io.github.objectstreaming.Message;
-import io.github.objectstreaming.StreamDecoder;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -22,7 +20,6 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Supplier;
 
 /**
  * Reads streams over HTTP (SPEC section 6). It is thread-safe: make one and share it.
@@ -48,8 +45,13 @@ import java.util.function.Supplier;
  * <p><b>Silence.</b> A server of version 1 announces a heartbeat in its open frame. If no byte arrives during three
  * heartbeats, the read fails. Only the time spent waiting for the network counts, so a slow reader causes no timeout.
  *
- * <p><b>Never twice.</b> A request is never sent again: a second POST would start a second stream. To resume a stream,
- * send a GET with the header {@code Last-Event-ID} and the {@link ResponseStream#position()}.
+ * <p><b>Never twice.</b> A request is never sent again: a second POST would start a second stream.
+ *
+ * <p><b>Resuming.</b> A server that stores its streams says in the open frame where they can be picked up. With {@link
+ * Builder#resume} the rest of a stream that was cut is asked for there, with GET. Every message comes once. It is asked for
+ * again after a cut, silence, and the statuses 429, 502, 503 and 504, after the time of {@code Retry-After} or a random
+ * time that grows with each failure. A gap is {@code data_loss}. Closing the stream and interrupting the thread end a
+ * pause at once.
  */
 public final class ObjectStreamClient {
     /** The content type of a stream of version 1. Its parameters are {@code v} and {@code coder}. */
@@ -59,25 +61,18 @@ public final class ObjectStreamClient {
     /** The default {@code Accept} header: version 1 is preferred, a plain stream is accepted. */
     public static final String ACCEPT = MEDIA_TYPE + ";v=1, " + PLAIN_MEDIA_TYPE + ";q=0.5";
 
-    private static final int HEARTBEATS = 3; // one may be lost on a slow network, one to a busy server
-    private static final Duration LONGEST_SILENCE = Duration.ofHours(1); // the upper bound, whatever is announced
-    private static final Duration AFTER_END = Duration.ofSeconds(1); // only the end of the body is missing
-    private static final Duration BEGINNING_TIME = Duration.ofSeconds(5);
-    private static final int BEGINNING_SIZE = 256;
-    private static final int PROBLEM_SIZE = 16 << 10;
-
     private final HttpClient client;
-    private final Limits limits;
-    private final EndPolicy endPolicy;
-    private final Duration idleTimeout;
+    private final ResponseReader reader;
     private final Executor executor;
+    private final Duration patience;
+    private final Waiting waiting;
 
     private ObjectStreamClient(Builder builder) {
         client = builder.client != null ? builder.client : HttpClient.newHttpClient();
-        limits = builder.limits;
-        endPolicy = builder.endPolicy;
-        idleTimeout = builder.idleTimeout;
+        reader = new ResponseReader(builder.limits, builder.endPolicy, builder.idleTimeout);
         executor = builder.executor;
+        patience = builder.patience;
+        waiting = builder.waiting;
     }
 
     /**
@@ -115,7 +110,7 @@ public final class ObjectStreamClient {
      */
     public <H, P> ResponseStream<H, P> send(HttpRequest request, Coder<H, P> coder)
             throws IOException, InterruptedException {
-        return accept(await(request), coder);
+        return new ResponseStream<>(this, coder, request, patience, accept(await(start(request), request), coder));
     }
 
     /**
@@ -129,11 +124,10 @@ public final class ObjectStreamClient {
      * @return the messages, which the caller must close
      */
     public <H, P> CompletableFuture<ResponseStream<H, P>> sendAsync(HttpRequest request, Coder<H, P> coder) {
-        CompletableFuture<HttpResponse<ResponseBody>> coming =
-                client.sendAsync(complete(request), info -> new ResponseBody());
+        CompletableFuture<HttpResponse<ResponseBody>> coming = start(request);
         CompletableFuture<ResponseStream<H, P>> answer = new CompletableFuture<>();
         if (request.timeout().isEmpty()) {
-            CompletableFuture.delayedExecutor(longest().toNanos(), TimeUnit.NANOSECONDS)
+            CompletableFuture.delayedExecutor(reader.longest().toNanos(), TimeUnit.NANOSECONDS)
                     .execute(() -> answer.completeExceptionally(noResponse()));
         }
         answer.whenComplete((stream, error) -> coming.cancel(true)); // does nothing if it is complete
@@ -144,7 +138,8 @@ public final class ObjectStreamClient {
                         return;
                     }
                     try {
-                        ResponseStream<H, P> stream = accept(response, coder);
+                        ResponseStream<H, P> stream =
+                                new ResponseStream<>(this, coder, request, patience, accept(response, coder));
                         if (!answer.complete(stream)) {
                             stream.close(); // cancelled meanwhile
                         }
@@ -169,7 +164,72 @@ public final class ObjectStreamClient {
      * @throws ContentTypeException for a response that is not a stream of this coder
      */
     public <H, P> ResponseStream<H, P> read(HttpResponse<InputStream> response, Coder<H, P> coder) {
-        return accept(response, new InputBody(response.body()), coder);
+        HttpResponse<?> first = response;
+        while (first.previousResponse().isPresent()) { // a redirect
+            first = first.previousResponse().get();
+        }
+        return new ResponseStream<>(
+                this, coder, first.request(), null, reader.accept(response, new InputBody(response.body()), coder));
+    }
+
+    /**
+     * Asks for the messages of a stored stream that come after a place. If the server cannot be reached, or is busy, it
+     * tries again, as described for the class. The stream resumes too.
+     *
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param place from {@link ResponseStream#place()}
+     * @param coder reads the messages
+     * @param headers names and values, sent with every request: what authorizes the reader, for example
+     * @return the messages, which the caller must close
+     * @throws io.github.objectstreaming.ObjectStreamException as {@link #send} throws it
+     * @throws IOException if the server could not be reached in time
+     * @throws InterruptedException if the thread is interrupted
+     */
+    public <H, P> ResponseStream<H, P> resume(Place place, Coder<H, P> coder, String... headers)
+            throws IOException, InterruptedException {
+        ResponseStream<H, P> stream = at(place, coder, headers);
+        stream.begin();
+        return stream;
+    }
+
+    /**
+     * Does what {@link #resume} does. A thread of the executor waits. Cancelling the future ends the wait.
+     *
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param place from {@link ResponseStream#place()}
+     * @param coder reads the messages
+     * @param headers names and values, sent with every request
+     * @return the messages, which the caller must close
+     */
+    public <H, P> CompletableFuture<ResponseStream<H, P>> resumeAsync(
+            Place place, Coder<H, P> coder, String... headers) {
+        ResponseStream<H, P> stream = at(place, coder, headers);
+        CompletableFuture<ResponseStream<H, P>> answer = new CompletableFuture<>();
+        answer.whenComplete((opened, error) -> {
+            if (error != null) {
+                stream.close();
+            }
+        });
+        executor.execute(() -> {
+            try {
+                stream.begin();
+                answer.complete(stream);
+            } catch (IOException | InterruptedException | RuntimeException error) {
+                answer.completeExceptionally(error);
+            }
+        });
+        return answer;
+    }
+
+    private <H, P> ResponseStream<H, P> at(Place place, Coder<H, P> coder, String... headers) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(place.uri());
+        if (headers.length > 0) {
+            request.headers(headers);
+        }
+        return new ResponseStream<>(
+                this, coder, request.build(), patience != null ? patience : Builder.DEFAULT_PATIENCE, place);
     }
 
     /**
@@ -185,13 +245,16 @@ public final class ObjectStreamClient {
         return new MessagePublisher<>(() -> send(request, coder), executor);
     }
 
-    private HttpResponse<ResponseBody> await(HttpRequest request) throws IOException, InterruptedException {
-        CompletableFuture<HttpResponse<ResponseBody>> coming =
-                client.sendAsync(complete(request), info -> new ResponseBody());
+    CompletableFuture<HttpResponse<ResponseBody>> start(HttpRequest request) {
+        return client.sendAsync(complete(request), info -> new ResponseBody());
+    }
+
+    HttpResponse<ResponseBody> await(CompletableFuture<HttpResponse<ResponseBody>> coming, HttpRequest request)
+            throws IOException, InterruptedException {
         try {
             return request.timeout().isPresent()
                     ? coming.get() // the timeout of the request ends it
-                    : coming.get(longest().toNanos(), TimeUnit.NANOSECONDS);
+                    : coming.get(reader.longest().toNanos(), TimeUnit.NANOSECONDS);
         } catch (TimeoutException error) {
             throw noResponse();
         } catch (ExecutionException error) {
@@ -206,13 +269,17 @@ public final class ObjectStreamClient {
         }
     }
 
-    /** How long to wait for a response. */
-    private Duration longest() {
-        return idleTimeout != null ? idleTimeout : ResponseBody.FIRST_READ;
+    private IdleTimeoutException noResponse() {
+        return new IdleTimeoutException(
+                "no response arrived for " + reader.longest().toMillis() / 1000.0 + " s", 0);
     }
 
-    private IdleTimeoutException noResponse() {
-        return new IdleTimeoutException("no response arrived for " + longest().toMillis() / 1000.0 + " s", 0);
+    <H, P> ResponseReader.Incoming<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder) {
+        return reader.accept(response, response.body(), coder);
+    }
+
+    Waiting waiting() {
+        return waiting;
     }
 
     private HttpRequest complete(HttpRequest request) {
@@ -230,75 +297,6 @@ public final class ObjectStreamClient {
         return builder.build();
     }
 
-    private <H, P> ResponseStream<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder) {
-        return accept(response, response.body(), coder);
-    }
-
-    private <H, P> ResponseStream<H, P> accept(HttpResponse<?> response, Body body, Coder<H, P> coder) {
-        if (response.statusCode() / 100 != 2) {
-            byte[] beginning = body.beginning(PROBLEM_SIZE, BEGINNING_TIME);
-            throw Problem.of(response.statusCode(), response.headers(), beginning);
-        }
-        String contentType = response.headers().firstValue("Content-Type").orElse("");
-        MediaType type = MediaType.parse(contentType);
-        String refusal = refuse(type, response, coder.name());
-        if (refusal != null) {
-            byte[] beginning = body.beginning(BEGINNING_SIZE, BEGINNING_TIME);
-            String begins = beginning.length == 0
-                    ? "the body is empty"
-                    : "the body begins '" + Problem.excerpt(beginning) + "'";
-            throw new ContentTypeException(
-                    refusal + "; expected " + MEDIA_TYPE + ";v=1 or " + PLAIN_MEDIA_TYPE + "; " + begins,
-                    contentType,
-                    beginning);
-        }
-        // A response with the media type of version 1 always needs an end frame.
-        boolean required = endPolicy == EndPolicy.AUTO && type.name().equals(MEDIA_TYPE);
-        StreamDecoder<H, P> decoder = new StreamDecoder<>(coder, limits, required ? EndPolicy.REQUIRED : endPolicy);
-        body.within(limitOf(decoder), decoder::position);
-        return new ResponseStream<>(decoder, response, body);
-    }
-
-    /** The limit for the next read: from the heartbeat of the open frame, and a short one after the end frame. */
-    private Supplier<Duration> limitOf(StreamDecoder<?, ?> decoder) {
-        return () -> {
-            if (decoder.ended()) {
-                return AFTER_END;
-            }
-            if (idleTimeout != null) {
-                return idleTimeout;
-            }
-            Duration silence = decoder.heartbeat()
-                    .map(heartbeat -> heartbeat.multipliedBy(HEARTBEATS))
-                    .orElse(ResponseBody.FIRST_READ);
-            return silence.compareTo(LONGEST_SILENCE) > 0 ? LONGEST_SILENCE : silence;
-        };
-    }
-
-    /** The reason why the response is not a stream of this coder. {@code null} if it is one. */
-    private static String refuse(MediaType type, HttpResponse<?> response, String coder) {
-        String name = type.name();
-        if (!name.equals(MEDIA_TYPE) && !name.equals(PLAIN_MEDIA_TYPE)) {
-            return name.isEmpty() ? "the response has no Content-Type" : "the content type is '" + name + "'";
-        }
-        String version = type.parameters().getOrDefault("v", "");
-        if (name.equals(MEDIA_TYPE) && !version.equals("1")) {
-            return "the stream is of version '" + version + "', this reader knows '1'";
-        }
-        String theirs = type.parameters().getOrDefault("coder", coder);
-        if (!theirs.equals(coder)) {
-            return "the stream's coder is '" + theirs + "', this reader's '" + coder + "'";
-        }
-        String encoding = response.headers()
-                .firstValue("Content-Encoding")
-                .orElse("identity")
-                .strip()
-                .toLowerCase(Locale.ROOT);
-        return encoding.equals("identity") || encoding.isEmpty()
-                ? null
-                : "the Content-Encoding is '" + encoding + "', which is not read here";
-    }
-
     /** Settings of a client. */
     public static final class Builder {
         private HttpClient client;
@@ -306,8 +304,32 @@ public final class ObjectStreamClient {
         private EndPolicy endPolicy = EndPolicy.AUTO;
         private Duration idleTimeout;
         private Executor executor = Builder::newThread;
+        private Duration patience;
+        private Waiting waiting = new Waiting();
+
+        /** How long {@link ObjectStreamClient#resume} tries, unless {@link #resume} says something else. */
+        private static final Duration DEFAULT_PATIENCE = Duration.ofMinutes(5);
 
         private Builder() {}
+
+        /**
+         * Resumes streams that were cut, if the server keeps them.
+         *
+         * @param patience gives up when the stream was out of reach for this long; five minutes are reasonable
+         * @return this
+         */
+        public Builder resume(Duration patience) {
+            if (patience.isNegative() || patience.isZero()) {
+                throw new IllegalArgumentException("a patience is a positive time, not " + patience);
+            }
+            this.patience = patience;
+            return this;
+        }
+
+        Builder waiting(Waiting value) {
+            waiting = value;
+            return this;
+        }
 
         /**
          * Sets the client that sends requests, for example with a proxy, an authenticator, an executor or TLS.
