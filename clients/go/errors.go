@@ -217,15 +217,20 @@ func (e *ResponseError) Error() string {
 	return fmt.Sprintf("objectstreaming: HTTP %d, %s: %s", e.Status, e.Code, e.Message)
 }
 
-// RetryAfter is how long the server asks to wait before the next request: its Retry-After header, in seconds or as a date.
-// ok is false if there is none that can be read.
+// RetryAfter is how long the server asks to wait before the next request: its Retry-After header, in seconds or as a date,
+// which is compared with the date of the response, because the clocks may differ. ok is false if there is none that can be
+// read.
 func (e *ResponseError) RetryAfter() (wait time.Duration, ok bool) {
 	given := strings.TrimSpace(e.Header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(given, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second, true
 	}
 	if date, err := http.ParseTime(given); err == nil {
-		return max(0, time.Until(date)), true
+		now, err := http.ParseTime(e.Header.Get("Date"))
+		if err != nil {
+			now = time.Now()
+		}
+		return max(0, date.Sub(now)), true
 	}
 	return 0, false
 }

@@ -111,7 +111,7 @@ func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...RequestOptio
 	s := newStream(request, coder, optionsOf(opts))
 	response, cancel, err := send(s.asked, s.chosen)
 	if err == nil {
-		err = s.read(response, cancel)
+		err = s.read(response, cancel, false)
 	}
 	if err != nil {
 		s.leave(errClosed)
@@ -129,21 +129,21 @@ func ReadResponse[H, P any](response *http.Response, coder Coder[H, P], opts ...
 		first = first.Response.Request
 	}
 	s := newStream(first, coder, optionsOf(opts))
-	if err := s.read(response, func() {}); err != nil {
+	if err := s.read(response, func() {}, false); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// read makes a response the current one, if it is a stream of the coder. Otherwise it closes the body.
-func (s *Stream[H, P]) read(response *http.Response, cancel func()) error {
+// read makes a response the current one, if it is a stream of the coder, or the rest of one. Otherwise it closes the body.
+func (s *Stream[H, P]) read(response *http.Response, cancel func(), rest bool) error {
 	chosen := s.chosen
 	ctx := context.Background()
 	if s.asked != nil {
 		ctx = s.asked.Context()
 	}
 	body := newBody(response, ctx, cancel)
-	if err := refusal(response, body, s.coder.Name()); err != nil {
+	if err := refusal(response, body, s.coder.Name(), rest); err != nil {
 		_ = body.close()
 		return err
 	}

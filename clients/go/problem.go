@@ -26,19 +26,24 @@ func mediaType(response *http.Response) (kind string, parameters map[string]stri
 	return kind, parameters
 }
 
-// refusal is the error of a response that is not a stream of this coder. It is nil if the response is one.
-func refusal(response *http.Response, body *body, coder string) error {
+// refusal is the error of a response that is not a stream of this coder. It is nil if the response is one. The rest of a
+// stream is no plain stream, which says neither where it begins nor that it is whole.
+func refusal(response *http.Response, body *body, coder string, rest bool) error {
 	if response.StatusCode/100 != 2 {
 		return problem(response, body.beginning(problemSize))
 	}
 	kind, parameters := mediaType(response)
 	var why string
+	expected := fmt.Sprintf("%s;v=%d", MediaType, Version)
+	if !rest {
+		expected += " or " + PlainMediaType
+	}
 	theirs, named := parameters["coder"]
 	encoding := strings.ToLower(response.Header.Get("Content-Encoding"))
 	switch {
 	case kind == "":
 		why = "the response has no Content-Type"
-	case kind != MediaType && kind != PlainMediaType:
+	case kind != MediaType && (rest || kind != PlainMediaType):
 		why = fmt.Sprintf("the content type is %.80q", kind)
 	case kind == MediaType && parameters["v"] != strconv.Itoa(Version):
 		why = fmt.Sprintf("the stream is of version %.40q, this reader knows %q", parameters["v"], strconv.Itoa(Version))
@@ -57,7 +62,7 @@ func refusal(response *http.Response, body *body, coder string) error {
 	return &ContentTypeError{
 		ContentType: response.Header.Get("Content-Type"),
 		Beginning:   beginning,
-		Message:     fmt.Sprintf("%s; expected %s;v=%d or %s; %s", why, MediaType, Version, PlainMediaType, begins),
+		Message:     fmt.Sprintf("%s; expected %s; %s", why, expected, begins),
 	}
 }
 

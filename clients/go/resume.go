@@ -136,7 +136,7 @@ func (s *Stream[H, P]) reopen() error {
 	if err != nil {
 		return err
 	}
-	return s.read(response, cancel)
+	return s.read(response, cancel, true)
 }
 
 // again is the first request without its body, with another method and URL.

@@ -226,6 +226,15 @@ func TestTheFirstRequestIsNeverRepeated(t *testing.T) {
 	}
 }
 
+func TestTheRestOfAStreamIsNotPlain(t *testing.T) {
+	var clock virtual
+	server := answeringInTurn(t, part("/s", 0, true, "one"), reply(PlainMediaType, 200, wireOf(message("two"))))
+	_, stream, err := fetch(t.Context(), server.URL, resuming(&clock)...)
+	if CodeOf(err) != CodeUnexpectedContentType || stream.Position() != 1 {
+		t.Error(err)
+	}
+}
+
 func TestAResumeOfAnotherOriginIsPassedOver(t *testing.T) {
 	var clock virtual
 	for _, elsewhere := range []string{"http://127.0.0.1:1/s", "//evil.example/s", "ftp://127.0.0.1/s", "http://[::1/", "file:///s"} {

@@ -11,13 +11,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	objectstreaming "example.com/objectstreaming/clients/go"
 )
 
-const features = "decode encode stream fetch limits layout json bigint tal"
+const features = "decode encode stream fetch resume limits layout json bigint tal"
 
 type request struct {
 	ID          json.RawMessage `json:"id"`
@@ -35,6 +37,10 @@ type request struct {
 	Method      string          `json:"method"`
 	Body        string          `json:"body"`
 	ContentType string          `json:"content_type"`
+	Patience    int             `json:"patience"`
+	Position    *int64          `json:"position"`
+	StopAfter   int             `json:"stop_after"`
+	LeaveAfter  int             `json:"leave_after"`
 }
 
 type answer map[string]any
@@ -83,7 +89,7 @@ func perform(r *request) answer {
 	case "encode":
 		return encode(r)
 	}
-	if r.Op != "stream" && r.Op != "fetch" {
+	if r.Op != "stream" && r.Op != "fetch" && r.Op != "resume" {
 		return answer{"skipped": "no op " + r.Op}
 	}
 	type object = map[string]any
@@ -198,6 +204,7 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 		var refused *objectstreaming.PayloadError
 		var peers *objectstreaming.StreamError
 		var response *objectstreaming.ResponseError
+		var transport *url.Error
 		switch {
 		case err == nil:
 			frames = append(frames, fmt.Sprintf("%x:%x", toJSON(message.Header), wire(message.Payload)))
@@ -210,6 +217,8 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 		case errors.As(err, &peers):
 			told["end"] = "error:" + string(peers.Code)
 			told["message"] = hex.EncodeToString([]byte(peers.Message))
+		case errors.As(err, &transport):
+			told["error"] = "no_response" // net/http's own error, passed on as it is
 		default:
 			told["error"] = verdict(err, fed)
 		}
@@ -226,19 +235,35 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 		}
 		return told
 	}
-	if r.Op == "fetch" {
-		stream, err := fetch(r, coder)
-		if err != nil && objectstreaming.CodeOf(err) == "" {
-			told["error"] = "no_response" // net/http's own error, passed on as it is
-			return told
+	if r.Op != "stream" {
+		var begun int64
+		if r.Position != nil {
+			begun = *r.Position
 		}
+		if r.Op == "resume" {
+			told["place"] = ""
+		}
+		stream, err := fetch(r, coder)
 		if err != nil {
 			take(objectstreaming.Message[H, P]{}, err, "")
-			return finish(0, false, nil)
+			return finish(begun, false, nil)
 		}
 		defer func() { _ = stream.Close() }()
 		for message, err := range stream.All() {
 			take(message, err, "")
+			if len(frames) == r.StopAfter && err == nil {
+				if err := stream.Stop(context.Background()); err != nil {
+					fail(err)
+				}
+			}
+			if len(frames) == r.LeaveAfter && err == nil {
+				break
+			}
+		}
+		if r.Op == "resume" {
+			if place, ok := stream.Place(); ok {
+				told["place"] = fmt.Sprint(place.URL, " ", place.Position)
+			}
 		}
 		return finish(stream.Position(), stream.Ended(), stream.Trailers())
 	}
@@ -292,6 +317,17 @@ func fetch[H, P any](r *request, coder objectstreaming.Coder[H, P]) (*objectstre
 	}
 	if r.RequireEnd != "" {
 		options = append(options, objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
+	}
+	if r.Op == "resume" {
+		patience := objectstreaming.DefaultPatience
+		if r.Patience > 0 {
+			patience = time.Duration(r.Patience) * time.Second
+		}
+		options = append(options, objectstreaming.WithResume(patience))
+	}
+	if r.Position != nil {
+		place := objectstreaming.Place{URL: r.URL, Position: *r.Position}
+		return objectstreaming.ResumeAt(context.Background(), place, nil, coder, options...)
 	}
 	return objectstreaming.Do(asked, coder, options...)
 }

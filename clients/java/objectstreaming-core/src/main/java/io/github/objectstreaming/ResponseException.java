@@ -54,22 +54,32 @@ public final class ResponseException extends StreamException {
     }
 
     /**
-     * How long the server asks to wait before the next request: its {@code Retry-After}, in seconds or as a date.
+     * How long the server asks to wait before the next request: its {@code Retry-After}, in seconds or as a date, which is
+     * compared with the date of the response, because the clocks may differ.
      *
      * @return empty if there is none that can be read
      */
     public Optional<Duration> retryAfter() {
-        String given = headers().getOrDefault("Retry-After", List.of()).stream()
+        String given = header("Retry-After");
+        if (given.matches("[0-9]{1,9}")) {
+            return Optional.of(Duration.ofSeconds(Long.parseLong(given)));
+        }
+        Instant now = date(header("Date")).orElseGet(Instant::now);
+        return date(given)
+                .map(date -> Duration.between(now, date))
+                .map(wait -> wait.isNegative() ? Duration.ZERO : wait);
+    }
+
+    private String header(String name) {
+        return headers().getOrDefault(name, List.of()).stream()
                 .findFirst()
                 .orElse("")
                 .strip();
+    }
+
+    private static Optional<Instant> date(String text) {
         try {
-            if (given.matches("[0-9]{1,9}")) {
-                return Optional.of(Duration.ofSeconds(Long.parseLong(given)));
-            }
-            Instant date = DateTimeFormatter.RFC_1123_DATE_TIME.parse(given, Instant::from);
-            Duration wait = Duration.between(Instant.now(), date);
-            return Optional.of(wait.isNegative() ? Duration.ZERO : wait);
+            return Optional.of(DateTimeFormatter.RFC_1123_DATE_TIME.parse(text, Instant::from));
         } catch (DateTimeParseException error) {
             return Optional.empty();
         }

@@ -16,7 +16,6 @@ import io.github.objectstreaming.FrameException;
 import io.github.objectstreaming.Layout;
 import io.github.objectstreaming.Limits;
 import io.github.objectstreaming.Message;
-import io.github.objectstreaming.MessageStream;
 import io.github.objectstreaming.ObjectStreamException;
 import io.github.objectstreaming.PayloadException;
 import io.github.objectstreaming.Pcm;
@@ -29,6 +28,8 @@ import io.github.objectstreaming.StreamException;
 import io.github.objectstreaming.TalAudio;
 import io.github.objectstreaming.TalCoder;
 import io.github.objectstreaming.http.ObjectStreamClient;
+import io.github.objectstreaming.http.Place;
+import io.github.objectstreaming.http.ResponseStream;
 import io.github.objectstreaming.json.JsonCoder;
 import java.io.BufferedReader;
 import java.io.FileDescriptor;
@@ -42,11 +43,13 @@ import java.net.http.HttpRequest.BodyPublisher;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The implementation under test of the conformance suite: this client behind the protocol of
@@ -99,12 +102,12 @@ public final class Conformance {
         switch (op) {
             case "hello" -> {
                 answer.put("name", "java 0.1.0");
-                answer.put("features", "decode encode stream fetch limits layout json bigint tal");
+                answer.put("features", "decode encode stream fetch resume limits layout json bigint tal");
             }
             case "decode" -> decode(request, answer);
             case "encode" -> encode(request, answer);
             case "stream" -> stream(request, coderOf(coder), answer);
-            case "fetch" -> fetch(request, coderOf(coder), answer);
+            case "fetch", "resume" -> fetch(request, coderOf(coder), answer);
             default -> answer.put("skipped", "no op " + op);
         }
         return answer;
@@ -192,15 +195,25 @@ public final class Conformance {
         if (request.hasNonNull("body")) {
             builder.header("Content-Type", request.path("content_type").asText("application/json"));
         }
-        ObjectStreamClient client =
-                ObjectStreamClient.builder().limits(limitsOf(request)).build();
+        boolean resumes = request.path("op").asText().equals("resume");
+        ObjectStreamClient.Builder client = ObjectStreamClient.builder().limits(limitsOf(request));
+        if (resumes) {
+            client.resume(Duration.ofSeconds(request.path("patience").asInt(300)));
+        }
         List<String> frames = new ArrayList<>();
         ObjectStreamException failure = null;
         boolean answered = true;
-        MessageStream<H, P> messages = null;
+        ResponseStream<H, P> messages = null;
         try {
-            messages = client.send(builder.build(), coder);
-            takeAll(messages::read, frames);
+            messages = request.has("position")
+                    ? client.build()
+                            .resume(
+                                    new Place(
+                                            builder.build().uri(),
+                                            request.get("position").asLong()),
+                                    coder)
+                    : client.build().send(builder.build(), coder);
+            takeSome(messages, frames, request);
         } catch (ObjectStreamException error) {
             failure = error;
         } catch (IOException error) {
@@ -219,8 +232,26 @@ public final class Conformance {
         if (!answered) {
             answer.put("error", "no_response");
         }
-        answer.put("position", messages == null ? 0 : messages.position());
+        answer.put("position", messages == null ? request.path("position").asLong(0) : messages.position());
         answer.put("trailers", json(trailers == null ? Map.of() : trailers));
+        if (resumes) {
+            Optional<Place> place = messages == null ? Optional.empty() : messages.place();
+            answer.put("place", place.map(at -> at.uri() + " " + at.position()).orElse(""));
+        }
+    }
+
+    /** Takes the messages until the end, or until the program is told to leave. Stops the stream when it is told to. */
+    private static <H, P> void takeSome(ResponseStream<H, P> messages, List<String> frames, JsonNode request)
+            throws IOException, InterruptedException {
+        Source<H, P> source = () -> frames.size() == request.path("leave_after").asInt(-1) ? null : messages.read();
+        int stop = request.path("stop_after").asInt(0);
+        if (stop > 0) {
+            while (frames.size() < stop) {
+                frames.add(spelled(messages.read()));
+            }
+            messages.stop();
+        }
+        takeAll(source, frames);
     }
 
     private interface Source<H, P> {

@@ -110,7 +110,8 @@ public final class ObjectStreamClient {
      */
     public <H, P> ResponseStream<H, P> send(HttpRequest request, Coder<H, P> coder)
             throws IOException, InterruptedException {
-        return new ResponseStream<>(this, coder, request, patience, accept(await(start(request), request), coder));
+        return new ResponseStream<>(
+                this, coder, request, patience, accept(await(start(request), request), coder, false));
     }
 
     /**
@@ -139,7 +140,7 @@ public final class ObjectStreamClient {
                     }
                     try {
                         ResponseStream<H, P> stream =
-                                new ResponseStream<>(this, coder, request, patience, accept(response, coder));
+                                new ResponseStream<>(this, coder, request, patience, accept(response, coder, false));
                         if (!answer.complete(stream)) {
                             stream.close(); // cancelled meanwhile
                         }
@@ -169,7 +170,11 @@ public final class ObjectStreamClient {
             first = first.previousResponse().get();
         }
         return new ResponseStream<>(
-                this, coder, first.request(), null, reader.accept(response, new InputBody(response.body()), coder));
+                this,
+                coder,
+                first.request(),
+                null,
+                reader.accept(response, new InputBody(response.body()), coder, false));
     }
 
     /**
@@ -274,8 +279,8 @@ public final class ObjectStreamClient {
                 "no response arrived for " + reader.longest().toMillis() / 1000.0 + " s", 0);
     }
 
-    <H, P> ResponseReader.Incoming<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder) {
-        return reader.accept(response, response.body(), coder);
+    <H, P> ResponseReader.Incoming<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder, boolean rest) {
+        return reader.accept(response, response.body(), coder, rest);
     }
 
     Waiting waiting() {

@@ -41,19 +41,20 @@ record ResponseReader(Limits limits, EndPolicy endPolicy, Duration idleTimeout) 
         }
     }
 
-    <H, P> Incoming<H, P> accept(HttpResponse<?> response, Body body, Coder<H, P> coder) {
+    /** Takes a response, or, where {@code rest} is true, the rest of a stream. */
+    <H, P> Incoming<H, P> accept(HttpResponse<?> response, Body body, Coder<H, P> coder, boolean rest) {
         checkStatus(response, body);
         String contentType = response.headers().firstValue("Content-Type").orElse("");
         MediaType type = MediaType.parse(contentType);
-        String refusal = refuse(type, response, coder.name());
+        String refusal = refuse(type, response, coder.name(), rest);
         if (refusal != null) {
             byte[] beginning = body.beginning(BEGINNING_SIZE, BEGINNING_TIME);
             String begins = beginning.length == 0
                     ? "the body is empty"
                     : "the body begins '" + Problem.excerpt(beginning) + "'";
             throw new ContentTypeException(
-                    refusal + "; expected " + ObjectStreamClient.MEDIA_TYPE + ";v=1 or "
-                            + ObjectStreamClient.PLAIN_MEDIA_TYPE + "; " + begins,
+                    refusal + "; expected " + ObjectStreamClient.MEDIA_TYPE + ";v=1"
+                            + (rest ? "; " : " or " + ObjectStreamClient.PLAIN_MEDIA_TYPE + "; ") + begins,
                     contentType,
                     beginning);
         }
@@ -80,10 +81,14 @@ record ResponseReader(Limits limits, EndPolicy endPolicy, Duration idleTimeout) 
         };
     }
 
-    /** The reason why the response is not a stream of this coder. {@code null} if it is one. */
-    private static String refuse(MediaType type, HttpResponse<?> response, String coder) {
+    /**
+     * The reason why the response is not a stream of this coder. {@code null} if it is one. The rest of a stream is no plain
+     * stream, which says neither where it begins nor that it is whole.
+     */
+    private static String refuse(MediaType type, HttpResponse<?> response, String coder, boolean rest) {
         String name = type.name();
-        if (!name.equals(ObjectStreamClient.MEDIA_TYPE) && !name.equals(ObjectStreamClient.PLAIN_MEDIA_TYPE)) {
+        if (!name.equals(ObjectStreamClient.MEDIA_TYPE)
+                && (rest || !name.equals(ObjectStreamClient.PLAIN_MEDIA_TYPE))) {
             return name.isEmpty() ? "the response has no Content-Type" : "the content type is '" + name + "'";
         }
         String version = type.parameters().getOrDefault("v", "");

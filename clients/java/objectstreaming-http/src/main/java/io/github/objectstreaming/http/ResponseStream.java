@@ -184,7 +184,7 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
     private void reopen() throws IOException, InterruptedException {
         HttpRequest request = again(new Place(place.uri(), resumption.position()).next(), "GET");
         CompletableFuture<HttpResponse<ResponseBody>> answer = start(request);
-        opened(client.accept(client.await(answer, request), coder));
+        opened(client.accept(client.await(answer, request), coder, true));
     }
 
     private synchronized CompletableFuture<HttpResponse<ResponseBody>> start(HttpRequest request) {

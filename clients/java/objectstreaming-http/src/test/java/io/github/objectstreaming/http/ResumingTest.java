@@ -280,6 +280,15 @@ class ResumingTest {
     }
 
     @Test
+    void theRestOfAStreamIsNotPlain() throws Exception {
+        Server.Answer plain = out -> {
+            Server.respond(out, "200 OK", "application/octet-stream", 0, new byte[0]);
+            return true;
+        };
+        assertEquals("unexpected_content_type", failure(part("/s", 0, true, "1"), plain));
+    }
+
+    @Test
     void aResumeWhereARedirectHasLedToAnotherOriginIsPassedOver() throws Exception {
         ObjectStreamClient following = ObjectStreamClient.builder()
                 .httpClient(HttpClient.newBuilder()
