@@ -50,10 +50,10 @@ func (jsonCoder[H, P]) Encode(header H, payload P) (head, body []byte, err error
 
 func (jsonCoder[H, P]) Decode(frame Frame) (header H, payload P, err error) {
 	if err = unmarshalObject(frame.Header, &header); err != nil {
-		return header, payload, frame.invalidHeader("the header is not what the coder json reads", err)
+		return header, payload, frame.InvalidHeader("the header is not what the coder json reads", err)
 	}
 	if err = unmarshal(frame.Payload, &payload); err != nil {
-		return header, payload, frame.invalidPayload("the payload is not what the coder json reads: "+err.Error(), err)
+		return header, payload, frame.InvalidPayload("the payload is not what the coder json reads: "+err.Error(), err)
 	}
 	return header, payload, nil
 }
@@ -73,7 +73,7 @@ func (rawCoder[H]) Encode(header H, payload []byte) (head, body []byte, err erro
 
 func (rawCoder[H]) Decode(frame Frame) (header H, payload []byte, err error) {
 	if err = unmarshalObject(frame.Header, &header); err != nil {
-		return header, nil, frame.invalidHeader("the header is not what the coder raw reads", err)
+		return header, nil, frame.InvalidHeader("the header is not what the coder raw reads", err)
 	}
 	return header, frame.Payload, nil
 }

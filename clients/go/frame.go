@@ -72,21 +72,23 @@ type Frame struct {
 func (f Frame) DecodeHeader(v any) error {
 	if v == nil {
 		if err := checkObject(f.Header); err != nil {
-			return f.invalidHeader("the header is not a JSON object", err)
+			return f.InvalidHeader("the header is not a JSON object", err)
 		}
 		return nil
 	}
 	if err := unmarshalObject(f.Header, v); err != nil {
-		return f.invalidHeader("the header is not the expected JSON object", err)
+		return f.InvalidHeader("the header is not the expected JSON object", err)
 	}
 	return nil
 }
 
-func (f Frame) invalidHeader(message string, err error) *FrameError {
+// InvalidHeader is the error of a coder that refuses the header.
+func (f Frame) InvalidHeader(message string, err error) *FrameError {
 	return &FrameError{Code: CodeInvalidHeader, Index: f.Index, Offset: f.Offset, Message: message, Err: err}
 }
 
-func (f Frame) invalidPayload(message string, err error) *PayloadError {
+// InvalidPayload is the error of a coder that refuses the payload.
+func (f Frame) InvalidPayload(message string, err error) *PayloadError {
 	return &PayloadError{Index: f.Index, Offset: f.Offset, Message: message, Err: err}
 }
 

@@ -245,12 +245,12 @@ func (talCoder) Encode(header TALAudio, payload PCM) (head, body []byte, err err
 
 func (talCoder) Decode(frame Frame) (header TALAudio, payload PCM, err error) {
 	if err := header.UnmarshalJSON(frame.Header); err != nil {
-		return header, nil, frame.invalidHeader("the header is not what the coder tal reads", err)
+		return header, nil, frame.InvalidHeader("the header is not what the coder tal reads", err)
 	}
 	if align := header.BlockAlign(); len(frame.Payload)%align != 0 {
 		message := fmt.Sprintf("the payload is not what the coder tal reads: %d bytes are not whole sample frames of %d bytes: "+
 			"was the PCM cut inside one?", len(frame.Payload), align)
-		return header, nil, frame.invalidPayload(message, nil)
+		return header, nil, frame.InvalidPayload(message, nil)
 	}
 	return header, frame.Payload, nil
 }

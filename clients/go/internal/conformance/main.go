@@ -17,9 +17,11 @@ import (
 	"time"
 
 	objectstreaming "example.com/objectstreaming/clients/go"
+	"example.com/objectstreaming/clients/go/msgpack"
+	"example.com/objectstreaming/clients/go/ndarray"
 )
 
-const features = "decode encode stream fetch resume limits layout json bigint tal"
+const features = "decode encode stream fetch resume limits layout json bigint tal msgpack ndarray"
 
 type request struct {
 	ID          json.RawMessage `json:"id"`
@@ -100,9 +102,32 @@ func perform(r *request) answer {
 		return read(r, objectstreaming.Raw[object](), func(payload []byte) []byte { return payload })
 	case "tal":
 		return read(r, objectstreaming.TAL(), func(payload objectstreaming.PCM) []byte { return payload })
+	case "msgpack":
+		coder := msgpack.New[object, any]()
+		return read(r, coder, func(payload any) []byte {
+			_, data, err := coder.Encode(nil, payload)
+			if err != nil {
+				fail(err)
+			}
+			return data
+		})
+	case "ndarray":
+		return read(r, arrays{ndarray.New[object]()}, func(payload ndarray.Array) []byte { return payload.Data })
 	default:
 		return answer{"skipped": "no coder " + r.Coder}
 	}
+}
+
+// arrays is the coder ndarray, with dtype and shape in the headers, where the protocol wants them.
+type arrays struct {
+	objectstreaming.Coder[map[string]any, ndarray.Array]
+}
+
+func (a arrays) Decode(frame objectstreaming.Frame) (header map[string]any, array ndarray.Array, err error) {
+	if header, array, err = a.Coder.Decode(frame); err == nil {
+		header["dtype"], header["shape"] = array.DType, array.Shape
+	}
+	return header, array, err
 }
 
 func (r *request) limits() (options []objectstreaming.LimitOption) {
