@@ -16,6 +16,8 @@ import io.github.objectstreaming.FrameException;
 import io.github.objectstreaming.Layout;
 import io.github.objectstreaming.Limits;
 import io.github.objectstreaming.Message;
+import io.github.objectstreaming.NdArray;
+import io.github.objectstreaming.NdArrayCoder;
 import io.github.objectstreaming.ObjectStreamException;
 import io.github.objectstreaming.PayloadException;
 import io.github.objectstreaming.Pcm;
@@ -31,6 +33,7 @@ import io.github.objectstreaming.http.ObjectStreamClient;
 import io.github.objectstreaming.http.Place;
 import io.github.objectstreaming.http.ResponseStream;
 import io.github.objectstreaming.json.JsonCoder;
+import io.github.objectstreaming.msgpack.MsgpackCoder;
 import java.io.BufferedReader;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -50,6 +53,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.msgpack.value.Value;
 
 /**
  * The implementation under test of the conformance suite: this client behind the protocol of
@@ -96,13 +100,14 @@ public final class Conformance {
         answer.set("id", request.path("id"));
         String coder = request.path("coder").asText("json");
         String op = request.path("op").asText();
-        if (!List.of("json", "tal", "raw").contains(coder)) {
+        if (!List.of("json", "tal", "raw", "msgpack", "ndarray").contains(coder)) {
             return answer.put("skipped", "no coder " + coder);
         }
         switch (op) {
             case "hello" -> {
                 answer.put("name", "java 0.1.0");
-                answer.put("features", "decode encode stream fetch resume limits layout json bigint tal");
+                answer.put(
+                        "features", "decode encode stream fetch resume limits layout json bigint tal msgpack ndarray");
             }
             case "decode" -> decode(request, answer);
             case "encode" -> encode(request, answer);
@@ -302,6 +307,15 @@ public final class Conformance {
         if (payload instanceof Pcm pcm) {
             return header + ":" + HEX.formatHex(pcm.bytes());
         }
+        if (payload instanceof Value value) {
+            return header + ":"
+                    + HEX.formatHex(new MsgpackCoder().encode(Map.of(), value).payload());
+        }
+        if (payload instanceof NdArray array) { // with dtype and shape, which the headers of messages do not have
+            @SuppressWarnings("unchecked")
+            Map<String, Object> members = (Map<String, Object>) message.header();
+            return json(new NdArrayCoder().encode(members, array).header()) + ":" + HEX.formatHex(array.bytes());
+        }
         return header + ":" + (payload instanceof byte[] bytes ? HEX.formatHex(bytes) : json(payload));
     }
 
@@ -317,6 +331,8 @@ public final class Conformance {
         return switch (name) {
             case "tal" -> new TalCoder();
             case "raw" -> new RawCoder();
+            case "msgpack" -> new MsgpackCoder();
+            case "ndarray" -> new NdArrayCoder();
             default -> JsonCoder.ofTrees();
         };
     }

@@ -32,8 +32,8 @@ import org.junit.jupiter.api.TestFactory;
 class VectorsTest {
     private static final Path VECTORS = Path.of("../../../objectstreaming/conformance/vectors");
     private static final HexFormat HEX = HexFormat.of();
-    private static final Set<String> CODERS = Set.of("json", "tal", "raw");
-    private static final Set<String> FEATURES = Set.of("limits", "layout", "json", "bigint", "tal");
+    private static final Set<String> CODERS = Set.of("json", "tal", "raw", "ndarray");
+    private static final Set<String> FEATURES = Set.of("limits", "layout", "json", "bigint", "tal", "ndarray");
     private static final ObjectMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
                     .streamReadConstraints(StreamReadConstraints.builder()
                             .maxNumberLength(Integer.MAX_VALUE)

@@ -1,0 +1,2 @@
+/** The coder {@code msgpack}, with msgpack-core. */
+package io.github.objectstreaming.msgpack;
