@@ -30,6 +30,13 @@ public final class FrameException extends ObjectStreamException {
         this.offset = offset;
     }
 
+    private FrameException(FrameException same, Throwable cause) {
+        super(same.getMessage(), cause);
+        code = same.code;
+        index = same.index;
+        offset = same.offset;
+    }
+
     /**
      * For coders: a header that is not what the coder reads.
      *
@@ -40,6 +47,11 @@ public final class FrameException extends ObjectStreamException {
      */
     public static FrameException invalidHeader(Frame frame, String message, Throwable cause) {
         return new FrameException(INVALID_HEADER, message, frame.index(), frame.offset(), cause);
+    }
+
+    /** The same exception with a cause: the connection that broke, for example. */
+    FrameException because(Throwable cause) {
+        return new FrameException(this, cause);
     }
 
     @Override

@@ -99,8 +99,7 @@ final class SourceStream<H, P> implements MessageStream<H, P> {
         try {
             decoder.finish();
         } catch (FrameException truncated) {
-            truncated.addSuppressed(error);
-            throw failed(truncated);
+            throw failed(truncated.because(error));
         } catch (StreamIncompleteException expected) {
             // thrown below, with the cause
         }

@@ -2,11 +2,13 @@ package io.github.objectstreaming.http;
 
 import io.github.objectstreaming.Message;
 import io.github.objectstreaming.MessageStream;
+import io.github.objectstreaming.PayloadException;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 
 /**
  * The messages of one response as a publisher. When there is a subscriber, a thread of the executor sends the request and
@@ -19,11 +21,13 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
     }
 
     private final Opening<H, P> opening;
+    private final Consumer<PayloadException> refused;
     private final Executor executor;
     private final AtomicBoolean subscribed = new AtomicBoolean();
 
-    MessagePublisher(Opening<H, P> opening, Executor executor) {
+    MessagePublisher(Opening<H, P> opening, Consumer<PayloadException> refused, Executor executor) {
         this.opening = opening;
+        this.refused = refused;
         this.executor = executor;
     }
 
@@ -84,7 +88,7 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
             Throwable failure = null;
             try {
                 if (open()) {
-                    for (Message<H, P> message; (message = stream.read()) != null && requested(); ) {
+                    for (Message<H, P> message; (message = next()) != null && requested(); ) {
                         subscriber.onNext(message);
                     }
                 }
@@ -105,6 +109,16 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
                 subscriber.onComplete();
             } else {
                 subscriber.onError(failure);
+            }
+        }
+
+        private Message<H, P> next() {
+            while (true) {
+                try {
+                    return stream.read();
+                } catch (PayloadException error) {
+                    refused.accept(error);
+                }
             }
         }
 

@@ -6,6 +6,7 @@ import io.github.objectstreaming.EndPolicy;
 import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Limits;
 import io.github.objectstreaming.Message;
+import io.github.objectstreaming.PayloadException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.http.HttpClient;
@@ -20,6 +21,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 
 /**
  * Reads streams over HTTP (SPEC section 6). It is thread-safe: make one and share it.
@@ -39,6 +41,10 @@ import java.util.concurrent.TimeoutException;
  *
  * <p><b>Checks before the body.</b> The status, the media type and its parameters are checked first. If one is wrong, the
  * exception carries the beginning of the body.
+ *
+ * <p><b>Redirects</b> are followed if the {@link HttpClient} follows them, which it does not by default. A 307 or 308 repeats
+ * the request with its body, any other one becomes a GET. A redirect that is not followed is a {@link
+ * io.github.objectstreaming.ResponseException} that says where it led.
  *
  * <p><b>A cut is never an end.</b> A response of version 1 must have its end frame.
  *
@@ -247,7 +253,25 @@ public final class ObjectStreamClient {
      * @return a publisher for one subscriber; any exception ends it, and cancelling closes the connection
      */
     public <H, P> Flow.Publisher<Message<H, P>> publish(HttpRequest request, Coder<H, P> coder) {
-        return new MessagePublisher<>(() -> send(request, coder), executor);
+        return publish(request, coder, refused -> {
+            throw refused;
+        });
+    }
+
+    /**
+     * Does what {@link #publish(HttpRequest, Coder)} does, but goes on after a payload that the coder refuses, as an iterator
+     * can: a publisher cannot report it to its subscriber without ending.
+     *
+     * @param <H> the type of headers
+     * @param <P> the type of payloads
+     * @param request as for {@link #send}
+     * @param coder reads the messages
+     * @param refused gets the exception of each refused payload, on the thread that reads; what it throws ends the publisher
+     * @return a publisher for one subscriber; any other exception ends it, and cancelling closes the connection
+     */
+    public <H, P> Flow.Publisher<Message<H, P>> publish(
+            HttpRequest request, Coder<H, P> coder, Consumer<PayloadException> refused) {
+        return new MessagePublisher<>(() -> send(request, coder), refused, executor);
     }
 
     CompletableFuture<HttpResponse<ResponseBody>> start(HttpRequest request) {

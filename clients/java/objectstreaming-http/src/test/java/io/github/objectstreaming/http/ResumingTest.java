@@ -188,27 +188,7 @@ class ResumingTest {
         }
         try (Server server = inTurn(turns)) {
             LinkedBlockingQueue<String> told = new LinkedBlockingQueue<>();
-            client.publish(post(server), CODER).subscribe(new Flow.Subscriber<Message<ObjectNode, JsonNode>>() {
-                @Override
-                public void onSubscribe(Flow.Subscription subscription) {
-                    subscription.request(Long.MAX_VALUE);
-                }
-
-                @Override
-                public void onNext(Message<ObjectNode, JsonNode> message) {
-                    told.add(message.payload().asText());
-                }
-
-                @Override
-                public void onError(Throwable error) {
-                    told.add(error.toString());
-                }
-
-                @Override
-                public void onComplete() {
-                    told.add("end");
-                }
-            });
+            client.publish(post(server), CODER).subscribe(new Telling(told));
             assertEquals("1 2 end", told.take() + " " + told.take() + " " + told.take());
         }
     }
@@ -351,6 +331,42 @@ class ResumingTest {
             await(noticing.waits);
             coming.cancel(true);
             ended.get();
+        }
+    }
+
+    @Test
+    void aPublisherGoesOnAfterARefusedPayloadWhereItIsToldTo() throws Exception {
+        LinkedBlockingQueue<String> told = new LinkedBlockingQueue<>();
+        try (Server server = inTurn(part(null, 0, false, "1", "{", "3"), part(null, 0, false, "1", "{", "3"))) {
+            client.publish(post(server), CODER, refused -> told.add("refused " + refused.index()))
+                    .subscribe(new Telling(told));
+            assertEquals(
+                    List.of("1", "refused 2", "3", "end"), List.of(told.take(), told.take(), told.take(), told.take()));
+            client.publish(post(server), CODER).subscribe(new Telling(told));
+            assertEquals("1", told.take());
+            assertTrue(told.take().startsWith("io.github.objectstreaming.PayloadException"));
+        }
+    }
+
+    private record Telling(LinkedBlockingQueue<String> told) implements Flow.Subscriber<Message<ObjectNode, JsonNode>> {
+        @Override
+        public void onSubscribe(Flow.Subscription subscription) {
+            subscription.request(Long.MAX_VALUE);
+        }
+
+        @Override
+        public void onNext(Message<ObjectNode, JsonNode> message) {
+            told.add(message.payload().asText());
+        }
+
+        @Override
+        public void onError(Throwable error) {
+            told.add(error.toString());
+        }
+
+        @Override
+        public void onComplete() {
+            told.add("end");
         }
     }
 
