@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..testing import Connection
-from .compare import Mismatch
+from .compare import Mismatch, compare_fetch
 from .generator.case_writer import frame
 from .http_behaviours import (
     END_FRAME,
@@ -49,10 +49,34 @@ from .http_behaviours import (
     whole,
 )
 
-__all__ = ["CASES", "HttpCase", "Way", "check_request"]
+__all__ = ["CASES", "HttpCase", "Tried", "Way", "check_request"]
 
 HEARTBEAT: Final = 0.5
 """Seconds. Three of them are longer than a busy machine is silent by itself, and short enough to wait for."""
+
+
+class Tried(Protocol):
+    """One request to the implementation under test, the fault server's part in it, and what may come of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def app(self) -> str:
+        """A path of the reference application, which then answers instead of the fault server."""
+        ...
+
+    def request(self, url: str) -> dict[str, Any]:
+        """The request to the implementation; `url` is the fault server's for this try, or the application's."""
+        ...
+
+    def respond(self, connection: Connection, number: int) -> None:
+        """Answer a request of the implementation to the fault server; `number` counts them from 0."""
+        ...
+
+    def check(self, reply: Mapping[str, Any], connections: Sequence[Connection]) -> None:
+        """Raises `Mismatch` unless the reply is right, and so are the requests that the fault server got."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,39 +96,47 @@ class Way:
     coder: str = "json"
 
     def request(self, url: str) -> dict[str, Any]:
-        """The request to the implementation; `url` is that of the fault server's behaviour or of the application."""
         request: dict[str, Any] = {"op": "fetch", "url": url, "method": self.method, "coder": self.coder}
         if self.method == "POST":
             request |= {"body": self.body.hex(), "content_type": self.content_type}
         return request
 
+    def respond(self, connection: Connection, number: int) -> None:
+        assert self.behaviour is not None, "the application answers"
+        self.behaviour(connection)
+
+    def check(self, reply: Mapping[str, Any], connections: Sequence[Connection]) -> None:
+        compare_fetch(self.coder, self.verdicts, reply)
+        if self.behaviour is not None:
+            check_request(self.method, self.body, connections)
+
 
 @dataclass(frozen=True)
 class HttpCase:
-    """A case of level 2. `requirement` is a sentence of SPEC.md, from section `spec`, as in the vectors."""
+    """A case of level 2 or 3. `requirement` is a sentence of SPEC.md, from section `spec`, as in the vectors."""
 
     id: str
     spec: str
     requirement: str
-    ways: tuple[Way, ...]
+    ways: tuple[Tried, ...]
     level: str = "must"
     flags: tuple[str, ...] = ()
     slow: bool = False
     """Whether it takes seconds, most of them of waiting."""
 
 
-def check_request(way: Way, connections: Sequence[Connection]) -> None:
-    """Check what came in at the fault server. Raises `Mismatch` unless it is the way's request, once."""
+def check_request(method: str, body: bytes, connections: Sequence[Connection]) -> None:
+    """Check what came in at the fault server. Raises `Mismatch` unless it is this request, once."""
     if len(connections) != 1:
         raise Mismatch(f"the request was sent {len(connections)} times")
     [request] = connections
-    if request.method != way.method:
-        raise Mismatch(f"wanted a {way.method}, got a {request.method:.20}")
+    if request.method != method:
+        raise Mismatch(f"wanted a {method}, got a {request.method:.20}")
     accept = request.headers.get("accept", "").replace(" ", "").lower()
     if "application/vnd.objectstreaming;v=1" not in accept:
         raise Mismatch(f"the Accept header does not ask for version 1: {accept:.100}")
-    if way.method == "POST" and request.body != way.body:
-        raise Mismatch(f"the body that came is {request.body[:60]!r}, wanted {way.body[:60]!r}")
+    if method == "POST" and request.body != body:
+        raise Mismatch(f"the body that came is {request.body[:60]!r}, wanted {body[:60]!r}")
 
 
 # -------------------------------------------------------------------------------------------------------- the cases

@@ -3,7 +3,7 @@
     objectstreaming conformance -- python -m objectstreaming.conformance.mutants NAME
 
 Those that decode are a small decoder with a switch for each mistake; `none` is that decoder without a mistake, and must
-pass. Those that read streams, encode or fetch are the Python implementation with one thing changed.
+pass. Those that read streams, encode, fetch or resume are the Python implementation with one thing changed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..errors import code_for_status
 from ..protocol import CONTROL
 from . import python_implementation
 from .python_implementation import Answer, Request, chunks_of, layout_of, limits_of
+from .resume_mutants import RESUMES, resume
 
 # Each mistake, and the suite in which it must be found.
 DECODES = {
@@ -338,8 +339,11 @@ def main(name: str) -> None:
     elif name in FETCHES:
         ops = {"fetch": lambda request: fetch(request, name)}
         features = "fetch json tal"
+    elif name in RESUMES:
+        ops = {"resume": resume(name)}
+        features = "resume json"
     else:
-        sys.exit(f"no mutant {name!r}; there are: none {' '.join([*MUTANTS, *FETCHES])}")
+        sys.exit(f"no mutant {name!r}; there are: none {' '.join([*MUTANTS, *FETCHES, *RESUMES])}")
     python_implementation.serve({"hello": lambda request: {"name": f"mutant {name}", "features": features}, **ops})
 
 

@@ -40,7 +40,7 @@ from wav_streaming import TALAudio, TALCoder
 Request = dict[str, Any]
 Answer = dict[str, Any]
 
-FEATURES = "decode encode stream fetch limits layout json bigint tal msgpack ndarray"
+FEATURES = "decode encode stream fetch resume limits layout json bigint tal msgpack ndarray"
 CODERS: dict[str, Coder[Any, Any]] = {
     "json": JsonCoder(),
     "raw": RawCoder(),
@@ -150,38 +150,53 @@ def stream(request: Request) -> Answer:
 
 def fetch(request: Request) -> Answer:
     """A stream over HTTP, read by the client: the answer is that of `stream`, without the bytes fed."""
+    answer = read(request, {})
+    del answer["place"]
+    return answer
+
+
+def resume(request: Request) -> Answer:
+    """A stream that the client picks up again where the connection broke: as `fetch`, and the place of the stream."""
+    return read(request, {"resume": request.get("patience", True)})
+
+
+def read(request: Request, options: dict[str, Any]) -> Answer:
+    """The messages of a request over HTTP, and how they ended."""
     import httpx
 
-    from objectstreaming.client import open_stream
+    from objectstreaming.client import Place, open_stream
 
     global client
     client = client or httpx.Client(trust_env=False)
-    coder = CODERS[request["coder"]]
-    body = bytes.fromhex(request["body"]) if "body" in request else None
-    headers = {"content-type": request["content_type"]} if "body" in request else {}
+    where: tuple[str, ...] = ()
+    if "position" in request:
+        options |= {"place": Place(request["url"], request["position"])}
+    else:
+        where = request["method"], request["url"]
+    if "body" in request:
+        headers = {"content-type": request["content_type"]}
+        options |= {"content": bytes.fromhex(request["body"]), "headers": headers}
     words: list[str] = []
-    position, trailers = 0, None
+    position, trailers, place = request.get("position", 0), None, None
     end, error, message = "", "", ""
     try:
         with open_stream(
-            client,
-            request["method"],
-            request["url"],
-            coder=coder,
-            limits=limits_of(request),
-            content=body,
-            headers=headers,
+            client, *where, coder=CODERS[request["coder"]], limits=limits_of(request), **options
         ) as messages:
             try:
                 while True:
                     try:
                         for item in messages:
-                            words.append(spelled(request["coder"], *item))  # noqa: PERF401 - kept if the next one fails
+                            words.append(spelled(request["coder"], *item))
+                            if len(words) == request.get("stop_after"):
+                                messages.stop()
+                            if len(words) == request.get("leave_after"):
+                                break
                         break
                     except PayloadError as refused:
                         words.append(f"!{refused.index}:{refused.offset}")
             finally:
-                position, trailers = messages.position, messages.trailers
+                position, trailers, place = messages.position, messages.trailers, messages.place
     except httpx.HTTPError:
         error = "no_response"
     except ResponseError as failure:
@@ -197,6 +212,7 @@ def fetch(request: Request) -> Answer:
         "position": position,
         "trailers": strict_json.dumps(trailers or {}).hex(),
         "message": message.encode().hex(),
+        "place": f"{place.url} {place.position}" if place else "",
     }
 
 
@@ -224,6 +240,7 @@ OPS: dict[str, Callable[[Request], Answer]] = {
     "encode": encode,
     "stream": stream,
     "fetch": fetch,
+    "resume": resume,
 }
 
 

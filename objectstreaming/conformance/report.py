@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-__all__ = ["CaseResult", "Report", "Status"]
+__all__ = ["CaseResult", "Report", "Status", "stage_of"]
 
 _LEVELS: Final = ("must", "should", "may")
 _SHOWN: Final = 20  # failures shown unless all are wanted
 
 Status = Literal["passed", "failed", "skipped"]
+
+
+def stage_of(id: str) -> int:
+    """1, the codec, 2, HTTP, or 3, resuming: what SPEC section 9 calls the level."""
+    return 2 if id.startswith("http-") else 3 if id.startswith("resume-") else 1
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,7 @@ class CaseResult:
 
     @property
     def stage(self) -> int:
-        """1, the codec, or 2, HTTP: what SPEC section 9 calls the level."""
-        return 2 if self.id.startswith("http-") else 1
+        return stage_of(self.id)
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Report:
         return self.name.partition(" ")[2]
 
     def score(self, stage: int) -> tuple[int, int]:
-        """Cases passed, and cases tried, of stage 1 or 2."""
+        """Cases passed, and cases tried, of a stage."""
         found = [result.status for result in self.results if result.stage == stage and result.status != "skipped"]
         return found.count("passed"), len(found)
 

@@ -1,4 +1,4 @@
-"""The runner: tries one program on the cases of both levels.
+"""The runner: tries one program on the cases of all levels.
 
 A case is one or more requests, which are sent to the program all at once, and a check of each answer. A program that
 crashes, hangs or writes something that is no answer fails the case, and is started again for the next one.
@@ -17,16 +17,20 @@ from typing import Any, Final, NamedTuple
 from ..testing import Connection, RawServer
 from .app_cases import APP_CASES
 from .cases import load_cases, requests
-from .compare import Mismatch, compare, compare_fetch
-from .http_behaviours import Behaviour, whole
-from .http_cases import CASES, HttpCase, Way, check_request
+from .compare import Mismatch, compare
+from .http_behaviours import whole
+from .http_cases import CASES, HttpCase, Tried
 from .program import SILENCE, CannotRun, Program, ProgramFailed
-from .report import CaseResult, Report, Status
+from .report import CaseResult, Report, Status, stage_of
+from .resume_cases import RESUME_CASES
 
 __all__ = ["check"]
 
 _PROCESSES: Final = 3
-"""How many processes of a program take cases of level 2 at a time: most of its time is spent waiting for silences."""
+"""How many processes of a program take cases of levels 2 and 3 at a time: most of its time is spent waiting for silences."""
+
+_OPS: Final = {2: "fetch", 3: "resume"}
+"""The feature that a program needs to be tried at a level."""
 
 
 def check(
@@ -38,9 +42,10 @@ def check(
     known_failing: Collection[str] = (),
     silence: float = SILENCE,
     stop_at_first_failure: bool = False,
-    stages: Collection[int] = (1, 2),
+    stages: Collection[int] = (1, 2, 3),
 ) -> Report:
-    """Try the program `command`, which runs in `cwd`, at level 1, and at level 2 if it has the feature `fetch`.
+    """Try the program `command`, which runs in `cwd`: at level 1, at level 2 if it has the feature `fetch`, and at level 3
+    if it has `resume`.
 
     `app`: the URL, without a path, where the reference application is served as `app_cases` says; without it those
     cases are skipped. `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail.
@@ -49,12 +54,12 @@ def check(
     Raises `CannotRun` if the program does not start or does not answer `hello`, or if an id of `known_failing` is
     unknown.
     """
-    cases, http_cases = load_cases(), [*CASES, *APP_CASES]
+    cases, http_cases = load_cases(), [*CASES, *APP_CASES, *RESUME_CASES]
     unknown = set(known_failing) - {case["id"] for case in cases} - {case.id for case in http_cases}
     if unknown:
         raise CannotRun(f"the known-failing list names cases that do not exist: {', '.join(sorted(unknown))}")
     cases = [case for case in cases if case["id"].startswith(only) and 1 in stages]
-    http_cases = [case for case in http_cases if case.id.startswith(only) and 2 in stages]
+    http_cases = [case for case in http_cases if case.id.startswith(only) and stage_of(case.id) in stages]
     return asyncio.run(_check(command, cwd, silence, cases, http_cases, app, known_failing, stop_at_first_failure))
 
 
@@ -82,7 +87,8 @@ async def _check(
             if stop_at_first_failure and outcome[0] == "failed":
                 http_cases = ()
                 break
-        if http_cases and "fetch" in report.features:
+        http_cases = [case for case in http_cases if _OPS[stage_of(case.id)] in report.features]
+        if http_cases:
             for _ in http_cases[1:_PROCESSES]:
                 programs.append(await stack.enter_async_context(Program(command, cwd, silence)))  # noqa: PERF401
             outcomes = await _try_http_cases(programs, http_cases, report.features, app, stop_at_first_failure)
@@ -148,17 +154,21 @@ async def _try_http_cases(
     """The outcome of each case, by its id. Several programs take them, those that wait for long first."""
     waiting = sorted(cases, key=lambda case: not case.slow)
     outcomes: dict[str, Outcome] = {}
-    behaviours: dict[str, Behaviour] = {}
+    ways: dict[str, Tried] = {}
     requests: defaultdict[str, list[Connection]] = defaultdict(list)
 
     def respond(connection: Connection) -> None:
-        requests[connection.path].append(connection)
-        behaviours.get(connection.path, _NOT_FOUND)(connection)
+        path = "/".join(connection.path.partition("?")[0].split("/")[:4])  # /suite/case/number, and what is below it
+        requests[path].append(connection)
+        if path in ways:
+            ways[path].respond(connection, len(requests[path]) - 1)
+        else:
+            _NOT_FOUND(connection)
 
-    def one_try(url: str, path: str, way: Way) -> _Try:
-        if way.behaviour is None:
-            return _Try(way.name, way.request(app + way.app), partial(_check_http, way, None))
-        behaviours[path] = way.behaviour
+    def one_try(url: str, path: str, way: Tried) -> _Try:
+        if way.app:
+            return _Try(way.name, way.request(app + way.app), partial(_check_http, way, ()))
+        ways[path] = way
         return _Try(way.name, way.request(url + path), partial(_check_http, way, requests[path]))
 
     async def take_cases(program: Program) -> None:
@@ -184,9 +194,8 @@ async def _try_http_cases(
 _NOT_FOUND: Final = whole(b"", "404 Not Found", "")
 
 
-def _check_http(way: Way, requests: Sequence[Connection] | None, reply: Mapping[str, Any]) -> None:
+def _check_http(way: Tried, requests: Sequence[Connection], reply: Mapping[str, Any]) -> None:
     if "skipped" in reply:  # what it cannot do, its features say
-        raise Mismatch(f"it says that it has fetch, and skipped this: {reply['skipped']!s:.100}")
-    compare_fetch(way.coder, way.verdicts, reply)
-    if requests is not None:
-        check_request(way, requests)
+        op = way.request("")["op"]
+        raise Mismatch(f"it says that it has {op}, and skipped this: {reply['skipped']!s:.100}")
+    way.check(reply, requests)

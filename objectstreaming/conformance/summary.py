@@ -56,16 +56,16 @@ def check_listed(implementation: Implementation, *, required: bool, only: str = 
     return Row(implementation, report, "", 0 if report.ok(strict=True) else 1)
 
 
-_HEAD: Final = ("implementation", "version", "level 1", "level 2", "is read", "reads", "")
+_HEAD: Final = ("implementation", "version", "level 1", "level 2", "level 3", "is read", "reads", "")
 
 
 def _cells(row: Row, matrix: Matrix | None) -> tuple[str, ...]:
     name, report = row.implementation.name, row.report
     if report is None:
-        return (name, "", "-", "-", "-", "-", f"not run: {row.why}")
-    scores = [report.score(1), report.score(2)]
+        return (name, "", "-", "-", "-", "-", "-", f"not run: {row.why}")
+    scores = [report.score(stage) for stage in (1, 2, 3)]
     scores += [matrix.score(writer=name), matrix.score(reader=name)] if matrix else [(0, 0), (0, 0)]
-    conforms = report.ok(strict=True) and all(passed == tried for passed, tried in scores[2:])
+    conforms = report.ok(strict=True) and all(passed == tried for passed, tried in scores[3:])
     shown = [f"{passed}/{tried}" if tried else "-" for passed, tried in scores]
     return (name, report.version, *shown, "conforms" if conforms else "does NOT conform")
 

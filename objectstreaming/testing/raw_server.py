@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from types import TracebackType
@@ -39,7 +40,7 @@ class Connection:
     """A connection with the request that came in on it, and the methods that answer it.
 
     `method`, `path`, `headers` (names in lower case) and `body` are those of the request; `head` is its request line
-    and headers as received.
+    and headers as received, `received_at` the time of `time.monotonic` when it was there.
     """
 
     def __init__(self, peer: socket.socket) -> None:
@@ -50,6 +51,7 @@ class Connection:
         self.path = ""
         self.headers: dict[str, str] = {}
         self.body = b""
+        self.received_at = 0.0
         self.client_left = threading.Event()
         """Set once `until_client_leaves` has seen the client close its side."""
 
@@ -116,6 +118,7 @@ class Connection:
             self.body = self._read_body()
         except ValueError:  # no number, too large, or cut
             return False
+        self.received_at = time.monotonic()
         return True
 
     def _read_body(self) -> bytes:
