@@ -6,9 +6,9 @@ output: a line is a request or the answer to one.
 Level 1 is the codec. A case is a wire and a verdict: the frames that come of it, the error, and the byte by which the
 error must be reported. The runner makes the chunkings of the wire itself and sends all of them at once, so that a
 program that answers one line at a time is never waited for between two. Level 2 is a client over HTTP, which reads
-streams from a fault server and from the reference application. Level 3 is a client that resumes. In the matrix every implementation reads what every
-other has written. The command line is `objectstreaming.cli`; this package imports neither it nor the application, but
-is told where that is served.
+streams from a fault server and from the reference application. Level 3 is a client that resumes. In the matrix every
+implementation reads what every other has written. The command line is `objectstreaming.cli`; this package imports
+neither it nor the application, but is told where that is served.
 
     manifest.json, schema.json, vectors/    the cases of level 1, as data
     generator/               writes them; shares no code with the rest of this package

@@ -84,7 +84,7 @@ class Answer:
 
     behaviour: Behaviour = rest
     position: int | tuple[int, int] = LENGTH
-    """What a resumption must ask for. A pair where a broken connection may have lost some frames: the least, the most."""
+    """What a resumption must ask for; a pair, the least and the most, where a broken connection may lose frames."""
     path: str = "stream"
     """Where it must be sent, relative to the first request."""
     method: str = "GET"
@@ -121,5 +121,5 @@ def _check_position(number: int, wanted: int | tuple[int, int], request: Connect
         raise Mismatch(f"request {number}: the Accept header does not ask for version 1: {accept:.100}")
     least, most = (wanted, wanted) if isinstance(wanted, int) else wanted
     asked = position_asked(request)
-    if asked not in map(str, range(least, most + 1)):
+    if asked not in [str(position) for position in range(least, most + 1)]:
         raise Mismatch(f"request {number} asks for the position {asked!s:.30}, wanted {least} to {most}")

@@ -87,8 +87,8 @@ _TOO_MANY: Final = whole(b"", "410 Gone", "")
 # -------------------------------------------------------------------------------------------------------- the cases
 
 _AFTER: Final = (
-    "It resumes only a stream whose `open` had `resume`: after a cut, after silence, and after the answers 429, 502, 503 "
-    "and 504."
+    "It resumes only a stream whose `open` had `resume`: after a cut, after silence, and after the answers 429, "
+    "502, 503 and 504."
 )
 _GETS: Final = "`Last-Event-ID: n` or `?position=n` asks for the frames after data frame n. Resuming is a GET."
 _DROPS: Final = (
@@ -97,8 +97,8 @@ _DROPS: Final = (
 )
 _ORIGIN: Final = "A client MUST ignore it if that gives another origin than the response's,"
 _LOST: Final = (
-    "`not_found` and `out_of_range` right after data are tried again for 10 s, because the store may be given again what "
-    "it had lost."
+    "`not_found` and `out_of_range` right after data are tried again for 10 s, because the store may be given again "
+    "what it had lost."
 )
 _STOPS: Final = "`DELETE` of it does: its readers get an end with `canceled`."
 

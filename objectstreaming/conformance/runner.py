@@ -27,7 +27,7 @@ from .resume_cases import RESUME_CASES
 __all__ = ["check"]
 
 _PROCESSES: Final = 3
-"""How many processes of a program take cases of levels 2 and 3 at a time: most of its time is spent waiting for silences."""
+"""How many processes of a program take cases of levels 2 and 3 at a time: most of their time is spent waiting."""
 
 _OPS: Final = {2: "fetch", 3: "resume"}
 """The feature that a program needs to be tried at a level."""
@@ -44,8 +44,8 @@ def check(
     stop_at_first_failure: bool = False,
     stages: Collection[int] = (1, 2, 3),
 ) -> Report:
-    """Try the program `command`, which runs in `cwd`: at level 1, at level 2 if it has the feature `fetch`, and at level 3
-    if it has `resume`.
+    """Try the program `command`, which runs in `cwd`: at level 1, at level 2 if it has the feature `fetch`, and at
+    level 3 if it has `resume`.
 
     `app`: the URL, without a path, where the reference application is served as `app_cases` says; without it those
     cases are skipped. `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail.
