@@ -25,7 +25,9 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import anyio
 
-from .errors import PayloadError, ResponseError, StreamError, StreamIncomplete, TruncatedFrame
+from .errors import ContentTypeError, PayloadError, ResponseError, StreamError, StreamIncomplete, TruncatedFrame
+from .media_type import parse_media_type
+from .protocol import MEDIA_TYPE
 from .response_problems import read_problem
 
 __all__ = ["AsyncResumingStream", "Place", "ResumingStream", "Resumption", "place_of"]
@@ -175,6 +177,14 @@ def _without_body(options: Mapping[str, Any], library: Any) -> dict[str, Any]:
     return {**kept, "headers": headers}
 
 
+def _check_resumption(response: Any) -> None:
+    """Raises `ContentTypeError` for a plain stream: it says neither where it begins nor that it is whole."""
+    content_type = response.headers.get("content-type", "")
+    parsed = parse_media_type(content_type)
+    if parsed is None or parsed.name != MEDIA_TYPE:
+        raise ContentTypeError(f"the rest of a stream comes as {MEDIA_TYPE}, not {content_type!r:.80}", content_type)
+
+
 def _closed(position: int) -> StreamIncomplete:
     return StreamIncomplete(f"the stream was closed by the reader after {position} data frames", position)
 
@@ -310,7 +320,7 @@ class ResumingStream(_Resuming[H, P], Iterator[tuple[H, P]]):
 
     def begin(self, method: Any, url: Any) -> None:
         """Send the first request. What it raises is not tried again."""
-        self._open(method, url, dict(self._options))
+        self._open(method, url, dict(self._options), resumes=False)
 
     def begin_at_place(self) -> None:
         """Ask for the rest of a stream of another time. Where the server is out of reach, tries again."""
@@ -364,11 +374,13 @@ class ResumingStream(_Resuming[H, P], Iterator[tuple[H, P]]):
         self._left.set()
         self._let_go()
 
-    def _open(self, method: str, url: Any, options: dict[str, Any]) -> None:
+    def _open(self, method: str, url: Any, options: dict[str, Any], *, resumes: bool = True) -> None:
         context = self._open_response(self._client, method, url, **options)
         self._stream = context.__enter__()
         self._context = context
         self._resumption.opened()
+        if resumes:
+            _check_resumption(self._stream.response)
 
     def _let_go(self) -> None:
         context, self._context = self._context, None
@@ -388,7 +400,7 @@ class AsyncResumingStream(_Resuming[H, P], AsyncIterator[tuple[H, P]]):
 
     async def begin(self, method: Any, url: Any) -> None:
         """Send the first request. What it raises is not tried again."""
-        await self._open(method, url, dict(self._options))
+        await self._open(method, url, dict(self._options), resumes=False)
 
     async def begin_at_place(self) -> None:
         """Ask for the rest of a stream of another time. Where the server is out of reach, tries again."""
@@ -446,11 +458,13 @@ class AsyncResumingStream(_Resuming[H, P], AsyncIterator[tuple[H, P]]):
         with anyio.move_on_after(seconds):
             await self._left.wait()
 
-    async def _open(self, method: str, url: Any, options: dict[str, Any]) -> None:
+    async def _open(self, method: str, url: Any, options: dict[str, Any], *, resumes: bool = True) -> None:
         context = self._open_response(self._client, method, url, **options)
         self._stream = await context.__aenter__()
         self._context = context
         self._resumption.opened()
+        if resumes:
+            _check_resumption(self._stream.response)
 
     async def _let_go(self) -> None:
         context, self._context = self._context, None

@@ -16,7 +16,7 @@ neither it nor the application, but is told where that is served.
     http_cases               the cases of level 2
     http_behaviours          what the fault server does in them, and what may come of it
     resume_cases             the cases of level 3
-    resume_behaviours        the stream that is resumed in them, and what each request must be
+    resume_script            the stream that is resumed in them, and what each request must be
     app_cases                the cases of level 2 that the reference application answers
     program                  the program under test: its process, requests and answers
     compare                  an answer with what was expected

@@ -65,7 +65,8 @@ def _compare_verdict(coder: str, verdict: Mapping[str, Any], reply: Mapping[str,
         raise Mismatch(f"{len(got)} frames, wanted {len(wanted)}")
     for index, (item, word) in enumerate(zip(wanted, got, strict=False)):
         compare_frame(coder, item, word, index)
-    _compare_stream({**verdict, "position": len(got)}, reply)
+    position = len(got) if verdict.get("beginning") else verdict.get("position", len(got))
+    _compare_stream({**verdict, "position": position}, reply)
 
 
 def _text(reply: Mapping[str, Any], name: str) -> str:

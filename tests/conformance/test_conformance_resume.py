@@ -39,7 +39,7 @@ def test_the_python_client_passes_every_case() -> None:
 @pytest.mark.parametrize("name", RESUMES)
 def test_a_mutant_is_caught(name: str) -> None:
     command = [sys.executable, "-m", "objectstreaming.conformance.mutants", name]
-    report = check(command, only=RESUMES[name], silence=3)
+    report = check(command, only=RESUMES[name], silence=2.5)
     assert [(result.id, result.status) for result in report.results] == [(RESUMES[name], "failed")]
 
 
