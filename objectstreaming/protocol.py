@@ -179,10 +179,17 @@ class StreamEncoder(Generic[H, P]):
         metadata: Mapping[str, Any] | None = None,
         resume: str | None = None,
         position: int = 0,
+        at: int | None = None,
     ) -> bytes:
         """The open frame, which comes first. `heartbeat`: the reader will receive something at least every so many
         seconds. `resume`: a URI reference at which the stream can be picked up. `position`: how many data frames of the
-        stream come before this response (SPEC section 3.6); `position` of the encoder counts those written here."""
+        stream come before this response (SPEC section 3.6); `position` of the encoder counts those written here. `at`,
+        here and in `ping` and `end`: how many microseconds ago the response began (SPEC section 3.3).
+
+        >>> from objectstreaming import JsonCoder
+        >>> StreamEncoder(JsonCoder()).open(at=1500)[8:-2]
+        b'{"$stream":{"type":"open","v":1,"coder":"json","at":1500}}'
+        """
         members: dict[str, Any] = {"v": VERSION, "coder": self._coder.name}
         if position < 0:
             raise EncodeError(f"position is a number of data frames, not {position!r}")
@@ -196,7 +203,7 @@ class StreamEncoder(Generic[H, P]):
             members["resume"] = resume
         if position:
             members["position"] = position
-        return self._control(Event.OPEN, members)
+        return self._control(Event.OPEN, _timed(members, at))
 
     def data(self, header: H, payload: P) -> bytes:
         """A data frame with one message. The coder checks that it may follow the messages before it (`order_check`)."""
@@ -228,18 +235,20 @@ class StreamEncoder(Generic[H, P]):
         if not is_ordinary(wire, self._max_frame, self._max_header):
             self._refuse(wire)
 
-    def ping(self) -> bytes:
+    def ping(self, *, at: int | None = None) -> bytes:
         """A ping: it tells the reader, and every proxy between, that the stream is alive."""
-        return self._control(Event.PING, {})
+        return self._control(Event.PING, _timed({}, at))
 
-    def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
+    def end(
+        self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None, at: int | None = None
+    ) -> bytes:
         """The end frame, which comes last: success, or the `error` that ended the stream.
 
         An error is sent in any case: its details, its message and the trailers are left out where they are not JSON or
         too large (`write_error`).
         """
         self._allow(Event.END)
-        members: dict[str, Any] = {"frames": self._position}
+        members = _timed({"frames": self._position}, at)
         if trailers is not None:
             members["trailers"] = _members("trailers", trailers)
         if error is None:
@@ -250,7 +259,7 @@ class StreamEncoder(Generic[H, P]):
             if trailers is None:
                 raise
             logger.warning("the trailers of a stream that failed cannot be sent: %s", refusal)
-            return self.end(error=error)
+            return self.end(error=error, at=at)
 
     def _data(self, wire: bytes, header: H | None) -> bytes:
         """Count a data frame; `header` is `None` where it was not decoded."""
@@ -304,6 +313,14 @@ class StreamEncoder(Generic[H, P]):
         self._check_size(wire, _words(wire, 0)[1])
         self._state = after
         return wire
+
+
+def _timed(members: dict[str, Any], at: int | None) -> dict[str, Any]:
+    if at is not None:
+        if type(at) is not int or at < 0:
+            raise EncodeError(f"at is a number of microseconds since the response began, an integer, not {at!r}")
+        members["at"] = at
+    return members
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
@@ -407,6 +424,8 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         """The `open` frame's metadata."""
         self.resume: str | None = None
         """Where the stream can be picked up, if the `open` frame says so: a URI reference, as it was sent."""
+        self.at: int | None = None
+        """Microseconds since the response began, by the peer's clock: of the last control frame that has said it."""
 
     @property
     def position(self) -> int:
@@ -506,8 +525,17 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         self._step(event, frame)
         if event is Event.OPEN:
             self._opened(control, frame)
+        elif event is Event.PING:
+            self._timed(control, frame)
         elif event is Event.END:
             self._ended(control, frame)
+
+    def _timed(self, control: dict[str, Any], frame: Frame) -> None:
+        at = control.get("at", 0)
+        if type(at) is not int or at < 0:
+            self._refuse("invalid_control", f"at is a number of microseconds, not {at!r:.40}", frame)
+        if "at" in control:
+            self.at = at
 
     def _opened(self, control: dict[str, Any], frame: Frame) -> None:
         version, coder = control.get("v"), control.get("coder", self._coder.name)
@@ -527,6 +555,7 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
             self._refuse("invalid_control", f"position is a number of data frames, not {position!r:.40}", frame)
         if "resume" in control and not isinstance(resume, str):
             self._refuse("invalid_control", f"resume is a URI reference, a string, not {resume!r:.40}", frame)
+        self._timed(control, frame)
         self._before = position
         self.resume = resume
         self.heartbeat = heartbeat
@@ -541,6 +570,7 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
             self._refuse("count_mismatch", f"{frames} data frames were sent, {received} arrived", frame)
         if not isinstance(trailers, dict):
             self._refuse("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
+        self._timed(control, frame)
         failure = self._peer_error(control["error"], frame) if "error" in control else None
         self.trailers = trailers
         if failure is not None:

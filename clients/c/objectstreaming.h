@@ -1237,6 +1237,13 @@ OBJS_API objs_message objs_stream_fail_(objs_stream *stream, objs_code code, uin
     return OBJS_MESSAGE_ERROR;
 }
 
+/* Whether the time of an open, a ping or an end frame is absent or a count (SPEC 3.3). */
+OBJS_API int objs_time_valid_(objs_text control) {
+    objs_text at = objs_json_member(control, "at");
+    uint64_t microseconds;
+    return at.at == NULL || objs_json_count(at, &microseconds);
+}
+
 OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, uint64_t index, uint64_t offset) {
     objs_text version = objs_json_member(control, "v"), coder = objs_json_member(control, "coder");
     objs_text heartbeat = objs_json_member(control, "heartbeat"), metadata = objs_json_member(control, "metadata");
@@ -1254,7 +1261,7 @@ OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, 
         }
     }
     if ((position.at != NULL && !objs_json_count(position, &stream->position)) ||
-        (resume.at != NULL && !objs_begins_(resume, '"'))) {
+        (resume.at != NULL && !objs_begins_(resume, '"')) || !objs_time_valid_(control)) {
         return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
     }
     stream->metadata = metadata;
@@ -1271,7 +1278,7 @@ OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, u
     if (frames != stream->received) {
         return objs_stream_fail_(stream, OBJS_COUNT_MISMATCH, index, offset);
     }
-    if (trailers.at != NULL && !objs_begins_(trailers, '{')) {
+    if ((trailers.at != NULL && !objs_begins_(trailers, '{')) || !objs_time_valid_(control)) {
         return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
     }
     if (error.at != NULL) {
@@ -1330,7 +1337,11 @@ OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *f
     if (objs_json_is(type, "end")) {
         return objs_stream_end_(stream, control, frame->index, frame->offset);
     }
-    return objs_json_is(type, "ping") ? OBJS_MESSAGE_PING : OBJS_MESSAGE_OTHER;
+    if (!objs_json_is(type, "ping")) {
+        return OBJS_MESSAGE_OTHER;
+    }
+    return objs_time_valid_(control) ? OBJS_MESSAGE_PING
+                                     : objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame->index, frame->offset);
 }
 
 /* Takes the next frame and returns the kind of its message. The payload is not checked. */

@@ -206,6 +206,8 @@ func (d *StreamDecoder[H, P]) control(frame Frame) error {
 	switch what {
 	case open:
 		return d.opened(control, frame)
+	case ping:
+		return timed(control, frame)
 	case end:
 		return d.ended(control, frame)
 	}
@@ -251,6 +253,16 @@ func (d *StreamDecoder[H, P]) opened(control members, frame Frame) error {
 		}
 		d.resume = uri
 	}
+	return timed(control, frame)
+}
+
+// timed checks the time of an open, a ping or an end frame (section 3.3).
+func timed(control members, frame Frame) error {
+	if value, there := control["at"]; there {
+		if _, ok := asCount(value); !ok {
+			return invalidControl(frame, "at is a number of microseconds, not %.40s", value)
+		}
+	}
 	return nil
 }
 
@@ -270,6 +282,9 @@ func (d *StreamDecoder[H, P]) ended(control members, frame Frame) error {
 	}
 	if frames != d.received {
 		return &ProtocolError{CodeCountMismatch, frame.Index, fmt.Sprintf("%.40s data frames were sent, %d arrived", text, d.received)}
+	}
+	if err := timed(control, frame); err != nil {
+		return err
 	}
 	trailers, there := control["trailers"]
 	if !there {

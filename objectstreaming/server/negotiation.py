@@ -26,17 +26,20 @@ from starlette.requests import HTTPConnection
 from ..media_type import MediaType, parse_accept
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION
 from .problems import RequestError
+from .timing import prefers_times
 from .views import View, type_of
 
 __all__ = ["Negotiated", "check_default_type", "has_received_the_end", "negotiate"]
 
 
 class Negotiated(NamedTuple):
-    """What to answer with: `version` 1; a `view`; or, with neither, a plain stream. And the coder's name."""
+    """What to answer with: `version` 1; a `view`; or, with neither, a plain stream. And the coder's name, and whether
+    control frames say when they were sent."""
 
     version: int | None
     coder: str | None = None
     view: View | None = None
+    timed: bool = False
 
     @property
     def media_type(self) -> str:
@@ -90,7 +93,8 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
         quality = weights[chosen][0]
     framed = _quality_of_version_1(ranges, coder)
     if framed > 0 and framed >= quality:
-        return Negotiated(VERSION, coder)
+        timed = isinstance(request, HTTPConnection) and prefers_times(request.headers.getlist("prefer"))
+        return Negotiated(VERSION, coder, timed=timed)
     if quality > 0:
         return Negotiated(None, coder, choices[chosen])
     types = [Negotiated(VERSION, coder).media_type, *choices]

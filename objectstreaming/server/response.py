@@ -51,6 +51,7 @@ from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
 from .problems import early_response, problem_response, public_error, report
 from .sources import BATCH, Source, Writer, close_unused, runner_for
+from .timing import TimedEncoder
 from .views import View, ViewEncoder, views_of
 
 __all__ = ["FrameResponse", "ResponseAborted", "StreamCut"]
@@ -308,6 +309,8 @@ class FrameResponse(Response):
     """Whether an error before the first item is answered with its status, and the headers wait for that item."""
 
     def _encoder(self, negotiated: Negotiated, position: int | None = None) -> ViewEncoder:
+        if negotiated.timed:
+            return TimedEncoder(self.coder, limits=self.limits)
         if negotiated.view is None:
             return StreamEncoder(self.coder, negotiated.version, limits=self.limits)
         return negotiated.view.encoder(self.coder, self.limits or Limits(), position)
@@ -507,7 +510,7 @@ class _Exchange:
         frames, since = (0, 0.0) if watch is None else (self._frames, watch.clock())
         if not self._started:
             self._started = True
-            data = self._opening + data
+            data = (self._encoder.opening() if isinstance(self._encoder, TimedEncoder) else self._opening) + data
             response = self._response
             await self._send(
                 {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}

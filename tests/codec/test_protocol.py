@@ -215,6 +215,25 @@ class TestStreamEncoder:
         assert not encoder.ended
         assert encoder.end()
 
+    def test_control_frames_say_when_they_were_sent_if_they_are_told(self) -> None:
+        encoder, decoder = StreamEncoder(JsonCoder()), StreamDecoder(JsonCoder())
+        times = []
+        for wire in (encoder.open(at=0), encoder.ping(at=7), encoder.ping(), encoder.end(at=2**53)):
+            list(decoder.feed(wire))
+            times.append(decoder.at)
+        assert times == [0, 7, 7, 2**53]
+
+    @pytest.mark.parametrize("at", [-1, 0.5, True, "7"])
+    def test_a_time_that_no_reader_takes_is_refused_and_changes_nothing(self, at: Any) -> None:
+        encoder = StreamEncoder(JsonCoder())
+        for write in (encoder.open, encoder.ping, encoder.end):
+            with pytest.raises(EncodeError, match="microseconds"):
+                write(at=at)
+        assert encoder.open() + encoder.end(error=StreamError("internal", "no", object()), at=7) == (
+            StreamEncoder(JsonCoder()).open()
+            + control("end", frames=0, at=7, error={"code": "internal", "message": "no"})
+        )
+
     @pytest.mark.parametrize("heartbeat", [0, -1, float("nan"), float("inf"), True, "15"])
     def test_a_heartbeat_that_no_reader_takes_is_refused(self, heartbeat: Any) -> None:
         with pytest.raises(EncodeError):

@@ -91,6 +91,11 @@ impl Control {
         Ok(Opened { heartbeat, metadata, position, resume })
     }
 
+    /// Checks the time of an `open`, a `ping` or an `end` frame.
+    pub(crate) fn timed(&self) -> Result<(), String> {
+        self.get("at").map_or(Ok(()), |value| count("at", value.get()).map(drop))
+    }
+
     /// Whether `frames` is `received`. An error if it is not a count.
     pub(crate) fn counts(&self, received: u64) -> Result<bool, String> {
         let digits = count("frames", self.get("frames").map_or("none", RawValue::get))?;
@@ -118,7 +123,7 @@ fn count<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
     if !whole || (digits.len() < text.len() && digits != "0") {
-        return Err(format!("{name} is a number of data frames, not {text:.40}"));
+        return Err(format!("{name} is an integer of 0 or more, not {text:.40}"));
     }
     Ok(digits)
 }

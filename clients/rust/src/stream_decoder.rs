@@ -280,12 +280,15 @@ impl<C: Decode> StreamDecoder<C> {
                 self.metadata = opened.metadata;
                 self.before = opened.position;
                 self.resume = opened.resume;
+                control.timed().map_err(invalid)?;
             }
+            Event::Ping => control.timed().map_err(invalid)?,
             Event::End => {
                 if !control.counts(self.received).map_err(invalid)? {
                     let message = format!("{:.40} data frames were sent, {} arrived", control.frames(), self.received);
                     return Err(ProtocolError::new(ProtocolErrorKind::CountMismatch, index, message).into());
                 }
+                control.timed().map_err(invalid)?;
                 let ended = control.ended().map_err(invalid)?;
                 self.trailers = Some(ended.trailers);
                 if let Some(error) = ended.error {

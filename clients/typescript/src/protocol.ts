@@ -210,6 +210,7 @@ export class StreamDecoder<H, P> {
     const event = kind === "open" || kind === "ping" || kind === "end" ? kind : "other";
     const state = this.#after(event, frame);
     if (event === "open") this.#opened(control, frame);
+    if (event === "ping") checkTime(control, frame);
     const failure = event === "end" ? this.#ended(control, frame) : undefined;
     this.#state = state;
     if (failure) throw failure;
@@ -237,6 +238,7 @@ export class StreamDecoder<H, P> {
     if (resume !== undefined && typeof resume !== "string") {
       fail("invalid_control", `resume is a URI reference, a string, not ${shown(resume)}`, frame);
     }
+    checkTime(control, frame);
     this.#heartbeat = heartbeat;
     this.#metadata = metadata;
     this.#before = position as number;
@@ -253,10 +255,19 @@ export class StreamDecoder<H, P> {
       fail("count_mismatch", `${shown(frames)} data frames were sent, ${this.#received} arrived`, frame);
     }
     if (!isObject(trailers)) fail("invalid_control", `trailers is an object, not ${shown(trailers)}`, frame);
+    checkTime(control, frame);
     let failure: StreamError | undefined;
     if (error !== undefined) failure = peerError(error, frame);
     this.#trailers = trailers;
     return failure;
+  }
+}
+
+/** Checks the time of an open, a ping or an end frame (SPEC section 3.3). */
+function checkTime(control: JsonObject, frame: Frame): void {
+  const { at = 0 } = control;
+  if (!Number.isInteger(at) || (at as number) < 0) {
+    fail("invalid_control", `at is a number of microseconds, not ${shown(at)}`, frame);
   }
 }
 

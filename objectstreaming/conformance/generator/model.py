@@ -193,6 +193,8 @@ def stream(wire: bytes, coder: str, max_frame: int, max_header: int, require_end
             if ended:
                 return stop("frame_after_end", frame)
             kind = control["type"]
+            if kind == "ping" and not _good_at(control):
+                return stop("invalid_control", frame)
             if kind == "open":
                 if begun or not _good_open(control, coder):
                     return stop("invalid_control", frame)
@@ -210,6 +212,7 @@ def stream(wire: bytes, coder: str, max_frame: int, max_header: int, require_end
                     not isinstance(error, dict)
                     or not isinstance(error.get("code"), str)
                     or not isinstance(error.get("message", ""), str)
+                    or not _good_at(control)
                 ):
                     return stop("invalid_control", frame)
                 ended = True
@@ -279,7 +282,12 @@ def _good_open(control: dict[str, Any], coder: str) -> bool:
         and _is_integer(control.get("position", 0))
         and control.get("position", 0) >= 0
         and isinstance(control.get("resume", ""), str)
+        and _good_at(control)
     )
+
+
+def _good_at(control: dict[str, Any]) -> bool:
+    return _is_integer(control.get("at", 0)) and control.get("at", 0) >= 0
 
 
 TAL_DEFAULTS: dict[str, Any] = {

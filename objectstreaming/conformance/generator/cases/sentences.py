@@ -49,6 +49,7 @@ HEARTBEAT = "`heartbeat`, if it is there, MUST be a number above 0; else invalid
 NULL = "A member that is `null` is as good as absent only in `heartbeat`."
 METADATA = "`metadata`, if it is there, MUST be an object; else invalid_control."
 RESUME = "`resume`, if it is there, MUST be a string, and `position` an integer of 0 or more; else invalid_control."
+AT = "`at`, if it is there, MUST be an integer of 0 or more; else invalid_control."
 RESUMED = "A reader's position is `open.position` and the data frames received since."
 FRAMES = "`frames` MUST be there and be an integer of 0 or more; else invalid_control."
 TRAILERS = "`trailers`, if it is there, MUST be an object; else invalid_control."

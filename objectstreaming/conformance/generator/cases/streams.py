@@ -6,6 +6,7 @@ from ..case_writer import DATA, OPEN, OTHER, PING, case, control, end, frame, su
 from .sentences import (
     AFTER,
     AFTER_BYTES,
+    AT,
     CODER,
     COUNT,
     DETAILS,
@@ -182,6 +183,28 @@ case(
     control('"type":"open","v":1,"position":1') + DATA + end(2),
     "count_mismatch",
 )
+_TIMED = {"open": '"type":"open","v":1', "ping": '"type":"ping"', "end": '"type":"end","frames":0'}
+for kind, members in _TIMED.items():
+    rest = b"" if kind == "end" else end(0)
+    for name, value in (("0", "0"), ("microseconds", "250000"), ("an-hour", "3600000000")):
+        case("control", f"{kind}-at-{name}", "3.3", AT, control(f'{members},"at":{value}') + rest, "ok")
+    for name, value in (
+        ("negative", "-1"),
+        ("string", '"7"'),
+        ("fraction", "0.25"),
+        ("true", "true"),
+        ("null", "null"),
+    ):
+        case("control", f"{kind}-at-{name}", "3.3", AT, control(f'{members},"at":{value}') + rest, "invalid_control")
+case(
+    "control",
+    "end-at-wrong-with-an-error",
+    "3.3",
+    AT,
+    control('"type":"end","frames":0,"error":{"code":"internal"},"at":"7"'),
+    "invalid_control",
+)
+case("control", "other-at-string", "3.3", UNKNOWN_TYPE, control('"type":"weather","at":"noon"') + end(0), "ok")
 case("control", "open-heartbeat-null", "3.2", NULL, control('"type":"open","v":1,"heartbeat":null') + end(0), "ok")
 for name, value in (("array", "[]"), ("string", '"x"'), ("null", "null"), ("number", "1")):
     case(

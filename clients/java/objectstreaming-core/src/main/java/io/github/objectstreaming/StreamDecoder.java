@@ -180,7 +180,10 @@ public final class StreamDecoder<H, P> {
                 step(Event.OPEN, frame);
                 opened(control, frame);
             }
-            case "ping" -> step(Event.PING, frame);
+            case "ping" -> {
+                step(Event.PING, frame);
+                checkTime(control, frame);
+            }
             case "end" -> {
                 step(Event.END, frame);
                 ended(control, frame);
@@ -229,6 +232,14 @@ public final class StreamDecoder<H, P> {
             }
             resume = uri;
         }
+        checkTime(control, frame);
+    }
+
+    /** Of an open, a ping or an end frame: microseconds since the response began. */
+    private static void checkTime(Map<?, ?> control, Frame frame) {
+        if (control.containsKey("at")) {
+            count(control, "at", frame);
+        }
     }
 
     /** An integer of 0 or more. One larger than a {@code long} gives the largest {@code long}. */
@@ -240,7 +251,7 @@ public final class StreamDecoder<H, P> {
         if (count instanceof BigInteger value && value.signum() >= 0) {
             return Long.MAX_VALUE;
         }
-        throw invalid(frame, name + " is a number of data frames, not " + count);
+        throw invalid(frame, name + " is an integer of 0 or more, not " + count);
     }
 
     private void ended(Map<?, ?> control, Frame frame) {
@@ -251,6 +262,7 @@ public final class StreamDecoder<H, P> {
                     control.get("frames") + " data frames were sent, " + received + " arrived",
                     frame.index());
         }
+        checkTime(control, frame);
         Map<String, Object> end = object(control, "trailers", frame);
         StreamException error = control.containsKey("error") ? peerError(control.get("error"), frame) : null;
         trailers = end;
