@@ -61,6 +61,16 @@ class TestLines:
         assert "5 frames" in only_note(shown.err)
         assert "whole" in shown.err
 
+    def test_times_of_control_frames_are_shown(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        encoder, path = StreamEncoder(JsonCoder()), tmp_path / "timed"
+        path.write_bytes(encoder.open(at=31) + encoder.ping(at=250_000) + encoder.end(at=500_000))
+        assert run("inspect", path) == 0
+        assert re.findall(r"(open|ping|end) .*at=(\d+)", capsys.readouterr().out) == [
+            ("open", "31"),
+            ("ping", "250000"),
+            ("end", "500000"),
+        ]
+
     def test_it_reads_stdin(self) -> None:
         wire = encode_frame({"a": 1}, b"xy")
         ran = subprocess.run([sys.executable, "-m", "objectstreaming", "inspect", "-"], input=wire, capture_output=True)
