@@ -28,7 +28,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -45,11 +45,10 @@ from wav_streaming.voices import VoicedSynthesizer
 
 from .. import __version__
 from ..coders import Coder
-from ..errors import StreamError
 from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
 from ..server.stopping import stopping
-from ..store import Store
+from ..store import Keep, MemoryStore, Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
 from .chat_endpoints import ChatEndpoints
@@ -57,9 +56,11 @@ from .clients import Clients
 from .conversations import Conversations
 from .engines import find_recognizer, find_synthesizer
 from .gate import Gate, RateLimiter
+from .kept import Kept
 from .limits import AppLimits
 from .memory import QuestionMemory
 from .questions import read_json_question, read_question
+from .slots import held_by_source
 from .voice import Voice
 
 __all__ = ["Settings", "create_app"]
@@ -88,9 +89,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many bytes of sound are kept for sentences that are spoken again; 0: none."""
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
-    store: Store | None = None
-    """Where the answers of `/objects` and `/wav` are kept, so that their readers can resume them, at `/streams`. With
-    none an answer ends with its connection."""
+    store: Store | Literal["memory"] | None = "memory"
+    """Where the answers of `/objects` and `/wav` are kept, so that their readers can resume them, at `/streams`: in
+    this process, or in a store of your own. With `None` an answer ends with its connection."""
     page: bool = True
     """Whether `GET /` serves the page."""
 
@@ -114,8 +115,11 @@ def create_app(
     'objectstreaming'
     """
     settings = settings if settings is not None else Settings()
-    store = settings.store
     limits = settings.limits
+    store, kept = settings.store, None
+    if store == "memory":
+        store = memory_store = MemoryStore(keep=Keep(unread=limits.unread_seconds), total=limits.kept)
+        kept = Kept(memory_store, limits.kept_per_client)
     if answerer is None:
         answerer = DocumentAnswerer.from_paths(*settings.documents)
     if settings.engines:
@@ -144,23 +148,26 @@ def create_app(
     app.add_exception_handler(HTTPException, _problem_for)
     app.add_exception_handler(Exception, _problem_for)
 
-    def stream(source: AsyncIterator[Any], coder: Coder[Any, Any]) -> FrameResponse:
-        if store is not None and store.writing >= limits.streams:  # those whose readers have left too
-            raise StreamError("resource_exhausted", "this server runs as many streams as it may")
+    def stream(request: Request, source: AsyncIterator[Any], coder: Coder[Any, Any]) -> FrameResponse:
         return FrameResponse(
-            source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds, store=store
+            source if store is None else held_by_source(request.scope, source),
+            coder=coder,
+            heartbeat=settings.heartbeat,
+            max_duration=limits.stream_seconds,
+            store=store,
+            id=None if kept is None else kept.new_id(clients.name(request.scope)),
         )
 
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
     async def objects(request: Request) -> FrameResponse:
         question = await read_json_question(request, limits, memory.share(clients.name(request.scope)))
-        return stream(_objects(answerer, question.text), OBJECTS_CODER)
+        return stream(request, _objects(answerer, question.text), OBJECTS_CODER)
 
     @app.post("/wav", response_class=FrameResponse, summary="Ask by speech or text; the answer is spoken", **WAV)
     async def wav(request: Request) -> FrameResponse:
         question = await read_question(request, limits, memory.share(clients.name(request.scope)))
         voice.check(question)
-        return stream(voice.answer(question), TALCoder())
+        return stream(request, voice.answer(question), TALCoder())
 
     ChatEndpoints(
         answerer,

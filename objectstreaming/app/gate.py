@@ -5,7 +5,8 @@
 * the host names that the server accepts (`hosts`). This protects against DNS rebinding: a page of another site whose
   name is bound to 127.0.0.1 is refused, although the connection comes from this machine;
 * the rate of each client's questions: one token bucket for each client (RFC 2697);
-* the number of streams that run at once, in all and of each client.
+* the number of streams that run at once, in all and of each client; a stored one counts until its source is closed,
+  also when its reader has left (`slots.py`).
 
 Who a client is says `clients.py`.
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -28,6 +29,7 @@ from ..errors import StreamError
 from ..server.problems import problem_response
 from .clients import Clients
 from .limits import AppLimits
+from .slots import Slots
 
 __all__ = ["Gate", "RateLimiter"]
 
@@ -93,7 +95,7 @@ class Gate:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._clients = clients if clients is not None else Clients()
         self._rate = rate if rate is not None else RateLimiter.of(limits)
-        self._streams: Counter[str] = Counter()  # of each client that has any
+        self._slots = Slots()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -114,11 +116,12 @@ class Gate:
         if not _is_stream(scope):
             await self._app(scope, receive, send)
             return
-        self._streams[client] += 1
+        slot = self._slots.take(client)
+        slot.put_into(scope)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._streams -= Counter((client,))  # forgets a client that has none left
+            slot.release()
 
     def _admit(self, scope: Scope, client: str) -> None:
         if self._hosts and _host(Headers(scope=scope).get("host", "")) not in self._hosts:
@@ -128,10 +131,10 @@ class Gate:
         wait = self._rate.wait(client)
         if wait:
             raise _RefusedError(StreamError("resource_exhausted", "too many requests from this address"), wait)
-        if self._streams[client] >= self._limits.streams_per_client:
+        if self._slots.of(client) >= self._limits.streams_per_client:
             error = StreamError("resource_exhausted", "this address has as many streams as it may")
             raise _RefusedError(error, _BUSY_SECONDS)
-        if self._streams.total() >= self._limits.streams:
+        if self._slots.total() >= self._limits.streams:
             error = StreamError("resource_exhausted", "this server runs as many streams as it may")
             raise _RefusedError(error, _BUSY_SECONDS)
 

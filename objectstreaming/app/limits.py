@@ -11,7 +11,7 @@ class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the reference app. Sizes in bytes, times in seconds.
 
     A client is an IPv4 address, or the /64 of an IPv6 address. Together they bound the memory: `questions`, once more
-    the largest question while it is recognized, and about 3 MB for each stream.
+    the largest question while it is recognized, `kept`, and about 3 MB for each stream.
     """
 
     body: int = 32 * 1024 * 1024
@@ -33,6 +33,12 @@ class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them one client may have."""
     stream_seconds: float = 300
     """How long one stream may run."""
+    kept: int = 256 * 1024 * 1024
+    """How many bytes of answers are kept, for readers that come back."""
+    kept_per_client: int = 64 * 1024 * 1024
+    """How many of them one client's may have, when it asks the next question."""
+    unread_seconds: float = 60
+    """How long an answer goes on that nobody reads."""
     requests_a_minute: float = 120
     """How many questions one client may ask in a minute."""
     burst: int = 30

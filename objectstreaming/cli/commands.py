@@ -95,9 +95,9 @@ def serve(
         str, typer.Option(help="Proxies whose X-Forwarded-For is believed: addresses, networks, commas; '*': any.")
     ] = "",
     store: Annotated[
-        str | None,
-        typer.Option(help="Where answers are kept, so that cut readers go on: memory, a folder, or redis://HOST."),
-    ] = None,
+        str,
+        typer.Option(help="Where answers are kept for cut readers: memory, a folder, redis://HOST, or none."),
+    ] = "memory",
 ) -> None:
     """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
     from .serving import serve as run

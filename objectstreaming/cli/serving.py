@@ -7,7 +7,7 @@ import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import uvicorn
 
@@ -18,7 +18,7 @@ from ..app import Settings, create_app
 from ..app.clients import Clients
 from ..app.limits import AppLimits
 from ..frames import MiB
-from ..store import FileStore, Keep, MemoryStore, Store
+from ..store import FileStore, Keep, Store
 from .connections import Connections
 from .errors import CommandError
 from .loopback import listen
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from ..app.answers import Answerer
 
 __all__ = ["configured", "serve"]
-
-_KEEP: Final = Keep(unread=60)
-"""An answer that nobody reads any more is not made to its end: a client that is cut off comes back within a minute."""
 
 _BACKLOG: Final = 100
 """asyncio accepts so many connections before it looks at any of them: no more than there are descriptors for."""
@@ -56,11 +53,12 @@ def serve(
     streams: int,
     streams_per_client: int,
     proxies: Sequence[str],
-    store: str | None,
+    store: str,
     say: Callable[[str], object],
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    limits = AppLimits(streams=streams, streams_per_client=streams_per_client)
     settings = Settings(
         documents=tuple(documents),
         origins=tuple(origins),
@@ -68,8 +66,8 @@ def serve(
         proxies=tuple(proxies),
         voice=voice,
         sample_rate=sample_rate,
-        store=None if store is None else _store(store),
-        limits=AppLimits(streams=streams, streams_per_client=streams_per_client),
+        store=_store(store, limits),
+        limits=limits,
     )
     answerer: Answerer | None = None
     if chat is not None:
@@ -99,16 +97,19 @@ def serve(
         uvicorn.Server(config).run([listener])
 
 
-def _store(where: str) -> Store:
-    """`memory`, the URL of a Redis server, or a folder. Raises `CommandError`."""
+def _store(where: str, limits: AppLimits) -> Store | Literal["memory"] | None:
+    """`memory`, `none`, the URL of a Redis server, or a folder. Raises `CommandError`."""
     if where == "memory":
-        return MemoryStore(keep=_KEEP)
+        return "memory"
+    if where == "none":
+        return None
+    keep = Keep(unread=limits.unread_seconds)
     try:
         if where.startswith(("redis://", "rediss://", "unix://")):
             from ..store import RedisStore
 
-            return RedisStore(where, keep=_KEEP)
-        return FileStore(where, keep=_KEEP)
+            return RedisStore(where, keep=keep)
+        return FileStore(where, keep=keep)
     except (ImportError, OSError, ValueError) as error:
         raise CommandError(f"--store {where}: {error}") from None
 

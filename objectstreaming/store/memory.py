@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 
 from ..frames import MiB
 from .end import DEAD, End, StoreClosed
@@ -115,6 +116,21 @@ class MemoryStore(Store):
         if id not in self._checks and log.tail.end is None:
             self._check_later(log)
         return log.tail
+
+    def trim(self, ids: Sequence[str], most: int) -> list[str]:
+        """Forget the first of these streams, of those that have ended, until the rest have `most` bytes or fewer.
+
+        Returns the ids of those that are still kept, in the same order.
+        """
+        kept = [stream for stream in ids if stream in self._logs]
+        size = sum(self._logs[stream].bytes for stream in kept)
+        for stream in [stream for stream in kept if stream in self._ended]:
+            if size <= most:
+                break
+            size -= self._logs[stream].bytes
+            self._forget(stream)
+            kept.remove(stream)
+        return kept
 
     async def aclose(self, *, grace: float = 0.0) -> None:
         await super().aclose(grace=grace)

@@ -36,6 +36,7 @@ from objectstreaming.app.gate import Gate, RateLimiter
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.client import aopen_stream, open_stream
+from objectstreaming.store import Keep, MemoryStore
 from wav_streaming import TALAudio, TALCoder, tal_decoder, tal_encoder
 from wav_streaming.sound import Sound
 from wav_streaming.wav import pcm_to_wav
@@ -301,7 +302,7 @@ APP = make_app(limits=AppLimits(burst=1_000_000))
 class TestBounds:
     def test_one_stream_too_many_is_refused_with_a_time_to_wait(self) -> None:
         answerer = Slow()
-        with served(answerer=answerer, limits=AppLimits(streams=1)) as client:
+        with served(answerer=answerer, store=None, limits=AppLimits(streams=1)) as client:
             with open_stream(client, "POST", "/objects", coder=JsonCoder(), json={"question": "a"}) as stream:
                 assert next(stream)
                 refused = client.post("/objects", json={"question": "b"})
@@ -319,6 +320,44 @@ class TestBounds:
             else:
                 pytest.fail("the stream that was left still counts")
         assert answerer.closed.is_set()
+
+    def test_a_stored_answer_that_was_left_counts_until_it_is_stopped(self) -> None:
+        """Whoever asks and leaves, again and again, has no more of them than whoever stays."""
+        answerer = Slow()
+        with served(answerer=answerer, limits=AppLimits(streams_per_client=1)) as client:
+            with open_stream(
+                client, "POST", "/objects", coder=JsonCoder(), json={"question": "a"}, resume=True
+            ) as stream:
+                assert next(stream)
+            refused = client.post("/objects", json={"question": "b"})
+            assert (refused.status_code, refused.json()["message"]) == (
+                429,
+                "this address has as many streams as it may",
+            )
+            assert not answerer.closed.is_set()
+            assert stream.place is not None
+            assert client.delete(stream.place.url).status_code == 204
+            assert answerer.closed.wait(DEADLINE)
+            assert client.post("/objects", content=b"[]").status_code in (400, 415)
+
+    def test_an_answer_that_nobody_reads_is_stopped(self) -> None:
+        answerer = Slow()
+        with served(answerer=answerer, store=MemoryStore(keep=Keep(unread=0.01), lease=0.03)) as client:
+            with open_stream(client, "POST", "/objects", coder=JsonCoder(), json={"question": "a"}) as stream:
+                assert next(stream)
+            assert answerer.closed.wait(DEADLINE)
+
+    def test_the_oldest_answers_of_a_client_that_has_too_many_bytes_are_forgotten(self) -> None:
+        with served(limits=AppLimits(kept_per_client=1)) as client:
+            places = []
+            for question in "abc":
+                with open_stream(
+                    client, "POST", "/objects", coder=JsonCoder(), json={"question": question}, resume=True
+                ) as stream:
+                    stream.read_all()
+                assert stream.place is not None
+                places.append(stream.place.url)
+            assert [client.head(url).status_code for url in places] == [404, 404, 200]
 
     async def test_a_client_that_asks_too_often_is_refused_with_a_time_to_wait(self) -> None:
         async with in_process(make_app(limits=AppLimits(requests_a_minute=6, burst=3))) as client:
@@ -410,7 +449,7 @@ class TestBounds:
                 return await super().synthesize(text)
 
         body = tal_encoder(TALAudio(question="why?"))
-        with served(voice=Mute()) as client:
+        with served(voice=Mute(), store=None) as client:
             with open_stream(client, "POST", "/wav", coder=TALCoder(), content=body, headers=OCTETS) as stream:
                 assert next(stream)
                 assert started.wait(DEADLINE)
@@ -531,7 +570,7 @@ class TestOpenApi:
         objects = described["paths"]["/objects"]["post"]
         assert "question" in json.dumps(objects["requestBody"])
         chat = {"/api/chat", "/api/chat/stream", "/api/chat/voices"}
-        assert set(described["paths"]) == {"/objects", "/wav", "/health"} | chat
+        assert set(described["paths"]) == {"/objects", "/wav", "/health", "/streams/{id}"} | chat
 
     async def test_describes_every_line_that_it_sends(self) -> None:
         answer = await self.checked_lines("/objects", json={"question": "why?"})
