@@ -5,7 +5,7 @@
 # make packages  what is released, built and tried in clean environments
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
-# make soak    five minutes of mixed abuse of the reference application, an honest client beside it
+# make soak    five minutes of mixed abuse of the reference application, and stored streams while servers and Redis fail
 # make format  what the formatters would have it be
 
 PYTHON ?= python3
@@ -142,6 +142,7 @@ SOAK_SECONDS ?= 300
 .PHONY: soak
 soak: $(VENV)/.dev
 	$(BIN)/python tests/soak/abuse.py $(SOAK_SECONDS)
+	$(BIN)/python tests/soak/streams.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)

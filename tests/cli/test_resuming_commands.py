@@ -11,12 +11,13 @@ import pytest
 from reference_app import make_app, sound
 
 from objectstreaming import FrameDecoder, JsonCoder
+from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli import main
 from objectstreaming.cli.errors import CommandError
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.serving import _store
 from objectstreaming.client import open_stream
-from objectstreaming.store import FileStore, MemoryStore, RedisStore
+from objectstreaming.store import FileStore, RedisStore
 from wav_streaming import TALCoder, pcm_to_wav
 
 
@@ -28,7 +29,7 @@ def run(*arguments: object) -> int:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with LoopbackServer(make_app(store=MemoryStore())) as server:
+    with LoopbackServer(make_app()) as server:
         yield server.url
 
 
@@ -84,16 +85,17 @@ def test_a_file_that_is_no_place_is_one_line(url: str, tmp_path: Path, capsys: p
 
 
 def test_a_server_that_keeps_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with LoopbackServer(make_app()) as server:
+    with LoopbackServer(make_app(store=None)) as server:
         assert run("ask", server.url, "what is a fox", "--resume", "-q") == 0
         assert run("ask", server.url, "what is a fox", "--place", tmp_path / "place.json") == 1
     assert "does not keep its answers" in capsys.readouterr().err
 
 
 def test_a_store_is_memory_a_folder_or_a_redis(tmp_path: Path) -> None:
-    assert isinstance(_store("memory"), MemoryStore)
-    assert isinstance(_store(str(tmp_path / "streams")), FileStore)
-    assert isinstance(_store("redis://127.0.0.1:1"), RedisStore)
+    limits = AppLimits()
+    assert (_store("memory", limits), _store("none", limits)) == ("memory", None)
+    assert isinstance(_store(str(tmp_path / "streams"), limits), FileStore)
+    assert isinstance(_store("redis://127.0.0.1:1", limits), RedisStore)
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match="--store"):
-        _store(str(tmp_path / "file"))
+        _store(str(tmp_path / "file"), limits)
