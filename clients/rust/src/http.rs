@@ -12,16 +12,25 @@
 //!
 //! **Cancelling** is dropping: the stream, or the future that waits for it. The connection is then closed.
 //!
-//! **TLS**, proxies and redirects are not supported here: use another client for them. [`read_response`] takes the response
-//! of every client that uses the `http` crate: hyper with a TLS connector, or reqwest by `http::Response::from(response)`.
+//! **Resuming** is for streams that the server keeps: [`Request::send_resuming`].
+//!
+//! **TLS**, proxies and redirects are the business of the client: [`Client::from_fn`] takes another one, and
+//! [`read_response`] the response of every client that uses the `http` crate.
 
+mod body;
 mod client;
 mod media_type;
 mod problem;
 mod response_stream;
+mod resuming;
+mod resumption;
+mod uri;
 
+pub use body::Body;
 pub use client::{Client, Request};
 pub use media_type::{ACCEPT, MEDIA_TYPE, PLAIN_MEDIA_TYPE};
 pub use response_stream::{ReadOptions, ResponseStream, read_response};
+pub use resuming::ResumingStream;
+pub use resumption::Place;
 
 pub use crate::http_error::{ContentTypeError, ResponseError, TransportError};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use objectstreaming::http::{ACCEPT, Client, ReadOptions};
+use objectstreaming::http::{ACCEPT, Body, Client, ReadOptions};
 use objectstreaming::{Code, End, Error, JsonCoder, Open, StreamEncoder, StreamError, encode_frame};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -108,6 +108,18 @@ async fn a_request_has_its_headers_and_the_answer_its_trailers() {
     assert!(request.contains(&format!("accept: {ACCEPT}\r\n")), "{request}");
     assert!(request.contains("content-type: application/json\r\n"), "{request}");
     assert!(request.ends_with("\r\n\r\n{\"question\":\"?\"}"), "{request}");
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_is_sent_as_its_stream_gives_them() {
+    let (url, serving) = serve(answer(VERSION_1, &whole_stream())).await;
+    let pieces = futures_util::stream::iter(["one", "two"].map(Ok::<_, std::io::Error>));
+    let body = Body::from_stream(pieces);
+    let request = Client::new().post(&url).body("audio/wav".parse().unwrap(), body);
+    assert!(request.send(JsonCoder::new()).await.is_ok());
+    let request = serving.await.unwrap();
+    assert!(request.contains("transfer-encoding: chunked\r\n"), "{request}");
+    assert!(request.contains("\r\n3\r\none\r\n"), "{request}");
 }
 
 #[tokio::test]

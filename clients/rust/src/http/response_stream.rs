@@ -13,7 +13,6 @@ use futures_core::Stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -52,6 +51,9 @@ pub struct ReadOptions {
     /// How long to wait for the next byte. `None`: three of the heartbeats that the server announces, and one minute
     /// before it has announced them.
     pub idle_timeout: Option<Duration>,
+    /// How long a stream that is resumed may be out of reach. `None`: five minutes. See
+    /// [`Request::send_resuming`](super::Request::send_resuming).
+    pub patience: Option<Duration>,
 }
 
 impl ReadOptions {
@@ -73,6 +75,13 @@ impl ReadOptions {
     #[must_use]
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit);
+        self
+    }
+
+    /// Sets how long a stream that is resumed may be out of reach.
+    #[must_use]
+    pub fn patience(mut self, limit: Duration) -> Self {
+        self.patience = Some(limit);
         self
     }
 }
@@ -108,6 +117,15 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
+    let (response, require_end) = check(response, coder.name()).await?;
+    Ok(ResponseStream::new(response, coder, options, require_end))
+}
+
+/// Checks that a response is a stream of this coder. Beside it: whether its media type requires an end.
+pub(super) async fn check<B>(response: Response<B>, coder: &str) -> Result<(Response<B>, Option<bool>), Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let (parts, mut body) = response.into_parts();
     if !parts.status.is_success() {
         return Err(problem::response_error(parts.status, parts.headers, &mut body).await.into());
@@ -115,31 +133,16 @@ where
     let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let content_type = String::from_utf8_lossy(content_type).into_owned();
     let media_type = MediaType::read(&content_type);
-    if let Some(refusal) = media_type.refuse(&parts.headers, coder.name()) {
+    if let Some(refusal) = media_type.refuse(&parts.headers, coder) {
         return Err(problem::content_type_error(&refusal, content_type, &mut body).await.into());
     }
-    let mut decoder = StreamDecoder::new(coder).limits(options.limits);
-    let require_end = options.require_end.or((media_type.name == MEDIA_TYPE).then_some(true));
-    if let Some(required) = require_end {
-        decoder = decoder.require_end(required);
-    }
-    Ok(ResponseStream {
-        status: parts.status,
-        headers: parts.headers,
-        body,
-        decoder,
-        chunk: Bytes::new(),
-        idle_timeout: options.idle_timeout,
-        silence: None,
-        waiting: false,
-        over: false,
-    })
+    Ok((Response::from_parts(parts, body), (media_type.name == MEDIA_TYPE).then_some(true)))
 }
 
 /// The messages of one response, in order, as they arrive. It is a [`Stream`] too.
 ///
 /// After [`Error::Payload`] the next message can be read. Every other error is the last item.
-pub struct ResponseStream<C: Decode, B = Incoming> {
+pub struct ResponseStream<C: Decode, B = super::Body> {
     status: StatusCode,
     headers: HeaderMap,
     body: B,
@@ -160,6 +163,25 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
+    pub(super) fn new(response: Response<B>, coder: C, options: ReadOptions, require_end: Option<bool>) -> Self {
+        let (parts, body) = response.into_parts();
+        let mut decoder = StreamDecoder::new(coder).limits(options.limits);
+        if let Some(required) = options.require_end.or(require_end) {
+            decoder = decoder.require_end(required);
+        }
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            decoder,
+            chunk: Bytes::new(),
+            idle_timeout: options.idle_timeout,
+            silence: None,
+            waiting: false,
+            over: false,
+        }
+    }
+
     /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -196,13 +218,19 @@ where
         self.decoder.heartbeat()
     }
 
+    /// The URI reference at which the stream can be picked up (SPEC section 6.3), once the `open` frame has told it.
+    #[must_use]
+    pub fn resume(&self) -> Option<&str> {
+        self.decoder.resume()
+    }
+
     /// The next message. `None` after the last one; a stream of version 1 is then known to be whole. No message is lost if
     /// the future is cancelled.
     pub async fn next(&mut self) -> Option<Result<Message<C>, Error>> {
         poll_fn(|context| self.poll_message(context)).await
     }
 
-    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message<C>, Error>>> {
+    pub(super) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message<C>, Error>>> {
         loop {
             if self.over {
                 return Poll::Ready(None);
@@ -266,6 +294,14 @@ where
         }
         let announced = |seconds: f64| Duration::from_secs_f64((HEARTBEATS * seconds).min(LONGEST_SILENCE));
         self.idle_timeout.or(self.decoder.heartbeat().map(announced)).unwrap_or(FIRST_READ)
+    }
+}
+
+impl<C: Decode> ResponseStream<C> {
+    /// Closes the connection, unless the response was read to its end.
+    pub(super) fn close(&mut self) {
+        self.over = true;
+        self.body = super::Body::default();
     }
 }
 
