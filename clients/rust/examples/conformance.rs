@@ -6,8 +6,8 @@ use std::io::{self, BufRead, Write as _};
 
 use objectstreaming::http::{Client, ReadOptions};
 use objectstreaming::{
-    ByteOrder, Decode, EncodeError, Error, FrameDecoder, FrameError, JsonCoder, Layout, Limits, RawCoder,
-    StreamDecoder, StreamEncoder, TalAudio, TalCoder,
+    AnyArray, ByteOrder, Decode, EncodeError, Error, FrameDecoder, FrameError, JsonCoder, Layout, Limits, MsgpackCoder,
+    NdarrayCoder, RawCoder, StreamDecoder, StreamEncoder, TalAudio, TalCoder,
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -22,19 +22,23 @@ fn main() -> io::Result<()> {
         let mut answer = match request["op"].as_str().unwrap_or_default() {
             "hello" => json!({
                 "name": concat!("rust ", env!("CARGO_PKG_VERSION")),
-                "features": "decode encode stream fetch limits layout json bigint tal",
+                "features": "decode encode stream fetch limits layout json bigint tal msgpack ndarray",
             }),
             "decode" => decode(&request),
             "encode" => encode(&request),
             "stream" => match request["coder"].as_str() {
                 Some("json") => stream(&request, JsonCoder::<Raw, Raw>::typed()),
                 Some("tal") => stream(&request, TalCoder),
+                Some("msgpack") => stream(&request, MsgpackCoder::new()),
+                Some("ndarray") => stream(&request, NdarrayCoder),
                 Some("raw") => stream(&request, RawCoder),
                 _ => json!({"skipped": "no such coder"}),
             },
             "fetch" => match request["coder"].as_str() {
                 Some("json") | None => runtime.block_on(fetch(&request, JsonCoder::<Raw, Raw>::typed())),
                 Some("tal") => runtime.block_on(fetch(&request, TalCoder)),
+                Some("msgpack") => runtime.block_on(fetch(&request, MsgpackCoder::new())),
+                Some("ndarray") => runtime.block_on(fetch(&request, NdarrayCoder)),
                 Some("raw") => runtime.block_on(fetch(&request, RawCoder)),
                 _ => json!({"skipped": "no such coder"}),
             },
@@ -138,6 +142,23 @@ impl Spelled for TalCoder {
     fn spelled(header: &TalAudio, payload: &Self::Payload) -> String {
         let header = serde_json::to_vec(header).unwrap_or_default();
         format!("{}:{}", hex(&header), hex(&payload.to_bytes()))
+    }
+}
+
+impl Spelled for MsgpackCoder {
+    fn spelled(header: &Map<String, Value>, payload: &rmpv::Value) -> String {
+        let mut bytes = Vec::new();
+        let _ = rmpv::encode::write_value(&mut bytes, payload);
+        RawCoder::spelled(header, &bytes)
+    }
+}
+
+impl Spelled for NdarrayCoder {
+    fn spelled(header: &Map<String, Value>, payload: &AnyArray) -> String {
+        let mut header = header.clone();
+        header.insert("dtype".into(), payload.dtype().into());
+        header.insert("shape".into(), payload.shape().into());
+        RawCoder::spelled(&header, &payload.bytes().to_vec())
     }
 }
 

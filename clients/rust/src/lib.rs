@@ -8,7 +8,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(any(feature = "http", feature = "tokio"))]
+#[cfg(any(feature = "http", feature = "msgpack", feature = "tokio"))]
 extern crate std;
 
 mod decoder;
@@ -50,6 +50,10 @@ pub use frame::{ByteOrder, Frame, Layout, Limits, encode_frame, encode_frame_hea
 pub use codec::{CodecError, FrameCodec};
 #[cfg(all(feature = "json", feature = "tokio"))]
 pub use codec::{MessageCodec, Outgoing};
+#[cfg(feature = "msgpack")]
+pub use coder::MsgpackCoder;
+#[cfg(feature = "ndarray")]
+pub use coder::{AnyArray, Element, NdarrayCoder};
 #[cfg(feature = "json")]
 pub use coder::{Coder, Decode, Encode, JsonCoder, RawCoder, Refusal, Samples, TalAudio, TalCoder, TalOrder};
 #[cfg(feature = "json")]
