@@ -3,8 +3,9 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write as _};
+use std::time::Duration;
 
-use objectstreaming::http::{Client, ReadOptions};
+use objectstreaming::http::{Client, Place, ReadOptions, Request};
 use objectstreaming::{
     AnyArray, ByteOrder, Decode, EncodeError, Error, FrameDecoder, FrameError, JsonCoder, Layout, Limits, MsgpackCoder,
     NdarrayCoder, RawCoder, StreamDecoder, StreamEncoder, TalAudio, TalCoder,
@@ -22,24 +23,16 @@ fn main() -> io::Result<()> {
         let mut answer = match request["op"].as_str().unwrap_or_default() {
             "hello" => json!({
                 "name": concat!("rust ", env!("CARGO_PKG_VERSION")),
-                "features": "decode encode stream fetch limits layout json bigint tal msgpack ndarray",
+                "features": "decode encode stream fetch resume limits layout json bigint tal msgpack ndarray",
             }),
             "decode" => decode(&request),
             "encode" => encode(&request),
-            "stream" => match request["coder"].as_str() {
-                Some("json") => stream(&request, JsonCoder::<Raw, Raw>::typed()),
-                Some("tal") => stream(&request, TalCoder),
-                Some("msgpack") => stream(&request, MsgpackCoder::new()),
-                Some("ndarray") => stream(&request, NdarrayCoder),
-                Some("raw") => stream(&request, RawCoder),
-                _ => json!({"skipped": "no such coder"}),
-            },
-            "fetch" => match request["coder"].as_str() {
-                Some("json") | None => runtime.block_on(fetch(&request, JsonCoder::<Raw, Raw>::typed())),
-                Some("tal") => runtime.block_on(fetch(&request, TalCoder)),
-                Some("msgpack") => runtime.block_on(fetch(&request, MsgpackCoder::new())),
-                Some("ndarray") => runtime.block_on(fetch(&request, NdarrayCoder)),
-                Some("raw") => runtime.block_on(fetch(&request, RawCoder)),
+            op @ ("stream" | "fetch" | "resume") => match request["coder"].as_str() {
+                Some("json") => runtime.block_on(read(op, &request, JsonCoder::<Raw, Raw>::typed())),
+                Some("tal") => runtime.block_on(read(op, &request, TalCoder)),
+                Some("msgpack") => runtime.block_on(read(op, &request, MsgpackCoder::new())),
+                Some("ndarray") => runtime.block_on(read(op, &request, NdarrayCoder)),
+                Some("raw") => runtime.block_on(read(op, &request, RawCoder)),
                 _ => json!({"skipped": "no such coder"}),
             },
             _ => json!({"skipped": "no such op"}),
@@ -177,6 +170,14 @@ fn spelled<C: Spelled>(message: Result<(C::Header, C::Payload), Error>) -> Resul
     }
 }
 
+async fn read<C: Spelled + Clone>(op: &str, request: &Value, coder: C) -> Value {
+    match op {
+        "stream" => stream(request, coder),
+        "fetch" => fetch(request, coder).await,
+        _ => resume(request, coder).await,
+    }
+}
+
 fn answer(
     frames: &[String],
     position: u64,
@@ -228,17 +229,27 @@ fn stream<C: Spelled>(request: &Value, coder: C) -> Value {
     answer(&frames, decoder.position(), decoder.trailers(), failed, &format!(" {fed}"))
 }
 
+/// The request of `fetch` and `resume`.
+fn ask(client: &Client, request: &Value) -> Request {
+    let url = request["url"].as_str().unwrap_or_default();
+    let ask = match (request["position"].as_u64(), request["method"].as_str()) {
+        (Some(position), _) => client.resume(&Place::new(url, position)),
+        (_, Some("GET")) => client.get(url),
+        _ => client.post(url),
+    };
+    let mut options = ReadOptions::default().limits(limits(request));
+    options.patience = request["patience"].as_u64().map(Duration::from_secs);
+    let ask = ask.options(options);
+    if !request["body"].is_string() {
+        return ask;
+    }
+    let kind = request["content_type"].as_str().unwrap_or("application/json");
+    ask.body(kind.parse().expect("a content type"), bytes(request, "body"))
+}
+
 async fn fetch<C: Spelled>(request: &Value, coder: C) -> Value {
     let mut frames = Vec::new();
-    let url = request["url"].as_str().unwrap_or_default();
-    let client = Client::new();
-    let mut ask = if request["method"] == "GET" { client.get(url) } else { client.post(url) };
-    if request["body"].is_string() {
-        let kind = request["content_type"].as_str().unwrap_or("application/json");
-        ask = ask.body(kind.parse().expect("a content type"), bytes(request, "body"));
-    }
-    let options = ReadOptions::default().limits(limits(request));
-    let mut messages = match ask.options(options).send(coder).await {
+    let mut messages = match ask(&Client::new(), request).send(coder).await {
         Ok(messages) => messages,
         Err(error) => return answer(&frames, 0, None, Some(error), ""),
     };
@@ -250,4 +261,37 @@ async fn fetch<C: Spelled>(request: &Value, coder: C) -> Value {
         }
     }
     answer(&frames, messages.position(), messages.trailers(), failed, "")
+}
+
+async fn resume<C: Spelled + Clone>(request: &Value, coder: C) -> Value {
+    let mut frames = Vec::new();
+    let mut messages = match ask(&Client::new(), request).send_resuming(coder).await {
+        Ok(messages) => messages,
+        Err(error) => {
+            let position = request["position"].as_u64().unwrap_or_default();
+            let mut answer = answer(&frames, position, None, Some(error), "");
+            answer["place"] = "".into();
+            return answer;
+        }
+    };
+    let mut failed = None;
+    while let Some(message) = messages.next().await {
+        match spelled::<C>(message) {
+            Ok(word) => frames.push(word),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+        if size(request, "leave_after") == Some(frames.len()) {
+            break;
+        }
+        if size(request, "stop_after") == Some(frames.len()) {
+            failed = messages.stop().await.err();
+        }
+    }
+    let mut answer = answer(&frames, messages.position(), messages.trailers(), failed, "");
+    let place = messages.place().map(|place| format!("{} {}", place.url(), place.position()));
+    answer["place"] = place.unwrap_or_default().into();
+    answer
 }

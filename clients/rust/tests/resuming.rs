@@ -236,6 +236,15 @@ async fn what_will_not_pass_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plain_stream_is_no_rest() {
+    let plain = || Response::builder().header("content-type", "application/octet-stream").body(Body::from(part(1, 2)));
+    let client = Client::from_fn(move |_| std::future::ready(plain()));
+    assert!(client.get(STREAM).send(JsonCoder::new()).await.is_ok());
+    let error = client.resume(&Place::new(STREAM, 1)).send_resuming(JsonCoder::new()).await.unwrap_err();
+    assert!(error.code() == "unexpected_content_type" && error.to_string().contains("not plain"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_is_final_whatever_it_says() {
     let mut encoder = StreamEncoder::new(JsonCoder::new());
     let mut wire = part(0, 1);

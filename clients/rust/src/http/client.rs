@@ -211,7 +211,7 @@ impl Request {
     /// [`Error::IdleTimeout`] if none arrived in time, and the errors of [`read_response`](super::read_response).
     pub async fn send<C: Decode>(self, coder: C) -> Result<ResponseStream<C>, Error> {
         let options = self.options;
-        Ok(self.open(coder.name()).await?.read(coder, options).0)
+        Ok(self.open(coder.name(), true).await?.read(coder, options).0)
     }
 
     /// Sends the request, and returns the messages of the stream that it starts, over as many responses as it takes: when
@@ -227,15 +227,15 @@ impl Request {
         if let Some(place) = &self.place {
             return ResumingStream::begin_at(coder, again, place).await;
         }
-        let opened = self.open(coder.name()).await?;
+        let opened = self.open(coder.name(), true).await?;
         Ok(ResumingStream::begin(coder, again, opened))
     }
 
-    /// Sends the request. The response is a stream of this coder.
-    pub(super) fn open(self, coder: &'static str) -> Opening {
+    /// Sends the request. The response is a stream of this coder, which may be `plain` or not.
+    pub(super) fn open(self, coder: &'static str, plain: bool) -> Opening {
         Box::pin(async move {
             let (response, base) = self.response().await?;
-            let (response, require_end) = response_stream::check(response, coder).await?;
+            let (response, require_end) = response_stream::check(response, coder, plain).await?;
             Ok(Opened { response, require_end, base })
         })
     }

@@ -117,12 +117,17 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
-    let (response, require_end) = check(response, coder.name()).await?;
+    let (response, require_end) = check(response, coder.name(), true).await?;
     Ok(ResponseStream::new(response, coder, options, require_end))
 }
 
-/// Checks that a response is a stream of this coder. Beside it: whether its media type requires an end.
-pub(super) async fn check<B>(response: Response<B>, coder: &str) -> Result<(Response<B>, Option<bool>), Error>
+/// Checks that a response is a stream of this coder. Beside it: whether its media type requires an end. The rest of a
+/// stream may not be `plain`: that says neither where it begins nor that it is whole.
+pub(super) async fn check<B>(
+    response: Response<B>,
+    coder: &str,
+    plain: bool,
+) -> Result<(Response<B>, Option<bool>), Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -133,7 +138,11 @@ where
     let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let content_type = String::from_utf8_lossy(content_type).into_owned();
     let media_type = MediaType::read(&content_type);
-    if let Some(refusal) = media_type.refuse(&parts.headers, coder) {
+    let mut refusal = media_type.refuse(&parts.headers, coder);
+    if !plain && media_type.name != MEDIA_TYPE {
+        refusal.get_or_insert_with(|| "the rest of a stream is not plain".into());
+    }
+    if let Some(refusal) = refusal {
         return Err(problem::content_type_error(&refusal, content_type, &mut body).await.into());
     }
     Ok((Response::from_parts(parts, body), (media_type.name == MEDIA_TYPE).then_some(true)))

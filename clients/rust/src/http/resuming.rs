@@ -47,7 +47,7 @@ impl Again {
     }
 
     fn rest(&self, place: &Place) -> Opening {
-        self.request(Method::GET, place).position(place.position()).open(self.coder)
+        self.request(Method::GET, place).position(place.position()).open(self.coder, false)
     }
 }
 
