@@ -109,11 +109,14 @@ wheels:
 	$(PYTHON) -m cibuildwheel --output-dir dist
 
 # What is released, built and installed where nothing of this checkout is.
-.PHONY: packages packages-python
-packages: packages-python
+.PHONY: packages packages-python packages-rust packages-c
+packages: packages-python packages-rust packages-c
 
 packages-python:
 	tests/wheels.sh
+
+packages-rust packages-c: packages-%: $(VENV)/.dev
+	$(MAKE) -C clients/$* packages
 
 # Tries every server and proxy, and writes the tables of docs/deployment.md, in about five minutes.
 deployment: $(VENV)/.dev

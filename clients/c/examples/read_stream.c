@@ -2,11 +2,16 @@
  *
  *     cc -std=c99 examples/read_stream.c -o read_stream
  *     ./read_stream 127.0.0.1 8000 /objects '{"question":"hello"}'
+ *     ./read_stream 127.0.0.1 8000 '/streams/2f1c9a70?position=7'
  *
- * It sends a POST with the body, and reads responses with `Transfer-Encoding: chunked` or `Content-Length`. A status that is
+ * It sends a POST with the body, or a GET where there is none, and reads responses with `Transfer-Encoding: chunked` or `Content-Length`. A status that is
  * not 2xx, a content type that is not that of a stream, and a compressed body are refused before a byte is decoded (SPEC 6.2).
  * Once the end of the stream has come, the stream is whole, and nothing more is awaited. Three heartbeats of silence are an
  * error. The exit status is 0 only if the stream was whole.
+ *
+ * Where the server keeps the stream, a cut is reported with the place of the stream: the URI reference of its open frame, and
+ * how many data frames have come (SPEC 6.3). The second command above reads on from such a place; the first one, sent again,
+ * would start another stream.
  */
 #define _POSIX_C_SOURCE 200809L /* sockets, in spite of -std=c99 */
 
@@ -24,8 +29,15 @@
 #define VENDOR_TYPE "application/vnd.objectstreaming"
 #define PLAIN_TYPE "application/octet-stream"
 
+static objs_reader reader;
+static objs_stream stream;
+static char place[1024]; /* where the stream can be picked up; empty if the server has not said it */
+
 static void fail(const char *what, const char *more) {
     fprintf(stderr, "%s%s%s\n", what, *more ? ": " : "", more);
+    if (*place && !stream.ended) {
+        fprintf(stderr, "the stream can be picked up at %s, position %lu\n", place, (unsigned long)stream.position);
+    }
     exit(1);
 }
 
@@ -121,9 +133,6 @@ static void release(void *context, void *memory) {
     free(memory);
 }
 
-static objs_reader reader;
-static objs_stream stream;
-
 static void take(const uint8_t *data, size_t size) {
     objs_frame frame;
     while (objs_reader_next(&reader, &data, &size, &frame)) {
@@ -131,6 +140,9 @@ static void take(const uint8_t *data, size_t size) {
         case OBJS_MESSAGE_OPEN:
             if (stream.heartbeat_ms > 0 && stream.heartbeat_ms < 24 * 3600 * 1000) {
                 limit_silence(stream.heartbeat_ms);
+            }
+            if (stream.resume.at != NULL && (size_t)(stream.resume.end - stream.resume.at) < sizeof place) {
+                objs_json_copy_string(stream.resume, place, sizeof place);
             }
             break;
         case OBJS_MESSAGE_DATA:
@@ -181,17 +193,25 @@ int main(int count, char **arguments) {
     static char line[4096], head[4096];
     uint64_t length = UINT64_MAX, part;
     int chunked = 0, compressed = 0, whole = 1, status = 0, streams = 0;
-    if (count != 5) {
-        fail("usage", "read_stream HOST PORT PATH BODY");
+    if (count != 4 && count != 5) {
+        fail("usage", "read_stream HOST PORT PATH [BODY]");
     }
     connection = connect_to(arguments[1], arguments[2]);
     limit_silence(15000);
     snprintf(head, sizeof head,
-             "POST %s HTTP/1.1\r\nHost: %s:%s\r\nAccept: " VENDOR_TYPE ";v=1, " PLAIN_TYPE ";q=0.5\r\n"
-             "Accept-Encoding: identity\r\nContent-Type: application/json\r\nContent-Length: %lu\r\nConnection: close\r\n\r\n",
-             arguments[3], arguments[1], arguments[2], (unsigned long)strlen(arguments[4]));
+             "%s %s HTTP/1.1\r\nHost: %s:%s\r\nAccept: " VENDOR_TYPE ";v=1, " PLAIN_TYPE ";q=0.5\r\n"
+             "Accept-Encoding: identity\r\nConnection: close\r\n",
+             count == 5 ? "POST" : "GET", arguments[3], arguments[1], arguments[2]);
     send_all(connection, head, strlen(head));
-    send_all(connection, arguments[4], strlen(arguments[4]));
+    if (count == 5) {
+        snprintf(head, sizeof head, "Content-Type: application/json\r\nContent-Length: %lu\r\n",
+                 (unsigned long)strlen(arguments[4]));
+        send_all(connection, head, strlen(head));
+    }
+    send_all(connection, "\r\n", 2);
+    if (count == 5) {
+        send_all(connection, arguments[4], strlen(arguments[4]));
+    }
 
     objs_reader_init_growing(&reader, NULL, grow, NULL);
     objs_stream_init(&stream, NULL);

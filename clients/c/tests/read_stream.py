@@ -39,35 +39,64 @@ HELD = {
 }
 
 
-def status_for(response: bytes, *, held: bool = False) -> int:
+def frame(header: bytes) -> bytes:
+    return struct.pack("<II", 8 + len(header), len(header)) + header
+
+
+def run(response: bytes, *more: str, held: bool = False) -> tuple[int, str, bytes]:
+    """The exit status, the errors and the request."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
-                request = b""
-                while b"\r\n\r\n{}" not in request:  # to the end: otherwise closing would reset the connection
+                last = "".join(more[1:]).encode()
+                while b"\r\n\r\n" + last not in request:  # to the end: otherwise closing would reset the connection
                     part = connection.recv(65536)
                     if not part:
                         return
-                    request += part
+                    request.extend(part)
                 connection.sendall(response)
                 if held:
                     done.wait()
 
+        request = bytearray()
         thread = threading.Thread(target=serve)
         thread.start()
         port = str(server.getsockname()[1])
-        command = ["build/read_stream", "127.0.0.1", port, "/", "{}"]
-        status = subprocess.run(command, capture_output=True, timeout=20, check=False).returncode  # noqa: S603 - our own program
+        command = ["build/read_stream", "127.0.0.1", port, *more]
+        done_program = subprocess.run(command, capture_output=True, timeout=20, check=False)  # noqa: S603 - our own program
         done.set()
         thread.join()
-        return status
+        return done_program.returncode, done_program.stderr.decode(), bytes(request)
+
+
+def status_for(response: bytes, *, held: bool = False) -> int:
+    return run(response, "/", "{}", held=held)[0]
+
+
+# What the sample says of the place, for what a response begins with; it never says one of a stream that has ended.
+KEPT = OK + b"\r\n" + frame(b'{"$stream":{"type":"open","v":1,"resume":"\\/streams/s","position":6}}')
+LONG = OK + b"\r\n" + frame(b'{"$stream":{"type":"open","v":1,"resume":"' + b"x" * 1100 + b'"}}')
+PLACES = {
+    "a cut": (KEPT + FRAME, "the stream can be picked up at /streams/s, position 7\n"),
+    "a cut in a frame": (KEPT + FRAME[:-1], "the stream can be picked up at /streams/s, position 6\n"),
+    "a stream that is not kept": (OK + b"\r\n" + HEARTBEAT + FRAME, ""),
+    "a place that is too long": (LONG + FRAME, ""),
+    "an end with an error": (KEPT + frame(b'{"$stream":{"type":"end","frames":0,"error":{"code":"internal"}}}'), ""),
+}
+
+
+def is_wrong(response: bytes, said: str) -> bool:
+    status, errors, request = run(response, "/streams/s?position=6")
+    asked = request.startswith(b"GET /streams/s?position=6 HTTP/1.1\r\n")
+    return status != 1 or not asked or errors.count("picked up") != bool(said) or not errors.endswith(said)
 
 
 wrong = [name for name, (response, status) in RESPONSES.items() if status_for(response) != status]
 wrong += [name for name, (response, status) in HELD.items() if status_for(response, held=True) != status]
+wrong += [name for name, (response, said) in PLACES.items() if is_wrong(response, said)]
 if wrong:
-    raise SystemExit(f"read_stream: wrong exit status for: {', '.join(wrong)}")
-print(f"read_stream: {len(RESPONSES) + len(HELD)} responses, all exit statuses are right")  # noqa: T201 - a program, not a module
+    raise SystemExit(f"read_stream: wrong for: {', '.join(wrong)}")
+print(f"read_stream: {len(RESPONSES) + len(HELD) + len(PLACES)} responses, what it says of each is right")  # noqa: T201 - a program, not a module
