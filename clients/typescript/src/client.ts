@@ -12,38 +12,24 @@
  * heartbeats, the read fails. Only the time spent waiting for the network counts, so a slow reader causes no timeout.
  *
  * **Never twice.** A request is never sent again: a second POST would start a second stream. If there is no response, the
- * error of fetch is thrown unchanged.
+ * error of fetch is thrown unchanged. With `resume`, the rest of a stream that was cut is asked for with GET, where the
+ * `open` frame says (resuming.ts).
  */
 
-import type { AnyCoder } from "./coders/coder.js";
-import {
-  ContentTypeError,
-  type FrameError,
-  type HeadersLike,
-  IdleTimeoutError,
-  isStreamErrorCode,
-  ResponseError,
-  type StreamErrorCode,
-  StreamIncompleteError,
-} from "./errors.js";
+import type { AnyCoder, Message } from "./coders/coder.js";
+import { Connection, follow } from "./connection.js";
+import type { Bytes } from "./frames.js";
 import { type DecodeOptions, StreamDecoder } from "./protocol.js";
-import { type Chunks, ignore, MessageStream } from "./stream.js";
-import { decodeUtf8, isObject, type JsonObject, type JsonValue, parse, reason, stringifyText } from "./strict-json.js";
+import { MEDIA_TYPE, mediaType, notAStream, problem, refuse, type ResponseLike } from "./response.js";
+import { type Interruption, isPlace, pause, type Place, restUrl, Resumption, resumeUrl } from "./resuming.js";
+import { type Chunks, MessageStream } from "./stream.js";
+import { type JsonObject, stringifyText } from "./strict-json.js";
 
-/** The content type of a stream of version 1. Its parameters are `v` and `coder`. */
-export const MEDIA_TYPE = "application/vnd.objectstreaming";
-/** The content type of a plain stream. */
-export const PLAIN_MEDIA_TYPE = "application/octet-stream";
 /** The default `Accept` header: version 1 is preferred, a plain stream is accepted. */
 export const ACCEPT = "application/vnd.objectstreaming;v=1, application/octet-stream;q=0.5";
 
-const HEARTBEATS = 3; // one may be lost on a slow network, one to a busy server
-const FIRST_READ = 60_000; // before the open frame; long, because a model may need time for its first word
-const LONGEST_SILENCE = 3_600_000; // the upper bound, whatever heartbeat is announced; setTimeout overflows at 24 days
-const AFTER_END = 1_000; // only the end of the body is missing, and no message depends on it
 const PROBLEM_SIZE = 16_384;
 const BEGINNING_SIZE = 256;
-const BEGINNING_TIME = 5_000;
 
 /** The part of fetch that is used. The global fetch fits, and so do those of undici and of expo/fetch. */
 export type FetchLike = (url: string, init: FetchInit) => Promise<ResponseLike>;
@@ -56,17 +42,8 @@ export interface FetchInit {
   body?: any;
 }
 
-export interface ResponseLike {
-  readonly ok: boolean;
-  readonly status: number;
-  readonly statusText: string;
-  readonly headers: HeadersLike;
-  readonly body: ReadableStream<Uint8Array> | null | undefined;
-}
-
 /** All other options of fetch (`credentials`, `mode`, `cache`, `redirect`...) are passed on to it unchanged. */
-export interface OpenOptions<H, P>
-  extends DecodeOptions, Omit<RequestInit, "method" | "headers" | "body" | "signal" | "window"> {
+export interface OpenOptions<H, P> extends DecodeOptions, InitOfFetch {
   /** The meaning of headers and payloads: `jsonCoder()`, `talCoder()`, `rawCoder()`. */
   readonly coder: AnyCoder<H, P>;
   /** A value to send as JSON. */
@@ -75,7 +52,8 @@ export interface OpenOptions<H, P>
   readonly body?: RequestInit["body"];
   /** The default is POST. */
   readonly method?: string | undefined;
-  readonly headers?: RequestInit["headers"];
+  /** A function is called for each request, a resumption too: it may give a new token. */
+  readonly headers?: RequestInit["headers"] | (() => RequestInit["headers"] | Promise<RequestInit["headers"]>);
   /** When it aborts, the reason of the signal is thrown at once, and the connection is closed. */
   readonly signal?: AbortSignal | null | undefined;
   /** Another fetch: `expo/fetch` in React Native, one that adds a token, one for a test. */
@@ -85,22 +63,49 @@ export interface OpenOptions<H, P>
    * announces, and one minute before it has announced them.
    */
   readonly idleTimeout?: number | undefined;
+  /**
+   * When the connection breaks or falls silent, continue where it was, if the server keeps the stream. It gives up after so
+   * many seconds without a message; `true` means 300.
+   */
+  readonly resume?: boolean | number | undefined;
+  /** Called before each pause after which the stream is asked for again. */
+  readonly onInterruption?: ((interruption: Interruption) => void) | undefined;
 }
 
-/** The messages of one response. Iterate over it once, or `close` it. */
+/** The messages of a response, and of those that continue it. Iterate over it once, or `close` it. */
 export class ResponseStream<H, P, R extends ResponseLike = ResponseLike> extends MessageStream<H, P> {
-  /** The response of fetch, with its status and headers. */
-  readonly response: R;
+  readonly #responses: Responses<H, P>;
 
   /** @internal */
-  constructor(response: R, decoder: StreamDecoder<H, P>, chunks: Chunks) {
-    super(decoder, chunks);
-    this.response = response;
+  constructor(responses: Responses<H, P>) {
+    super(responses, responses);
+    this.#responses = responses;
   }
 
-  /** Closes the connection, also before the end of the stream. */
+  /** The response of fetch, with its status and headers. After a resumption it is the newest one. */
+  get response(): R {
+    return this.#responses.response as R;
+  }
+
+  /**
+   * Where to continue later, also after a reload: `openStream(place, options)`. `undefined` if the server has not said that
+   * it keeps the stream.
+   */
+  get place(): Place | undefined {
+    return this.#responses.place;
+  }
+
+  /** Leaves the stream: closes the connection, also before the end. A stream that the server keeps goes on there. */
   async close(): Promise<void> {
     await this.return();
+  }
+
+  /**
+   * Ends a stream that the server keeps, for all its readers (DELETE): they get a `StreamError` with `canceled`. Rejects with
+   * `ResponseError`, the error of fetch, or a `TypeError` if the server does not keep the stream: then `close` is what ends it.
+   */
+  async stop(): Promise<void> {
+    await this.#responses.stop();
   }
 }
 
@@ -110,292 +115,251 @@ export class ResponseStream<H, P, R extends ResponseLike = ResponseLike> extends
  * It rejects with `ResponseError` for a status that is not 2xx, `ContentTypeError` for an answer that is not a stream of
  * this coder, `IdleTimeoutError` if no response arrived in time, the reason of the signal, or the error of fetch.
  * Iterating throws the errors of `StreamDecoder`, and `truncated_frame`, `stream_incomplete` or `idle_timeout` for a
- * connection that was cut or has fallen silent.
+ * connection that was cut or has fallen silent. With `resume` it throws them only where the stream cannot be resumed, and
+ * `StreamError` with `data_loss` if the server continues too late.
+ *
+ * Instead of a URL it takes a place, the `place` of an earlier stream. It asks for the messages after it with GET.
  *
  * @example
- * const stream = await openStream("/objects", { json: { question: "why?" }, coder: jsonCoder() });
+ * const stream = await openStream("/objects", { json: { question: "why?" }, coder: jsonCoder(), resume: true });
  * for await (const { payload } of stream) show(payload);
  */
-export async function openStream<H, P>(url: string | URL, options: OpenOptions<H, P>): Promise<ResponseStream<H, P>> {
-  const { coder, json, limits, requireEnd, idleTimeout, fetch, signal, method, headers, ...rest } = options;
-  if (json !== undefined && rest.body != null) throw new TypeError("a request has json or body, not both");
-  const connection = new Connection(signal ?? undefined, idleTimeout);
-  try {
+export async function openStream<H, P>(
+  url: string | URL | Place,
+  options: OpenOptions<H, P>,
+): Promise<ResponseStream<H, P>> {
+  const responses = new Responses(url, options);
+  await responses.begin();
+  return new ResponseStream(responses);
+}
+
+/** One stream over one or more responses: a source of chunks, and the decoder that belongs to them. */
+class Responses<H, P> implements Chunks {
+  readonly signal: AbortSignal | undefined; // the caller's
+  readonly #options: OpenOptions<H, P>;
+  readonly #init: InitOfFetch;
+  readonly #url: string; // of the first request
+  readonly #strict: boolean; // whether the positions must follow one another
+  readonly #resumption: Resumption;
+  readonly #left = new AbortController(); // aborts requests and pauses when the stream is left
+  readonly #unfollow: (() => void) | undefined;
+  #place: string | undefined;
+  #decoder: StreamDecoder<H, P> | undefined;
+  #chunks: Chunks | undefined;
+  #asked = ""; // the URL of the current response
+  #response: ResponseLike | undefined;
+  #unanswered = false; // the last request got no response
+
+  constructor(url: string | URL | Place, options: OpenOptions<H, P>) {
+    const { json, body, method, resume, signal } = options;
+    if (json !== undefined && body != null) throw new TypeError("a request has json or body, not both");
+    const [place, plain] = isPlace(url) ? [url, url.url] : [undefined, url];
+    if (place && (json !== undefined || body != null || method !== undefined)) {
+      throw new TypeError("a place is asked for with GET: it takes no method, json or body");
+    }
+    this.#options = options;
+    this.#init = optionsOfFetch(options);
+    this.#url = String(plain);
+    this.#place = place?.url;
+    this.#strict = Boolean(resume) || place !== undefined;
+    this.#resumption = new Resumption(resume ?? false, place?.position ?? 0);
+    this.signal = signal ?? undefined;
+    const leave = () => this.#left.abort(this.signal?.reason);
+    if (signal?.aborted) leave();
+    else if (signal) this.#unfollow = follow(signal, leave);
+  }
+
+  get response(): ResponseLike {
+    return this.#response as ResponseLike;
+  }
+
+  get position(): number {
+    return this.#resumption.position;
+  }
+
+  get trailers(): JsonObject | undefined {
+    return this.#decoder?.trailers;
+  }
+
+  get metadata(): JsonObject {
+    return this.#decoder?.metadata ?? {};
+  }
+
+  get heartbeat(): number | undefined {
+    return this.#decoder?.heartbeat;
+  }
+
+  get place(): Place | undefined {
+    const resume = this.#decoder?.resume;
+    if (resume !== undefined) this.#place = resumeUrl(resume, this.#response?.url, this.#asked) ?? this.#place;
+    return this.#place === undefined ? undefined : { url: this.#place, position: this.position };
+  }
+
+  async begin(): Promise<void> {
+    try {
+      const { json, body, method = "POST" } = this.#options;
+      if (this.#place === undefined) await this.#ask(this.#url, method, { json, body });
+      while (this.#chunks === undefined) await this.#askForRest().catch((error: unknown) => this.#interrupted(error));
+    } catch (error) {
+      await this.close(error);
+      throw error;
+    }
+  }
+
+  push(chunk: Bytes): void {
+    this.#decoder?.push(chunk);
+  }
+
+  nextMessage(): Message<H, P> | undefined {
+    const decoder = this.#decoder as StreamDecoder<H, P>;
+    for (;;) {
+      let message: Message<H, P> | undefined;
+      try {
+        message = decoder.nextMessage();
+      } catch (error) {
+        if ((error as { code?: unknown }).code === "invalid_payload" && !this.#isNew(decoder.position)) continue;
+        throw error;
+      }
+      if (message === undefined) {
+        if (!this.#strict) this.#resumption.position = decoder.position;
+        this.#resumption.reached(decoder.position);
+        return undefined;
+      }
+      if (this.#isNew(decoder.position)) return message;
+    }
+  }
+
+  #isNew(position: number): boolean {
+    if (!this.#strict) this.#resumption.position = position - 1;
+    return this.#resumption.isNew(position);
+  }
+
+  /** The next bytes, of the next response if this one has broken. */
+  async read(): Promise<Bytes | undefined> {
+    for (;;) {
+      try {
+        if (this.#chunks === undefined) await this.#askForRest();
+        const chunk = await this.#chunks?.read();
+        if (chunk !== undefined) return chunk;
+        this.#decoder?.finish();
+        this.#resumption.ended(this.#decoder?.position ?? 0);
+        return undefined;
+      } catch (error) {
+        await this.#interrupted(error);
+      }
+    }
+  }
+
+  finish(): void {
+    this.#decoder?.finish();
+  }
+
+  async close(reason?: unknown): Promise<void> {
+    this.#unfollow?.();
+    await this.#chunks?.close(reason);
+    this.#left.abort(reason);
+  }
+
+  async stop(): Promise<void> {
+    const { place } = this;
+    if (place === undefined) throw new TypeError("the server has not said that it keeps this stream: use close()");
+    const connection = new Connection(undefined, this.#options.idleTimeout);
+    try {
+      await this.#send(connection, place.url, "DELETE");
+    } finally {
+      connection.close();
+    }
+  }
+
+  async #askForRest(): Promise<void> {
+    await this.#ask(restUrl(this.place as Place), "GET");
+  }
+
+  /** Waits until the stream may be asked for again. Throws `error` if it may not. */
+  async #interrupted(error: unknown): Promise<void> {
+    const { signal } = this.#left;
+    if (signal.aborted) throw signal.reason;
+    if (this.place === undefined) throw error;
+    const { asked, ...interruption } = this.#resumption.after(error, this.#unanswered);
+    await this.#chunks?.close(error);
+    this.#chunks = undefined;
+    this.#options.onInterruption?.(interruption);
+    await pause(interruption.wait, signal, !asked);
+  }
+
+  async #ask(url: string, method: string, content?: Content): Promise<void> {
+    const { coder, limits, requireEnd, idleTimeout } = this.#options;
+    const connection = new Connection(this.#left.signal, idleTimeout);
+    try {
+      const response = await this.#send(connection, url, method, content);
+      const refusal = refuse(response, coder.name);
+      if (refusal) throw notAStream(refusal, response, await connection.beginning(response, BEGINNING_SIZE));
+      if (response.body === undefined) {
+        throw new TypeError("this fetch returns no stream of the body; in React Native, use the `fetch` of expo/fetch");
+      }
+      // What continues a stream of version 1 has an end too, whatever it calls itself.
+      const promised = mediaType(response)[0] === MEDIA_TYPE || content === undefined ? true : undefined;
+      const decoder = new StreamDecoder(coder, { limits, requireEnd: requireEnd ?? promised });
+      this.#asked = url;
+      this.#response = response;
+      this.#decoder = decoder;
+      this.#chunks = connection.chunks(response, decoder);
+      this.#resumption.opened();
+    } catch (error) {
+      connection.close(error);
+      throw error;
+    }
+  }
+
+  /** Sends a request. Throws if its status is not 2xx. `content` is that of the first request; no other has any. */
+  async #send(connection: Connection, url: string, method: string, content?: Content): Promise<ResponseLike> {
+    const { fetch, headers } = this.#options;
     if (connection.signal.aborted) throw connection.signal.reason;
+    const late = () => connection.noResponse();
+    const given = typeof headers === "function" ? await connection.within(Promise.resolve(headers()), late) : headers;
     const send: FetchLike = fetch ?? globalThis.fetch; // window.fetch must be called without another `this`
-    const init: FetchInit & { duplex?: string } = {
-      ...rest,
-      method: method ?? "POST",
-      headers: completed(headers, json !== undefined),
+    const init: FetchInit & { duplex?: string; cache?: string } = {
+      ...(content === undefined ? { cache: "no-store" } : {}),
+      ...this.#init,
+      method,
+      headers: completed(given, content),
       signal: connection.signal,
     };
+    const { json, body } = content ?? {};
     if (json !== undefined) init.body = stringifyText(json);
-    if (typeof rest.body === "object" && rest.body !== null && "getReader" in rest.body) {
+    else if (body != null) init.body = body;
+    if (typeof body === "object" && body !== null && "getReader" in body) {
       init.duplex = "half"; // fetch requires it for a stream
     }
-    const response = await connection.within(send(String(url), init), () => connection.noResponse());
+    this.#unanswered = true;
+    const response = await connection.within(send(url, init), late);
+    this.#unanswered = false;
     if (!response.ok) throw problem(response, await connection.beginning(response, PROBLEM_SIZE));
-    const refusal = refuse(response, coder.name);
-    if (refusal) throw notAStream(refusal, response, await connection.beginning(response, BEGINNING_SIZE));
-    if (response.body === undefined) {
-      throw new TypeError("this fetch returns no stream of the body; in React Native, use the `fetch` of expo/fetch");
-    }
-    const promised = mediaType(response)[0] === MEDIA_TYPE ? true : undefined;
-    const decoder = new StreamDecoder(coder, { limits, requireEnd: requireEnd ?? promised });
-    return new ResponseStream(response, decoder, connection.chunks(response, decoder));
-  } catch (error) {
-    connection.close(error);
-    throw error;
+    return response;
   }
 }
 
-/** One request: its abort signal, its timer, and the reading of its body. */
-class Connection {
-  readonly #controller = new AbortController();
-  readonly #caller: AbortSignal | undefined;
-  readonly #idleTimeout: number | undefined;
-  #limit: number;
-  #unfollow: (() => void) | undefined;
+type InitOfFetch = Omit<RequestInit, "method" | "headers" | "body" | "signal" | "window">;
 
-  constructor(caller: AbortSignal | undefined, idleTimeout: number | undefined) {
-    this.#caller = caller;
-    this.#idleTimeout = idleTimeout;
-    this.#limit = idleTimeout ?? FIRST_READ;
-    if (caller?.aborted) this.#controller.abort(caller.reason);
-    else if (caller) this.#unfollow = follow(caller, () => this.#controller.abort(caller.reason));
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Ends the request, if it has not ended, and forgets the caller's signal, which may exist longer. */
-  close(reason?: unknown): void {
-    this.#unfollow?.();
-    this.#controller.abort(reason);
-  }
-
-  /** `promise`, but rejected after the current limit, and on an abort, even if fetch ignores its signal. */
-  within<T>(promise: Promise<T>, late: () => unknown, limit = this.#limit): Promise<T> {
-    const { signal } = this;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(reject, late()), Math.min(limit, LONGEST_SILENCE));
-      const aborted = () => settle(reject, signal.reason);
-      function settle<V>(how: (value: V) => void, value: V): void {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", aborted);
-        how(value);
-      }
-      signal.addEventListener("abort", aborted);
-      promise.then(
-        (value) => settle(resolve, value),
-        (error: unknown) => settle(reject, error),
-      );
-      if (signal.aborted) aborted();
-    });
-  }
-
-  noResponse(): IdleTimeoutError {
-    return new IdleTimeoutError(`no response arrived for ${seconds(this.#limit)}`, 0);
-  }
-
-  silence(position: number): IdleTimeoutError {
-    const after = `after ${position} data frames`;
-    return new IdleTimeoutError(`nothing arrived for ${seconds(this.#limit)}, not even a ping, ${after}`, position);
-  }
-
-  chunks<H, P>(response: ResponseLike, decoder: StreamDecoder<H, P>): Chunks {
-    const reader = response.body?.getReader();
-    return {
-      signal: this.#caller,
-      read: async () => {
-        if (reader === undefined) return undefined;
-        this.#adjust(decoder);
-        try {
-          return (await this.within(reader.read(), () => this.silence(decoder.position))).value;
-        } catch (cause) {
-          if (this.#caller?.aborted) throw this.#caller.reason;
-          if (decoder.ended && decoder.buffered === 0) return undefined; // the stream is whole
-          throw cut(decoder, cause);
-        }
-      },
-      close: (reason) => {
-        reader?.cancel(reason).catch(ignore);
-        this.close(reason);
-        return Promise.resolve();
-      },
-    };
-  }
-
-  /** Sets the limit for the next read: from the heartbeat of `open`, and a short one after the `end`. */
-  #adjust<H, P>(decoder: StreamDecoder<H, P>): void {
-    if (decoder.ended) this.#limit = AFTER_END;
-    else if (this.#idleTimeout === undefined && decoder.heartbeat !== undefined) {
-      this.#limit = Math.min(HEARTBEATS * decoder.heartbeat * 1000, LONGEST_SILENCE);
-    }
-  }
-
-  /** The first bytes of a body that is not a stream, as many as arrive in time. */
-  async beginning(response: ResponseLike, size: number): Promise<Uint8Array<ArrayBuffer>> {
-    const parts: number[] = [];
-    const reader = response.body?.getReader();
-    const latest = Date.now() + BEGINNING_TIME;
-    try {
-      while (reader !== undefined && parts.length < size) {
-        const { done, value } = await this.within(reader.read(), () => undefined, Math.max(0, latest - Date.now()));
-        if (done) break;
-        parts.push(...value.subarray(0, size - parts.length));
-      }
-    } catch {
-      if (this.#caller?.aborted) throw this.#caller.reason;
-    }
-    return Uint8Array.from(parts);
-  }
+/** What is passed on to fetch unchanged. */
+function optionsOfFetch(options: OpenOptions<unknown, unknown>): InitOfFetch {
+  const own = ["coder", "json", "body", "limits", "requireEnd", "idleTimeout", "fetch", "resume", "onInterruption"];
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
 }
 
-interface Followers {
-  readonly all: Set<() => void>;
-  readonly listener: () => void;
-}
-const followers = /* @__PURE__ */ new WeakMap<AbortSignal, Followers>();
-
-/**
- * Calls `abort` when the signal aborts, until the returned function is called. A signal has one listener, however many
- * streams it has: Node warns of a leak at the eleventh.
- */
-function follow(signal: AbortSignal, abort: () => void): () => void {
-  let shared = followers.get(signal);
-  if (shared === undefined) {
-    const all = new Set<() => void>();
-    shared = { all, listener: () => all.forEach((each) => each()) };
-    followers.set(signal, shared);
-    signal.addEventListener("abort", shared.listener);
-  }
-  const { all, listener } = shared;
-  all.add(abort);
-  return () => {
-    if (!all.delete(abort) || all.size > 0) return;
-    signal.removeEventListener("abort", listener);
-    followers.delete(signal);
-  };
+interface Content {
+  readonly json?: unknown;
+  readonly body?: RequestInit["body"];
 }
 
-/** A time in milliseconds, as seconds for a message. */
-function seconds(ms: number): string {
-  return `${Number((ms / 1000).toPrecision(6))} s`;
-}
+const ABOUT_CONTENT = ["content-type", "content-length", "content-encoding", "transfer-encoding", "last-event-id"];
 
-/** The error of a stream whose body broke. */
-function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
-  if (cause instanceof IdleTimeoutError) return cause;
-  try {
-    decoder.finish();
-  } catch (error) {
-    if ((error as FrameError).code === "truncated_frame") {
-      (error as FrameError).cause = cause;
-      return error;
-    }
-  }
-  const message = `the connection was cut after ${decoder.position} data frames: ${reason(cause)}`;
-  return new StreamIncompleteError(message, decoder.position, { cause });
-}
-
-function completed(given: RequestInit["headers"], json: boolean): Record<string, string> {
+function completed(given: RequestInit["headers"], content: Content | undefined): Record<string, string> {
   const headers = new Headers(given);
+  if (content === undefined) for (const name of ABOUT_CONTENT) headers.delete(name);
   if (!headers.has("accept")) headers.set("accept", ACCEPT);
-  if (json && !headers.has("content-type")) headers.set("content-type", "application/json");
+  if (content?.json !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");
   // Compression holds frames back until a block is full, and makes audio larger. A browser ignores this header.
   if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity");
   return Object.fromEntries(headers);
-}
-
-/** The content type and its parameters, with names in lower case (RFC 9110, section 8.3.1). */
-function mediaType(response: ResponseLike): [kind: string, parameters: Map<string, string>] {
-  const [kind = "", ...rest] = (response.headers.get("content-type") ?? "").slice(0, 1024).split(";");
-  const parameters = new Map<string, string>();
-  for (const match of rest.join(";").matchAll(/([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))/g)) {
-    const [, name = "", quoted, token = ""] = match;
-    const value = quoted === undefined ? token : quoted.replace(/\\(.)/g, "$1");
-    if (!parameters.has(name.toLowerCase())) parameters.set(name.toLowerCase(), value);
-  }
-  return [kind.trim().toLowerCase(), parameters];
-}
-
-/** The reason why the response is not a stream of this coder. Empty if it is one. */
-function refuse(response: ResponseLike, coder: string): string {
-  const [kind, parameters] = mediaType(response);
-  if (kind !== MEDIA_TYPE && kind !== PLAIN_MEDIA_TYPE) {
-    return kind ? `the content type is '${kind}'` : "the response has no Content-Type";
-  }
-  const v = parameters.get("v");
-  if (kind === MEDIA_TYPE && v !== "1") return `the stream is of version '${v ?? ""}', this reader knows '1'`;
-  const theirs = parameters.get("coder") ?? coder;
-  return theirs === coder ? "" : `the stream's coder is '${theirs}', this reader's '${coder}'`;
-}
-
-function notAStream(refusal: string, response: ResponseLike, beginning: Uint8Array<ArrayBuffer>): ContentTypeError {
-  const begins = beginning.length > 0 ? `the body begins '${excerpt(beginning)}'` : "the body is empty";
-  const message = `${refusal}; expected ${MEDIA_TYPE};v=1 or ${PLAIN_MEDIA_TYPE}; ${begins}`;
-  return new ContentTypeError(message, response.headers.get("content-type") ?? "", beginning);
-}
-
-function excerpt(body: Uint8Array): string {
-  return new TextDecoder().decode(body).trim().replace(/\s+/g, " ").slice(0, 80);
-}
-
-const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {
-  400: "invalid_argument",
-  401: "unauthenticated",
-  403: "permission_denied",
-  404: "not_found",
-  408: "deadline_exceeded",
-  409: "aborted",
-  413: "resource_exhausted",
-  415: "invalid_argument",
-  422: "invalid_argument",
-  429: "resource_exhausted",
-  499: "canceled",
-  500: "internal",
-  501: "unimplemented",
-  502: "unavailable",
-  503: "unavailable",
-  504: "deadline_exceeded",
-};
-
-/**
- * The error of a response whose status is not 2xx. The message is taken from the specification's own members, from
- * `detail` as FastAPI uses it, from the `title` of RFC 9457, or from the text of the body.
- */
-function problem(response: ResponseLike, body: Uint8Array<ArrayBuffer>): ResponseError {
-  let members: JsonValue;
-  try {
-    members = parse(decodeUtf8(body));
-  } catch {
-    members = { message: excerpt(body) };
-  }
-  if (!isObject(members)) members = {};
-  if (isObject(members["detail"])) members = members["detail"];
-  let { details } = members;
-  const { code } = members;
-  const { detail } = members;
-  let message = [members["message"], detail, members["title"]].find((text) => typeof text === "string") ?? "";
-  // What FastAPI found wrong with the request: an object for each error.
-  if (details == null && Array.isArray(detail)) {
-    details = detail;
-    const first: unknown = detail[0];
-    if (!message && isObject(first)) message = firstError(first);
-  }
-  return new ResponseError(
-    isStreamErrorCode(code) ? code : (CODE_FOR_STATUS[response.status] ?? "unknown"),
-    message === "" ? response.statusText : message,
-    details ?? undefined,
-    response.status,
-    body,
-    response.headers,
-  );
-}
-
-/** The place of an error that FastAPI reports, and what is wrong there. */
-function firstError({ loc, msg }: JsonObject): string {
-  return `${Array.isArray(loc) ? loc.join(".") : "request"}: ${typeof msg === "string" ? msg : ""}`;
 }

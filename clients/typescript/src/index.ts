@@ -1,16 +1,6 @@
 /** @objectstreaming/client: streams of JSON, speech and bytes in length-prefixed frames. */
 
-export {
-  ACCEPT,
-  type FetchInit,
-  type FetchLike,
-  MEDIA_TYPE,
-  type OpenOptions,
-  openStream,
-  PLAIN_MEDIA_TYPE,
-  type ResponseLike,
-  ResponseStream,
-} from "./client.js";
+export { ACCEPT, type FetchInit, type FetchLike, type OpenOptions, openStream, ResponseStream } from "./client.js";
 export type { AnyCoder, Coder, Message, OrderCheck } from "./coders/coder.js";
 export { type JsonCoderOptions, jsonCoder } from "./coders/json.js";
 export { rawCoder } from "./coders/raw.js";
@@ -35,6 +25,8 @@ export {
 } from "./errors.js";
 export { type Bytes, encodeFrame, Frame, FrameDecoder, type Layout, type Limits } from "./frames.js";
 export { type DecodeOptions, isControlFrame, StreamDecoder, StreamEncoder } from "./protocol.js";
+export { MEDIA_TYPE, PLAIN_MEDIA_TYPE, type ResponseLike } from "./response.js";
+export type { Interruption, Place } from "./resuming.js";
 export {
   type ByteSource,
   decodeStream,

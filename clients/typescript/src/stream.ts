@@ -32,6 +32,12 @@ interface Decoder<T> {
   finish(): void;
 }
 
+/** @internal What a `MessageStream` reads from: a `StreamDecoder`, or those of several responses. */
+export type MessageSource<H, P> = Pick<
+  StreamDecoder<H, P>,
+  "push" | "nextMessage" | "finish" | "position" | "trailers" | "metadata" | "heartbeat"
+>;
+
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** Iterates once over the items that a decoder reads from chunks. An async generator would cost three times as much. */
@@ -135,10 +141,10 @@ class Items<T> implements AsyncIterableIterator<T, undefined> {
  * After any other error it throws the same error again. `break` closes the source.
  */
 export class MessageStream<H, P> extends Items<Message<H, P>> {
-  readonly #decoder: StreamDecoder<H, P>;
+  readonly #decoder: MessageSource<H, P>;
 
   /** @internal */
-  constructor(decoder: StreamDecoder<H, P>, chunks: Chunks) {
+  constructor(decoder: MessageSource<H, P>, chunks: Chunks) {
     super(
       { push: (chunk) => decoder.push(chunk), next: () => decoder.nextMessage(), finish: () => decoder.finish() },
       chunks,

@@ -18,6 +18,7 @@ import {
   type MessageStream,
   type OpenOptions,
   openStream,
+  type Place,
   type ResponseStream,
   rawCoder,
   type Samples,
@@ -98,7 +99,7 @@ describe("streams", () => {
 describe("openStream", () => {
   it("resolves to messages of the coder", () => {
     expectTypeOf(openStream<Status, Answer>).returns.resolves.toEqualTypeOf<ResponseStream<Status, Answer>>();
-    expectTypeOf(openStream).parameter(0).toEqualTypeOf<string | URL>();
+    expectTypeOf(openStream).parameter(0).toEqualTypeOf<string | URL | Place>();
   });
 
   it("takes the global fetch, a wrapped one, and a narrow one such as expo/fetch", () => {

@@ -5,9 +5,10 @@
  * stops before its end is never taken for a short answer.
  */
 
-import { ACCEPT, type FetchLike, openStream, type ResponseLike } from "../client.js";
+import { ACCEPT, type FetchLike, openStream } from "../client.js";
 import { rawCoder } from "../coders/raw.js";
 import { StreamError, StreamIncompleteError } from "../errors.js";
+import type { ResponseLike } from "../response.js";
 import type { JsonObject } from "../strict-json.js";
 import { AudioPlayer } from "./player.js";
 import { SseParser } from "./sse.js";
