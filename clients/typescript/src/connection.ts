@@ -63,7 +63,7 @@ export class Connection {
   }
 
   silence(position: number): IdleTimeoutError {
-    const after = `after ${position} data frames`;
+    const after = `after ${position} messages`;
     return new IdleTimeoutError(`nothing arrived for ${seconds(this.#limit)}, not even a ping, ${after}`, position);
   }
 

@@ -1,9 +1,10 @@
 /** streamChat, server-sent events and WAV, in Node. */
 
-import { describe, expect, it } from "vitest";
-import { decodeWav, type ChatCallbacks, type ChatOptions, SseParser, streamChat } from "../src/audio/index.js";
+import type { ServerResponse } from "node:http";
+import { describe, expect, it, vi } from "vitest";
+import { Chat, decodeWav, type ChatCallbacks, type ChatOptions, SseParser, streamChat } from "../src/audio/index.js";
 import { encodeWav, fromBase64, toBase64 } from "../src/audio/wav.js";
-import { rawCoder, StreamEncoder, StreamError, StreamIncompleteError } from "../src/index.js";
+import { encodeFrame, type Place, rawCoder, StreamEncoder, StreamError, StreamIncompleteError } from "../src/index.js";
 import { serve } from "./server.js";
 import { join } from "./vectors.js";
 
@@ -126,6 +127,103 @@ describe("streamChat", () => {
     const source = streamChat("?", { onError: (error) => told.push(error) }, options);
     expect(await source.done.catch((error: unknown) => error)).toBe("left");
     expect(told).toEqual([]);
+  });
+});
+
+describe("silence", () => {
+  async function failure(handler: Parameters<typeof serve>[0], options: ChatOptions = {}): Promise<unknown> {
+    const server = await serve(handler);
+    const told: unknown[] = [];
+    const callbacks = { onError: (error: unknown) => told.push(error) };
+    const source = streamChat("?", callbacks, { url: server.url, idleTimeout: 60, ...options });
+    const error = await source.done.catch((reason: unknown) => reason);
+    expect(told).toEqual([error]);
+    await server.gone;
+    await server.close();
+    return error;
+  }
+
+  it("before the response is an error", async () => {
+    expect(await failure(() => {})).toMatchObject({ code: "idle_timeout" });
+    expect(await failure(() => {}, { transport: "sse" })).toMatchObject({ code: "idle_timeout" });
+  });
+
+  it("in server-sent events is an error, after what has come", async () => {
+    const error = await failure((response) => void response.writeHead(200, SSE).write("event: text\ndata: One\n\n"));
+    expect(error).toMatchObject({ code: "idle_timeout", position: 1 });
+  });
+
+  it("in server-sent events is ended by comments", async () => {
+    const server = await serve((response) => {
+      response.writeHead(200, SSE);
+      let pings = 0;
+      const timer = setInterval(() => {
+        if (++pings < 5) return void response.write(": ping\n\n");
+        clearInterval(timer);
+        response.end("event: done\ndata: 0\n\n");
+      }, 100);
+    });
+    expect((await streamChat("?", {}, { url: server.url, idleTimeout: 400 }).done).count).toBe(0);
+    await server.close();
+  });
+
+  it("in frames is an error by the heartbeat that was announced", async () => {
+    const open = new StreamEncoder(rawCoder()).open({ heartbeat: 0.02 });
+    const write = (response: ServerResponse) => void response.writeHead(200, RAW).write(open);
+    expect(await failure(write, { idleTimeout: undefined })).toMatchObject({ code: "idle_timeout" });
+  });
+});
+
+describe("an answer that the server keeps", () => {
+  const about = { type: "open", v: 1, coder: "raw", resume: "/streams/1" };
+  const text = (words: string) => rawCoder().encode({ kind: "text" }, utf8.encode(words));
+  const control = (members: object) => encodeFrame({ $stream: members }, new Uint8Array());
+  const first = join([control(about), text("One. ")]);
+  const rest = join([control({ ...about, position: 1 }), text("Two."), control({ type: "end", frames: 1 })]);
+
+  it("is continued with GET after a cut, and its headers are asked for again", async () => {
+    const server = await serve((response, { method }) => {
+      response.writeHead(200, RAW);
+      if (method === "GET") response.end(rest);
+      else response.write(first, () => response.socket?.destroy());
+    });
+    let token = 0;
+    const headers = () => ({ authorization: `token ${++token}` });
+    const source = streamChat("?", {}, { url: `${server.url}chat`, resume: true, headers });
+    expect((await source.done).text).toBe("One. Two.");
+    expect(server.requests.map(({ method, headers: { authorization } }) => [method, authorization])).toEqual([
+      ["POST", "token 1"],
+      ["GET", "token 2"],
+    ]);
+    await server.close();
+  });
+
+  it("can be continued later, from its place", async () => {
+    const server = await serve((response, { method }) => {
+      response.writeHead(200, RAW);
+      if (method === "GET") response.end(rest);
+      else response.write(first, () => response.socket?.destroy());
+    });
+    const cut = streamChat("?", {}, { url: server.url });
+    await expect(cut.done).rejects.toMatchObject({ code: "stream_incomplete" });
+    expect(cut.place).toEqual({ url: `${server.url}streams/1`, position: 1 });
+    const told: unknown[] = [];
+    const after = streamChat(cut.place as Place, {
+      onText: (words) => told.push(words),
+      onComplete: () => told.push(1),
+    });
+    await after.done;
+    expect(told).toEqual(["Two.", 1]);
+
+    // The same by the store that a page subscribes to.
+    const chat = new Chat({ url: server.url, audio: false });
+    chat.sendMessage("?");
+    await vi.waitFor(() => expect(chat.getSnapshot()).toMatchObject({ status: "error", fullText: "One. " }));
+    chat.getSnapshot().resume?.();
+    expect(chat.getSnapshot()).toMatchObject({ status: "submitted", fullText: "One. ", error: undefined });
+    await vi.waitFor(() => expect(chat.getSnapshot()).toMatchObject({ status: "ready", fullText: "One. Two." }));
+    expect(chat.getSnapshot().resume).toBeUndefined();
+    await server.close();
   });
 });
 

@@ -18,6 +18,7 @@ async function bundled(names: string, from = "./src/index.ts"): Promise<string> 
     bundle: true,
     minify: true,
     write: false,
+    external: ["react"],
     format: "esm",
     target: "es2022",
     platform: "neutral",
@@ -36,12 +37,13 @@ describe("size, minified and gzipped", () => {
     expect(size).toBeLessThanOrEqual(budget);
   });
 
-  it("of /audio: the player, and all with frames, server-sent events and WAV", async () => {
-    for (const [names, budget] of [
+  it("of the subpaths: the player, all with frames, server-sent events and WAV, the hook", async () => {
+    for (const [names, budget, from = "./src/audio/index.ts"] of [
       ["AudioPlayer", 4 * 1024],
       ["AudioPlayer, streamChat, playBase64Audio", 14 * 1024],
+      ["useStreamingChat", 15 * 1024, "./src/react/index.ts"],
     ] as const) {
-      const size = gzipSync(await bundled(names, "./src/audio/index.ts"), { level: 9 }).length;
+      const size = gzipSync(await bundled(names, from), { level: 9 }).length;
       console.info(`/audio ${names}: ${size} bytes`);
       expect(size).toBeLessThanOrEqual(budget);
     }
@@ -57,7 +59,10 @@ describe("size, minified and gzipped", () => {
 describe("the package", () => {
   it("needs no other package, and no API of Node", async () => {
     expect(manifest.dependencies).toBeUndefined();
-    expect(manifest.peerDependencies).toBeUndefined();
+    // A peer of a subpath only, which who does not import that need not have.
+    for (const name of Object.keys(manifest.peerDependencies)) {
+      expect(manifest.peerDependenciesMeta[name]).toEqual({ optional: true });
+    }
     const code = await bundled(Object.keys(all).join(", ")); // with platform "neutral" an import of node: fails the build
     expect(code).not.toMatch(/\b(Buffer|process|require|setImmediate|__dirname)\b/);
   });
@@ -110,7 +115,7 @@ describe("the package", () => {
   });
 
   it("names no registry in the lock files", () => {
-    for (const lock of ["package-lock.json", "bench/package-lock.json"]) {
+    for (const lock of ["package-lock.json", "bench/package-lock.json", "test/react18/package-lock.json"]) {
       expect(readFileSync(root + lock, "utf8")).not.toMatch(/"resolved"/);
     }
   });
@@ -125,6 +130,7 @@ describe("the package", () => {
 describe("the README", () => {
   const text = readFileSync(`${root}README.md`, "utf8");
   const blocks = [...text.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const components = [...text.matchAll(/```tsx\n(.*?)```/gs)].map((match) => match[1] ?? ""); // react.test.ts runs them
   const inPage = blocks.filter((code) => code.includes("onclick")); // compiled here; they run in a browser
   const programs = blocks.filter((code) => code.startsWith("import") && !inPage.includes(code));
   const fragments = blocks.filter((code) => !code.startsWith("import"));
@@ -154,6 +160,7 @@ describe("the README", () => {
         const imports = `import { ${names.join(", ")} } from "@objectstreaming/client";\n`;
         writeFileSync(`${folder}fragment${n}.ts`, imports + DECLARATIONS + code);
       });
+      components.forEach((code, n) => writeFileSync(`${folder}component${n}.tsx`, code));
       inPage.forEach((code, n) => writeFileSync(`${folder}page${n}.ts`, code + PAGE));
       expect(compiled(compiler, ["-p", "test/consumer/tsconfig.readme.json"])).toBe("");
     },

@@ -2,13 +2,15 @@
  * A chat whose answer comes as text and as speech (`POST /api/chat/stream`).
  *
  * It asks for frames, and reads server-sent events if those come. In both, an answer is whole or an error: a stream that
- * stops before its end is never taken for a short answer.
+ * stops before its end, or falls silent, is never taken for a short answer.
  */
 
 import { ACCEPT, type FetchLike, openStream } from "../client.js";
+import { Connection } from "../connection.js";
 import { rawCoder } from "../coders/raw.js";
 import { StreamError, StreamIncompleteError } from "../errors.js";
 import type { ResponseLike } from "../response.js";
+import type { Place } from "../resuming.js";
 import type { JsonObject } from "../strict-json.js";
 import { AudioPlayer } from "./player.js";
 import { SseParser } from "./sse.js";
@@ -53,9 +55,18 @@ export interface ChatOptions {
   readonly audio?: boolean | undefined;
   /** Plays the sound. `close` silences it. */
   readonly player?: AudioPlayer | undefined;
-  readonly headers?: Record<string, string> | undefined;
+  /** A function is called for each request. */
+  readonly headers?:
+    Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly fetch?: FetchLike | undefined;
+  /**
+   * How long to wait for the response, and then for the next byte, in milliseconds. The default is three of the heartbeats
+   * that the server announces in frames, and else one minute.
+   */
+  readonly idleTimeout?: number | undefined;
+  /** As for `openStream`: an answer that was cut is continued, if the server keeps it. It needs frames. */
+  readonly resume?: boolean | number | undefined;
 }
 
 export interface ChatSummary {
@@ -71,6 +82,8 @@ export interface ChatSource {
   readonly text: string;
   /** Rejects as `onError` says, and with an `AbortError` after `close`. It may be ignored. */
   readonly done: Promise<ChatSummary>;
+  /** Where the answer can be continued: `streamChat(place, ...)`. `undefined` if the server does not keep it. */
+  readonly place: Place | undefined;
   /** Closes the connection, and silences the player. No callback is called any more. */
   close(): void;
 }
@@ -78,11 +91,17 @@ export interface ChatSource {
 /**
  * Sends a message, once, and reads the answer. `onComplete` or `onError` is called last, unless `close` was called.
  *
+ * Instead of a message it takes the place of an answer that was not read to its end, and asks for the rest.
+ *
  * @example
  * const source = streamChat("Hello!", { onText: (text) => show(text), onError: console.error }, { player });
  * button.onclick = () => source.close();
  */
-export function streamChat(message: string, callbacks: ChatCallbacks = {}, options: ChatOptions = {}): ChatSource {
+export function streamChat(
+  message: string | Place,
+  callbacks: ChatCallbacks = {},
+  options: ChatOptions = {},
+): ChatSource {
   const controller = new AbortController();
   const { signal } = controller;
   const answer = new Answer(callbacks, options.player, signal);
@@ -120,6 +139,9 @@ export function streamChat(message: string, callbacks: ChatCallbacks = {}, optio
       return answer.text;
     },
     done,
+    get place() {
+      return answer.place;
+    },
     close: stop,
   };
 }
@@ -129,6 +151,7 @@ class Answer {
   text = "";
   count = 0;
   over = false;
+  stream: { readonly place: Place | undefined } | undefined;
   #sentence = 0;
   #waiting: { pieces: Uint8Array[]; rate: number; channels: number } | undefined; // for onAudio
 
@@ -137,6 +160,10 @@ class Answer {
     readonly player: AudioPlayer | undefined,
     readonly signal: AbortSignal,
   ) {}
+
+  get place(): Place | undefined {
+    return this.stream?.place;
+  }
 
   addText(text: string): void {
     if (this.over || text === "") return;
@@ -198,50 +225,91 @@ class Answer {
 const SSE = "text/event-stream";
 
 /** Reads the answer. Returns the trailers. */
-async function read(message: string, options: ChatOptions, answer: Answer, signal: AbortSignal): Promise<JsonObject> {
-  const { url = "/api/chat/stream", transport = "frames", voice, speed, audio, headers } = options;
+async function read(
+  message: string | Place,
+  options: ChatOptions,
+  answer: Answer,
+  signal: AbortSignal,
+): Promise<JsonObject> {
+  const { headers, idleTimeout, resume } = options;
   const send: FetchLike = options.fetch ?? globalThis.fetch;
+  const connection = new Connection(signal, idleTimeout);
+  try {
+    let at: string | Place = options.url ?? "/api/chat/stream";
+    let first: ResponseLike | undefined;
+    if (typeof message === "string") {
+      first = await ask(at, message, options, connection, send);
+      if (first.ok && (first.headers.get("content-type") ?? "").toLowerCase().startsWith(SSE)) {
+        await readEvents(first, answer, connection);
+        return {};
+      }
+    } else at = message;
+    // openStream checks the status and the type, notices silence, and resumes.
+    const stream = await openStream(at, {
+      coder: rawCoder(),
+      signal,
+      requireEnd: true,
+      headers: () => (first ? {} : given(headers)),
+      idleTimeout,
+      resume,
+      fetch: (url, init) => {
+        const response = first;
+        first = undefined;
+        return response ? Promise.resolve(response) : send(url, init);
+      },
+    });
+    answer.stream = stream;
+    for await (const { header, payload } of stream) {
+      if (header["kind"] === "text") answer.addText(new TextDecoder().decode(payload));
+      else if (header["kind"] === "audio") answer.addAudio(header, payload);
+    }
+    answer.finishAudio();
+    return stream.trailers ?? {};
+  } finally {
+    connection.close();
+  }
+}
+
+function given(headers: ChatOptions["headers"]): Record<string, string> | Promise<Record<string, string>> {
+  return (typeof headers === "function" ? headers() : headers) ?? {};
+}
+
+/** Sends the message, and waits for the response. */
+async function ask(
+  url: string,
+  message: string,
+  { transport, voice, speed, audio, headers }: ChatOptions,
+  connection: Connection,
+  send: FetchLike,
+): Promise<ResponseLike> {
+  const late = () => connection.noResponse();
+  const { signal } = connection;
   if (signal.aborted) throw signal.reason;
-  const response = await send(url, {
+  const init = {
     method: "POST",
     headers: {
       "content-type": "application/json",
       accept: transport === "sse" ? SSE : `${ACCEPT}, ${SSE};q=0.3`,
-      ...headers,
+      ...(await connection.within(Promise.resolve(given(headers)), late)),
     },
     body: JSON.stringify({ message, voice, speed, audio: audio === false ? false : undefined }),
     signal,
-  });
-  const type = response.headers.get("content-type") ?? "";
-  if (response.ok && type.toLowerCase().startsWith(SSE)) {
-    await readEvents(response, answer);
-    return {};
-  }
-  // openStream checks the status and the type, and notices silence.
-  const stream = await openStream(url, {
-    coder: rawCoder(),
-    signal,
-    requireEnd: true,
-    fetch: () => Promise.resolve(response),
-  });
-  for await (const { header, payload } of stream) {
-    if (header["kind"] === "text") answer.addText(new TextDecoder().decode(payload));
-    else if (header["kind"] === "audio") answer.addAudio(header, payload);
-  }
-  answer.finishAudio();
-  return stream.trailers ?? {};
+  };
+  return await connection.within(send(url, init), late);
 }
 
 /** Server-sent events: `text`, `audio`, and at last `done` or `error`. */
-async function readEvents(response: ResponseLike, answer: Answer): Promise<void> {
+async function readEvents(response: ResponseLike, answer: Answer, connection: Connection): Promise<void> {
   const reader = response.body?.getReader();
   const parser = new SseParser();
   const decoder = new TextDecoder();
+  let position = 0;
   try {
     for (;;) {
-      const result = await reader?.read();
+      const result = reader && (await connection.within(reader.read(), () => connection.silence(position)));
       if (!result || result.done) break;
       for (const { event, data } of parser.push(decoder.decode(result.value, { stream: true }))) {
+        position++;
         if (event === "text") answer.addText(data);
         else if (event === "audio") answer.addWav(data);
         else if (event === "error") throw new StreamError("unknown", data);
@@ -251,7 +319,7 @@ async function readEvents(response: ResponseLike, answer: Answer): Promise<void>
   } finally {
     reader?.cancel().catch(() => undefined);
   }
-  throw new StreamIncompleteError("the answer stopped without its end: was it cut?", answer.count);
+  throw new StreamIncompleteError("the answer stopped without its end: was it cut?", position);
 }
 
 let shared: AudioPlayer | undefined;

@@ -14,3 +14,11 @@ export { AudioPlayer, type PlayerOptions, type SoundFormat } from "./player.js";
 export { Resampler } from "./resampler.js";
 export { type SseEvent, SseParser } from "./sse.js";
 export { decodeWav, type Pcm } from "./wav.js";
+export {
+  Chat,
+  type ChatSnapshot,
+  type ChatSound,
+  type ChatStats,
+  type ChatStatus,
+  type ChatStoreOptions,
+} from "./store.js";
