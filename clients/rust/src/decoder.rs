@@ -1,6 +1,7 @@
 //! Reads frames from bytes (SPEC section 2.2).
 //!
-//! **Theory of operation.** A frame that is whole in the input is copied out of it: one allocation, one copy. For a frame
+//! **Theory of operation.** A frame that is whole in the input is copied out of it: one allocation, one copy; none where
+//! the input is `Bytes`, whose memory can be shared. For a frame
 //! in several chunks, the length words are collected in `prefix` and the rest in `body`. Each length word is checked as
 //! soon as its bytes have arrived, T before H. No byte is read twice, so the cost is linear for any chunks. `body` grows
 //! with the bytes that arrive, to at most twice their number. No memory is reserved for a length that a peer claims.
@@ -10,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{FrameError, FrameErrorKind};
-use crate::frame::{Frame, Layout, Limits};
+use crate::frame::{Data, Frame, Layout, Limits};
 
 /// Reads frames from bytes, in chunks of any size. It does no input or output and uses no clock.
 ///
@@ -108,6 +109,28 @@ impl FrameDecoder {
     /// # Panics
     /// If [`finish`](Self::finish) was called before and `input` is not empty.
     pub fn next_from(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {
+        self.next_of(input, |data| data.to_vec().into())
+    }
+
+    /// [`next_from`](Self::next_from) without a copy: a frame that is whole in `input` shares its memory. Keep such a frame
+    /// for long only if its chunk may stay in memory as long.
+    ///
+    /// # Errors
+    /// As [`next_from`](Self::next_from).
+    ///
+    /// # Panics
+    /// As [`next_from`](Self::next_from).
+    #[cfg(feature = "bytes")]
+    pub fn next_from_bytes(&mut self, input: &mut bytes::Bytes) -> Result<Option<Frame>, FrameError> {
+        let mut left = &input[..];
+        let found = self.next_of(&mut left, |data| input.slice_ref(data));
+        let taken = input.len() - left.len();
+        bytes::Buf::advance(input, taken);
+        found
+    }
+
+    /// `own` makes a part of `input` the data of a frame.
+    fn next_of(&mut self, input: &mut &[u8], own: impl Fn(&[u8]) -> Data) -> Result<Option<Frame>, FrameError> {
         if !input.is_empty() {
             self.assert_open();
         }
@@ -117,7 +140,7 @@ impl FrameDecoder {
         if let Some(frame) = self.peeked.take() {
             return Ok(Some(frame));
         }
-        let found = self.find(input);
+        let found = self.find(input, own);
         if let Err(error) = &found {
             self.failed = Some(error.clone());
         }
@@ -149,11 +172,12 @@ impl FrameDecoder {
         assert!(!self.finished, "feed() after finish(): the stream has ended");
     }
 
-    fn find(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {
+    #[inline]
+    fn find(&mut self, input: &mut &[u8], own: impl Fn(&[u8]) -> Data) -> Result<Option<Frame>, FrameError> {
         if self.rest_at < self.rest.len() {
             let rest = core::mem::take(&mut self.rest);
             let mut left = &rest[self.rest_at..];
-            let found = self.step(&mut left);
+            let found = self.step(&mut left, |data| data.to_vec().into());
             self.rest_at = rest.len() - left.len();
             self.rest = rest;
             if let Some(frame) = found? {
@@ -163,7 +187,7 @@ impl FrameDecoder {
         if self.rest_at > 0 {
             (self.rest, self.rest_at) = (Vec::new(), 0);
         }
-        if let Some(frame) = self.step(input)? {
+        if let Some(frame) = self.step(input, own)? {
             return Ok(Some(frame));
         }
         if self.finished && self.prefix_len > 0 {
@@ -172,7 +196,8 @@ impl FrameDecoder {
         Ok(None)
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {
+    #[inline]
+    fn step(&mut self, input: &mut &[u8], own: impl Fn(&[u8]) -> Data) -> Result<Option<Frame>, FrameError> {
         let prefix = 2 * self.layout.byte_length();
         let sizes = match self.sizes {
             Some(sizes) => sizes,
@@ -181,7 +206,7 @@ impl FrameDecoder {
                 let sizes = self.check(words)?;
                 if let Some((data, rest)) = rest.split_at_checked(sizes.body) {
                     *input = rest;
-                    return Ok(Some(self.deliver(data.to_vec(), sizes)));
+                    return Ok(Some(self.deliver(own(data), sizes)));
                 }
                 *input = rest;
                 self.prefix[..prefix].copy_from_slice(words);
@@ -207,10 +232,10 @@ impl FrameDecoder {
         self.prefix_len = 0;
         self.sizes = None;
         let data = core::mem::take(&mut self.body);
-        Ok(Some(self.deliver(data, sizes)))
+        Ok(Some(self.deliver(data.into(), sizes)))
     }
 
-    fn deliver(&mut self, data: Vec<u8>, sizes: Sizes) -> Frame {
+    fn deliver(&mut self, data: Data, sizes: Sizes) -> Frame {
         let frame = Frame::received(data, sizes.header, self.index, self.offset);
         self.index += 1;
         self.offset += (2 * self.layout.byte_length() + sizes.body) as u64;

@@ -169,10 +169,16 @@ pub fn encode_frame_head(header: &[u8], payload_len: usize) -> Result<Vec<u8>, E
     Ok([&prefix[..8], header].concat())
 }
 
+/// The bytes of a frame. With the feature `bytes` they can be shared with the chunk that they came in.
+#[cfg(feature = "bytes")]
+pub(crate) type Data = bytes::Bytes;
+#[cfg(not(feature = "bytes"))]
+pub(crate) type Data = Vec<u8>;
+
 /// One frame: a header that is not parsed yet, and a payload. Two frames are equal if their bytes are.
 #[derive(Clone)]
 pub struct Frame {
-    data: Vec<u8>, // the header, then the payload: one allocation per frame
+    data: Data, // the header, then the payload: at most one allocation per frame
     header_len: usize,
     index: u64,
     offset: u64,
@@ -185,10 +191,10 @@ impl Frame {
     /// [`EncodeError`]: the header is not one strict JSON object.
     pub fn new(header: &[u8], payload: &[u8]) -> Result<Self, EncodeError> {
         check_header(header)?;
-        Ok(Self { data: [header, payload].concat(), header_len: header.len(), index: 0, offset: 0 })
+        Ok(Self { data: [header, payload].concat().into(), header_len: header.len(), index: 0, offset: 0 })
     }
 
-    pub(crate) fn received(data: Vec<u8>, header_len: usize, index: u64, offset: u64) -> Self {
+    pub(crate) fn received(data: Data, header_len: usize, index: u64, offset: u64) -> Self {
         Self { data, header_len, index, offset }
     }
 
@@ -204,11 +210,24 @@ impl Frame {
         &self.data[self.header_len..]
     }
 
-    /// The payload, without another allocation.
+    /// The payload, without another allocation unless its memory is shared.
     #[must_use]
-    pub fn into_payload(mut self) -> Vec<u8> {
-        self.data.drain(..self.header_len);
-        self.data
+    pub fn into_payload(self) -> Vec<u8> {
+        #[cfg(feature = "bytes")]
+        return self.into_bytes().into();
+        #[cfg(not(feature = "bytes"))]
+        {
+            let mut data = self.data;
+            data.drain(..self.header_len);
+            data
+        }
+    }
+
+    /// The payload, without a copy. It keeps the memory of the frame alive, or of the chunk that the frame came in.
+    #[cfg(feature = "bytes")]
+    #[must_use]
+    pub fn into_bytes(mut self) -> bytes::Bytes {
+        self.data.split_off(self.header_len)
     }
 
     place!(

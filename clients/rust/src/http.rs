@@ -25,6 +25,8 @@ mod response_stream;
 mod resuming;
 mod resumption;
 mod uri;
+#[cfg(feature = "reqwest")]
+mod with_reqwest;
 
 pub use body::Body;
 pub use client::{Client, Request};

@@ -5,6 +5,7 @@
 )]
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "bytes"), allow(clippy::useless_conversion))] // `frame::Data` is a `Vec` then
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
@@ -50,6 +51,8 @@ pub use frame::{ByteOrder, Frame, Layout, Limits, encode_frame, encode_frame_hea
 pub use codec::{CodecError, FrameCodec};
 #[cfg(all(feature = "json", feature = "tokio"))]
 pub use codec::{MessageCodec, Outgoing};
+#[cfg(all(feature = "bytes", feature = "json"))]
+pub use coder::BytesCoder;
 #[cfg(feature = "msgpack")]
 pub use coder::MsgpackCoder;
 #[cfg(feature = "ndarray")]

@@ -165,10 +165,30 @@ impl<C: Decode> StreamDecoder<C> {
     /// # Panics
     /// If [`finish`](Self::finish) was called before and `input` is not empty.
     pub fn next_from(&mut self, input: &mut &[u8]) -> Result<Option<Message<C>>, Error> {
+        self.next_of(|frames| frames.next_from(input))
+    }
+
+    /// [`next_from`](Self::next_from) without a copy: see [`FrameDecoder::next_from_bytes`].
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    ///
+    /// # Panics
+    /// As [`next_from`](Self::next_from).
+    #[cfg(feature = "bytes")]
+    pub fn next_from_bytes(&mut self, input: &mut bytes::Bytes) -> Result<Option<Message<C>>, Error> {
+        self.next_of(|frames| frames.next_from_bytes(input))
+    }
+
+    #[inline]
+    fn next_of(
+        &mut self,
+        next: impl FnMut(&mut FrameDecoder) -> Result<Option<Frame>, FrameError>,
+    ) -> Result<Option<Message<C>>, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let found = self.find(input);
+        let found = self.find(next);
         if let Err(error) = &found {
             if !matches!(error, Error::Payload(_)) {
                 self.failed = Some(error.clone());
@@ -208,8 +228,12 @@ impl<C: Decode> StreamDecoder<C> {
         finished
     }
 
-    fn find(&mut self, input: &mut &[u8]) -> Result<Option<Message<C>>, Error> {
-        while let Some(frame) = self.frames.next_from(input)? {
+    #[inline]
+    fn find(
+        &mut self,
+        mut next: impl FnMut(&mut FrameDecoder) -> Result<Option<Frame>, FrameError>,
+    ) -> Result<Option<Message<C>>, Error> {
+        while let Some(frame) = next(&mut self.frames)? {
             if frame.header_bytes().starts_with(CONTROL) {
                 self.control(&frame)?;
             } else {

@@ -143,3 +143,35 @@ fn a_header_that_is_not_an_object_cannot_be_sent() {
         assert!(Frame::new(header, b"").is_err() && encode_frame_head(header, 0).is_err());
     }
 }
+
+#[cfg(feature = "bytes")]
+#[test]
+fn a_frame_that_is_whole_in_a_chunk_of_bytes_shares_its_memory() {
+    use bytes::Bytes;
+
+    let wire = Bytes::from(wire_of(&[b"first", b"", b"third", b"fourth"]));
+    for cut in 0..=wire.len() {
+        let mut decoder = FrameDecoder::new();
+        let mut frames = Vec::new();
+        for mut chunk in [wire.slice(..cut), wire.slice(cut..)] {
+            while let Some(frame) = decoder.next_from_bytes(&mut chunk).unwrap() {
+                frames.push(frame);
+            }
+            assert!(chunk.is_empty());
+        }
+        decoder.finish().unwrap();
+        for (frame, payload) in frames.into_iter().zip(["first", "", "third", "fourth"]) {
+            let begin = usize::try_from(frame.offset()).unwrap();
+            let inside = !(begin + 1..begin + 10 + payload.len()).contains(&cut);
+            let shared = wire.as_ptr_range().contains(&frame.header_bytes().as_ptr());
+            assert_eq!(shared, inside, "cut at {cut}, the frame at {begin}");
+            assert_eq!(frame.clone().into_bytes(), payload);
+            assert_eq!(frame.into_payload(), payload.as_bytes());
+        }
+    }
+    let mut decoder = FrameDecoder::new();
+    let mut invalid = Bytes::from_static(b"\x0a\0\0\0\x02\0\0\0{}\x01\0\0\0\0\0\0\0");
+    assert!(decoder.next_from_bytes(&mut invalid).unwrap().is_some());
+    let error = decoder.next_from_bytes(&mut invalid).unwrap_err();
+    assert_eq!((error.kind(), error.offset()), (FrameErrorKind::InvalidLength, 10));
+}

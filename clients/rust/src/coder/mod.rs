@@ -14,6 +14,8 @@ pub use json::JsonCoder;
 pub use msgpack::MsgpackCoder;
 #[cfg(feature = "ndarray")]
 pub use ndarray::{AnyArray, Element, NdarrayCoder};
+#[cfg(feature = "bytes")]
+pub use raw::BytesCoder;
 pub use raw::RawCoder;
 pub use tal::{Samples, TalAudio, TalCoder, TalOrder};
 pub use traits::{Coder, Decode, Encode, Refusal};

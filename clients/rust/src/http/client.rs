@@ -21,8 +21,8 @@ use super::body::{Body, BoxError};
 use super::media_type::ACCEPT;
 use super::problem;
 use super::response_stream::{self, FIRST_READ, ReadOptions, ResponseStream};
-use super::resuming::{Again, ResumingStream};
 use super::resumption::Place;
+use super::uri;
 use crate::coder::Decode;
 use crate::error::{Cause, EncodeError};
 use crate::http_error::TransportError;
@@ -116,7 +116,7 @@ impl Client {
         self.request(Method::GET, url)
     }
 
-    /// A request for the rest of a stream of another time, from the place that [`ResumingStream::place`] told.
+    /// A request for the rest of a stream of another time, from the place that [`ResumingStream::place`](super::ResumingStream::place) told.
     pub fn resume(&self, place: &Place) -> Request {
         Request { place: Some(place.clone()), ..self.get(place.url()).position(place.position()) }
     }
@@ -169,7 +169,7 @@ pub struct Request {
     method: Method,
     uri: Result<Uri, EncodeError>,
     body: Result<Body, EncodeError>,
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
 }
 
 impl Request {
@@ -214,23 +214,6 @@ impl Request {
         Ok(self.open(coder.name(), true).await?.read(coder, options).0)
     }
 
-    /// Sends the request, and returns the messages of the stream that it starts, over as many responses as it takes: when
-    /// the connection breaks or falls silent, the rest is asked for with GET, if the server keeps the stream. This request
-    /// is never sent twice, because it may have started something. Its headers are sent with every request.
-    ///
-    /// How long a stream may be out of reach is [`ReadOptions::patience`].
-    ///
-    /// # Errors
-    /// As [`send`](Self::send). A request of [`Client::resume`] is tried again where the server is out of reach.
-    pub async fn send_resuming<C: Decode + Clone>(self, coder: C) -> Result<ResumingStream<C>, Error> {
-        let again = Again::new(&self, coder.name());
-        if let Some(place) = &self.place {
-            return ResumingStream::begin_at(coder, again, place).await;
-        }
-        let opened = self.open(coder.name(), true).await?;
-        Ok(ResumingStream::begin(coder, again, opened))
-    }
-
     /// Sends the request. The response is a stream of this coder, which may be `plain` or not.
     pub(super) fn open(self, coder: &'static str, plain: bool) -> Opening {
         Box::pin(async move {
@@ -256,9 +239,17 @@ impl Request {
             let (parts, mut body) = response.into_parts();
             return Err(problem::response_error(parts.status, parts.headers, &mut body).await.into());
         }
-        Ok((response, Some(uri)))
+        let base = match response.extensions().get() {
+            Some(FinalUrl(url)) => uri::same_origin(&uri, url).then(|| url.clone()),
+            None => Some(uri),
+        };
+        Ok((response, base))
     }
 }
+
+/// Where redirects have led, as an extension of a response. For a client that follows them.
+#[derive(Clone)]
+pub(super) struct FinalUrl(pub(super) Uri);
 
 /// A response that is a stream of the coder that was asked for.
 pub(super) struct Opened {

@@ -8,14 +8,14 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_core::Stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::body::Body;
 use super::media_type::{MEDIA_TYPE, MediaType};
 use super::problem;
 use crate::coder::Decode;
@@ -114,7 +114,7 @@ pub async fn read_response<C, B>(
 ) -> Result<ResponseStream<C, B>, Error>
 where
     C: Decode,
-    B: Body<Data = Bytes> + Unpin,
+    B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
     let (response, require_end) = check(response, coder.name(), true).await?;
@@ -129,7 +129,7 @@ pub(super) async fn check<B>(
     plain: bool,
 ) -> Result<(Response<B>, Option<bool>), Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (parts, mut body) = response.into_parts();
     if !parts.status.is_success() {
@@ -151,7 +151,7 @@ where
 /// The messages of one response, in order, as they arrive. It is a [`Stream`] too.
 ///
 /// After [`Error::Payload`] the next message can be read. Every other error is the last item.
-pub struct ResponseStream<C: Decode, B = super::Body> {
+pub struct ResponseStream<C: Decode, B = Body> {
     status: StatusCode,
     headers: HeaderMap,
     body: B,
@@ -169,7 +169,7 @@ impl<C: Decode, B> Unpin for ResponseStream<C, B> {}
 impl<C, B> ResponseStream<C, B>
 where
     C: Decode,
-    B: Body<Data = Bytes> + Unpin,
+    B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
     pub(super) fn new(response: Response<B>, coder: C, options: ReadOptions, require_end: Option<bool>) -> Self {
@@ -244,11 +244,7 @@ where
             if self.over {
                 return Poll::Ready(None);
             }
-            let mut input = &self.chunk[..];
-            let found = self.decoder.next_from(&mut input);
-            let taken = self.chunk.len() - input.len();
-            self.chunk.advance(taken);
-            match found {
+            match self.decoder.next_from_bytes(&mut self.chunk) {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) => {}
                 Err(error) => {
@@ -310,7 +306,7 @@ impl<C: Decode> ResponseStream<C> {
     /// Closes the connection, unless the response was read to its end.
     pub(super) fn close(&mut self) {
         self.over = true;
-        self.body = super::Body::default();
+        self.body = Body::default();
     }
 }
 
@@ -325,7 +321,7 @@ enum Read {
 impl<C, B> Stream for ResponseStream<C, B>
 where
     C: Decode,
-    B: Body<Data = Bytes> + Unpin,
+    B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
 {
     type Item = Result<Message<C>, Error>;

@@ -22,6 +22,25 @@ use crate::error::EncodeError;
 use crate::stream_decoder::Message;
 use crate::stream_error::Error;
 
+impl Request {
+    /// Sends the request, and returns the messages of the stream that it starts, over as many responses as it takes: when
+    /// the connection breaks or falls silent, the rest is asked for with GET, if the server keeps the stream. This request
+    /// is never sent twice, because it may have started something. Its headers are sent with every request.
+    ///
+    /// How long a stream may be out of reach is [`ReadOptions::patience`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). A request of [`Client::resume`] is tried again where the server is out of reach.
+    pub async fn send_resuming<C: Decode + Clone>(self, coder: C) -> Result<ResumingStream<C>, Error> {
+        let again = Again::new(&self, coder.name());
+        if let Some(place) = &self.place {
+            return ResumingStream::begin_at(coder, again, place).await;
+        }
+        let opened = self.open(coder.name(), true).await?;
+        Ok(ResumingStream::begin(coder, again, opened))
+    }
+}
+
 /// What asks for the rest of a stream, and stops it: the first request without its body.
 #[derive(Clone, Debug)]
 pub(super) struct Again {

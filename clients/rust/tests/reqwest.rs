@@ -1,0 +1,120 @@
+//! `http::Client` on a client of reqwest, to a server that sends what a test gives it.
+
+use std::sync::{Arc, Mutex};
+
+use objectstreaming::http::{Body, Client};
+use objectstreaming::{Error, JsonCoder, encode_frame};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+type Requests = Arc<Mutex<Vec<String>>>;
+
+/// Answers each connection with the next answer, and closes it. Gives its address, and the requests that came.
+async fn serve(answers: Vec<Vec<u8>>) -> (String, Requests) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let requests = Requests::default();
+    let seen = requests.clone();
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !whole(&request) {
+                assert!(connection.read_buf(&mut request).await.unwrap() > 0);
+            }
+            seen.lock().unwrap().push(String::from_utf8(request).unwrap().to_lowercase());
+            connection.write_all(&answer).await.unwrap();
+        }
+    });
+    (address, requests)
+}
+
+fn whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    if head.contains("transfer-encoding: chunked") {
+        body.ends_with("0\r\n\r\n")
+    } else {
+        body.len().to_string() == length.unwrap_or("0")
+    }
+}
+
+fn part(first: u64, last: u64, end: bool) -> Vec<u8> {
+    let mut wire =
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.objectstreaming;v=1\r\n\r\n".to_vec();
+    let open = json!({"$stream": {"type": "open", "v": 1, "resume": "/streams/s", "position": first}}).to_string();
+    wire.extend(encode_frame(open.as_bytes(), b"{}").unwrap());
+    for n in first + 1..=last {
+        wire.extend(encode_frame(b"{}", n.to_string().as_bytes()).unwrap());
+    }
+    if end {
+        let end = json!({"$stream": {"type": "end", "frames": last - first}}).to_string();
+        wire.extend(encode_frame(end.as_bytes(), b"{}").unwrap());
+    }
+    wire
+}
+
+#[tokio::test]
+async fn a_stream_is_sent_read_and_resumed() {
+    let (address, requests) = serve(vec![part(0, 2, false), part(2, 3, true)]).await;
+    let client = Client::from(reqwest::Client::new());
+    let request = client.post(&format!("http://{address}/ask")).json("?");
+    let mut stream = request.send_resuming(JsonCoder::new()).await.unwrap();
+    let mut payloads = Vec::new();
+    while let Some(message) = stream.next().await {
+        payloads.push(message.unwrap().1);
+    }
+    assert_eq!(payloads, [1, 2, 3]);
+    let requests = requests.lock().unwrap();
+    assert!(requests[0].starts_with("post /ask ") && requests[0].ends_with("\r\n\r\n\"?\""), "{requests:?}");
+    assert!(requests[0].contains("content-length: 3\r\n"), "{requests:?}");
+    assert!(requests[1].starts_with("get /streams/s ") && requests[1].contains("last-event-id: 2\r\n"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_is_sent() {
+    let (address, requests) = serve(vec![part(0, 1, true)]).await;
+    let pieces = futures_util::stream::iter(["one", "two"].map(Ok::<_, std::io::Error>));
+    let client = Client::from(reqwest::Client::new());
+    let request = client.post(&format!("http://{address}/wav"));
+    let request = request.body("audio/wav".parse().unwrap(), Body::from_stream(pieces));
+    assert!(request.send(JsonCoder::new()).await.is_ok());
+    assert!(requests.lock().unwrap()[0].contains("\r\n3\r\none\r\n3\r\ntwo\r\n"));
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_but_to_another_origin_nothing_is_resumed() {
+    for same in [true, false] {
+        let (target, asked) = serve(vec![part(0, 1, false), part(1, 2, true)]).await;
+        let place = if same { "/moved".into() } else { format!("http://{target}/moved") };
+        let redirect =
+            format!("HTTP/1.1 307 Moved\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {place}\r\n\r\n");
+        let mut answers = vec![redirect.into_bytes()];
+        answers.extend(same.then(|| part(0, 1, false)));
+        answers.extend(same.then(|| part(1, 2, true)));
+        let (address, redirected) = serve(answers).await;
+        let client = Client::from(reqwest::Client::new());
+        let mut stream = client.get(&format!("http://{address}/ask")).send_resuming(JsonCoder::new()).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap().1, 1);
+        let second = stream.next().await.unwrap();
+        if same {
+            assert_eq!(second.unwrap().1, 2);
+            assert_eq!(redirected.lock().unwrap().len(), 3);
+        } else {
+            assert!(matches!(second, Err(Error::Incomplete(_))), "{second:?}");
+            assert_eq!(asked.lock().unwrap().len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_is_the_cause_of_the_error() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // closed again at once
+    let client = Client::from(reqwest::Client::new());
+    let error = client.get(&format!("http://{address}/")).send(JsonCoder::new()).await.unwrap_err();
+    let Error::Transport(error) = error else { panic!("{error:?}") };
+    let causes = std::iter::successors(std::error::Error::source(&error), |error| error.source());
+    assert!(causes.last().unwrap().is::<std::io::Error>());
+}
