@@ -7,6 +7,7 @@
     POST /api/chat/stream, /api/chat              -> text as it is made, and the sound of each sentence
     WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
     GET  /health    which engines run here, as JSON
+    GET  /doctor    the probe of `objectstreaming doctor`
     GET  /          a page that asks and plays
 
 The parts behind the endpoints can be replaced: what answers, speaks and listens (`create_app`). A question is read
@@ -45,6 +46,7 @@ from wav_streaming.voices import VoicedSynthesizer
 
 from .. import __version__
 from ..coders import Coder
+from ..server.doctor import doctor_route
 from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
 from ..server.stopping import stopping
@@ -200,6 +202,8 @@ def create_app(
     @app.get("/health", summary="What runs here")
     async def health() -> Health:
         return Health("ok", __version__, _name(synthesizer), _name(recognizer))
+
+    app.router.routes.append(doctor_route(heartbeat=settings.heartbeat))
 
     if settings.page:
 

@@ -1,5 +1,5 @@
 """The `objectstreaming` command: `serve`, `demo`, `ask`, `talk`, `inspect`, `cat`, `to-wav`, `record`, `replay`,
-`conformance`.
+`doctor`, `conformance`.
 
 The console script and `python -m objectstreaming` call `main`. An error is one line on stderr and a status other than
 0: 2 if the command could not be run at all. There is a traceback only for faults of this program.

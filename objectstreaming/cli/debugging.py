@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from enum import Enum
@@ -223,6 +224,37 @@ def replay(
         cut_at, clean, [_stall(text) for text in stall or ()], drop or (), duplicate or (), flip or (), _speed(speed)
     )
     run(file, serve, exchange, faults, _note)
+
+
+@commands.command()
+def doctor(
+    url: Annotated[str, typer.Argument(help="The server, or the URL of its doctor_route.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, max=600, metavar="SECONDS", help="Look for hops that give up in such a silence, as in 65."
+        ),
+    ] = None,
+    header: Header = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Find what proxies between a server and here do to its streams, and what to change.
+
+    The server has the route objectstreaming.server.doctor_route, as that of serve does. It takes a few seconds.
+
+    Exit status: 0 if nothing bad is found, 1 if something is, 5 if there is no such route.
+
+    Example: objectstreaming doctor https://example.com --idle 65
+    """
+    from .diagnosing import diagnose, status_of
+    from .diagnosing import doctor as show
+
+    diagnosis = diagnose(url, header or (), idle=idle, seconds=timeout)
+    if as_json:
+        _out(json.dumps(diagnosis.as_json()))
+        raise typer.Exit(status_of(diagnosis))
+    raise typer.Exit(show(diagnosis, _out))
 
 
 def _stall(text: str) -> tuple[int, float]:

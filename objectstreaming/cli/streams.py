@@ -40,7 +40,7 @@ from ..response_problems import excerpt, read_problem
 from .errors import CommandError
 from .recordings import Exchange, Piece, is_recording, read_exchange
 
-__all__ = ["CODERS", "Request", "Seen", "Stream", "Watch", "opened", "sent"]
+__all__ = ["CODERS", "Request", "Seen", "Stream", "Watch", "opened", "sent", "stream_of"]
 
 BROKEN: Final = 1
 CUT: Final = 3
@@ -111,7 +111,7 @@ def opened(source: str, request: Request, *, recorded: bool, exchange: int | Non
     """
     if source.startswith(("http://", "https://")):
         with sent(source, request) as answer:
-            yield _stream_of(answer)
+            yield stream_of(answer)
     elif "://" in source:
         raise CommandError(f"{source} is not an http URL", status=NO_STREAM)
     elif source == "-":
@@ -148,7 +148,8 @@ def sent(url: str, request: Request) -> Iterator[Answer]:
             response.close()
 
 
-def _stream_of(answer: Answer) -> Stream:
+def stream_of(answer: Answer) -> Stream:
+    """The stream in a response. Raises `CommandError` with status 5 if there is none."""
     response = answer.response
     after = time.perf_counter() - answer.began
     if not response.is_success:

@@ -3,7 +3,8 @@
 `FrameResponse` streams a source of messages. `read_messages` reads the messages in a request's body. `View` is a format
 of messages other than frames; `ServerSentEvents` and `JsonLines` are two. `error_handlers` make errors of an endpoint
 real HTTP errors. `frame_responses` describes the bodies for OpenAPI. `stopping` is a lifespan that ends every stream
-when the server is told to stop, and `end_streams` does so at any time.
+when the server is told to stop, and `end_streams` does so at any time. `doctor_route` is what `objectstreaming doctor`
+reads to find out what proxies do to the streams.
 """
 
 from ..extras import extra
@@ -11,6 +12,7 @@ from ..shutdown import end_streams
 
 with extra("server"):
     from .body import RequestBody, read_messages
+    from .doctor import doctor_route
     from .openapi import frame_request_body, frame_responses
     from .problems import RequestError, error_handlers
     from .response import FrameResponse, ResponseAborted
@@ -26,6 +28,7 @@ __all__ = [
     "ServerSentEvents",
     "View",
     "ViewEncoder",
+    "doctor_route",
     "end_streams",
     "error_handlers",
     "frame_request_body",

@@ -1,0 +1,121 @@
+"""`objectstreaming doctor` finds the one fault of each hop, and no other; a short share of `make deployment`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack
+
+import hops
+import pytest
+from command_line import only_line, run
+from httpx import AsyncClient
+from reference_app import make_app
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from objectstreaming.cli.diagnosing import Diagnosis, diagnose
+from objectstreaming.cli.loopback import LoopbackServer
+from objectstreaming.cli.remedies import REMEDIES
+from objectstreaming.server import doctor_route
+from objectstreaming.testing import StreamingASGITransport
+
+IDLE = 1.7
+AT_ONCE = 5  # the probe allows for eight
+
+FOUND = {
+    "none": {},
+    "HTTP/1.0": {"http": "warning", "cut": "warning"},
+    "gzip": {"compression": "warning", "buffering": "bad"},
+    "collects": {"buffering": "bad"},
+    "holds 0.2 s": {"buffering": "bad"},
+    "silent cut": {"cut": "warning"},
+    "reads on": {"leaving": "warning"},
+    "idle 1 s": {"idle": "bad"},
+    "rewrites Accept": {"version": "bad"},
+    "drops headers": {"headers": "bad"},
+}
+"""What `doctor` finds at each hop. All else is "ok" or "unknown"."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with LoopbackServer(Starlette(routes=[doctor_route(heartbeat=1)])) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def diagnoses(server: str) -> Iterator[dict[str, Diagnosis]]:
+    """At several hops at once: each diagnosis waits most of its time."""
+    with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as pool:
+        urls = {fault.name: stack.enter_context(hops.hop(fault, server)) for fault in hops.FAULTS}
+        idle = {fault.name: IDLE if fault.name in ("none", "idle 1 s") else None for fault in hops.FAULTS}
+        running = {name: pool.submit(diagnose, url, idle=idle[name]) for name, url in urls.items()}
+        yield {name: each.result() for name, each in running.items()}
+
+
+@pytest.mark.parametrize("fault", hops.FAULTS, ids=lambda fault: fault.name)
+def test_it_finds_the_fault_of_a_hop(diagnoses: dict[str, Diagnosis], fault: hops.Fault) -> None:
+    findings = diagnoses[fault.name].findings
+    found = {each.check: each.verdict for each in findings if each.verdict not in ("ok", "unknown")}
+    assert found == FOUND[fault.name], findings
+
+
+def test_the_command_says_what_to_change(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with hops.hop(hops.Fault("", holds=0.2), server) as url:
+        assert run("doctor", url) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{url}/doctor: HTTP/1.1")
+    assert any(line.split()[:2] == ["bad", "buffering"] for line in lines)
+    assert any(line.split() == ["HAProxy:", "option", "http-no-delay"] for line in lines)
+
+
+def test_its_json_has_each_finding(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", f"{server}/doctor", "--json") == 0
+    diagnosis = json.loads(capsys.readouterr().out)
+    assert diagnosis["verdict"] == "ok"
+    assert {finding["check"] for finding in diagnosis["findings"]} | {"idle"} == set(REMEDIES)
+    assert all(set(finding) == {"check", "verdict", "text", "remedies"} for finding in diagnosis["findings"])
+
+
+def test_a_server_without_the_route_is_told_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with LoopbackServer(Starlette()) as other:
+        assert run("doctor", other.url) == 5
+    assert "doctor_route()" in only_line(capsys.readouterr().err)
+
+
+def test_the_reference_app_has_the_route() -> None:
+    assert TestClient(make_app(heartbeat=4)).get("/doctor?probe=headers").json()["heartbeat"] == 4
+
+
+class TestTheRoute:
+    client = TestClient(Starlette(routes=[doctor_route("/probe")]))
+
+    def test_it_tells_only_the_headers_that_streams_need(self) -> None:
+        secret = {"authorization": "Bearer a", "cookie": "a=b", "last-event-id": "7"}
+        received = self.client.get("/probe?probe=headers", headers=secret).json()["received"]
+        assert received["last-event-id"] == "7"
+        assert not {"authorization", "cookie"} & set(received)
+
+    @pytest.mark.parametrize("query", ["probe=all", "probe=quiet&seconds=1e9", "probe=quiet&seconds=nan"])
+    def test_a_wrong_question_is_a_problem(self, query: str) -> None:
+        response = self.client.get(f"/probe?{query}")
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_argument")
+
+    def test_an_id_that_it_does_not_know_is_not_known(self) -> None:
+        assert self.client.get("/probe?probe=left&id=x").json() == {"known": False}
+
+    async def test_it_runs_eight_probes_at_most(self) -> None:
+        transport = StreamingASGITransport(Starlette(routes=[doctor_route("/probe")]))
+        async with AsyncClient(transport=transport, base_url="http://test") as client, AsyncExitStack() as stack:
+            quiet = "/probe?probe=quiet&seconds=500"
+            for _ in range(8):
+                response = await stack.enter_async_context(client.stream("GET", quiet))
+                assert response.status_code == 200
+            refused = await client.get(quiet)
+            assert (refused.status_code, refused.json()["code"]) == (429, "resource_exhausted")
+
+    def test_a_heartbeat_is_a_positive_number(self) -> None:
+        with pytest.raises(ValueError, match="heartbeat"):
+            doctor_route(heartbeat=0)
