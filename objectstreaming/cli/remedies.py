@@ -26,7 +26,6 @@ REMEDIES: Final[Mapping[str, Mapping[str, str]]] = {
     "buffering": {
         "nginx": "proxy_buffering off;\n# and no proxy_ignore_headers X-Accel-Buffering",
         "HAProxy": "option http-no-delay",
-        "Caddy": "flush_interval -1",
     },
     "compression": {
         "nginx": "gzip off;",
@@ -42,6 +41,7 @@ REMEDIES: Final[Mapping[str, Mapping[str, str]]] = {
     "leaving": {
         "HAProxy": "option abortonclose",
         "nginx": "proxy_ignore_client_abort off;",
+        "Caddy": "remove flush_interval -1",
         "the server": "FrameResponse(..., heartbeat=15)",
     },
     "headers": {
@@ -80,10 +80,10 @@ def proxy_of(headers: Mapping[str, str]) -> str:
 def remedies_for(check: str, proxy: str = "") -> dict[str, str]:
     """The lines for a fault: those of `proxy` and of the two ends; of every proxy where it is unknown or has none.
 
-    >>> remedies_for("buffering", "Caddy")
-    {'Caddy': 'flush_interval -1'}
+    >>> remedies_for("buffering", "HAProxy")
+    {'HAProxy': 'option http-no-delay'}
     >>> sorted(remedies_for("leaving"))
-    ['HAProxy', 'nginx', 'the server']
+    ['Caddy', 'HAProxy', 'nginx', 'the server']
     """
     lines = REMEDIES[check]
     if proxy not in lines:

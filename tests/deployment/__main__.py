@@ -16,7 +16,12 @@ from pathlib import Path
 
 import checks
 import servers
+from doctored import ADVISED, FAULTY, IDLE, NGINX, OTHERS, SERVER, Hop, advised, found_in
+from doctored import PAGE as PROXIES_PAGE
 from servers import Kind, Proxy, Server
+
+from objectstreaming.cli.diagnosing import diagnose, held_back, read
+from objectstreaming.cli.streams import Request
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 LAYERS = "base gzip"
@@ -82,7 +87,43 @@ def program_versions() -> str:
     return ", ".join([*(f"{name} {version(name)}" for name in packages), *said])
 
 
+def doctor_row(hop: Hop, server: Server) -> list[str]:
+    """What `objectstreaming doctor` says of a hop, and how late the frames of a bare response are there."""
+    print(hop.name, flush=True)
+    with hop.before(server) as url:
+        diagnosis = diagnose(url, idle=IDLE)
+        bare = read(f"{url}/bare", Request(headers=["Accept-Encoding: gzip"]))
+        beating = read(f"{url}/beating", Request()) if hop.idle else None
+    assert found_in(diagnosis) == hop.found, diagnosis
+    assert beating is None or beating.status == 0, "a stream with heartbeats is cut"
+    [buffering, *others] = sorted(diagnosis.findings, key=lambda finding: finding.check != "buffering")
+    held = re.search(r"[0-9.]+ s", buffering.text)
+    told = [f"{each.verdict}: {each.check}" for each in (buffering, *others) if each.verdict not in ("ok", "unknown")]
+    idle = next(each.text.partition(";")[0] for each in others if each.check == "idle")
+    told += [f"ok with a heartbeat of 0.5 s: {idle}"] if hop.idle else []
+    compressed = ", compressed" if "content-encoding" in bare.headers else ""
+    late = f"{held_back(bare):.2f} s{compressed}"
+    return [hop.name, held[0] if held else "all of it", late, "; ".join(told) or "nothing"]
+
+
+def doctor_rows() -> list[list[str]]:
+    with servers.serving(SERVER) as server:
+        return [doctor_row(hop, server) for hop in (*NGINX, *OTHERS, *map(advised, ADVISED), *FAULTY)]
+
+
+def write(page: Path, **written: str) -> None:
+    """Put what was measured into its places in a page."""
+    text = page.read_text()
+    for name, lines in written.items():
+        begin, end = f"<!-- make deployment writes {name} from here -->\n", "<!-- to here -->"
+        before, _, rest = text.partition(begin)
+        assert rest, f"{page} has no place for {name}"
+        text = before + begin + lines + end + rest.partition(end)[2]
+    page.write_text(text)
+
+
 def main() -> None:
+    by_hop = table(["hop", "a frame is held", "of a bare response", "`doctor` finds"], doctor_rows())
     head = ["behind", "a frame takes", "a cut is seen: version 1", "plain", "leaving is noticed in"]
     by_server = table(
         [*head, "with an unread body in", "SIGTERM: told after, what", "gone after"],
@@ -90,13 +131,8 @@ def main() -> None:
     )
     by_proxy = table(head, [proxy_row(proxy) for proxy in servers.PROXIES])
     when = f"CPython {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}: {program_versions()}."
-    text = PAGE.read_text()
-    for name, written in (("servers", by_server), ("proxies", by_proxy), ("versions", when + "\n")):
-        begin, end = f"<!-- make deployment writes {name} from here -->\n", "<!-- to here -->"
-        before, _, rest = text.partition(begin)
-        assert rest, f"{PAGE} has no place for {name}"
-        text = before + begin + written + end + rest.partition(end)[2]
-    PAGE.write_text(text)
+    write(PAGE, servers=by_server, proxies=by_proxy, versions=when + "\n")
+    write(PROXIES_PAGE, doctor=by_hop, versions=when + "\n")
 
 
 if __name__ == "__main__":

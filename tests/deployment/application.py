@@ -11,14 +11,16 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket
 
 from objectstreaming import JsonCoder, StreamError
 from objectstreaming.duplex import DuplexSession, WebSocketServerStream
-from objectstreaming.server import FrameResponse, RequestBody, error_handlers, stopping
+from objectstreaming.server import FrameResponse, RequestBody, doctor_route, error_handlers, stopping
 
 CODER: JsonCoder[Any, Any] = JsonCoder()
+
+HEARTBEAT = 0.5
 
 app = FastAPI(lifespan=stopping(), exception_handlers=error_handlers)
 running = 0
@@ -110,6 +112,31 @@ async def dependency(_: Annotated[None, Depends(in_time, scope="request")]) -> F
     return FrameResponse(ticks(), coder=CODER)
 
 
+@app.get("/beating")
+async def beating() -> FrameResponse:
+    """Three seconds of silence, with heartbeats."""
+
+    async def source() -> AsyncIterator[Any]:
+        yield {"n": 0}, None
+        await asyncio.sleep(3)
+        yield {"n": 1}, None
+
+    return FrameResponse(source(), coder=CODER, heartbeat=HEARTBEAT)
+
+
+@app.get("/bare")
+async def bare() -> StreamingResponse:
+    """What `/doctor` gives, of a response that knows nothing of proxies."""
+
+    async def source() -> AsyncIterator[bytes]:
+        began = time.perf_counter()
+        for gap in (0.0, 0.03, 0.03, 0.03, 0.1, 0.25, 0.6, 0.25):
+            await asyncio.sleep(gap)
+            yield CODER.encode({"sent": time.perf_counter() - began}, None)
+
+    return StreamingResponse(source(), media_type="application/octet-stream")
+
+
 @app.post("/unread")
 async def unread() -> FrameResponse:
     return FrameResponse(silence(), coder=CODER, heartbeat=None)
@@ -135,6 +162,8 @@ async def silent_symbols() -> AsyncIterator[Any]:
 async def how_many() -> int:
     return running
 
+
+app.router.routes.append(doctor_route(heartbeat=HEARTBEAT))
 
 layers = os.environ.get("LAYERS", "")
 app.add_middleware(Timeout)

@@ -81,7 +81,8 @@ class _Exchange:
                 if self._fault.ends_cleanly or self._fault.http10:
                     self._end()
                 else:  # a reset, as proxies do that break off
-                    self._flush()
+                    if not self._fault.collects:
+                        self._flush()
                     self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
     def _read_request(self) -> bytes:
