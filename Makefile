@@ -1,7 +1,7 @@
 # make demo    the main job, on embedded defaults: a question as text and as speech, answered over loopback
 # make test    every gate and every test, of every language whose toolchain is there
 # make docs    the documentation site, in build/site; strict, and every link is checked
-# make deployment  the tables of docs/deployment.md: servers and proxies, tried on loopback
+# make deployment  the tables of docs/deployment.md and docs/proxies.md: servers and proxies, tried on loopback; pipecat
 # make packages  what is released, built and tried in clean environments
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
@@ -118,10 +118,14 @@ packages-python:
 packages-rust packages-c: packages-%: $(VENV)/.dev
 	$(MAKE) -C clients/$* packages
 
-# Tries every server and proxy, and writes the tables of docs/deployment.md, in about five minutes.
+# Tries every server and proxy, and writes the tables of docs/deployment.md and docs/proxies.md, in about seven minutes.
+# Then a pipeline of pipecat's, whose environment is half a gigabyte.
 deployment: $(VENV)/.dev
 	CI=true tests/programs nginx caddy haproxy
 	PYTHONPATH=tests:tests/deployment $(BIN)/python tests/deployment
+	test -d .venv-pipecat || $(PYTHON) -m venv .venv-pipecat
+	.venv-pipecat/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[server,client]' 'pipecat-ai>=1.3,<2'
+	.venv-pipecat/bin/python tests/deployment/pipecat_bot.py 2>/dev/null
 
 # Writes benchmarks/results.md and README's table, in about twelve minutes. valgrind counts the instructions.
 bench: $(VENV)/.dev

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import subprocess
+import sys
+import threading
 from typing import Any
 
 import pytest
 from command_line import run
+from deadlines import DEADLINE
 
 from objectstreaming.cli import serving
 
@@ -25,3 +31,22 @@ def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert run("serve", "--voice", "bm_george") == 0
     names = ("chat", "model", "voice", "sample_rate")
     assert [seen[name] for name in names] == ["http://127.0.0.1:1/v1", "small", "bm_george", 24_000]
+
+
+def test_it_is_a_voice_service_for_home_assistant_too() -> None:
+    command = [sys.executable, "-m", "objectstreaming", "serve", "--port", "0", "--wyoming", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        late = threading.Timer(DEADLINE, server.kill)
+        late.start()
+        try:
+            said = server.stderr.readline() + server.stderr.readline()
+            found = re.search(r"tcp://127\.0\.0\.1:(\d+)", said)
+            assert found, said
+            with socket.create_connection(("127.0.0.1", int(found[1]))) as client, client.makefile("rb") as answer:
+                client.sendall(b'{"type":"describe"}\n')
+                assert b'"type":"info"' in answer.readline()
+        finally:
+            server.terminate()
+            server.wait()
+            late.cancel()

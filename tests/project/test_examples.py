@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+import math
 import os
 import re
+import struct
 import subprocess
 import sys
+import types
 import wave
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
-from reference_app import make_app
+from reference_app import Ear, make_app
+from starlette.testclient import TestClient, WebSocketTestSession
 
 from objectstreaming import JsonCoder, ResponseError, StreamError
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.client import open_stream
-from wav_streaming import Sound, TALCoder, pcm_to_wav
+from objectstreaming.duplex import StreamEvent, Symbol, WebSocketClientStream
+from wav_streaming import Sound, TALCoder, pcm_to_mulaw, pcm_to_wav
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -175,3 +181,136 @@ def test_the_test_suite_of_ones_own_passes() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "test_server.py"]
     ran = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, check=False)
     assert "3 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+class TestTelephone:
+    """The bridge to Twilio's Media Streams, with a scripted peer: what Twilio sends, in its order."""
+
+    @staticmethod
+    def twenty_ms(loud: bool) -> str:
+        pcm = struct.pack("<160h", *(int(9_000 * loud * math.sin(n / 3)) for n in range(160)))
+        return base64.b64encode(pcm_to_mulaw(pcm)).decode()
+
+    def say(self, phone: WebSocketTestSession, loud: int, quiet: int) -> None:
+        for piece in [True] * loud + [False] * quiet:
+            phone.send_json({"event": "media", "streamSid": "MZ1", "media": {"payload": self.twenty_ms(piece)}})
+
+    @staticmethod
+    def hear(phone: WebSocketTestSession, until: int) -> tuple[int, list[str]]:
+        """The milliseconds of sound that were sent, at least `until`, and the names of the marks."""
+        heard, marks = 0, []
+        while heard < until:
+            media, mark = phone.receive_json(), phone.receive_json()
+            assert (media["event"], mark["event"], media["streamSid"]) == ("media", "mark", "MZ1")
+            heard += len(base64.b64decode(media["media"]["payload"])) // 8
+            marks.append(mark["mark"]["name"])
+        return heard, marks
+
+    def test_a_caller_asks_and_interrupts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bridge = load("twilio_bridge")
+        interrupts: list[Any] = []
+        ear = Ear("why?")
+        server_app = make_app(ear=ear)
+        send = WebSocketClientStream.send
+
+        async def watched(stream: WebSocketClientStream, item: Any) -> None:
+            if isinstance(item, StreamEvent):
+                interrupts.append(item.data)
+            await send(stream, item)
+
+        monkeypatch.setattr(WebSocketClientStream, "send", watched)
+        with LoopbackServer(server_app) as server, TestClient(bridge["app"]) as client:
+            monkeypatch.setitem(bridge, "SERVER", f"{server.url}/duplex")
+            with client.websocket_connect("/call") as phone:
+                phone.send_json({"event": "connected", "protocol": "Call"})
+                phone.send_json({"event": "start", "start": {"streamSid": "MZ1", "callSid": "CA1"}})
+                self.say(phone, loud=25, quiet=50)
+                assert phone.receive_json()["event"] == "clear"  # of an answer that there was not yet
+                heard, marks = self.hear(phone, until=300)  # "You asked: why?" and "The fox is red.", 10 ms a letter
+                assert (heard, marks[-1]) == (300, "1 300")
+                phone.send_json({"event": "mark", "mark": {"name": marks[0]}})
+                self.say(phone, loud=5, quiet=0)
+                assert phone.receive_json()["event"] == "clear"
+                phone.send_json({"event": "stop"})
+        assert interrupts == [{"played_ms": 0}, None, {"played_ms": int(marks[0].split()[1])}]
+        assert [sound.sample_rate for sound in ear.heard] == [8_000]
+        assert 0.5 <= ear.heard[0].seconds <= 0.5 + 0.02 * 35
+
+
+class Frames(types.ModuleType):
+    """pipecat's frames, as far as the example knows them. `make deployment` runs it with pipecat itself."""
+
+    Frame = type("Frame", (), {"__init__": lambda self, **members: vars(self).update(members)})
+    OutputAudioRawFrame = type("OutputAudioRawFrame", (Frame,), {})
+    OutputTransportMessageFrame = type("OutputTransportMessageFrame", (Frame,), {})
+    OutputTransportMessageUrgentFrame = type("OutputTransportMessageUrgentFrame", (Frame,), {})
+    InterruptionFrame = type("InterruptionFrame", (Frame,), {})
+    EndFrame = type("EndFrame", (Frame,), {})
+    CancelFrame = type("CancelFrame", (Frame,), {})
+    InputAudioRawFrame = type("InputAudioRawFrame", (Frame,), {})
+    InputTextRawFrame = type("InputTextRawFrame", (Frame,), {})
+    InputTransportMessageFrame = type("InputTransportMessageFrame", (Frame,), {})
+
+
+@pytest.fixture
+def pipecat(monkeypatch: pytest.MonkeyPatch) -> Frames:
+    frames, serializer = Frames("pipecat.frames.frames"), types.ModuleType("pipecat.serializers.base_serializer")
+    serializer.FrameSerializer = type(  # type: ignore[attr-defined]
+        "FrameSerializer", (), {"should_ignore_frame": lambda self, frame: "rtvi" in frame.message}
+    )
+    package = types.ModuleType("pipecat.frames")
+    package.frames = frames  # type: ignore[attr-defined]
+    for name in ("pipecat", "pipecat.serializers"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for module in (package, frames, serializer):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.delitem(sys.modules, "pipecat_serializer", raising=False)
+    return frames
+
+
+async def test_a_pipecat_pipeline_talks_with_our_client(pipecat: Frames) -> None:
+    bot = FastAPI()
+    serializer_of = load("pipecat_serializer")["DuplexSerializer"]
+    heard: list[Any] = []
+
+    @bot.websocket("/bot")
+    async def endpoint(websocket: WebSocket) -> None:  # as pipecat's transport does it
+        await websocket.accept(subprotocol="objectstreaming.v1")
+        serializer = serializer_of()
+
+        async def write(frame: Any) -> None:
+            if payload := await serializer.serialize(frame):
+                await websocket.send_bytes(payload)
+
+        while len(heard) < 4:
+            if frame := await serializer.deserialize(await websocket.receive_bytes()):
+                heard.append(frame)
+        await write(pipecat.Frame())
+        await write(pipecat.OutputTransportMessageFrame(message={"rtvi": 1}))
+        await write(pipecat.OutputAudioRawFrame(audio=bytes(640), sample_rate=24_000, num_channels=1))
+        await write(pipecat.InterruptionFrame())
+        await write(pipecat.OutputTransportMessageUrgentFrame(message={"mood": "good"}))
+        await write(pipecat.EndFrame())
+        await write(pipecat.CancelFrame())
+        await websocket.close()
+
+    with LoopbackServer(bot) as server:
+        async with WebSocketClientStream(f"{server.url}/bot") as stream:
+            await stream.send(StreamEvent("interrupt"))
+            await stream.send(Symbol.text("hello"))
+            await stream.send(Symbol.audio(bytes(320), 16_000))
+            await stream.send_end()
+            await stream.send(StreamEvent("metadata", {"page": 3}))
+            items = [item async for item in stream.receive()]
+    assert [type(frame) for frame in heard] == [
+        pipecat.InterruptionFrame,
+        pipecat.InputTextRawFrame,
+        pipecat.InputAudioRawFrame,
+        pipecat.InputTransportMessageFrame,
+    ]
+    _, text, sound, message = heard
+    assert (text.text, len(sound.audio), sound.sample_rate, message.message) == ("hello", 320, 16_000, {"page": 3})
+    assert [item.metadata["sample_rate"] for item in items if isinstance(item, Symbol)] == [24_000]
+    events = [(item.type, item.data) for item in items if isinstance(item, StreamEvent)]
+    assert [kind for kind, _ in events] == ["connected", "interrupt", "metadata", "disconnected"]
+    assert events[2][1] == {"mood": "good"}
