@@ -40,6 +40,7 @@ from contextlib import (
     suppress,
 )
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 from . import http2
@@ -57,6 +58,8 @@ from .frames import Limits
 from .inflate import ENCODINGS, Inflater
 from .media_type import MediaType, parse_media_type
 from .messages import AsyncMessageIterator, MessageIterator, Messages
+from .observe import Observer, Outcome
+from .observed_calls import ObservedCall, observed
 from .protocol import HEARTBEATS, MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
 from .response_problems import excerpt, read_problem
 from .resuming import AsyncResumingStream, Place, ResumingStream, place_of
@@ -134,6 +137,7 @@ def open_stream(  # type: ignore[overload-overlap]
     limits: Limits | None = ...,
     require_end: bool | None = ...,
     idle_timeout: float | None = ...,
+    observer: Observer | None = ...,
     resume: Literal[False] = ...,
     **options: Unpack[RequestOptions],
 ) -> AbstractContextManager[MessageStream[H, P]]: ...
@@ -149,6 +153,7 @@ def open_stream(
     limits: Limits | None = ...,
     require_end: bool | None = ...,
     idle_timeout: float | None = ...,
+    observer: Observer | None = ...,
     resume: bool | float,
     **options: Unpack[RequestOptions],
 ) -> AbstractContextManager[ResumingStream[H, P]]: ...
@@ -162,6 +167,7 @@ def open_stream(
     limits: Limits | None = ...,
     require_end: bool | None = ...,
     idle_timeout: float | None = ...,
+    observer: Observer | None = ...,
     place: Place,
     resume: bool | float = ...,
     **options: Unpack[RequestOptions],
@@ -178,6 +184,7 @@ def open_stream(
     limits: Limits | None = None,
     require_end: bool | None = None,
     idle_timeout: float | None = None,
+    observer: Observer | None = None,
     resume: bool | float = False,
     place: Place | None = None,
     **options: Unpack[RequestOptions],
@@ -187,7 +194,8 @@ def open_stream(
     `require_end`: whether an answer without an `end` frame is an error. `None` requires it of a response of version 1,
     and of a plain one that has control frames. `idle_timeout`: how many seconds of silence are an error. `None` takes
     three of the heartbeats that the server announces; before the announcement, the read timeout of `timeout` or of the
-    client (60 s where both have httpx's default of 5 s). The other options are httpx's: `RequestOptions`.
+    client (60 s where both have httpx's default of 5 s). `observer` is told what becomes of each response that is read
+    (`objectstreaming.observe`). The other options are httpx's: `RequestOptions`.
 
     `resume=True`: when the connection breaks, go on where it was, if the server keeps the stream (`resuming.py`); by
     GET, never by sending the request again. `True` tries for 300 s, a number for so many seconds. `place=`, instead of
@@ -220,7 +228,14 @@ def open_stream(
     if (method is None or url is None) if place is None else (method is not None or url is not None):
         raise TypeError("open_stream takes a method and a URL, or else a place")
     if resume is not False or place is not None:
-        one = partial(open_stream, coder=coder, limits=limits, require_end=require_end, idle_timeout=idle_timeout)
+        one = partial(
+            open_stream,
+            coder=coder,
+            limits=limits,
+            require_end=require_end,
+            idle_timeout=idle_timeout,
+            observer=observer,
+        )
         resuming: ResumingStream[H, P] = ResumingStream(client, library, one, options, resume, place)
         try:
             if place is None:
@@ -232,20 +247,25 @@ def open_stream(
             resuming.leave()
         return
     http: Any = client
-    with ExitStack() as stack:
+    with observed(observer, library, client, str(method), url, coder.name) as call, ExitStack() as stack:
         with http2.resetting(client):
             response: Any = stack.enter_context(http.stream(method, url, **_prepare(client, library, options)))
         stack.callback(http2.leave, response)
+        if call is not None:
+            call.responded(response, _media_type(response)[0])
         limit = stack.enter_context(_read_limit(response))
         refusal = _refuse(response, coder.name)
         if refusal is not None:
             raise refusal.error(_read_beginning(response, refusal.size, limit, library))
         _read_larger_pieces(response)
-        stream: MessageStream[H, P] = MessageStream(library, response, coder, limits, require_end, idle_timeout, limit)
+        stream: MessageStream[H, P] = MessageStream(
+            library, response, coder, limits, require_end, idle_timeout, limit, call
+        )
         try:
             yield stream
         finally:
             stream._leave()
+            stream._tell_observers()
 
 
 @overload
@@ -258,6 +278,7 @@ def aopen_stream(  # type: ignore[overload-overlap]
     limits: Limits | None = ...,
     require_end: bool | None = ...,
     idle_timeout: float | None = ...,
+    observer: Observer | None = ...,
     resume: Literal[False] = ...,
     **options: Unpack[RequestOptions],
 ) -> AbstractAsyncContextManager[AsyncMessageStream[H, P]]: ...
@@ -273,6 +294,7 @@ def aopen_stream(
     limits: Limits | None = ...,
     require_end: bool | None = ...,
     idle_timeout: float | None = ...,
+    observer: Observer | None = ...,
     resume: bool | float,
     **options: Unpack[RequestOptions],
 ) -> AbstractAsyncContextManager[AsyncResumingStream[H, P]]: ...
@@ -286,6 +308,7 @@ def aopen_stream(
     limits: Limits | None = ...,
     require_end: bool | None = ...,
     idle_timeout: float | None = ...,
+    observer: Observer | None = ...,
     place: Place,
     resume: bool | float = ...,
     **options: Unpack[RequestOptions],
@@ -302,6 +325,7 @@ async def aopen_stream(
     limits: Limits | None = None,
     require_end: bool | None = None,
     idle_timeout: float | None = None,
+    observer: Observer | None = None,
     resume: bool | float = False,
     place: Place | None = None,
     **options: Unpack[RequestOptions],
@@ -324,7 +348,14 @@ async def aopen_stream(
     if (method is None or url is None) if place is None else (method is not None or url is not None):
         raise TypeError("aopen_stream takes a method and a URL, or else a place")
     if resume is not False or place is not None:
-        one = partial(aopen_stream, coder=coder, limits=limits, require_end=require_end, idle_timeout=idle_timeout)
+        one = partial(
+            aopen_stream,
+            coder=coder,
+            limits=limits,
+            require_end=require_end,
+            idle_timeout=idle_timeout,
+            observer=observer,
+        )
         resuming: AsyncResumingStream[H, P] = AsyncResumingStream(client, library, one, options, resume, place)
         try:
             if place is None:
@@ -336,24 +367,28 @@ async def aopen_stream(
             await resuming.leave()
         return
     http: Any = client
-    async with AsyncExitStack() as stack:
-        async with http2.aresetting(client):
-            request = http.stream(method, url, **_prepare(client, library, options))
-            response: Any = await stack.enter_async_context(request)
-        stack.push_async_callback(http2.aleave, response)
-        limit = stack.enter_context(_read_limit(response))
-        refusal = _refuse(response, coder.name)
-        if refusal is not None:
-            raise refusal.error(await _aread_beginning(response, refusal.size, library))
-        _read_larger_pieces(response)
-        stream: AsyncMessageStream[H, P] = AsyncMessageStream(
-            library, response, coder, limits, require_end, idle_timeout, limit
-        )
-        try:
-            yield stream
-        finally:
-            stream._leave()
-            await stream._chunks.aclose()
+    with observed(observer, library, client, str(method), url, coder.name) as call:
+        async with AsyncExitStack() as stack:
+            async with http2.aresetting(client):
+                request = http.stream(method, url, **_prepare(client, library, options))
+                response: Any = await stack.enter_async_context(request)
+            stack.push_async_callback(http2.aleave, response)
+            if call is not None:
+                call.responded(response, _media_type(response)[0])
+            limit = stack.enter_context(_read_limit(response))
+            refusal = _refuse(response, coder.name)
+            if refusal is not None:
+                raise refusal.error(await _aread_beginning(response, refusal.size, library))
+            _read_larger_pieces(response)
+            stream: AsyncMessageStream[H, P] = AsyncMessageStream(
+                library, response, coder, limits, require_end, idle_timeout, limit, call
+            )
+            try:
+                yield stream
+            finally:
+                stream._leave()
+                stream._tell_observers()
+                await stream._chunks.aclose()
 
 
 class _Stream(Messages[H, P]):
@@ -368,6 +403,7 @@ class _Stream(Messages[H, P]):
         require_end: bool | None,
         idle_timeout: float | None,
         limit: ReadLimit,
+        call: ObservedCall | None,
     ) -> None:
         if require_end is None and _media_type(response)[0] == MEDIA_TYPE:
             require_end = True
@@ -382,6 +418,8 @@ class _Stream(Messages[H, P]):
         if idle_timeout is not None:
             limit.seconds = idle_timeout
         self._heartbeat: float | None = None
+        self._call = call
+        self._raised: BaseException | None = None  # by the iteration
 
     @property
     def position(self) -> int:
@@ -440,6 +478,40 @@ class _Stream(Messages[H, P]):
                 longest = _LONGEST_SILENCE / HEARTBEATS
                 limit.seconds = float(HEARTBEATS * min(self._heartbeat, longest))
         limit.begin()
+        if self._call is not None:
+            self._call.reads()
+
+    def _feed(self, chunk: Any) -> Iterator[tuple[H, P]]:
+        messages = super()._feed(chunk)
+        if self._call is None:
+            return messages
+        try:
+            first = next(messages, None)
+        finally:
+            self._call.read(len(chunk), self._decoder.received)
+        if first is not None:
+            self._ready = messages = chain((first,), messages)
+        return messages
+
+    def _broke(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._raised = error
+        super()._broke(error)
+
+    def _tell_observers(self) -> None:
+        """The block is left, perhaps with an exception."""
+        if self._call is None:
+            return
+        raised, failure = self._raised, self._failure
+        outcome: Outcome
+        code: str | None
+        if isinstance(raised, ObjectStreamError) and (raised is failure or raised is sys.exception()):
+            outcome, code = "failed", raised.code
+        elif failure is None and (self._over or self._is_whole()):
+            outcome, code = "ok", None
+        else:
+            outcome, code = "left", "canceled"
+        self._call.became(outcome, code, self._decoder.received, self._decoder.pings)
 
     def _finish(self) -> None:
         if self._over:

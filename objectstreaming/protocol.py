@@ -422,6 +422,8 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         """The peer has promised to send something at least every so many seconds, if its `open` frame says so."""
         self.metadata: dict[str, Any] = {}
         """The `open` frame's metadata."""
+        self.pings = 0
+        """How many pings have come."""
         self.resume: str | None = None
         """Where the stream can be picked up, if the `open` frame says so: a URI reference, as it was sent."""
         self.at: int | None = None
@@ -433,7 +435,12 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
 
         They are those received, and those that come before this response if it resumes a stream.
         """
-        return self._before + self._frames.position - self._others
+        return self._before + self.received
+
+    @property
+    def received(self) -> int:
+        """How many data frames have come: those of this response, which may be the rest of a stream."""
+        return self._frames.position - self._others
 
     @property
     def offset(self) -> int:
@@ -529,6 +536,8 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
             self._timed(control, frame)
         elif event is Event.END:
             self._ended(control, frame)
+        elif event is Event.PING:
+            self.pings += 1
 
     def _timed(self, control: dict[str, Any], frame: Frame) -> None:
         at = control.get("at", 0)
@@ -565,9 +574,8 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         frames, trailers = control.get("frames"), control.get("trailers", {})
         if type(frames) is not int or frames < 0:
             self._refuse("invalid_control", f"frames is the number of data frames, not {frames!r}", frame)
-        received = self.position - self._before
-        if frames != received:
-            self._refuse("count_mismatch", f"{frames} data frames were sent, {received} arrived", frame)
+        if frames != self.received:
+            self._refuse("count_mismatch", f"{frames} data frames were sent, {self.received} arrived", frame)
         if not isinstance(trailers, dict):
             self._refuse("invalid_control", f"trailers is an object, not {trailers!r:.40}", frame)
         self._timed(control, frame)

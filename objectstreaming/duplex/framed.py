@@ -27,9 +27,9 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ..errors import (
     EncodeError,
@@ -44,6 +44,7 @@ from ..errors import (
 )
 from ..flow.closing import stop
 from ..frames import Limits
+from ..observe import Observer, Outcome, ReadWatch, StreamRecord, Watch, observing
 from ..protocol import HEARTBEATS, StreamDecoder, StreamEncoder
 from .coder import SymbolCoder
 from .mailbox import Mailbox
@@ -93,8 +94,13 @@ class FramedStream(DuplexStream):
     """A duplex stream of frames. A backend opens the pipe.
 
     `heartbeat`: seconds of silence after which a ping is sent; `metadata`: what our `open` frame carries; `limits`: the
-    largest frame and header, in both directions; `patience`: how many seconds `disconnect` waits for the peer.
+    largest frame and header, in both directions; `patience`: how many seconds `disconnect` waits for the peer;
+    `observer`: is told of both directions, each of which is a stream (`objectstreaming.observe`).
     """
+
+    _method = "MEMORY"
+    _shown_url = ""
+    _scope: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -103,6 +109,7 @@ class FramedStream(DuplexStream):
         metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         patience: float = 5.0,
+        observer: Observer | None = None,
     ) -> None:
         if not heartbeat > 0 or not patience > 0:
             raise ValueError(f"heartbeat and patience are seconds, more than 0, not {heartbeat} and {patience}")
@@ -110,6 +117,7 @@ class FramedStream(DuplexStream):
         self._metadata = dict(metadata) if metadata is not None else None
         self._limits = limits if limits is not None else Limits()
         self._patience = patience
+        self._observer = observer
         self._coder = SymbolCoder()
         # Only encodes, and refuses what the peer would refuse. The writer has an encoder of its own, which counts.
         self._checked = StreamEncoder(self._coder, None, limits=self._limits)
@@ -139,10 +147,22 @@ class FramedStream(DuplexStream):
             self._failure_raised = False  # send or receive has raised it
             self._flushed = False
             self._alive = True
+            self._sent, self._received = self._watches()
             loop = asyncio.get_running_loop()
             writer = loop.create_task(self._write(self._pipe, encoder, opening), name="objectstreaming duplex writer")
             reader = loop.create_task(self._read(self._pipe, writer), name="objectstreaming duplex reader")
             self._tasks = [writer, reader]
+
+    def _watches(self) -> tuple[Watch | None, ReadWatch | None]:
+        """Of both directions."""
+        observers = observing(self._observer)
+        if observers is None:
+            return None, None
+
+        def record(kind: Literal["sent", "received"]) -> StreamRecord:
+            return StreamRecord(self._method, self._shown_url, self._coder.name, scope=self._scope, kind=kind)
+
+        return Watch(record("sent"), observers), ReadWatch(record("received"), observers)
 
     async def disconnect(self) -> None:
         if self._pipe is None or not self._tasks:
@@ -207,6 +227,8 @@ class FramedStream(DuplexStream):
         outbox = self._outbox
         try:
             if isinstance(item, StreamEvent) and item.type == "interrupt":
+                if self._sent is not None:
+                    self._sent.record.interrupts += 1
                 outbox.drop(lambda entry: entry[1])
                 if len(outbox) < 2 * _ITEMS:  # otherwise it waits too: a peer can make us send any number of them
                     outbox.put_now((wire, False), len(wire))
@@ -221,20 +243,46 @@ class FramedStream(DuplexStream):
         await self.send(StreamEvent("stream_end"))
 
     async def _write(self, pipe: Pipe, encoder: StreamEncoder[StreamItem, None], opening: bytes) -> None:
+        watch = self._sent
+        if watch is None:
+            await self._write_all(pipe.send, encoder, opening)
+            return
+
+        async def send(message: bytes) -> None:
+            since, before = watch.clock(), watch.record.frames
+            await pipe.send(message)
+            watch.wrote(len(message), encoder.position, messages=encoder.position > before, since=since)
+
+        watch.started()
+        try:
+            await self._write_all(send, encoder, opening)
+        finally:
+            if not self._flushed:  # the peer has gone, or has not read what was left to be sent
+                watch.ended("left", "canceled", encoder.position)
+            elif self._end_error is None:
+                watch.ended("ok", None, encoder.position)
+            else:
+                watch.ended("failed", self._end_error.code, encoder.position)
+
+    async def _write_all(
+        self, send: Callable[[bytes], Awaitable[None]], encoder: StreamEncoder[StreamItem, None], opening: bytes
+    ) -> None:
         outbox = self._outbox
         try:
-            await pipe.send(opening)
+            await send(opening)
             while True:
                 try:
                     async with asyncio.timeout(None if len(outbox) else self._heartbeat):
                         entry = await outbox.get()
                 except TimeoutError:
-                    await pipe.send(encoder.ping())
+                    if self._sent is not None:
+                        self._sent.record.pings += 1
+                    await send(encoder.ping())
                     continue
                 if entry is None:
                     break
-                await pipe.send(encoder.encoded(entry[0]))
-            await pipe.send(encoder.end(error=self._end_error))
+                await send(encoder.encoded(entry[0]))
+            await send(encoder.end(error=self._end_error))
             self._flushed = True
         except Exception as error:
             if not isinstance(error, PipeClosed):
@@ -267,7 +315,7 @@ class FramedStream(DuplexStream):
         assert self._inbox is not None
         failure: ObjectStreamError | None = None
         try:
-            await self._read_messages(pipe, self._inbox)
+            await self._read_observed(pipe, self._inbox)
         except ObjectStreamError as error:
             failure = error
         except Exception:
@@ -286,11 +334,36 @@ class FramedStream(DuplexStream):
         await asyncio.wait([writer], timeout=self._patience)
         await pipe.close(failure)
 
-    async def _read_messages(self, pipe: Pipe, inbox: Mailbox[StreamItem | PayloadError]) -> None:
+    async def _read_observed(self, pipe: Pipe, inbox: Mailbox[StreamItem | PayloadError]) -> None:
         decoder = StreamDecoder(self._coder, limits=self._limits, require_end=True)
+        watch = self._received
+        if watch is None:
+            await self._read_messages(pipe, inbox, decoder)
+            return
+        outcome: tuple[Outcome, str | None] = ("left", "canceled")
+        watch.started()
+        try:
+            await self._read_messages(pipe, inbox, decoder)
+            outcome = ("ok", None)
+        except Exception as error:
+            outcome = ("failed", error.code if isinstance(error, ObjectStreamError) else "internal")
+            raise
+        finally:
+            watch.record.pings = decoder.pings
+            watch.ended(*outcome, decoder.received)
+
+    async def _read_messages(
+        self,
+        pipe: Pipe,
+        inbox: Mailbox[StreamItem | PayloadError],
+        decoder: StreamDecoder[StreamItem, None],
+    ) -> None:
+        watch = self._received
         unopened = decoder.metadata
         opened = False
         while not decoder.ended:
+            if watch is not None:
+                watch.reads()
             silence = HEARTBEATS * min(decoder.heartbeat or self._heartbeat, max(_LONGEST_HEARTBEAT, self._heartbeat))
             try:
                 async with asyncio.timeout(silence):
@@ -303,6 +376,7 @@ class FramedStream(DuplexStream):
             if len(message) > self._limits.frame:
                 raise FrameTooLarge(f"a message of {len(message)} bytes, where {self._limits.frame} are allowed")
             decoder.feed(message)
+            is_read = False
             while True:
                 item: StreamItem | PayloadError | None = None
                 before = decoder.offset
@@ -311,6 +385,12 @@ class FramedStream(DuplexStream):
                     item = found[0] if found is not None else None
                 except PayloadError as error:
                     item = error
+                if watch is not None:
+                    if not is_read:
+                        is_read = True
+                        watch.read(len(message), decoder.received)
+                    if isinstance(item, StreamEvent) and item.type == "interrupt":
+                        watch.record.interrupts += 1
                 if not opened and decoder.metadata is not unopened:
                     opened = True
                     await inbox.put(StreamEvent("connected", decoder.metadata), 0)

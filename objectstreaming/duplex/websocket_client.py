@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from ..errors import (
     ContentTypeError,
@@ -45,6 +46,8 @@ class WebSocketClientStream(FramedStream):
     (`TimeoutError` is one) if the server cannot be reached.
     """
 
+    _method = "WEBSOCKET"
+
     def __init__(self, url: str, *, connection: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._url = "ws" + url[4:] if url.startswith(("http://", "https://")) else url
@@ -77,6 +80,8 @@ class WebSocketClientStream(FramedStream):
         if connection.subprotocol != SUBPROTOCOL:
             await connection.close(1002, "the subprotocol is missing")
             raise ContentTypeError(f"{self._url} is a WebSocket, but does not speak {SUBPROTOCOL}")
+        parts = urlsplit(self._url)
+        self._shown_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         return _ClientPipe(connection)
 
 

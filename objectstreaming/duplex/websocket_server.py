@@ -47,6 +47,8 @@ class WebSocketServerStream(FramedStream):
     (`Origin`): a browser sends cookies with a WebSocket from any page.
     """
 
+    _method = "WEBSOCKET"
+
     def __init__(self, websocket: _WebSocket, **options: Any) -> None:
         super().__init__(**options)
         self._websocket: _WebSocket | None = websocket
@@ -74,6 +76,8 @@ class WebSocketServerStream(FramedStream):
         if websocket is None:
             raise ConnectionError("a WebSocket is accepted once")
         self._loop = asyncio.get_running_loop()
+        self._scope = websocket.scope
+        self._shown_url = websocket.scope.get("path", "")
         pipe = _ServerPipe(websocket)
         try:
             if stopping.begun:

@@ -38,6 +38,7 @@ from ..errors import (
     StreamIncomplete,
     code_for_status,
 )
+from ..log_lines import one_line
 from ..protocol import write_error
 
 __all__ = ["RequestError", "error_handlers", "problem_response"]
@@ -91,8 +92,6 @@ def public_error(error: BaseException) -> StreamError:
 
 
 _WORDS: Final = {"failed": "failed", "aborted": "was broken off", "left": "was left by its client"}
-_MOST: Final = 300
-"""Characters of a name or a message in the log."""
 
 
 def report(
@@ -138,18 +137,6 @@ def _reason(cause: BaseException) -> str:
     if isinstance(cause, HTTPException):
         return f"HTTP {cause.status_code}, {cause.detail}"
     return f"{type(cause).__name__}: {cause}"
-
-
-def one_line(text: str) -> str:
-    r"""`text` as it may stand in a log: escaped where it would begin a line or steer a terminal, and not too long.
-
-    >>> print(one_line("/ask\n2026-11-27 ERROR \x1b[31mforged"))
-    /ask\n2026-11-27 ERROR \x1b[31mforged
-    """
-    shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text[: _MOST + 1]
-    )
-    return shown if len(text) <= _MOST else shown[:_MOST] + "..."
 
 
 def request_error(error: FrameError | PayloadError | ProtocolError | StreamIncomplete) -> RequestError:

@@ -44,7 +44,7 @@ from starlette.types import Receive, Scope, Send
 from ..coders import Coder, check_coder
 from ..errors import ObjectStreamError, StreamError, code_for_status
 from ..frames import Limits
-from ..observe import Observer, Outcome, StreamRecord, Watch, watch
+from ..observe import Observer, Outcome, StreamRecord, Watch, observing
 from ..protocol import MEDIA_TYPE, StreamEncoder
 from ..shutdown import SHUTTING_DOWN, running, stopping
 from .body import Inbox
@@ -128,6 +128,9 @@ class FrameResponse(Response):
     `owner` is who may read it again; "" is everybody who knows its id. `id` is chosen by the client, with a PUT:
     whoever asks for an id that is there already joins that stream, from its beginning, and the source is closed.
 
+    `observer` is told of this response (`objectstreaming.observe`). With `timing`, the trailers have a member `timing`:
+    `first`, `gap` and `stalled`, in seconds, as in `StreamRecord`; so a browser sees them without any other tool.
+
     In a source, raise `StreamError` to tell the client why it failed. Any other exception is logged, and sent as
     `internal`. To answer a request while its body still arrives, read it in the source with `read_messages` or
     `RequestBody`, not with `request.stream()`: the response itself waits for `http.disconnect`, and the two would take
@@ -165,6 +168,7 @@ class FrameResponse(Response):
         owner: str = "",
         id: str | None = None,
         observer: Observer | None = None,
+        timing: bool = False,
     ) -> None:
         if callable(source) and not isinstance(source, AsyncIterable | Iterable):
             name = getattr(source, "__name__", "source")
@@ -187,6 +191,8 @@ class FrameResponse(Response):
             raise ValueError(f"batch is a positive number of bytes, not {batch!r}")
         if store is None and (owner or id is not None):
             raise ValueError("owner and id are those of a stored stream: give a store too")
+        if store is not None and timing:
+            raise ValueError("timing is that of one response, and a stored stream has the same end for all its readers")
         if not isinstance(owner, str):
             raise TypeError(f"owner is a string, not {type(owner).__name__}")
         self.store = store
@@ -208,6 +214,7 @@ class FrameResponse(Response):
         self.status_code = status_code
         self.background = background
         self.observer = observer
+        self.timing = timing
         self.init_headers(headers)
         # Starlette makes one of `media_type`.
         self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-type"]
@@ -407,7 +414,10 @@ class _Exchange:
         self._is_logged = False
         self._early_status: int | None = None  # of the answer to a failure before the first item
         self._position = self._encoder.position  # before the first message
-        self._watch: Watch | None = watch(response.observer, self._record)
+        told = observing(response.observer)
+        if told is None and response.timing:
+            told = []
+        self._watch: Watch | None = None if told is None else Watch(self._record(), told)
 
     async def run(self) -> None:
         """Send the stream, or the problem that came before it."""
@@ -534,7 +544,7 @@ class _Exchange:
         self._failure = self._failure or error
         if error is None:
             try:
-                end = self._end()
+                end = self._end(messages=bool(batch))
             except BaseException as caught:  # noqa: BLE001  the trailers' function is the caller's, as the source is
                 self._failure = error = caught
             else:
@@ -566,12 +576,14 @@ class _Exchange:
         await response(*self._asgi)
         self._ended = True
 
-    def _end(self) -> bytes:
+    def _end(self, *, messages: bool) -> bytes:
         trailers = self._response.trailers
         if callable(trailers):
             trailers = trailers()
         if trailers is None:
             trailers = self._writer.trailers
+        if self._response.timing and self._watch is not None:
+            trailers = {"timing": self._watch.timing(messages=messages), **(trailers or {})}
         return b"" if self._plain else self._encoder.end(trailers=trailers or None)
 
     async def _abort(self, error: StreamError) -> NoReturn:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fake_clock import on_a_fake_clock
 from fastapi import FastAPI, HTTPException
+from seen_streams import Broken, Seen
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 from starlette.types import Message
 from test_response import CODER, PLAIN, V1, Call
 
 from objectstreaming import StreamError, StreamIncomplete
-from objectstreaming.observe import Observer, StreamRecord, Watch, observers
+from objectstreaming.observe import AccessLog, Observer, StreamRecord, Watch, observers
 from objectstreaming.server import FrameResponse, ResponseAborted, error_handlers
 
 SSE = "text/event-stream"
@@ -43,37 +46,6 @@ async def run(call: Call, path: str = "/ask") -> Call:
     with contextlib.suppress(ResponseAborted):
         await call.run()
     return call
-
-
-class Seen(Observer):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.streams: list[StreamRecord] = []
-        self.told: list[str] = []
-        self.sizes: list[int] = []
-
-    def started(self, stream: StreamRecord) -> None:
-        assert stream.outcome is None
-        self.streams.append(stream)
-        self.told.append("started")
-
-    def wrote(self, stream: StreamRecord, size: int) -> None:
-        assert stream is self.streams[-1]
-        self.sizes.append(size)
-        self.told.append("wrote")
-
-    def ended(self, stream: StreamRecord) -> None:
-        assert stream in self.streams
-        self.told.append("ended")
-
-    @property
-    def only(self) -> StreamRecord:
-        assert self.told[0] == "started"
-        assert self.told[-1] == "ended"
-        assert self.told.count("ended") == 1
-        [stream] = self.streams
-        return stream
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
@@ -338,26 +310,21 @@ class TestAnObserver:
         assert found == ["span 1", "reset"]
 
     async def test_that_raises_harms_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
-        class Broken(Observer):
-            def started(self, stream: StreamRecord) -> None:
-                raise ValueError("started")
-
-            wrote = ended = started  # type: ignore[assignment]
-
         async def many() -> AsyncIterator[Any]:
             for n in range(40):
                 yield {}, n
                 await asyncio.sleep(0)
 
-        seen = Seen()
-        observers.append(Broken())
+        seen, broken = Seen(), Broken()
+        observers.append(broken)
         try:
             call = await run(Call(FrameResponse(many(), coder=CODER, observer=seen)))
         finally:
             observers.pop()
         assert len(call.received) == 40
         assert seen.only.outcome == "ok"
-        assert [level for level, _ in lines(caplog)] == ["ERROR", "ERROR"], "not for each write"
+        assert broken.calls == ["started", "ended"], "not for each write"
+        assert [level for level, _ in lines(caplog)] == ["ERROR", "ERROR"]
 
 
 class TestTimes:
@@ -376,3 +343,44 @@ class TestTimes:
         stream = seen.only
         assert (stream.first, stream.longest_gap, stream.stalled, stream.seconds) == (3.5, 8.0, 1.5, 12.5)
         assert (stream.bytes, stream.writes) == (40, 4)
+        assert seen.gaps == [None, None, None, 8.0]
+
+    @pytest.mark.parametrize("accept", [V1, SSE])
+    async def test_are_in_the_trailers_where_the_response_says_so(self, accept: str) -> None:
+        response = FrameResponse(gives(3), coder=CODER, timing=True, trailers={"tokens": 3})
+        call = await run(Call(response, accept=accept))
+        end = (
+            call.control[-1] if accept == V1 else json.loads(call.body.split(b"event: end\ndata: ")[1].split(b"\n")[0])
+        )
+        assert end["trailers"]["tokens"] == 3
+        timing = end["trailers"]["timing"]
+        assert timing["first"] > 0
+        assert timing["gap"] >= 0
+        assert timing["stalled"] >= 0
+
+    async def test_are_not_in_the_trailers_otherwise_and_a_member_of_the_same_name_is_kept(self) -> None:
+        call = await run(Call(FrameResponse(gives(1), coder=CODER, observer=Seen())))
+        assert "trailers" not in call.control[-1]
+        call = await run(Call(FrameResponse(gives(1), coder=CODER, timing=True, trailers={"timing": "own"})))
+        assert call.control[-1]["trailers"] == {"timing": "own"}
+
+    async def test_of_a_stream_without_messages_have_no_first(self) -> None:
+        call = await run(Call(FrameResponse(gives(0), coder=CODER, timing=True)))
+        assert call.control[-1]["trailers"]["timing"]["first"] is None
+
+    def test_are_refused_for_a_stored_stream(self) -> None:
+        with pytest.raises(ValueError, match="the same end for all its readers"):
+            FrameResponse(gives(1), coder=CODER, timing=True, store=cast("Any", object()))
+
+
+class TestTheAccessLog:
+    async def test_has_a_line_for_every_stream(self, caplog: pytest.LogCaptureFixture) -> None:
+        await run(Call(FrameResponse(gives(3), coder=CODER, observer=AccessLog())))
+        await run(Call(FrameResponse(gives(1, StreamError("unavailable")), coder=CODER, observer=AccessLog())), "/a\nb")
+        whole, failed = (record for record in caplog.records if record.name == "objectstreaming.access")
+        assert re.fullmatch(
+            r"stream /ask ok frames=3 bytes=\d+ first=0\.\d{3} gap=0\.\d{3} stalled=0\.\d{3} pings=0 seconds=0\.\d{3}",
+            whole.getMessage(),
+        )
+        assert failed.getMessage().startswith(r"stream /a\nb unavailable frames=1 ")
+        assert (failed.outcome, failed.code, failed.frames) == ("failed", "unavailable", 1)  # type: ignore[attr-defined]
