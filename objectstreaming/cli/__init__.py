@@ -23,6 +23,7 @@ EXTRAS: Final = {
     "h11": "cli",
     "httpx": "client",
     "pocketsphinx": "voice",
+    "prometheus_client": "prometheus",
     "redis": "redis",
     "sounddevice": "voice",
     "starlette": "server",

@@ -98,6 +98,10 @@ def serve(
         str,
         typer.Option(help="Where answers are kept for cut readers: memory, a folder, redis://HOST, or none."),
     ] = "memory",
+    metrics: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of 127.0.0.1 where Prometheus finds metrics; 0 takes a free one."),
+    ] = None,
 ) -> None:
     """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
     from .serving import serve as run
@@ -121,6 +125,7 @@ def serve(
         streams_per_client=streams_per_client,
         proxies=[proxy for proxy in forwarded_allow_ips.split(",") if proxy.strip()],
         store=store,
+        metrics=metrics,
         say=_note,
     )
 

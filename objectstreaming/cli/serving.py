@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -18,6 +19,7 @@ from ..app import Settings, create_app
 from ..app.clients import Clients
 from ..app.limits import AppLimits
 from ..frames import MiB
+from ..observe import observers
 from ..store import FileStore, Keep, Store
 from .connections import Connections
 from .errors import CommandError
@@ -54,6 +56,7 @@ def serve(
     streams_per_client: int,
     proxies: Sequence[str],
     store: str,
+    metrics: int | None,
     say: Callable[[str], object],
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
@@ -93,8 +96,34 @@ def serve(
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         say("it can be reached from the network, and does not ask who its clients are")
     config = configured(app, Connections(is_proxy=Clients(proxies).is_proxy))
-    with listener:
+    with listener, _metrics(metrics, say):
         uvicorn.Server(config).run([listener])
+
+
+@contextmanager
+def _metrics(port: int | None, say: Callable[[str], object]) -> Iterator[None]:
+    """Serve metrics of this process on a port of loopback of their own: the network that asks must not see them."""
+    if port is None:
+        yield
+        return
+    from prometheus_client import start_http_server
+
+    from ..prometheus import PrometheusObserver
+
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1")
+    except OSError as error:
+        raise CommandError(f"cannot listen on 127.0.0.1 port {port}: {error.strerror}") from None
+    observer = PrometheusObserver()
+    observers.append(observer)
+    say(f"metrics are at http://127.0.0.1:{server.server_port}/metrics")
+    try:
+        yield
+    finally:
+        observers.remove(observer)
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _store(where: str, limits: AppLimits) -> Store | Literal["memory"] | None:

@@ -238,6 +238,17 @@ class TestServe:
             server.send_signal(signal.SIGINT)
             assert server.wait(DEADLINE) in (0, 130)
 
+    def test_metrics_are_on_a_port_of_their_own(self) -> None:
+        with serving("--metrics", "0") as (client, server):
+            assert server.stderr is not None
+            found = re.search(r"metrics are at (http://127\.0\.0\.1:\d+/metrics)", server.stderr.readline())
+            assert found is not None
+            assert client.post("/objects", json={"question": "what is a frame"}).status_code == 200
+            metrics = httpx.get(found[1], trust_env=False).text
+            ended = 'objectstreaming_streams_total{coder="json",outcome="ok",route="/objects"} 1.0'
+            assert ended in metrics
+            assert client.get("/metrics").status_code == 404, "not for those who ask"
+
     def test_the_endpoints_get_the_models_and_the_voice(self) -> None:
         bodies: dict[str, bytes] = {}
 

@@ -35,6 +35,16 @@ def run(code: str, *, without: str = "", warnings: str = "error", pure: str | No
         ("objectstreaming.app", "fastapi", "fastapi is not installed: pip install 'objectstreaming[server]'"),
         ("objectstreaming.client", "anyio", "anyio is not installed: pip install 'objectstreaming[client]'"),
         ("objectstreaming.testing", "httpx", "httpx is not installed: pip install 'objectstreaming[testing]'"),
+        (
+            "objectstreaming.prometheus",
+            "prometheus_client",
+            "prometheus_client is not installed: pip install 'objectstreaming[prometheus]'",
+        ),
+        (
+            "objectstreaming.opentelemetry",
+            "opentelemetry",
+            "opentelemetry is not installed: pip install 'objectstreaming[opentelemetry]'",
+        ),
     ],
 )
 def test_a_missing_extra_is_named_with_its_command(module: str, without: str, command: str) -> None:

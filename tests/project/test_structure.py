@@ -41,6 +41,8 @@ LEVELS = {
     "object_streaming": 7,
     "objectstreaming.inflate": 7,
     "objectstreaming.observed_calls": 7,
+    "objectstreaming.opentelemetry": 7,
+    "objectstreaming.prometheus": 7,
     "objectstreaming.response_problems": 7,
     "objectstreaming.shutdown": 7,
     "objectstreaming.watchdog": 7,
