@@ -411,6 +411,8 @@ class _Stream(Messages[H, P]):
         self.response: httpx.Response = response
         """The response of httpx or httpx2: its status, headers and request."""
         self._library = library
+        self._cuts = (library.TransportError, *http2.read_errors(response))
+        """What means that the connection was cut, where a read raises it."""
         self._inflater = _inflater(response)
         self._pieces: Iterator[bytes] = iter(())  # of a chunk that is being decompressed
         self._limit = limit
@@ -592,7 +594,7 @@ class MessageStream(_Stream[H, P], MessageIterator[H, P]):
             self._begin_read()
             try:
                 chunk = next(self._chunks, None)
-            except self._library.TransportError as error:
+            except self._cuts as error:
                 self._cut(error)
                 return None
             finally:
@@ -638,7 +640,7 @@ class AsyncMessageStream(_Stream[H, P], AsyncMessageIterator[H, P]):
             self._begin_read()
             try:
                 chunk = await (self._next_chunk() if self._is_timed else self._next_chunk_in_time())
-            except (self._library.TransportError, TimeoutError) as error:
+            except (*self._cuts, TimeoutError) as error:
                 self._cut(error)
                 return None
             finally:
@@ -855,7 +857,7 @@ def _read_beginning(response: Any, size: int, limit: ReadLimit, library: Any) ->
     beginning = _Beginning(response, size)
     limit.end_within(_BEGINNING_SECONDS)
     limit.begin()
-    with suppress(library.TransportError, zlib.error):
+    with suppress(library.TransportError, zlib.error, *http2.read_errors(response)):
         for chunk in _chunks(response):
             if beginning.add(chunk) or not limit.left():
                 break
@@ -865,7 +867,8 @@ def _read_beginning(response: Any, size: int, limit: ReadLimit, library: Any) ->
 async def _aread_beginning(response: Any, size: int, library: Any) -> bytes:
     beginning = _Beginning(response, size)
     chunks = _achunks(response)
-    with suppress(library.TransportError, zlib.error), anyio.move_on_after(_BEGINNING_SECONDS):
+    cuts = (library.TransportError, zlib.error, *http2.read_errors(response))
+    with suppress(*cuts), anyio.move_on_after(_BEGINNING_SECONDS):
         async with aclosing(chunks):
             async for chunk in chunks:
                 if beginning.add(chunk):

@@ -22,7 +22,7 @@ from .watchdog import shut_down
 with extra("client"):
     import anyio
 
-__all__ = ["aleave", "aresetting", "is_http2", "leave", "resetting"]
+__all__ = ["aleave", "aresetting", "is_http2", "leave", "read_errors", "resetting"]
 
 _CANCEL: Final = 8
 """RFC 9113, section 7: the stream is no longer needed."""
@@ -40,6 +40,19 @@ class _Request:
 def is_http2(response: Any) -> bool:
     """Whether a response came over HTTP/2."""
     return bool(response.http_version == "HTTP/2" and "network_stream" in response.extensions)
+
+
+def read_errors(response: Any) -> tuple[type[Exception], ...]:
+    """What a read of the body may raise besides the errors of httpx.
+
+    httpcore lets out what h2 raises, for example for every frame that a server sends after GOAWAY: h2 takes GOAWAY for
+    the end of the connection.
+    """
+    if not is_http2(response):
+        return ()
+    from h2.exceptions import H2Error
+
+    return (H2Error,)
 
 
 @contextmanager

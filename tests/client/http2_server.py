@@ -18,6 +18,7 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import ProtocolError
+from hyperframe.frame import GoAwayFrame, PingFrame
 
 from objectstreaming.protocol import MEDIA_TYPE
 
@@ -85,6 +86,12 @@ class Http2Connection:
         with self._lock:
             method(*args, **options)
             self._flush()
+
+    def go_away(self) -> None:
+        """GOAWAY for no stream, and a PING after it, which `h2` would not send."""
+        goaway, ping = GoAwayFrame(0, last_stream_id=2**31 - 1), PingFrame(0, opaque_data=b"are you?")
+        with self._lock:
+            self._peer.sendall(goaway.serialize() + ping.serialize())
 
     def _flush(self) -> None:
         with suppress(OSError):

@@ -311,3 +311,51 @@ def test_the_server_of_these_tests_sees_a_client_that_goes() -> None:
         with client_of(httpx) as client, client.stream("GET", server.url):
             pass
         wait_until(server.connections[0].closed.is_set)
+
+
+@LIBRARIES
+class TestAServerThatGoesAway:
+    """GOAWAY and then a PING, as servers send when they shut down gracefully (RFC 9113, section 6.8)."""
+
+    def test_has_cut_the_stream(self, library: Any) -> None:
+        with Http2Server(endless) as server, client_of(library) as client:
+            with open_stream(client, "GET", server.url, coder=JsonCoder()) as stream:
+                assert next(stream) == ({}, "/")
+                server.streams[0].connection.go_away()
+                with pytest.raises(StreamIncomplete, match="after 1 data frames"):
+                    next(stream)
+            with open_stream(client, "GET", server.url, coder=JsonCoder()) as stream:
+                assert next(stream) == ({}, "/"), "on a new connection"
+
+    async def test_has_cut_the_stream_of_the_asynchronous_client(self, library: Any) -> None:
+        with Http2Server(endless) as server:
+            async with async_client_of(library) as client:
+                async with aopen_stream(client, "GET", server.url, coder=JsonCoder()) as stream:
+                    assert await anext(stream) == ({}, "/")
+                    server.streams[0].connection.go_away()
+                    with pytest.raises(StreamIncomplete, match="after 1 data frames"):
+                        await anext(stream)
+                async with aopen_stream(client, "GET", server.url, coder=JsonCoder()) as stream:
+                    assert await anext(stream) == ({}, "/")
+
+    def test_has_refused_all_the_same(self, library: Any) -> None:
+        with Http2Server(lambda stream: stream.head("text/html", "503")) as server, client_of(library) as client:
+            client.event_hooks = {"response": [lambda _: server.streams[0].connection.go_away()]}
+            with (
+                pytest.raises(ResponseError) as refused,
+                open_stream(client, "GET", server.url, coder=JsonCoder()),
+            ):
+                pass
+            assert refused.value.status == 503
+
+    async def test_has_refused_the_asynchronous_client_all_the_same(self, library: Any) -> None:
+        async def leave(response: Any) -> None:
+            server.streams[0].connection.go_away()
+
+        with Http2Server(lambda stream: stream.head("text/html", "503")) as server:
+            async with async_client_of(library) as client:
+                client.event_hooks = {"response": [leave]}
+                with pytest.raises(ResponseError) as refused:
+                    async with aopen_stream(client, "GET", server.url, coder=JsonCoder()):
+                        pass
+                assert refused.value.status == 503
