@@ -30,7 +30,7 @@ from ..frames import Limits, MiB
 from ..media_type import parse_media_type
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE, VERSION, StreamDecoder
 from ..shutdown import running, stopping
-from .problems import BODY_ERRORS, RequestError, request_error
+from .problems import READ_ERRORS, RequestError, request_error
 
 __all__ = ["MAX_BODY", "Inbox", "RequestBody", "read_messages"]
 
@@ -268,7 +268,7 @@ async def _messages(
             for message in decoder.feed(chunk):
                 yield message
         decoder.finish()
-    except BODY_ERRORS as error:
+    except READ_ERRORS as error:
         raise request_error(error) from None
 
 

@@ -57,8 +57,12 @@ PROBLEM: Final[dict[str, Any]] = {
 }
 """The JSON Schema of an error, as a problem and in a view."""
 
-BODY_ERRORS: Final = (FrameError, PayloadError, ProtocolError, StreamIncomplete)
-"""Errors in the bytes that a client sent. They may be sent to it: they say nothing about the server."""
+READ_ERRORS: Final = (FrameError, PayloadError, ProtocolError, StreamIncomplete)
+"""Errors in the bytes of a stream that was read.
+
+`read_messages` makes a `RequestError` of them: they may be sent to the client whose body it is. Where they are raised
+as they are, the bytes came from somewhere else, most often from a service behind this one.
+"""
 
 
 class RequestError(StreamError):
@@ -78,10 +82,14 @@ class RequestError(StreamError):
         return self.status
 
 
+def _behind() -> StreamError:
+    return StreamError("unavailable", "a service behind this one failed")
+
+
 def public_error(error: BaseException) -> StreamError:
     """The error to send for an exception. What must not be sent is for the log: `report`."""
     if isinstance(error, StreamError) and error.from_peer:
-        return StreamError("unavailable", "a service behind this one failed")
+        return _behind()
     if isinstance(error, StreamError):
         return error
     if isinstance(error, HTTPException):  # its detail is meant for the client
@@ -203,12 +211,13 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def _failure_of_endpoint(error: BaseException) -> StreamError:
-    return request_error(error) if isinstance(error, BODY_ERRORS) else public_error(error)
+    return _behind() if isinstance(error, READ_ERRORS) else public_error(error)
 
 
-error_handlers: Final[dict[int | type[Exception], Any]] = dict.fromkeys((StreamError, *BODY_ERRORS), _answer)
-"""For `FastAPI(exception_handlers=error_handlers)`: an endpoint that raises a `StreamError`, or that reads a body
-which is no stream of frames, is answered with the error's own status and a problem. Without it, that is a bare 500.
+error_handlers: Final[dict[int | type[Exception], Any]] = dict.fromkeys((StreamError, *READ_ERRORS), _answer)
+"""For `FastAPI(exception_handlers=error_handlers)`: an endpoint that raises a `StreamError` is answered with the
+error's own status and a problem, and so is one that reads a body with `read_messages` which is no stream of frames.
+What a service behind this one has said or sent is answered with 503. Without the handlers all of that is a bare 500.
 
 >>> from fastapi import FastAPI
 >>> app = FastAPI(exception_handlers=error_handlers)

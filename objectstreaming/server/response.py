@@ -31,8 +31,8 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from inspect import isasyncgen, iscoroutine
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from inspect import iscoroutine
 from typing import Any, Final, Literal, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 import anyio
@@ -45,7 +45,7 @@ from ..coders import Coder, check_coder
 from ..errors import ObjectStreamError, StreamError, code_for_status
 from ..frames import Limits
 from ..observe import Observer, Outcome, StreamRecord, Watch, observing
-from ..protocol import MEDIA_TYPE, StreamEncoder
+from ..protocol import StreamEncoder
 from ..shutdown import SHUTTING_DOWN, running, stopping
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
@@ -233,6 +233,8 @@ class FrameResponse(Response):
 
         `options` are those of `FrameResponse`. The status and the headers are the endpoint's own (`status_code=` of the
         route, a parameter of the type `Response`), and so are its dependencies, which are closed after the last byte.
+        That is too early for a stored stream: with a `store`, an endpoint that has dependencies with `yield` raises
+        `RuntimeError`.
 
         >>> from collections.abc import AsyncIterator
         >>> from fastapi import FastAPI
@@ -247,7 +249,9 @@ class FrameResponse(Response):
         if "status_code" in options:
             raise TypeError("the status is the route's: @app.get(..., status_code=201, response_class=...)")
         FrameResponse((), coder=coder, **options)  # a wrong option is an error here, and not in the first request
-        return type("FrameResponse", (_Yielding,), {"coder_of_class": coder, "options": options})
+        from .yielding import Yielding
+
+        return type("FrameResponse", (Yielding,), {"coder_of_class": coder, "options": options})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -336,24 +340,6 @@ class FrameResponse(Response):
         del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
 
 
-class _Yielding(FrameResponse):
-    """What `FrameResponse.of` gives: called by FastAPI with a generator and what the route says."""
-
-    media_type = MEDIA_TYPE  # for the OpenAPI document
-    coder_of_class: Coder[Any, Any]
-    options: Mapping[str, Any]
-
-    def __init__(self, content: Any, status_code: int = 200, **given: Any) -> None:
-        if not isinstance(content, AsyncIterable | Iterator):
-            raise TypeError(
-                f"an endpoint with response_class=FrameResponse.of(...) yields its messages, or returns a "
-                f"FrameResponse; this one has returned {type(content).__name__}"
-            )
-        super().__init__(
-            _without_wrapper(content), coder=self.coder_of_class, status_code=status_code, **{**self.options, **given}
-        )
-
-
 def _check_headers(headers: Mapping[str, str], content_type: str | None = None) -> None:
     """Raise `ValueError` for what a `FrameResponse` cannot keep, and would have to drop."""
     for name, value in headers.items():
@@ -363,19 +349,6 @@ def _check_headers(headers: Mapping[str, str], content_type: str | None = None) 
             )
         if name.lower() == "content-encoding" and value.lower() != "identity":
             raise ValueError(f"a FrameResponse is not encoded, and cannot have the Content-Encoding {value!r:.80}")
-
-
-def _without_wrapper(content: Any) -> Any:
-    """The endpoint's own generator.
-
-    FastAPI puts an async generator of its own around it. If a client leaves, the one inside would be closed by the
-    garbage collector at some later time, and each message would cost another turn of the event loop.
-    """
-    if isasyncgen(content) and content.__name__ == "_async_stream_raw" and content.ag_frame is not None:
-        inner = content.ag_frame.f_locals.get("async_gen")
-        if isasyncgen(inner):
-            return inner
-    return content
 
 
 class _Exchange:

@@ -489,9 +489,9 @@ def app() -> FastAPI:
     [
         ("stream", 404, {"code": "not_found", "message": "no such voice"}),
         ("request", 406, {"code": "invalid_argument", "message": "not that"}),
-        ("frame", 400, {"code": "invalid_argument", "message": "cut (frame 2, byte 30)"}),
-        ("payload", 400, {"code": "invalid_argument", "message": "no JSON (frame 2, byte 30)"}),
-        ("incomplete", 400, {"code": "invalid_argument", "message": "no end"}),
+        ("frame", 503, {"code": "unavailable", "message": "a service behind this one failed"}),
+        ("payload", 503, {"code": "unavailable", "message": "a service behind this one failed"}),
+        ("incomplete", 503, {"code": "unavailable", "message": "a service behind this one failed"}),
     ],
 )
 async def test_an_error_that_an_endpoint_raises_is_a_problem(

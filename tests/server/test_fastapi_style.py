@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi import Response as Headers
 from fastapi.responses import JSONResponse
 
 from objectstreaming import ContentTypeError, JsonCoder, ResponseError, StreamError, StreamIncomplete
 from objectstreaming.client import aopen_stream
 from objectstreaming.server import FrameResponse, error_handlers
+from objectstreaming.store import MemoryStore
 from objectstreaming.testing import StreamingASGITransport
 
 CODER = JsonCoder()
@@ -38,11 +39,11 @@ async def ask(app: FastAPI, path: str = "/") -> tuple[list[Any], httpx.Response]
         return [payload async for _, payload in stream], stream.response
 
 
-async def raised_by(app: FastAPI) -> None:
+async def raised_by(app: FastAPI, path: str = "/") -> None:
     """Raises what the application raises to its server."""
     transport = StreamingASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-        await http.get("/")
+        await http.get(path)
     [error] = transport.exceptions
     raise error
 
@@ -362,6 +363,92 @@ class TestWhatAnUpstreamSays:
         error = await refused(self.relay(failing(HTTPException(401, "secret")), own=True))
         assert (error.status, error.message) == (401, "in our own words")
 
-    async def test_a_cut_upstream_is_internal(self) -> None:
-        error = await refused(self.relay(failing(StreamIncomplete("secret place", 3))))
+    @pytest.mark.parametrize("sent", [b"", CODER.encode({}, "secret")[:-1], b"\0" * 8, b"\0\0\0\xff secret"])
+    @pytest.mark.parametrize("first", [True, False], ids=["before the response", "in the response"])
+    async def test_by_a_stream_that_is_none_is_unavailable(self, sent: bytes, first: bool) -> None:
+        """The request was right, so 400 would be wrong."""
+        upstream = FastAPI()
+
+        @upstream.get("/")
+        async def broken() -> Headers:
+            return Headers(sent, media_type="application/vnd.objectstreaming;v=1;coder=json")
+
+        app = self.relay(upstream)
+        if first:
+            app = FastAPI(exception_handlers=error_handlers)
+
+            @app.get("/")
+            async def answer() -> FrameResponse:
+                async with (
+                    httpx.AsyncClient(transport=StreamingASGITransport(upstream), base_url="http://upstream") as http,
+                    aopen_stream(http, "GET", "/", coder=CODER) as stream,
+                ):
+                    return FrameResponse(await stream.read_all(), coder=CODER)
+
+        error = await refused(app)
+        assert (error.status, error.code) == (503, "unavailable")
         assert b"secret" not in error.body
+
+    async def test_a_cut_upstream_is_internal_once_the_response_has_begun(self) -> None:
+        async def cut() -> AsyncIterator[Any]:
+            yield {}, 1
+            raise StreamIncomplete("secret place", 3)
+
+        app = FastAPI(exception_handlers=error_handlers)
+
+        @app.get("/")
+        async def answer() -> FrameResponse:
+            return FrameResponse(cut(), coder=CODER)
+
+        with pytest.raises(StreamError) as caught:
+            await ask(app)
+        assert caught.value.code == "internal"
+        assert "secret" not in caught.value.message
+
+
+class TestAStoredStream:
+    """FastAPI closes dependencies with the response, and the stream goes on after it."""
+
+    class Session:
+        def __call__(self) -> Iterator[int]:
+            yield 1
+
+    @staticmethod
+    def app(dependency: Any, store: MemoryStore) -> FastAPI:
+        app = FastAPI(lifespan=store.lifespan)
+        router = APIRouter(prefix="/v1")
+
+        def above(of_it: int = Depends(dependency)) -> int:
+            return of_it
+
+        @router.get("/ask", response_class=FrameResponse.of(CODER, store=store))
+        async def ask(n: int = Depends(above)) -> AsyncIterator[Any]:
+            yield {}, n
+
+        app.include_router(router)
+        app.include_router(store.router("/streams", coders=[CODER]))
+        return app
+
+    @staticmethod
+    async def async_session() -> AsyncIterator[int]:
+        yield 1
+
+    @staticmethod
+    def session() -> Iterator[int]:
+        yield 1
+
+    @pytest.mark.parametrize(
+        ("dependency", "name"), [(async_session, "async_session"), (session, "session"), (Session(), "Session")]
+    )
+    async def test_is_refused_with_a_dependency_that_yields(self, dependency: Any, name: str) -> None:
+        store = MemoryStore()
+        app = self.app(getattr(dependency, "__func__", dependency), store)
+        async with store.lifespan(app):
+            with pytest.raises(RuntimeError, match=f"closes {name} when the first reader leaves.*docs/resuming.md"):
+                await raised_by(app, "/v1/ask")
+
+    async def test_is_served_with_any_other_dependency(self) -> None:
+        store = MemoryStore()
+        app = self.app(lambda: 7, store)
+        async with store.lifespan(app):
+            assert (await ask(app, "/v1/ask"))[0] == [7]
