@@ -3,7 +3,7 @@
 `limit: memcpy` copies the chunks of each frame together. `limit: msgspec alone` parses or writes the JSON of frames
 that are already split, which is what a codec on msgspec would cost if framing cost nothing. `linear` is a frame a byte
 a chunk, that never becomes whole. `http` is what our server and our client do with a frame, without a network, an HTTP
-server or a transport around it.
+server or a transport around it; with a write or a read for each message also what observers cost.
 """
 
 from __future__ import annotations
@@ -125,15 +125,21 @@ def _http(coder: Any, messages: list[Any]) -> dict[str, Run]:
     chunks = workloads.cut(body, "65536")
 
     class Body(httpx.AsyncByteStream, httpx.SyncByteStream):
+        def __init__(self, chunks: list[bytes]) -> None:
+            self.chunks = chunks
+
         def __iter__(self) -> Iterator[bytes]:
-            return iter(chunks)
+            return iter(self.chunks)
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            for chunk in chunks:
+            for chunk in self.chunks:
                 yield chunk
 
     headers = {"Content-Type": f"application/vnd.objectstreaming;v=1;coder={coder.name}"}
-    mock = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=Body()))
+    bodies = {"/": chunks, "/slow": body}
+    mock = httpx.MockTransport(
+        lambda request: httpx.Response(200, headers=headers, stream=Body(bodies[request.url.path]))
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; to make one takes 20 ms
     client = httpx.Client(transport=mock, verify=context, trust_env=False)
     aclient = httpx.AsyncClient(transport=mock, verify=context, trust_env=False)
@@ -155,9 +161,43 @@ def _http(coder: Any, messages: list[Any]) -> dict[str, Run]:
             for _ in stream:
                 pass
 
+    async def slow_source() -> AsyncIterator[Any]:
+        for message in messages:
+            yield message
+            await asyncio.sleep(0)  # so that it goes out alone
+
+    async def respond_slowly(observer: Any) -> None:
+        await FrameResponse(slow_source(), coder=coder, observer=observer)(scope, _never, _discard)
+
+    def read_slowly(observer: Any) -> None:
+        with open_stream(client, "GET", "http://localhost/slow", coder=coder, observer=observer) as stream:
+            for _ in stream:
+                pass
+
     runner = asyncio.Runner()
-    return {
+    slow = {}
+    for who, observer in _observers().items():
+        slow[f"FrameResponse, a write a message, {who}"] = lambda o=observer: runner.run(respond_slowly(o))
+        slow[f"open_stream, a read a message, {who}"] = lambda o=observer: read_slowly(o)
+    return slow | {
         "FrameResponse, async source": lambda: runner.run(respond()),
         "aopen_stream": lambda: runner.run(aread()),
         "open_stream": read,
+    }
+
+
+def _observers() -> dict[str, Any]:
+    from objectstreaming.observe import Observer
+
+    found = {"no observer": None, "an observer that does nothing": Observer()}
+    try:
+        from prometheus_client import CollectorRegistry
+
+        from objectstreaming.opentelemetry import OpenTelemetryObserver
+        from objectstreaming.prometheus import PrometheusObserver
+    except ImportError:
+        return found
+    return found | {
+        "Prometheus": PrometheusObserver(CollectorRegistry()),
+        "OpenTelemetry without an SDK": OpenTelemetryObserver(provider="none"),
     }
