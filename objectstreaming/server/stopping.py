@@ -8,7 +8,7 @@ are ended, then the server's own handler runs.
 **Who gets the signal.** Servers install their handlers before they start the lifespan, so wrapping at start-up finds
 them (uvicorn, gunicorn's uvicorn workers, granian, hypercorn with `--workers 0`). hypercorn's worker processes get no
 signal: their parent sets an event that an application cannot see. Their streams run until `--graceful-timeout`, and end
-then because they are cancelled. docs/deployment.md has the measurements.
+then because they are cancelled. docs/stopping.md says more, docs/deployment.md has the measurements.
 """
 
 from __future__ import annotations

@@ -6,7 +6,12 @@ Where a block speaks to `http://127.0.0.1:8000`, the last `app` that a block bef
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shlex
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +21,14 @@ from typing import Any
 import pytest
 import uvicorn
 from browser import started_browser
+from deadlines import DEADLINE
 from needed_programs import needs
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMANDS_RUN = {"debugging.md"}
+"""Whose commands are run too. Each line that is shown of their output must be in it; `...` is any text."""
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -45,15 +53,52 @@ def run(page: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
     text = page.read_text()
     served, address = None, ""
     for found in BLOCK.finditer(text):
-        code = found[1]
+        language, code = found.groups()
+        if language == "console" and page.name not in COMMANDS_RUN:
+            continue
         if ADDRESS in code:
             if names["app"] is not served:
                 served = names["app"]
                 address = stack.enter_context(serving(served))
             code = code.replace(ADDRESS, address)
-        line = text[: found.start(1)].count("\n")
+        if language == "console":
+            run_commands(code, stack)
+            continue
+        line = text[: found.start(2)].count("\n")
         exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), names)
     return names | {"address": address}
+
+
+def run_commands(block: str, stack: contextlib.ExitStack) -> None:
+    """Run the lines that begin with `$`, and compare. One that ends with `&` runs until the end of the page."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        block = block.replace("9000", str(free.getsockname()[1]))
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": here, "PYTHONUNBUFFERED": "1"}
+    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        words = shlex.split(command.removesuffix(" &").replace(" | ", " '|' "))
+        if words[0] in ("tcpdump", "tshark"):  # tests/wireshark tries the filters
+            continue
+        text = [re.sub(r"\s+", " ", line).strip() for line in shown.splitlines()]
+        expected = [".*".join(map(re.escape, line.split("..."))) for line in text]
+        program = subprocess.Popen(
+            [*words] if "|" not in words else ["sh", "-c", command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert program.stdout is not None
+        if command.endswith(" &"):
+            stack.callback(program.stdout.close)
+            stack.callback(program.wait)
+            stack.callback(program.terminate)
+            output = program.stdout.readline()
+        else:
+            output, _ = program.communicate(timeout=DEADLINE)
+        lines = [re.sub(r"\s+", " ", line).strip() for line in output.splitlines()]
+        for wanted in expected:
+            assert any(re.fullmatch(wanted, line) for line in lines), f"{command}\n{wanted}\n{output}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -110,7 +111,9 @@ def tshark(tmp_path: Path) -> Tshark:
     def run(capture: Capture, *fields: str, options: Iterable[str] = ()) -> list[tuple[str, ...]]:
         path = capture.save(tmp_path / "capture.pcap")
         command = ["tshark", "-n", "-X", f"lua_script:{folder / SCRIPT.name}", *options, "-r", str(path)]
-        command += ["-Y", "objstream", "-T", "fields", "-e", "frame.number"]
+        if "-Y" not in command:
+            command += ["-Y", "objstream"]
+        command += ["-T", "fields", "-e", "frame.number"]
         command += [word for field in fields for word in ("-e", f"objstream.{field}")]
         home = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         ran = subprocess.run(command, capture_output=True, text=True, env=home, check=True)
@@ -236,3 +239,19 @@ def test_other_traffic_is_left_alone(tshark: Tshark) -> None:
     page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\n" + b"\x09\0\0\0\x01\0\0\0{"
     assert tshark(Capture().up(REQUEST).down(page, FIN), "kind") == []
     assert tshark(Capture().up(b"\x16\x03\x01\x02\0\x01").down(frames()[0], FIN), "kind") == []
+
+
+def test_the_filters_of_the_debugging_page_find_what_they_say(tshark: Tshark) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "debugging.md").read_text()
+    filters = re.findall(r"^\| `(objstream\..*?)` \|", page, re.MULTILINE)
+    assert len(filters) == 4
+    capture = Capture().up(REQUEST).down(CHUNKED + chunk(frames()[0]))
+    for wire in frames()[1:3]:
+        capture.down(b"")  # 0.1 s each
+        for _ in range(25):
+            capture.up(b"")
+        capture.down(chunk(wire))
+    capture.down(b"", FIN)
+    found = [tshark(capture, "kind", options=["-Y", one]) for one in filters]
+    assert [[kind for _, kind in packets] for packets in found[:3]] == [["data", "ping"], ["data"], ["ping"]]
+    assert len(found[3]) == 1
