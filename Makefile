@@ -13,6 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODEC := objectstreaming/conversions.py,objectstreaming/errors.py,objectstreaming/frames.py,objectstreaming/messages.py,objectstreaming/protocol.py,objectstreaming/coders/*,wav_streaming/tal.py
 SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz docs setup.py
+SPELLED := $(SOURCES) $(wildcard *.md clients/*.md clients/*/README.md spec/*.md) tools mkdocs.yml pyproject.toml Makefile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types python python-native python-pure sanitize bench deployment fuzz fuzz-c fuzz-native clients conformance docs workflows sdist wheels format clean
@@ -52,6 +53,7 @@ programs:
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/codespell $(SPELLED)
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
