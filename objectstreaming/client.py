@@ -422,6 +422,8 @@ class _Stream(Messages[H, P]):
         self._heartbeat: float | None = None
         self._call = call
         self._raised: BaseException | None = None  # by the iteration
+        if call is not None:
+            self._feed = self._feed_observed  # type: ignore[method-assign]
 
     @property
     def position(self) -> int:
@@ -483,10 +485,9 @@ class _Stream(Messages[H, P]):
         if self._call is not None:
             self._call.reads()
 
-    def _feed(self, chunk: Any) -> Iterator[tuple[H, P]]:
-        messages = super()._feed(chunk)
-        if self._call is None:
-            return messages
+    def _feed_observed(self, chunk: Any) -> Iterator[tuple[H, P]]:
+        messages = Messages._feed(self, chunk)
+        assert self._call is not None
         try:
             first = next(messages, None)
         finally:
