@@ -534,10 +534,9 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
             self._opened(control, frame)
         elif event is Event.PING:
             self._timed(control, frame)
+            self.pings += 1
         elif event is Event.END:
             self._ended(control, frame)
-        elif event is Event.PING:
-            self.pings += 1
 
     def _timed(self, control: dict[str, Any], frame: Frame) -> None:
         at = control.get("at", 0)
