@@ -29,7 +29,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -49,7 +49,7 @@ from ..coders import Coder
 from ..server.doctor import doctor_route
 from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
-from ..server.stopping import stopping
+from ..server.stopping import Lifespan, stopping
 from ..store import Keep, MemoryStore, Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
@@ -65,7 +65,7 @@ from .questions import read_json_question, read_question
 from .slots import held_by_source
 from .voice import Voice
 
-__all__ = ["Settings", "create_app"]
+__all__ = ["Parts", "Settings", "create_app", "find_parts"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,15 +98,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `GET /` serves the page."""
 
 
+class Parts(NamedTuple):
+    """What answers, speaks and listens. `None`: nothing does."""
+
+    answerer: Answerer
+    synthesizer: Synthesizer | None
+    recognizer: Recognizer | None
+
+
+def find_parts(
+    settings: Settings, answerer: Answerer | None, synthesizer: Synthesizer | None, recognizer: Recognizer | None
+) -> Parts:
+    """The parts that are given; in place of `None` those of this machine, as `create_app` says."""
+    if answerer is None:
+        answerer = DocumentAnswerer.from_paths(*settings.documents)
+    if settings.engines:
+        synthesizer = synthesizer if synthesizer is not None else find_synthesizer()
+        recognizer = recognizer if recognizer is not None else find_recognizer()
+    if settings.voice and isinstance(synthesizer, VoicedSynthesizer):
+        synthesizer = synthesizer.with_voice(settings.voice)
+    return Parts(answerer, synthesizer, recognizer)
+
+
 def create_app(
     settings: Settings | None = None,
     *,
     answerer: Answerer | None = None,
     synthesizer: Synthesizer | None = None,
     recognizer: Recognizer | None = None,
+    lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The reference app. Parts that are not given are found on this machine: own documents, espeak-ng or flite,
-    pocketsphinx.
+    pocketsphinx. `lifespan` is entered with the app's own.
 
     Without an engine, requests that need it are answered with `unimplemented`; all others work. Run it with any ASGI
     server:
@@ -122,13 +145,7 @@ def create_app(
     if store == "memory":
         store = memory_store = MemoryStore(keep=Keep(unread=limits.unread_seconds), total=limits.kept)
         kept = Kept(memory_store, limits.kept_per_client)
-    if answerer is None:
-        answerer = DocumentAnswerer.from_paths(*settings.documents)
-    if settings.engines:
-        synthesizer = synthesizer if synthesizer is not None else find_synthesizer()
-        recognizer = recognizer if recognizer is not None else find_recognizer()
-    if settings.voice and isinstance(synthesizer, VoicedSynthesizer):
-        synthesizer = synthesizer.with_voice(settings.voice)
+    answerer, synthesizer, recognizer = find_parts(settings, answerer, synthesizer, recognizer)
     speaking = synthesizer
     if synthesizer is not None and settings.sounds:
         speaking = with_cache(synthesizer, SoundCache(settings.sounds))
@@ -143,7 +160,7 @@ def create_app(
         summary="Questions in, answers out as frames, in text and in speech.",
         docs_url=None,  # the page that FastAPI serves there loads its scripts from another host
         redoc_url=None,
-        lifespan=stopping(store),
+        lifespan=stopping(store, then=lifespan),
         exception_handlers=error_handlers,
     )
     app.openapi_version = "3.2.0"  # which has `itemSchema`, for views

@@ -102,6 +102,10 @@ def serve(
         int | None,
         typer.Option(min=0, max=65535, help="Port of 127.0.0.1 where Prometheus finds metrics; 0 takes a free one."),
     ] = None,
+    wyoming: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="PORT", help="Also speak, listen and answer for Home Assistant, here."),
+    ] = None,
 ) -> None:
     """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
     from .serving import serve as run
@@ -126,6 +130,7 @@ def serve(
         proxies=[proxy for proxy in forwarded_allow_ips.split(",") if proxy.strip()],
         store=store,
         metrics=metrics,
+        wyoming=wyoming,
         say=_note,
     )
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 import uvicorn
 
-from wav_streaming.recognizers import OpenAIRecognizer
-from wav_streaming.synthesizers import OpenAISynthesizer
+from wav_streaming.recognizers import OpenAIRecognizer, Recognizer
+from wav_streaming.synthesizers import OpenAISynthesizer, Synthesizer
 
 from ..app import Settings, create_app
+from ..app.application import find_parts
 from ..app.clients import Clients
 from ..app.limits import AppLimits
+from ..app.wyoming import WyomingServer
 from ..frames import MiB
 from ..observe import observers
 from ..store import FileStore, Keep, Store
@@ -57,6 +60,7 @@ def serve(
     proxies: Sequence[str],
     store: str,
     metrics: int | None,
+    wyoming: int | None,
     say: Callable[[str], object],
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
@@ -79,20 +83,37 @@ def serve(
         answerer = ChatAnswerer(chat, model, headers=headers)
     if (speech_model and speech is None) or (transcription_model and transcription is None):
         raise CommandError("--speech-model needs --speech URL, and --transcription-model needs --transcription URL")
+    synthesizer: Synthesizer | None
     synthesizer = None if speech is None else OpenAISynthesizer(speech, model=speech_model or "tts-1", api_key=key)
+    recognizer: Recognizer | None
     recognizer = (
         None
         if transcription is None
         else OpenAIRecognizer(transcription, model=transcription_model or "whisper-1", api_key=key)
     )
+    service: WyomingServer | None = None
+    wyoming_listener = None if wyoming is None else listen(host, wyoming)
+
+    @asynccontextmanager
+    async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+        if service is None or wyoming_listener is None:
+            yield
+            return
+        async with service.serving(wyoming_listener):
+            yield
+
     try:
-        app = create_app(settings, answerer=answerer, synthesizer=synthesizer, recognizer=recognizer)
+        if wyoming is not None:
+            answerer, synthesizer, recognizer = find_parts(settings, answerer, synthesizer, recognizer)
+            service = WyomingServer(answerer, synthesizer, recognizer, settings.limits)
+        app = create_app(settings, answerer=answerer, synthesizer=synthesizer, recognizer=recognizer, lifespan=lifespan)
     except (FileNotFoundError, ValueError) as error:
         raise CommandError(str(error)) from None
     listener = listen(host, port)
-    address, taken = listener.getsockname()[:2]
-    name = f"[{address}]" if ":" in address else address
-    say(f"objectstreaming serves http://{name}:{taken}, Ctrl-C ends it")
+    address = listener.getsockname()[0]
+    say(f"objectstreaming serves http://{_address(listener)}, Ctrl-C ends it")
+    if wyoming_listener is not None:
+        say(f"it is a voice service for Home Assistant at tcp://{_address(wyoming_listener)}")
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         say("it can be reached from the network, and does not ask who its clients are")
     config = configured(app, Connections(is_proxy=Clients(proxies).is_proxy))
@@ -124,6 +145,11 @@ def _metrics(port: int | None, say: Callable[[str], object]) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _address(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _store(where: str, limits: AppLimits) -> Store | Literal["memory"] | None:
