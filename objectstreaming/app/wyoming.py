@@ -18,7 +18,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Literal, cast
@@ -38,6 +37,7 @@ from .gate import RateLimiter
 from .limits import AppLimits
 from .memory import QuestionMemory
 from .questions import GatheredSound, checked_text
+from .slots import Slots
 from .wyoming_events import LARGEST_LINE, Event, encode_event, read_event
 
 __all__ = ["WyomingServer"]
@@ -78,7 +78,7 @@ class WyomingServer:
         self.rate = RateLimiter.of(self.limits)
         self.memory = QuestionMemory(self.limits.questions, self.limits.questions_per_client)
         self._clients = Clients()
-        self._connections: Counter[str] = Counter()
+        self._slots = Slots()
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -101,19 +101,19 @@ class WyomingServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = self._clients.name({"client": writer.get_extra_info("peername"), "headers": []})
-        self._connections[client] += 1
+        slot = self._slots.take(client)
         try:
             connection = _Connection(self, client, reader, writer)
-            if self._connections.total() > self.limits.streams:
+            if self._slots.total() > self.limits.streams:
                 await connection.refuse("this server has as many connections as it may")
-            elif self._connections[client] > self.limits.streams_per_client:
+            elif self._slots.of(client) > self.limits.streams_per_client:
                 await connection.refuse("this address has as many connections as it may")
             else:
                 await connection.run()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client left
         finally:
-            self._connections -= Counter((client,))  # forgets a client that has none left
+            slot.release()
             writer.close()
 
     def voices(self) -> Sequence[Voice]:
