@@ -2,7 +2,7 @@
 # make test    every gate and every test, of every language whose toolchain is there
 # make docs    the documentation site, in build/site; strict, and every link is checked
 # make deployment  the tables of docs/deployment.md and docs/proxies.md: servers and proxies, tried on loopback; pipecat
-# make packages  what is released, built and tried in clean environments
+# make packages  what is released, built and tried in clean environments; other versions of our readers' packages
 # make bench   benchmarks/results.md, and README's table from it
 # make fuzz    a minute of libFuzzer: half on the C client's codec, half on the C extension beside the pure codec
 # make soak    five minutes of mixed abuse of the reference application, and stored streams while servers and Redis fail
@@ -67,10 +67,21 @@ python: $(VENV)/.dev node-packages
 	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.pure
 	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
 
-# For eventsource-parser, which reads views in tests/server/test_view_readers.py.
+# For eventsource-parser, which reads views in tests/server/test_view_readers.py, and for the folders that have packages.
 .PHONY: node-packages
 node-packages:
 	@! command -v npm >/dev/null || $(MAKE) --no-print-directory -C clients/typescript node_modules/.package-lock.json
+	@! command -v npm >/dev/null || $(MAKE) --no-print-directory tests/peers/node_modules/.package-lock.json
+
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	npm --prefix $* ci --silent
+	@touch $@
+
+# The peers' readers of our views, with the other version of the AI SDK.
+.PHONY: packages-peers
+packages: packages-peers
+packages-peers: $(VENV)/.dev tests/peers/ai7/node_modules/.package-lock.json
+	OBJECTSTREAMING_PEERS=ai7 $(BIN)/python -m pytest -q tests/peers
 
 python-native:
 	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10

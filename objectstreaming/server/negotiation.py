@@ -84,6 +84,10 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
     ranges = list(parse_accept(accept or "")) or _ANYTHING
     choices: dict[str, View | None] = {PLAIN_MEDIA_TYPE: None} if plain else {}
     choices.update((type_of(view), view) for view in views)
+    types = [Negotiated(VERSION, coder).media_type, *choices]
+    for view in views:
+        for name in view.also_for:
+            choices.setdefault(name, view)
     if default_type is None:
         default_type = next(iter(choices), "")
     quality, chosen = 0.0, ""
@@ -97,7 +101,6 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
         return Negotiated(VERSION, coder, timed=timed)
     if quality > 0:
         return Negotiated(None, coder, choices[chosen])
-    types = [Negotiated(VERSION, coder).media_type, *choices]
     offered = " or ".join([", ".join(types[:-1]), types[-1]] if len(types) > 1 else types)
     raise RequestError(406, "invalid_argument", f"this endpoint answers with {offered}; Accept names none of them")
 

@@ -154,31 +154,37 @@ def request_error(error: FrameError | PayloadError | ProtocolError | StreamIncom
     return RequestError(400, "invalid_argument", str(error))
 
 
-def problem_response(error: StreamError) -> Response:
-    """The response for `error`.
+def write_problem(error: StreamError) -> bytes:
+    """The body of a problem."""
+    return write_error(error, strict_json.dumps)
+
+
+def problem_response(error: StreamError, write: Callable[[StreamError], bytes] = write_problem) -> Response:
+    """The response for `error`. `write` makes its body, which is JSON.
 
     >>> response = problem_response(StreamError("not_found", "no such document"))
     >>> response.status_code, response.body
     (404, b'{"code":"not_found","message":"no such document"}')
     """
-    body = write_error(error, strict_json.dumps)
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
-    return Response(body, status_code=error.http_status, headers=headers, media_type="application/json")
+    return Response(write(error), status_code=error.http_status, headers=headers, media_type="application/json")
 
 
-async def early_response(error: BaseException, scope: Scope) -> Response:
+async def early_response(
+    error: BaseException, scope: Scope, write: Callable[[StreamError], bytes] = write_problem
+) -> Response:
     """The response for a stream that failed before its first frame.
 
     The application's own handler for this exception answers, if there is one; or else it is a problem.
     """
     handler = _handler_of(error, scope)
     if handler is None:
-        response = problem_response(public_error(error))
+        response = problem_response(public_error(error), write)
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
         return response
     if handler is _answer:  # whose line in the log the stream writes itself
-        return problem_response(_failure_of_endpoint(error))
+        return problem_response(_failure_of_endpoint(error), write)
     request = Request(scope)
     if iscoroutinefunction(handler):
         answer = await handler(request, error)

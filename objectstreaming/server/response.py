@@ -49,7 +49,7 @@ from ..protocol import StreamEncoder
 from ..shutdown import SHUTTING_DOWN, running, stopping
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
-from .problems import early_response, problem_response, public_error, report
+from .problems import early_response, problem_response, public_error, report, write_problem
 from .sources import BATCH, Source, Writer, close_unused, runner_for
 from .timing import TimedEncoder
 from .views import View, ViewEncoder, views_of
@@ -265,14 +265,16 @@ class FrameResponse(Response):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken = False  # the source is somebody's who closes it
+        write: Callable[[StreamError], bytes] = write_problem
         try:
             request = HTTPConnection(scope)
             try:
                 if has_received_the_end(request):
                     await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
                     return
-                stopping.refuse()
                 negotiated = self._negotiate(request)
+                write = _problem_writer(negotiated)
+                stopping.refuse()
                 if scope["method"] == "HEAD":
                     self._set_headers(negotiated)
                     await self._send_head(send)
@@ -283,7 +285,7 @@ class FrameResponse(Response):
                     response = await self.store.begin(self, request)
                     response.observer = self.observer
             except StreamError as error:
-                await problem_response(error)(scope, receive, send)
+                await problem_response(error, write)(scope, receive, send)
                 return
             taken = True
             await response._send_stream(negotiated, scope, receive, send)
@@ -340,6 +342,10 @@ class FrameResponse(Response):
         del self.headers["Content-Length"]  # there may be one in the headers of a response that is relayed
 
 
+def _problem_writer(negotiated: Negotiated) -> Callable[[StreamError], bytes]:
+    return write_problem if negotiated.view is None else negotiated.view.problem
+
+
 def _check_headers(headers: Mapping[str, str], content_type: str | None = None) -> None:
     """Raise `ValueError` for what a `FrameResponse` cannot keep, and would have to drop."""
     for name, value in headers.items():
@@ -361,6 +367,7 @@ class _Exchange:
         view = negotiated.view
         self._plain = view is None and negotiated.version is None  # nothing but messages can be sent
         self._knows_failure = negotiated.version is not None  # no reader takes the stream for whole after an error
+        self._write_problem = _problem_writer(negotiated)
         self._asgi = scope, receive, send
         self._send = send
         self._encoder = response._encoder(negotiated)
@@ -411,7 +418,8 @@ class _Exchange:
         except RuntimeError:  # no more threads
             self._failure = StreamError("unavailable", "the server is overloaded: it cannot start another thread")
             await close_unused(response.source)
-            await self._answer_early(problem_response(StreamError("unavailable", "the server is overloaded")))
+            busy = StreamError("unavailable", "the server is overloaded")
+            await self._answer_early(problem_response(busy, self._write_problem))
             return
         if response.heartbeat is not None:
             self._set_timer("heartbeat", response.heartbeat, self._on_heartbeat)
@@ -524,7 +532,7 @@ class _Exchange:
                 await self._write(batch + end, more=False, messages=bool(batch))
                 return
         if not self._started and not batch and (self._response._waits_for_status or self._plain):
-            await self._answer_early(await early_response(error, self._asgi[0]))
+            await self._answer_early(await early_response(error, self._asgi[0], self._write_problem))
             return
         failure = public_error(error)
         self._log("failed" if self._knows_failure else "aborted")

@@ -29,7 +29,7 @@ from ..errors import StreamError
 from ..frames import Limits
 from ..media_type import parse_media_type
 from ..protocol import StreamEncoder, write_error
-from .problems import PROBLEM
+from .problems import PROBLEM, write_problem
 
 __all__ = ["BUILT_IN", "JsonLines", "ServerSentEvents", "View", "ViewEncoder", "type_of", "views_of"]
 
@@ -88,6 +88,10 @@ class View(ABC):
     media_type: str
     """The content type of the response, and what `Accept` must name. Parameters are sent, and not compared."""
 
+    also_for: tuple[str, ...] = ()
+    """Other media types that `Accept` may name for this view, in lower case: some clients ask for one type, and read
+    another."""
+
     headers: Mapping[str, str] = {}
     """More headers of the response."""
 
@@ -99,6 +103,10 @@ class View(ABC):
         is how many messages of the stream come before this response, if its rest can be asked for by position, and
         `None` if it cannot be resumed.
         """
+
+    def problem(self, error: StreamError) -> bytes:
+        """The JSON of a failure before the first message. It is sent with the real status of `error`."""
+        return write_problem(error)
 
     def openapi(self, message: dict[str, Any]) -> dict[str, Any]:
         """The Media Type Object of this view in OpenAPI. `message` is the JSON Schema of a message.
@@ -118,8 +126,8 @@ _END: Final[dict[str, Any]] = {
 }
 
 
-class _JsonTexts:
-    """What server-sent events and JSON lines share: the texts. No text has a line break in it."""
+class JsonTexts:
+    """What encoders of JSON share: the texts. No text has a line break in it."""
 
     def __init__(self, coder: Coder[Any, Any], limits: Limits, position: int | None) -> None:
         # The messages are encoded as frames first, so that a view refuses what frames refuse: the same source ends in
@@ -132,7 +140,8 @@ class _JsonTexts:
     def position(self) -> int:
         return self._before + self._frames.position
 
-    def _message(self, header: Any, payload: Any) -> bytes:
+    def message(self, header: Any, payload: Any) -> bytes:
+        """The header and the payload, or its base64, as a JSON object."""
         wire = self._frames.data(header, payload)
         begin = 8 + int.from_bytes(wire[4:8], "little")
         if self._payload_is_json:
@@ -143,10 +152,10 @@ class _JsonTexts:
         members: dict[str, Any] = {"frames": self._frames.position}
         if trailers is not None:
             members["trailers"] = dict(trailers)
-        return _json(members)
+        return json_text(members)
 
 
-class _Events(_JsonTexts):
+class _Events(JsonTexts):
     """The encoder of `ServerSentEvents`."""
 
     def __init__(self, coder: Coder[Any, Any], limits: Limits, position: int | None) -> None:
@@ -159,10 +168,10 @@ class _Events(_JsonTexts):
         self._ping = b": ping\n" if self._resumable else b": ping\n\n"
 
     def open(self, *, heartbeat: float | None = None, metadata: Mapping[str, Any] | None = None) -> bytes:
-        return b"" if metadata is None else self._event(b"event: metadata\n", _json(dict(metadata)))
+        return b"" if metadata is None else self._event(b"event: metadata\n", json_text(dict(metadata)))
 
     def data(self, header: Any, payload: Any) -> bytes:
-        text = self._message(header, payload)
+        text = self.message(header, payload)
         return self._event(b"id: %d\n" % self.position if self._resumable else b"", text)
 
     def ping(self) -> bytes:
@@ -171,7 +180,7 @@ class _Events(_JsonTexts):
     def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
         if error is None:
             return self._event(b"id: end\nevent: end\n", self._end(trailers))
-        return self._event(b"id: end\nevent: error\n", write_error(error, _json))
+        return self._event(b"id: end\nevent: error\n", write_error(error, json_text))
 
     def _event(self, fields: bytes, text: bytes) -> bytes:
         retry, self._retry = self._retry, b""
@@ -214,14 +223,14 @@ class ServerSentEvents(View):
         return {"itemSchema": {"oneOf": [event(name, data) for name, data in kinds.items()]}}
 
 
-class _Lines(_JsonTexts):
+class _Lines(JsonTexts):
     """The encoder of `JsonLines`."""
 
     def open(self, *, heartbeat: float | None = None, metadata: Mapping[str, Any] | None = None) -> bytes:
-        return b"" if metadata is None else b'{"metadata":%b}\n' % _json(dict(metadata))
+        return b"" if metadata is None else b'{"metadata":%b}\n' % json_text(dict(metadata))
 
     def data(self, header: Any, payload: Any) -> bytes:
-        return self._message(header, payload) + b"\n"
+        return self.message(header, payload) + b"\n"
 
     def ping(self) -> bytes:
         return b"\n"
@@ -229,7 +238,7 @@ class _Lines(_JsonTexts):
     def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
         if error is None:
             return b'{"end":%b}\n' % self._end(trailers)
-        return b'{"error":%b}\n' % write_error(error, _json)
+        return b'{"error":%b}\n' % write_error(error, json_text)
 
 
 class JsonLines(View):
@@ -290,7 +299,8 @@ def views_of(own: tuple[View, ...]) -> tuple[View, ...]:
     return (*own, *(view for view in BUILT_IN if type_of(view) not in taken))
 
 
-def _json(value: Any) -> bytes:
+def json_text(value: Any) -> bytes:
+    """`value` as JSON in one line. Raises `EncodeError`."""
     return one_line(strict_json.dumps(value))
 
 
