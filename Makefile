@@ -71,7 +71,8 @@ python: $(VENV)/.dev node-packages
 .PHONY: node-packages
 node-packages:
 	@! command -v npm >/dev/null || $(MAKE) --no-print-directory -C clients/typescript node_modules/.package-lock.json
-	@! command -v npm >/dev/null || $(MAKE) --no-print-directory tests/peers/node_modules/.package-lock.json
+	@! command -v npm >/dev/null || $(MAKE) --no-print-directory tests/peers/node_modules/.package-lock.json \
+		tests/kaitai/node_modules/.package-lock.json
 
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	npm --prefix $* ci --silent
