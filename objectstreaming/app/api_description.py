@@ -8,11 +8,22 @@ from typing import Any, Final, Literal, TypedDict
 from wav_streaming import TALCoder
 
 from ..coders import Coder, JsonCoder
+from ..server.chat_completions import ChatCompletions
 from ..server.openapi import frame_request_body, frame_responses
 from ..server.problems import PROBLEM
 from ..server.views import View
 
-__all__ = ["OBJECTS", "OBJECTS_CODER", "WAV", "Answer", "Status", "chat_description"]
+__all__ = [
+    "OBJECTS",
+    "OBJECTS_CODER",
+    "OPENAI_CHAT",
+    "OPENAI_MODELS",
+    "OPENAI_SPEECH",
+    "WAV",
+    "Answer",
+    "Status",
+    "chat_description",
+]
 
 
 class Status(TypedDict):
@@ -132,3 +143,71 @@ WAV: Final[dict[str, Any]] = {
         }
     },
 }
+
+
+# ------------------------------------------------------------------------------------------ for OpenAI's clients
+
+_TEXT: Final[dict[str, Any]] = {"type": "string"}
+_OPENAI_ERROR: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {"message": _TEXT, "type": _TEXT, "param": {"type": "null"}, "code": _TEXT, "details": {}},
+        }
+    },
+}
+
+
+def _openai(summary: str, content: dict[str, Any], body: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    failed = {"application/json": {"schema": _OPENAI_ERROR}}
+    problems: dict[int | str, Any] = {status: {**problem, "content": failed} for status, problem in _PROBLEMS.items()}
+    problems[501] = {"description": "Something was asked for that this server does not do.", "content": failed}
+    schema = {"type": "object", "required": list(example), "properties": {"model": _TEXT, **body}}
+    sent = {"application/json": {"schema": schema, "example": example}}
+    return {
+        "summary": summary,
+        "responses": {200: {"description": "The answer.", "content": content}, **problems},
+        "openapi_extra": {"requestBody": {"required": True, "content": sent}},
+    }
+
+
+OPENAI_CHAT: Final = _openai(
+    "Ask as OpenAI's clients do",
+    {view.media_type: view.openapi({}) for view in (ChatCompletions(stream=False), ChatCompletions())},
+    {
+        "messages": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["role"],
+                "properties": {
+                    "role": {"enum": ["system", "developer", "user", "assistant"]},
+                    "content": {"type": ["string", "array", "null"]},
+                },
+            },
+            "description": "The last message is the user's, and the question.",
+        },
+        "stream": {"type": ["boolean", "null"], "default": False},
+        "modalities": {"type": ["array", "null"], "items": {"enum": ["text", "audio"]}},
+        "audio": {"type": "object", "properties": {"voice": _TEXT, "format": {"enum": ["pcm16", "wav"]}}},
+    },
+    {"messages": [{"role": "user", "content": "What is a frame?"}]},
+)
+
+OPENAI_SPEECH: Final = _openai(
+    "Have a text spoken, as OpenAI's clients do",
+    {name: {"schema": {"type": "string", "format": "binary"}} for name in ("audio/wav", "audio/pcm")},
+    {
+        "input": {"type": "string", "minLength": 1},
+        "voice": {"type": "string", "description": "One of this server's, of Kokoro's or of OpenAI's names."},
+        "response_format": {"enum": ["wav", "pcm", None], "default": "wav"},
+        "speed": {"type": "number", "minimum": 0.5, "maximum": 2, "default": 1},
+    },
+    {"input": "A frame is eight bytes, a header and a payload."},
+)
+
+OPENAI_MODELS: Final[dict[str, Any]] = {"summary": "What answers and what speaks here, as OpenAI's clients ask for it"}

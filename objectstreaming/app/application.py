@@ -5,6 +5,7 @@
                     both also as server-sent events and as JSON lines, if `Accept` says so
     GET  /streams/{id}                            -> the rest of a stored answer; DELETE stops it (with a store)
     POST /api/chat/stream, /api/chat              -> text as it is made, and the sound of each sentence
+    POST /v1/chat/completions, /v1/audio/speech   -> the same for OpenAI's clients
     WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
     GET  /health    which engines run here, as JSON
     GET  /doctor    the probe of `objectstreaming doctor`
@@ -60,7 +61,9 @@ from .engines import find_recognizer, find_synthesizer
 from .gate import Gate, RateLimiter
 from .kept import Kept
 from .limits import AppLimits
-from .memory import QuestionMemory
+from .memory import QuestionMemory, Share
+from .openai_endpoints import OpenAIEndpoints
+from .openai_requests import problem_writer
 from .questions import read_json_question, read_question
 from .slots import held_by_source
 from .voice import Voice
@@ -188,14 +191,13 @@ def create_app(
         voice.check(question)
         return stream(request, voice.answer(question), TALCoder())
 
+    def share(request: Request) -> Share:
+        return memory.share(clients.name(request.scope))
+
     ChatEndpoints(
-        answerer,
-        speaking,
-        limits,
-        heartbeat=settings.heartbeat,
-        sample_rate=settings.sample_rate,
-        share=lambda request: memory.share(clients.name(request.scope)),
+        answerer, speaking, limits, heartbeat=settings.heartbeat, sample_rate=settings.sample_rate, share=share
     ).add_to(app)
+    OpenAIEndpoints(answerer, speaking, limits, heartbeat=settings.heartbeat, share=share).add_to(app)
 
     converse = Conversations(
         answerer,
@@ -263,7 +265,7 @@ async def _objects(answerer: Answerer, question: str) -> AsyncIterator[tuple[Sta
 
 async def _problem_for(request: Request, error: Exception) -> Response:
     """The response to a failure outside of a stream, as the same small JSON. Its cause stays in the log."""
-    response = problem_response(public_error(error))
+    response = problem_response(public_error(error), problem_writer(request.scope))
     if isinstance(error, HTTPException):
         for name, value in (error.headers or {}).items():
             response.headers.setdefault(name, value)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -139,6 +139,11 @@ class ChatAnswerer:
         self._longest = longest
         self._pause = pause
 
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self._model
+
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
         splitter = SentenceSplitter()
         # The model is read in a task of its own, so that the end of a wait cancels nothing there.
@@ -170,12 +175,16 @@ class ChatAnswerer:
         if self._own_client:
             await self._client.aclose()
 
-    async def tokens(self, question: str) -> AsyncGenerator[str, None]:
+    def tokens(self, question: str) -> AsyncGenerator[str, None]:
         """The answer as the model gives it: pieces of text of any size."""
+        return self.converse([{"role": "user", "content": question}])
+
+    async def converse(self, messages: Sequence[Mapping[str, str]]) -> AsyncGenerator[str, None]:
+        """The answer to the last of several messages, each with a `role` and a `content`, as `tokens` gives it."""
         body = {
             "model": self._model,
             "stream": True,
-            "messages": [{"role": "system", "content": self._system}, {"role": "user", "content": question}],
+            "messages": [{"role": "system", "content": self._system}, *messages],
         }
         headers = {"Accept": "text/event-stream", **self._headers}
         left, finished = self._longest, False

@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request
 
 from wav_streaming import TALCoder
 from wav_streaming.synthesizers import Synthesizer
-from wav_streaming.voices import SPEEDS, UnknownVoice, VoicedSynthesizer
+from wav_streaming.voices import SPEEDS, VoicedSynthesizer
 
 from ..coders import Coder, RawCoder
 from ..errors import StreamError
@@ -32,6 +32,7 @@ from .chat_views import ChatLines, ChatView, WholeChat
 from .limits import AppLimits
 from .memory import Share
 from .questions import checked_text, read_json, text_member
+from .voice import with_voice
 
 __all__ = ["ChatEndpoints"]
 
@@ -98,22 +99,10 @@ class ChatEndpoints:
                 raise StreamError("invalid_argument", 'sound is sent as "pcm" here, and `audio` does not name that')
         elif not isinstance(wanted, bool):
             raise StreamError("invalid_argument", '`audio` is a list of formats, such as ["pcm"], or false')
-        return _ChatRequest(message, self._chosen(value.get("voice"), value.get("speed", 1)) if wanted else None)
-
-    def _chosen(self, voice: Any, speed: Any) -> Synthesizer | None:
-        if not (voice is None or (isinstance(voice, str) and 0 < len(voice) <= 100)):
-            raise StreamError("invalid_argument", "`voice` is the name of a voice; GET /api/chat/voices lists them")
-        if isinstance(speed, bool) or not isinstance(speed, int | float):
-            raise StreamError("invalid_argument", "`speed` is a number from 0.5 to 2")
-        engine = self._synthesizer
-        if engine is None or (voice is None and speed == 1):
-            return engine
-        if not isinstance(engine, VoicedSynthesizer):
-            raise StreamError("invalid_argument", "this server has one voice, at its own speed")
-        try:
-            return engine.with_voice(voice if voice is not None else engine.voices()[0].name, speed)
-        except UnknownVoice as error:
-            raise StreamError("invalid_argument", str(error)) from None
+        if not wanted:
+            return _ChatRequest(message, None)
+        voice, speed = value.get("voice"), value.get("speed", 1)
+        return _ChatRequest(message, with_voice(self._synthesizer, voice, speed))
 
     def _answer(self, asked: _ChatRequest, request: Request, options: dict[str, Any]) -> FrameResponse:
         options |= {"max_duration": self._limits.stream_seconds}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from fractions import Fraction
 from typing import Any, Final, Protocol, cast, runtime_checkable
@@ -46,10 +46,23 @@ class TokenAnswerer(Protocol):
         """The pieces of the answer, in order; together they are the answer."""
 
 
-async def tokens_of(answerer: Answerer, question: str) -> AsyncGenerator[str]:
-    """The text of an answer in pieces. Raises `StreamError` if it is empty."""
+@runtime_checkable
+class ConversationAnswerer(Protocol):
+    """An answerer that looks at what was said before the question."""
+
+    def converse(self, messages: Sequence[Mapping[str, str]]) -> AsyncIterator[str]:
+        """The pieces of the answer to the last message. Each has a `role` and a `content`, as OpenAI's clients send."""
+
+
+async def tokens_of(
+    answerer: Answerer, question: str, conversation: Sequence[Mapping[str, str]] = ()
+) -> AsyncGenerator[str]:
+    """The text of an answer in pieces. Raises `StreamError` if it is empty.
+
+    `conversation` is what was said before the question, and the question, for an answerer that looks at it.
+    """
     is_empty = True
-    async with aclosing(_pieces(answerer, question)) as pieces:
+    async with aclosing(_pieces(answerer, question, conversation)) as pieces:
         async for piece in pieces:
             is_empty = is_empty and not piece
             yield piece
@@ -57,9 +70,14 @@ async def tokens_of(answerer: Answerer, question: str) -> AsyncGenerator[str]:
         raise StreamError("unavailable", "there is no answer")
 
 
-async def _pieces(answerer: Answerer, question: str) -> AsyncGenerator[str]:
-    if isinstance(answerer, TokenAnswerer):
-        async with aclosing(answerer.tokens(question)) as tokens:  # type: ignore[type-var]
+async def _pieces(answerer: Answerer, question: str, conversation: Sequence[Mapping[str, str]]) -> AsyncGenerator[str]:
+    given: AsyncIterator[str] | None = None
+    if conversation and isinstance(answerer, ConversationAnswerer):
+        given = answerer.converse(conversation)
+    elif isinstance(answerer, TokenAnswerer):
+        given = answerer.tokens(question)
+    if given is not None:
+        async with aclosing(given) as tokens:  # type: ignore[type-var]
             async for token in tokens:
                 yield token
         return

@@ -29,6 +29,7 @@ from ..errors import StreamError
 from ..server.problems import problem_response
 from .clients import Clients
 from .limits import AppLimits
+from .openai_requests import problem_writer
 from .slots import Slots
 
 __all__ = ["Gate", "RateLimiter"]
@@ -108,7 +109,7 @@ class Gate:
             if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
                 await send({"type": "websocket.close", "code": 1008, "reason": refused.error.code})
                 return
-            response = problem_response(refused.error)
+            response = problem_response(refused.error, problem_writer(scope))
             if refused.wait:
                 response.headers["Retry-After"] = str(math.ceil(refused.wait))
             await response(scope, receive, send)

@@ -21,6 +21,8 @@ class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a body may take to arrive."""
     question: int = 4_000
     """The largest number of characters in a question that is text."""
+    conversation: int = 64_000
+    """The largest number of characters in a conversation, the question included, that an OpenAI client sends."""
     speech_seconds: float = 60
     """The longest question that is sound."""
     questions: int = 256 * 1024 * 1024

@@ -58,14 +58,14 @@ async def read_json_question(request: Request, limits: AppLimits, share: Share) 
     return Question(checked_text(text_member(await read_json(request, limits, share), "question"), limits))
 
 
-async def read_json(request: Request, limits: AppLimits, share: Share) -> Any:
-    """The value of a body that is JSON, at most 64 KiB."""
+async def read_json(request: Request, limits: AppLimits, share: Share, *, most: int = _JSON_BODY) -> Any:
+    """The value of a body that is JSON, of `most` bytes at most."""
     request = _counted(request, share)
     if _content_type(request) != "application/json":
         raise _unsupported("the question must be JSON", ["application/json"])
     body = bytearray()
     async with _in_bounds(limits, share):
-        async for chunk in RequestBody(request, max_body=min(limits.body, _JSON_BODY)):
+        async for chunk in RequestBody(request, max_body=min(limits.body, most)):
             body += chunk
     share.give_back()  # from here on it is small
     try:

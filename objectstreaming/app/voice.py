@@ -10,19 +10,20 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from wav_streaming import TALAudio
 from wav_streaming.recognizers import Recognizer
 from wav_streaming.sound import Sound
 from wav_streaming.speaker import Speaker, Spoken
 from wav_streaming.synthesizers import Synthesizer
+from wav_streaming.voices import UnknownVoice, VoicedSynthesizer
 
 from ..errors import StreamError
 from .answers import Answerer, Sentence
 from .questions import GatheredSound, Question
 
-__all__ = ["UNSPOKEN", "Voice", "speech_frames"]
+__all__ = ["UNSPOKEN", "Voice", "speech_frames", "with_voice"]
 
 log = logging.getLogger("objectstreaming.server")
 
@@ -32,6 +33,25 @@ _LARGEST_SOUND: Final = 4 * 1024 * 1024
 
 UNSPOKEN: Final = "unspoken"
 """The member of a header, and of a `metadata` event, that says once that text comes without sound, and why."""
+
+
+def with_voice(engine: Synthesizer | None, voice: Any, speed: Any) -> Synthesizer | None:
+    """`engine` with a voice, or its own for `None`, and a speed. Raises `StreamError` for those that it does not have.
+
+    Both come from a request: they may be anything.
+    """
+    if not (voice is None or (isinstance(voice, str) and 0 < len(voice) <= 100)):
+        raise StreamError("invalid_argument", "`voice` is the name of a voice; GET /api/chat/voices lists them")
+    if isinstance(speed, bool) or not isinstance(speed, int | float):
+        raise StreamError("invalid_argument", "`speed` is a number from 0.5 to 2")
+    if engine is None or (voice is None and speed == 1):
+        return engine
+    if not isinstance(engine, VoicedSynthesizer):
+        raise StreamError("invalid_argument", "this server has one voice, at its own speed")
+    try:
+        return engine.with_voice(voice if voice is not None else engine.voices()[0].name, speed)
+    except UnknownVoice as error:
+        raise StreamError("invalid_argument", str(error)) from None
 
 
 class Voice:

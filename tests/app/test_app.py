@@ -570,7 +570,8 @@ class TestOpenApi:
         objects = described["paths"]["/objects"]["post"]
         assert "question" in json.dumps(objects["requestBody"])
         chat = {"/api/chat", "/api/chat/stream", "/api/chat/voices"}
-        assert set(described["paths"]) == {"/objects", "/wav", "/health", "/streams/{id}"} | chat
+        openai = {"/v1/chat/completions", "/v1/audio/speech", "/v1/models"}
+        assert set(described["paths"]) == {"/objects", "/wav", "/health", "/streams/{id}"} | chat | openai
 
     async def test_describes_every_line_that_it_sends(self) -> None:
         answer = await self.checked_lines("/objects", json={"question": "why?"})
