@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import importlib
+import json
 import math
 import os
 import re
 import struct
 import subprocess
 import sys
+import threading
 import types
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from browser import Browser
+from deadlines import DEADLINE, wait_until
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
 from reference_app import Ear, make_app
@@ -175,6 +180,59 @@ def test_one_service_passes_on_what_another_answers(tmp_path: Path) -> None:
                 open_stream(http, "POST", "/shout?question=how", coder=JsonCoder()),
             ):
                 pass
+
+
+def test_the_page_of_the_chat_goes_on_after_a_reload(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = load("resumable_chat")
+    may_go_on = threading.Event()
+
+    def words(question: str) -> Iterator[tuple[dict[str, str], str]]:
+        """In place of the example's own: it waits in the middle until the test lets it go on."""
+        yield {}, "You asked: "
+        assert may_go_on.wait(DEADLINE)
+        yield {}, question
+
+    def until(condition: str) -> None:
+        """Wait for something on the page, which may be the one after a reload."""
+        wait_until(lambda: browser.run(f"Boolean({condition})"))
+
+    def ask(question: str) -> None:
+        browser.run(f"document.forms[0].question.value = '{question}'; document.querySelector('button').click()")
+        until("document.querySelector('p').textContent == 'You asked: '")
+
+    monkeypatch.setitem(chat, "words", words)
+    with LoopbackServer(chat["app"]) as server:
+        browser.open(server.url)
+        ask("Why?")
+        browser.run("window.before = true; location.reload()")
+        until("window.before === undefined && document.querySelector('p')?.textContent == 'You asked: '")
+        may_go_on.set()
+        until("document.querySelector('p').className == 'complete'")
+        assert browser.run("document.querySelector('p').textContent") == "You asked: Why?"
+        may_go_on.clear()
+        ask("And now?")
+        browser.run("document.querySelectorAll('button')[1].click()")
+        until("document.querySelector('p').className == 'canceled'")
+        may_go_on.set()
+    assert browser.complaints == []
+
+
+def test_a_job_writes_a_stream_that_an_application_serves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STREAMS", str(tmp_path / "streams"))
+    command = [sys.executable, EXAMPLES / "background_job.py", "report-of-november-2026"]
+    monkeypatch.delitem(sys.modules, "background_job", raising=False)  # which reads the variable
+    app = load("background_job")["app"]
+    with LoopbackServer(app) as server, httpx.Client(base_url=server.url, trust_env=False) as http:
+        url = "/streams/report-of-november-2026"
+        assert http.get(url).status_code == 404
+        with subprocess.Popen(command) as job:
+            wait_until(lambda: http.head(url).status_code == 200)
+            with open_stream(http, "GET", url, coder=JsonCoder()) as stream:
+                percents = [header["percent"] for header, section in stream]
+            assert (percents, stream.trailers) == ([20, 40, 60, 80, 100], {"sections": 5})
+            assert job.wait(DEADLINE) == 0
+        again = http.get(url, headers={"Accept": "application/jsonl"}).text.splitlines()
+        assert json.loads(again[-1]) == {"end": {"frames": 5, "trailers": {"sections": 5}}}
 
 
 def test_the_test_suite_of_ones_own_passes() -> None:
