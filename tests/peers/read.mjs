@@ -39,6 +39,37 @@ async function ai(url) {
   return seen;
 }
 
+const textOf = (chat) => {
+  const parts = chat.messages.find((message) => message.role === "assistant")?.parts ?? [];
+  return parts.map((part) => part.text ?? "").join("");
+};
+
+/** Leaves the answer in the middle, and reads it in another chat, as a page does after a reload. */
+async function ai_resumed(url) {
+  let place;
+  const keeping = async (...request) => {
+    const response = await fetch(...request);
+    place = response.headers.get("Content-Location");
+    return response;
+  };
+  const first = new Chat({ transport: new DefaultChatTransport({ api: url, fetch: keeping }) });
+  const sent = first.sendMessage({ text: "Why?" });
+  while (textOf(first) === "") await new Promise((resolve) => setTimeout(resolve, 2));
+  const before = textOf(first);
+  await first.stop();
+  await sent;
+  const second = new Chat({
+    transport: new DefaultChatTransport({
+      prepareReconnectToStreamRequest: () => ({
+        api: new URL(place, url).href,
+        headers: { Accept: "text/event-stream" },
+      }),
+    }),
+  });
+  await second.resumeStream();
+  return { before, text: textOf(second), error: second.error?.message ?? null };
+}
+
 function failure(error) {
   const { status = null, code = null, message } = error;
   return { kind: error.constructor.name, status, code, message };
@@ -98,7 +129,7 @@ async function ai_openai(url) {
   return seen;
 }
 
-const readers = { ai, openai, openai_helper, openai_whole, ai_openai };
+const readers = { ai, ai_resumed, openai, openai_helper, openai_whole, ai_openai };
 for await (const line of createInterface({ input: process.stdin })) {
   const { reader, url } = JSON.parse(line);
   console.log(JSON.stringify(await readers[reader](url)));

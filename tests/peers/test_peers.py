@@ -20,15 +20,16 @@ import httpx
 import openai
 import pytest
 from deadlines import DEADLINE
+from fastapi import FastAPI
 from needed_programs import needs
 from openai import OpenAI
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
 from objectstreaming import JsonCoder, StreamError
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.server import ChatCompletions, FrameResponse, UIMessages
+from objectstreaming.store import MemoryStore
 from objectstreaming.testing import Cut, FaultyApp
 from wav_streaming import Sound, TALAudio, TALCoder, read_wav
 
@@ -74,12 +75,20 @@ class Server(LoopbackServer):
     def __init__(self) -> None:
         self.pings = asyncio.Event()
         """Set when two pings were sent."""
+        self.resumed = asyncio.Event()
+        """Set when a stored stream is asked for."""
         coder: JsonCoder[dict[str, Any], Any] = JsonCoder()
 
         async def silent() -> AsyncIterator[tuple[dict[str, Any], Any]]:
             self.pings.clear()
             yield {}, {"text": TEXTS[0]}
             await asyncio.wait_for(self.pings.wait(), DEADLINE)
+            for text in TEXTS[1:]:
+                yield {}, {"text": text}
+
+        async def stored() -> AsyncIterator[tuple[dict[str, Any], Any]]:
+            yield {}, {"text": TEXTS[0]}
+            await asyncio.wait_for(self.resumed.wait(), DEADLINE)
             for text in TEXTS[1:]:
                 yield {}, {"text": text}
 
@@ -92,6 +101,7 @@ class Server(LoopbackServer):
             "failing": failing,
             "refused": refused,
             "silent": silent,
+            "stored": stored,
             "spoken": spoken,
             "words": lambda: (({}, text) for text in TEXTS),
             "objects": lambda: (({"n": n}, [n]) for n in range(2)),
@@ -102,6 +112,7 @@ class Server(LoopbackServer):
             options: dict[str, Any] = {"heartbeat": 0.05 if name == "silent" else None, "trailers": TRAILERS}
             coder_of_answer: Any = TALCoder() if name == "spoken" else coder
             options |= {"views": [view], "default_type": view.media_type}
+            options["store"] = store if name == "stored" else None
             return FrameResponse(sources[name](), coder=coder_of_answer, **options)
 
         def mapping(request: Request) -> Any:
@@ -118,13 +129,17 @@ class Server(LoopbackServer):
             Route("/ui/{answer}", ui, methods=["POST"]),
             Route("/openai/{answer}/chat/completions", completions, methods=["POST"]),
         ]
-        app = Starlette(routes=routes)
+        store = MemoryStore()
+        app = FastAPI(routes=routes, lifespan=store.lifespan)
+        app.include_router(store.router(coders=[coder], views=[UIMessages(parts)]))
 
         async def cut(scope: Any, receive: Any, send: Any) -> None:
             _, mark, size, *rest = scope["path"].split("/") if scope["type"] == "http" else ("", "", "")
             if mark == "cut":
                 await FaultyApp(app, Cut(int(size)))({**scope, "path": "/" + "/".join(rest)}, receive, send)
                 return
+            if scope["type"] == "http" and scope["method"] == "GET":
+                self.resumed.set()
             pings = 0
 
             async def counted(message: Any) -> None:
@@ -241,6 +256,11 @@ def test_the_ai_sdk_knows_a_failure_and_pings(read: Read) -> None:
     assert json.loads(early) == {"code": "resource_exhausted", "message": "the model is busy"}
     silent = read("ai", "/ui/silent")
     assert (silent["text"], silent["error"]) == ("".join(TEXTS), None)
+
+
+def test_the_ai_sdk_resumes_a_stored_answer(read: Read) -> None:
+    seen = read("ai_resumed", "/ui/stored")
+    assert (seen["before"], seen["text"], seen["error"]) == (TEXTS[0], "".join(TEXTS), None)
 
 
 # -------------------------------------------------------------------------------------------------- OpenAI's clients
