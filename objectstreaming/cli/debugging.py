@@ -228,7 +228,7 @@ def replay(
 
 @commands.command()
 def doctor(
-    url: Annotated[str, typer.Argument(help="The server, or the URL of its doctor_route.")],
+    url: Annotated[str, typer.Argument(help="The server, or the URL of its doctor_route; with -X or -d any endpoint.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     idle: Annotated[
         float | None,
@@ -236,21 +236,30 @@ def doctor(
             min=0.1, max=600, metavar="SECONDS", help="Look for hops that give up in such a silence, as in 65."
         ),
     ] = None,
+    method: Method = None,
     header: Header = None,
+    data: Data = None,
     timeout: Timeout = 60.0,
 ) -> None:
     """Find what proxies between a server and here do to its streams, and what to change.
 
-    The server has the route objectstreaming.server.doctor_route, as that of serve does. It takes a few seconds.
+    The server has the route objectstreaming.server.doctor_route, as that of serve does. It takes a few seconds. With -X
+    or -d one request is sent to the URL instead, and less is found.
 
-    Exit status: 0 if nothing bad is found, 1 if something is, 5 if there is no such route.
+    Exit status: 0 if nothing bad is found, 1 if something is, 5 if there is no such route or stream.
 
     Example: objectstreaming doctor https://example.com --idle 65
     """
-    from .diagnosing import diagnose, status_of
+    from .diagnosing import diagnose, diagnose_endpoint, status_of
     from .diagnosing import doctor as show
+    from .streams import Request
 
-    diagnosis = diagnose(url, header or (), idle=idle, seconds=timeout)
+    if method is None and data is None:
+        diagnosis = diagnose(url, header or (), idle=idle, seconds=timeout)
+    elif idle is not None:
+        raise CommandError("--idle needs the server's doctor_route: no -X and no -d", status=2)
+    else:
+        diagnosis = diagnose_endpoint(url, Request(method, header or (), data, timeout))
     if as_json:
         _out(json.dumps(diagnosis.as_json()))
         raise typer.Exit(status_of(diagnosis))

@@ -4,7 +4,10 @@ The server has the probe route `objectstreaming.server.doctor_route`; here its s
 The delay of a frame is its time of arrival, less the time when it was sent by the server's clock, less the least of
 these differences: so no clocks need to be in step.
 
-**Exit statuses.** 0: nothing bad was found. 1: something bad was. 5: there is no probe at that URL.
+Any other endpoint can be examined too, with one request and fewer checks: of its frames only the control frames say
+when they were sent (`at`, SPEC section 3.3).
+
+**Exit statuses.** 0: nothing bad was found. 1: something bad was. 5: there is no probe, or no stream, at that URL.
 """
 
 from __future__ import annotations
@@ -23,7 +26,17 @@ from .recordings import Piece
 from .remedies import proxy_of, remedies_for
 from .streams import CUT, NO_STREAM, Request, Seen, Watch, sent, stream_of
 
-__all__ = ["Diagnosis", "Finding", "Reading", "diagnose", "doctor", "held_back", "read"]
+__all__ = [
+    "Diagnosis",
+    "Examination",
+    "Finding",
+    "Reading",
+    "diagnose",
+    "diagnose_endpoint",
+    "doctor",
+    "held_back",
+    "read",
+]
 
 Verdict = Literal["ok", "warning", "bad", "unknown"]
 
@@ -42,6 +55,9 @@ _LEAVING_SECONDS: Final = 9.0
 
 _MARGIN: Final = 0.8
 """How much shorter than a hop's patience a heartbeat must be: it may come late."""
+
+_LATE: Final = 1.5
+"""How many heartbeats of silence are a fault."""
 
 _SENT: Final = {"last-event-id": "7"}
 _NEEDED: Final = {
@@ -109,6 +125,23 @@ class Reading:
     seconds: float = 0.0
 
     @property
+    def sent(self) -> list[tuple[float, float]]:
+        """When each control frame was sent, by the server's clock, where it says so, and when it came; in seconds."""
+        found = ((seen, (seen.control or {}).get("at")) for seen in self.frames)
+        return [(at / 1e6, seen.t or 0.0) for seen, at in found if isinstance(at, int)]
+
+    @property
+    def heartbeat(self) -> float | None:
+        """The heartbeat that the server has announced."""
+        found = [(seen.control or {}).get("heartbeat") for seen in self.frames if seen.kind == "open"]
+        return found[0] if found and isinstance(found[0], int | float) else None
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time between two frames."""
+        return max((seen.gap or 0.0 for seen in self.frames), default=0.0)
+
+    @property
     def messages(self) -> list[tuple[dict[str, Any], float]]:
         """The headers of the data frames, and when each came."""
         return [(seen.frame.header, seen.t or 0.0) for seen in self.frames if seen.kind == "data"]
@@ -151,14 +184,15 @@ def held_back(reading: Reading) -> float:
 
 
 @dataclass(frozen=True)
-class _Examination:
+class Examination:
     """The checks of one URL."""
 
     url: str
     request: Request
     arrived: Mapping[str, Any]
     """How the request arrived at the server, as the probe says."""
-    head: httpx.Response
+    head: Reading
+    """A response from there."""
     proxy: str
 
     def probe(self, name: str, **parameters: str) -> str:
@@ -187,8 +221,9 @@ class _Examination:
         kind = parse_media_type(reading.headers.get("content-type", ""))
         if kind is not None and kind.name == MEDIA_TYPE:
             return self.finding("version", "ok", "version 1 was asked for and granted")
-        accept = str(self.arrived["received"].get("accept", "nothing"))
-        text = f"version 1 was asked for, and {kind.name if kind else 'no type'} came; the server got Accept: {accept}"
+        text = f"version 1 was asked for, and {kind.name if kind else 'no type'} came"
+        if self.arrived:
+            text += f"; the server got Accept: {self.arrived['received'].get('accept', 'nothing')}"
         return self.finding("version", "bad", text)
 
     def compression(self, reading: Reading) -> Finding:
@@ -209,13 +244,23 @@ class _Examination:
             return self.finding("buffering", "bad", f"a hop holds frames back for a while: {text}")
         return self.finding("buffering", "ok", f"frames come at once: {text}")
 
+    def flow(self, reading: Reading) -> Finding:
+        beat = reading.heartbeat
+        if beat is not None and reading.longest_gap > _LATE * beat:
+            text = f"{reading.longest_gap:.1f} s passed without a frame, although heartbeats come every {beat:g} s"
+            return self.finding("buffering", "bad", f"a hop holds heartbeats back: {text}")
+        delays = [came - sent for sent, came in reading.sent]
+        if len(delays) < 2 and "content-length" not in reading.headers:
+            return self.finding("buffering", "unknown", "the server does not say when it has sent what")
+        return self.buffering(reading, max(delays, default=0.0) - min(delays, default=0.0))
+
     def end(self, reading: Reading) -> Finding:
         if reading.status == 0:
             return self.finding("end", "ok", "the stream came whole")
         return self.finding("end", "bad", f"the stream did not come whole: {reading.verdict}")
 
     def http(self) -> Finding:
-        here, there = self.head.http_version, f"HTTP/{self.arrived['http']}"
+        here, there = self.head.http, f"HTTP/{self.arrived.get('http', '?')}"
         if "HTTP/1.0" not in (here, there):
             return self.finding("http", "ok", f"{here} at the reader, {there} at the server")
         text = f"{here} at the reader, {there} at the server: with HTTP/1.0 a broken answer can look like a whole one"
@@ -301,17 +346,32 @@ def diagnose(url: str, headers: Sequence[str] = (), *, idle: float | None = None
     arrived, head = _json(_with(url, probe="headers"), asking)
     if arrived.get("doctor") != 1 or not isinstance(arrived.get("received"), dict):
         raise CommandError(_NO_PROBE.format(url=url), status=NO_STREAM)
-    examination = _Examination(url, request, arrived, head, proxy_of(head.headers))
+    examination = Examination(url, request, arrived, head, proxy_of(head.headers))
     findings = [*examination.times(), examination.http(), examination.cut(), examination.headers()]
     if idle is not None:
         findings.append(examination.idle(idle))
-    server = head.headers.get("server", "") or head.headers.get("via", "")
-    return Diagnosis(url, head.http_version, server, examination.proxy, findings)
+    return _diagnosis(examination, findings)
 
 
 _NO_PROBE: Final = (
-    "{url} has no probe. In the server: app.router.routes.append(doctor_route()), from objectstreaming.server"
+    "{url} has no probe. In the server: app.router.routes.append(doctor_route()), from objectstreaming.server. "
+    "Another endpoint is examined with its -X or -d"
 )
+
+
+def diagnose_endpoint(url: str, request: Request) -> Diagnosis:
+    """Examine the way to any endpoint, by what one request to it gives. Raises `CommandError` as `read` does."""
+    request = replace(request, headers=["Accept-Encoding: gzip, deflate", "Prefer: at", *request.headers])
+    reading = read(url, request)  # once: it may be dear
+    examination = Examination(url, request, {}, reading, proxy_of(reading.headers))
+    findings = [examination.version(reading), examination.compression(reading), examination.flow(reading)]
+    return _diagnosis(examination, [*findings, examination.end(reading), examination.http()])
+
+
+def _diagnosis(examination: Examination, findings: Sequence[Finding]) -> Diagnosis:
+    head = examination.head
+    server = head.headers.get("server", "") or head.headers.get("via", "")
+    return Diagnosis(examination.url, head.http, server, examination.proxy, findings)
 
 
 def doctor(diagnosis: Diagnosis, say: Callable[[str], object]) -> int:
@@ -335,7 +395,7 @@ def _with(url: str, **parameters: str) -> str:
     return str(httpx.URL(url).copy_merge_params(parameters))
 
 
-def _json(url: str, request: Request) -> tuple[dict[str, Any], httpx.Response]:
+def _json(url: str, request: Request) -> tuple[dict[str, Any], Reading]:
     """A small JSON answer. Raises `CommandError` with status 5 if it is none."""
     with sent(url, request) as answer:
         response = answer.response
@@ -350,4 +410,4 @@ def _json(url: str, request: Request) -> tuple[dict[str, Any], httpx.Response]:
             value = None
         if response.status_code != 200 or not isinstance(value, dict):
             raise CommandError(f"{response.status_code}: {_NO_PROBE.format(url=url)}", status=NO_STREAM)
-        return value, response
+        return value, Reading(response.http_version, response.headers, time.perf_counter() - answer.began)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from typing import Any
 
 import hops
 import pytest
@@ -14,17 +16,21 @@ import servers
 from command_line import only_line, run
 from doctored import FAULTY, IDLE, NGINX, PAGE, SERVER, Hop, advised, found_in
 from hops import Fault
-from httpx import AsyncClient
+from httpx import AsyncClient, Headers
 from needed_programs import needs
 from reference_app import make_app
 from servers import Server
 from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from objectstreaming.cli.diagnosing import Diagnosis, diagnose
+from objectstreaming import JsonCoder, StreamEncoder, decode_frame
+from objectstreaming.cli.diagnosing import Diagnosis, Examination, Reading, diagnose
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.cli.remedies import REMEDIES
-from objectstreaming.server import doctor_route
+from objectstreaming.cli.streams import Request, Seen
+from objectstreaming.server import FrameResponse, doctor_route
 from objectstreaming.testing import StreamingASGITransport
 
 AT_ONCE = 6  # the probe allows for eight
@@ -64,6 +70,38 @@ def test_a_heartbeat_must_be_shorter_than_the_patience_of_a_hop() -> None:
     app = Starlette(routes=[doctor_route("/slow", heartbeat=2)])
     with LoopbackServer(app) as server, hops.hop(Fault("", idle=1), server.url) as url:
         assert found_in(diagnose(f"{url}/slow", idle=IDLE)) == {"idle": "bad"}
+
+
+async def asked(request: HttpRequest) -> FrameResponse:
+    async def answer() -> AsyncIterator[tuple[dict[str, int], Any]]:
+        for n in range(2):
+            yield {"n": n}, request.url.query
+            await asyncio.sleep(0.5)  # the hop that collects must be seen to
+
+    return FrameResponse(answer(), coder=JsonCoder(), heartbeat=0.2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"), [(Fault("none"), {}), (Fault("collects", collects=True), {"buffering": "bad"})]
+)
+def test_any_endpoint_can_be_examined(capsys: pytest.CaptureFixture[str], fault: Fault, found: dict[str, str]) -> None:
+    app = Starlette(routes=[Route("/ask", asked)])
+    with LoopbackServer(app) as server, hops.hop(fault, server.url) as url:
+        assert run("doctor", f"{url}/ask?q=why", "-X", "GET", "--json") == (1 if found else 0)
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [each["check"] for each in findings] == ["version", "compression", "buffering", "end", "http"]
+    assert {each["check"]: each["verdict"] for each in findings if each["verdict"] != "ok"} == found
+
+
+def test_heartbeats_that_are_held_back_are_found() -> None:
+    frames = [
+        Seen(decode_frame(StreamEncoder(JsonCoder()).open(heartbeat=1)), 0.0, None),
+        Seen(decode_frame(StreamEncoder(JsonCoder()).end()), 4.0, 4.0),
+    ]
+    reading = Reading("HTTP/1.1", Headers(), 0.0, frames)
+    assert (reading.heartbeat, reading.longest_gap) == (1, 4.0)
+    finding = Examination("http://x", Request(), {}, reading, "nginx").flow(reading)
+    assert (finding.verdict, list(finding.remedies)) == ("bad", ["nginx"])
 
 
 def test_the_lines_of_the_page_are_those_that_it_says() -> None:
