@@ -4,7 +4,8 @@
 one step, which no other process can divide. What was written is published, for the processes that read the stream; to
 the process that writes it only the end is published, for it knows the rest (`redis_channels.py`). Messages are hints:
 the positions in them tell whether one was missed, and then what is missing is fetched. Every `renew` seconds a process
-asks of each stream that it reads whether its writer is alive; if it is not, the same script ends the stream.
+asks of each stream that it reads whether its writer is alive; if it is not, the same script ends the stream. A process
+that has found Redis away, or restarted, ends none for the time of a lease: no writer could renew its lease meanwhile.
 
 Redis may lose what it has acknowledged, when it is restarted without AOF, or by a failover. Then the writer gives again
 what its tail still has, up to 256 KiB. The end of a stream is not given again: a reader that had not got it yet gets
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
@@ -92,6 +94,7 @@ class RedisStore(Store):
         self._channels = Channels(self._client, self.renew, self._on_message, self._on_rejoined)
         self._watched: dict[str, _Watched] = {}
         self._checking: asyncio.Task[None] | None = None
+        self._troubled_at = -math.inf  # when a check has last found that Redis is away, or was restarted
 
     # ----------------------------------------------------------------------------------------- the five verbs
 
@@ -140,12 +143,10 @@ class RedisStore(Store):
         position: int | None = None,
         only_if_dead: bool = False,
     ) -> End | None:
-        answer = await self._run_seal(
-            id,
-            end,
-            token="" if lease is None else lease.token,
-            position="" if position is None else str(position),
-            only_if_dead=only_if_dead,
+        token = "" if lease is None else lease.token
+        where = "" if position is None else str(position)
+        answer = await self._runner.run(
+            self._scripts.seal, self._keys(id), end.to_json(), token, where, int(only_if_dead), 0
         )
         if answer[0] == b"alive":
             return None
@@ -290,9 +291,17 @@ class RedisStore(Store):
         if tail.about is None or tail.over:
             return
         now = asyncio.get_running_loop().time()
+        # While Redis was away no writer could renew its lease. It gets the time of one to do so.
+        judges = now - self._troubled_at > self.lease
+        dead, read_here = DEAD.to_json(), int(tail.readers > 0)
+        look = (dead, "", "", 2, read_here)
+        judge = (dead, "", "", 1, read_here)
         try:
-            answer = await self._run_seal(tail.id, DEAD, only_if_dead=True, read_here=tail.readers > 0)
+            answer = await self._runner.run(
+                self._scripts.seal, self._keys(tail.id), *(judge if judges else look), again=look
+            )
         except Unavailable:
+            self._troubled_at = now
             tail.troubled(UNREACHABLE.failure(), now, self.patience)
         except Exception:
             logger.exception("a stream cannot be asked for in Redis")
@@ -301,22 +310,10 @@ class RedisStore(Store):
                 tail.troubled(LOST.failure(), now, self.lease)
                 return
             tail.untroubled()
+            if judges and answer[0] == b"unjudged":
+                self._troubled_at = now
             if answer[0] == b"sealed" or answer[1] != tail.position:
                 self._refresh(watched)
-
-    async def _run_seal(
-        self,
-        id: str,
-        end: End,
-        *,
-        token: str = "",
-        position: str = "",
-        only_if_dead: bool = False,
-        read_here: bool = False,
-    ) -> Any:
-        return await self._runner.run(
-            self._scripts.seal, self._keys(id), end.to_json(), token, position, int(only_if_dead), int(read_here)
-        )
 
     def _on_released(self, tail: Tail) -> None:
         watched = self._watched.get(tail.id)

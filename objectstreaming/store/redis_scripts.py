@@ -145,7 +145,7 @@ return {'ok'}
 """
 
 _SEAL: Final = """
--- ARGV: end, token or '', position or '', only if dead (1 or 0), read here (1 or 0)
+-- ARGV: end, token or '', position or '', only if dead (1; 2: not even then; or 0), read here (1 or 0)
 local m = redis.call('HMGET', KEYS[1], 'w', 's', 'n', 'i', 'u')
 local w, s, n, first, lease_over = m[1], m[2], m[3], m[4], m[5]
 local token, position = ARGV[2], ARGV[3]
@@ -155,11 +155,11 @@ end
 if s then
   return {'sealed', s}
 end
-if ARGV[4] == '1' and now() < tonumber(lease_over) then
+if ARGV[4] == '2' or (ARGV[4] == '1' and now() < tonumber(lease_over)) then
   if ARGV[5] == '1' then
     redis.call('HSET', KEYS[1], 'r', now())
   end
-  return {'alive', tonumber(n)}
+  return {ARGV[4] == '2' and 'unjudged' or 'alive', tonumber(n)}
 end
 if token ~= '' and token ~= w then
   return {'fenced'}
@@ -186,9 +186,17 @@ return {'sealed', ARGV[1]}
 class _Call:
     """A script to be run, and who waits for its answer."""
 
-    def __init__(self, script: Script, keys: tuple[str, str], arguments: tuple[Any, ...], size: int) -> None:
+    def __init__(
+        self,
+        script: Script,
+        keys: tuple[str, str],
+        arguments: tuple[Any, ...],
+        size: int,
+        again: tuple[Any, ...] | None,
+    ) -> None:
         self.script = script
         self.arguments = (2, *keys, *arguments)
+        self.again = self.arguments if again is None else (2, *keys, *again)
         self.size = size
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -200,10 +208,19 @@ class ScriptRunner:
         self._client = client
         self._waiting: deque[_Call] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._known: set[str] = set()  # what the server has run for this process
 
-    async def run(self, script: Script, keys: tuple[str, str], *arguments: Any, size: int = 0) -> Any:
-        """The script's answer. `size` is about how many bytes its arguments are. Raises `Unavailable`."""
-        call = _Call(script, keys, arguments, size)
+    async def run(
+        self,
+        script: Script,
+        keys: tuple[str, str],
+        *arguments: Any,
+        size: int = 0,
+        again: tuple[Any, ...] | None = None,
+    ) -> Any:
+        """The script's answer. `size` is about how many bytes its arguments are. A server that does not know the script
+        any more was restarted: it gets the arguments `again`, or else the same. Raises `Unavailable`."""
+        call = _Call(script, keys, arguments, size, again)
         self._waiting.append(call)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="objectstreaming redis scripts")
@@ -241,10 +258,15 @@ class ScriptRunner:
         try:
             answers = await self._execute([(call.script.sha, call.arguments) for call in calls])
             forgotten = [n for n, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
-            if forgotten:  # the server was restarted: give it the scripts again
-                again = await self._execute([(calls[n].script.text, calls[n].arguments) for n in forgotten], "eval")
+            if forgotten:  # the server was restarted, or is new: give it the scripts
+                texts = [
+                    (call.script.text, call.again if call.script.sha in self._known else call.arguments)
+                    for call in (calls[n] for n in forgotten)
+                ]
+                again = await self._execute(texts, "eval")
                 for n, answer in zip(forgotten, again, strict=True):
                     answers[n] = answer
+            self._known.update(call.script.sha for call in calls)
         except Exception as error:  # noqa: BLE001  each caller gets it
             answers = [error] * len(calls)
         for call, answer in zip(calls, answers, strict=True):

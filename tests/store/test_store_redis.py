@@ -305,6 +305,33 @@ class TestRedisOnly(RedisTest):
         assert [await recording.ended() for recording in recordings] == [End()] * 5
         assert (await Copy(recordings[4].id).read(store)).data == wire(3)
 
+    async def test_after_a_restart_a_writer_has_the_time_of_a_lease_to_renew_its_own(
+        self, stores: Callable[..., Store]
+    ) -> None:
+        """While Redis was away nobody could: the first reader to come back would take every writer for dead."""
+        store, other = stores(), stores()
+        store.renew = 600
+        source = Source(*messages(1))
+        recording = await store.record(source, coder=RAW)
+        copy = Copy(recording.id)
+        task = asyncio.create_task(copy.read(other))
+        await until(lambda: copy.position == 1)
+        key = self.keys(recording.id)[0]
+
+        async def looked() -> None:
+            """Whoever looks says that the stream is read."""
+            self.redis.hset(key, "r", 0)
+            await until(lambda: self.redis.hget(key, "r") != b"0")
+
+        await looked()
+        self.redis.pipeline().script_flush().hset(key, "u", 0).execute()
+        for _ in range(3):
+            await looked()
+        source.give(*messages(2)[1:])
+        source.end()
+        await task
+        assert (copy.data, copy.end) == (wire(2), End())
+
     async def test_a_client_of_ones_own_is_taken_and_not_closed(self) -> None:
         client = redis.asyncio.Redis.from_url(self.server.url)
         store = RedisStore(client, prefix=self.prefix)
