@@ -191,23 +191,42 @@ def open_stream(
 ) -> Iterator[Any]:
     """Send a request, and iterate over the messages of the answer.
 
-    `require_end`: whether an answer without an `end` frame is an error. `None` requires it of a response of version 1,
-    and of a plain one that has control frames. `idle_timeout`: how many seconds of silence are an error. `None` takes
-    three of the heartbeats that the server announces; before the announcement, the read timeout of `timeout` or of the
-    client (60 s where both have httpx's default of 5 s). `observer` is told what becomes of each response that is read
-    (`objectstreaming.observe`). The other options are httpx's: `RequestOptions`.
-
-    `resume=True`: when the connection breaks, go on where it was, if the server keeps the stream (`resuming.py`); by
-    GET, never by sending the request again. `True` tries for 300 s, a number for so many seconds. `place=`, instead of
-    method and URL, goes on with a stream of another time: `stream.place` of then.
-
-    Entering raises `ResponseError` for a status that is not 2xx, with the problem decoded, `ContentTypeError` for an
-    answer that is not a stream of this coder's frames, and httpx's own errors where no response came at all. Iterating
-    raises as `StreamDecoder` does, and `TruncatedFrame`, `StreamIncomplete` or `IdleTimeout` for a connection that was
-    cut or became silent. After a `PayloadError` a new `for` continues with the next frame.
+    No request is ever sent twice. Where the connection breaks and `resume` is set, the rest of the stream is asked for
+    by GET, if the server keeps it (`resuming.py`).
 
     Leaving the block closes the response, however far the iteration has come. Over HTTP/2 the stream is reset, or where
     httpcore's state is not found, its connection closed.
+
+    Args:
+        client: the client of httpx or httpx2 that sends the request.
+        method: of the request.
+        url: of the request; with a path alone, the client's base URL comes before it.
+        coder: decodes the messages.
+        limits: the largest frame and header that are read, in bytes.
+        require_end: whether an answer without an `end` frame is an error. `None` requires it of a response of version
+            1, and of a plain one that has control frames.
+        idle_timeout: how many seconds of silence are an error. `None` takes three of the heartbeats that the server
+            announces; before the announcement, the read timeout of `timeout` or of the client (60 s where both have
+            httpx's default of 5 s).
+        observer: is told what becomes of each response that is read (`objectstreaming.observe`).
+        resume: whether to go on where the stream was when its connection breaks: `True` tries for 300 s, a number for
+            so many seconds.
+        place: instead of method and URL, where to go on with a stream of another time: `stream.place` of then.
+        **options: those of httpx's own requests, `RequestOptions`.
+
+    Yields:
+        A `MessageStream`, or a `ResumingStream` with `resume` or `place`: an iterator over `(header, payload)`.
+
+    Raises:
+        ResponseError: On entering: the status is not 2xx. Its problem is decoded.
+        ContentTypeError: On entering: the answer is not a stream of this coder's frames.
+        httpx.TransportError: On entering: no response came at all.
+        TypeError: The client is none of `httpx.Client`, `httpx2.Client`, or not both method and URL are given.
+        StreamError: On iterating: the server has ended the stream with an error.
+        FrameError: On iterating: the bytes are no frames, or the connection was cut inside one (`TruncatedFrame`).
+        ProtocolError: On iterating: the frames make no stream.
+        StreamIncomplete: On iterating: the connection was cut between two frames, or became silent (`IdleTimeout`).
+        PayloadError: On iterating: one message cannot be read. A new `for` continues with the next one.
 
     >>> import httpx
     >>> from objectstreaming import JsonCoder, StreamEncoder
@@ -330,7 +349,26 @@ async def aopen_stream(
     place: Place | None = None,
     **options: Unpack[RequestOptions],
 ) -> AsyncIterator[Any]:
-    """`open_stream` for `httpx.AsyncClient`: the same options and errors.
+    """`open_stream` for `httpx.AsyncClient`.
+
+    Args:
+        client: the client of httpx or httpx2 that sends the request.
+        method: as in `open_stream`, and so are all that follow.
+        url: of the request.
+        coder: decodes the messages.
+        limits: the largest frame and header that are read, in bytes.
+        require_end: whether an answer without an `end` frame is an error.
+        idle_timeout: how many seconds of silence are an error.
+        observer: is told what becomes of each response that is read.
+        resume: whether, and for how many seconds, to go on where a stream was when its connection breaks.
+        place: instead of method and URL, where to go on with a stream of another time.
+        **options: those of httpx's own requests, `RequestOptions`.
+
+    Yields:
+        An `AsyncMessageStream`, or an `AsyncResumingStream` with `resume` or `place`.
+
+    Raises:
+        ObjectStreamError: As `open_stream` does, and httpx's own errors where no response came at all.
 
     >>> import asyncio, httpx
     >>> from objectstreaming import JsonCoder
@@ -575,7 +613,14 @@ class MessageStream(_Stream[H, P], MessageIterator[H, P]):
         self._chunks = _chunks(self.response)
 
     def read_all(self) -> list[tuple[H, P]]:
-        """All messages that have not been read yet, in memory. Raises as iteration does."""
+        """All messages that have not been read yet, in memory.
+
+        Returns:
+            The `(header, payload)` of each.
+
+        Raises:
+            ObjectStreamError: As iteration does. What was read before is lost then: iterate to keep it.
+        """
         return list(self)
 
     def close(self) -> None:
@@ -619,7 +664,14 @@ class AsyncMessageStream(_Stream[H, P], AsyncMessageIterator[H, P]):
         self._waiting: anyio.CancelScope | None = None
 
     async def read_all(self) -> list[tuple[H, P]]:
-        """All messages that have not been read yet, in memory. Raises as iteration does."""
+        """All messages that have not been read yet, in memory.
+
+        Returns:
+            The `(header, payload)` of each.
+
+        Raises:
+            ObjectStreamError: As iteration does. What was read before is lost then: iterate to keep it.
+        """
         return [message async for message in self]
 
     async def aclose(self) -> None:

@@ -51,7 +51,11 @@ _HEADERS_OF_BODY: Final = {"content-type", "content-length", "content-encoding",
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a reader is in a stored stream: `url`, and how many data frames it has had. To be kept over a restart.
+    """Where a reader is in a stored stream. To be kept over a restart.
+
+    Args:
+        url: of the stream, absolute.
+        position: how many data frames the reader has had.
 
     >>> place = Place("https://example.org/streams/2f1c9a70-5e0b-4d0e-9c52", 7)
     >>> Place.from_json(place.to_json()) == place
@@ -67,7 +71,17 @@ class Place:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Place:
-        """The inverse of `to_json`. Raises `ValueError` for anything else."""
+        """The inverse of `to_json`.
+
+        Args:
+            text: what `to_json` has given.
+
+        Returns:
+            The place.
+
+        Raises:
+            ValueError: The text is anything else.
+        """
         said = json.loads(text)
         if not isinstance(said, dict) or type(said.get("url")) is not str or type(said.get("position")) is not int:
             raise ValueError("a place is a JSON object with url, a string, and position, an integer")
@@ -351,11 +365,23 @@ class ResumingStream(_Resuming[H, P], Iterator[tuple[H, P]]):
         raise StopIteration
 
     def read_all(self) -> list[tuple[H, P]]:
-        """All messages that have not been read yet, in memory. Raises as iteration does."""
+        """All messages that have not been read yet, in memory.
+
+        Returns:
+            The `(header, payload)` of each.
+
+        Raises:
+            ObjectStreamError: As iteration does. What was read before is lost then: iterate to keep it.
+        """
         return list(self)
 
     def stop(self) -> None:
-        """End the stream for everybody, at the server. Its readers get `canceled`. Raises `ResponseError`."""
+        """End the stream for everybody, at the server. Its readers get `canceled`.
+
+        Raises:
+            ResponseError: The server has refused.
+            RuntimeError: The server has not said that the stream goes on without us.
+        """
         url, options = self._stop_request()
         response = self._client.request("DELETE", url, **options)
         if not response.is_success:
@@ -431,11 +457,23 @@ class AsyncResumingStream(_Resuming[H, P], AsyncIterator[tuple[H, P]]):
         raise StopAsyncIteration
 
     async def read_all(self) -> list[tuple[H, P]]:
-        """All messages that have not been read yet, in memory. Raises as iteration does."""
+        """All messages that have not been read yet, in memory.
+
+        Returns:
+            The `(header, payload)` of each.
+
+        Raises:
+            ObjectStreamError: As iteration does. What was read before is lost then: iterate to keep it.
+        """
         return [message async for message in self]
 
     async def stop(self) -> None:
-        """End the stream for everybody, at the server. Its readers get `canceled`. Raises `ResponseError`."""
+        """End the stream for everybody, at the server. Its readers get `canceled`.
+
+        Raises:
+            ResponseError: The server has refused.
+            RuntimeError: The server has not said that the stream goes on without us.
+        """
         url, options = self._stop_request()
         response = await self._client.request("DELETE", url, **options)
         if not response.is_success:

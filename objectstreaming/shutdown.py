@@ -46,12 +46,18 @@ stopping: Final = Stopping()
 
 def end_streams(why: StreamError = SHUTTING_DOWN) -> int:
     """End what runs in this process with an error: every `FrameResponse`, every duplex session over a WebSocket of this
-    server, and every request body that `RequestBody` or `read_messages` waits for. Returns how many there were.
+    server, and every request body that `RequestBody` or `read_messages` waits for.
 
     A client of version 1 gets `end` with the error, after the frames that were ready; a plain stream's connection is
     aborted; a response that has sent nothing yet becomes a problem with the error's status. May be called from any
     thread and from a signal handler. It returns at once; each ends within a second. What begins afterwards is not
     affected: to stop a server, use `stopping`.
+
+    Args:
+        why: what the clients are told.
+
+    Returns:
+        How many there were.
 
     >>> end_streams()
     0

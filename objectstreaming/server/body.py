@@ -133,12 +133,19 @@ class Inbox:
 
 
 class RequestBody:
-    """The chunks of a request's body as they arrive, at most `max_body` bytes.
+    """The chunks of a request's body as they arrive. Iterate over it with `async for`, once.
 
-    Use it instead of `request.stream()` in the source of a `FrameResponse`. Raises `RequestError` 413 when there are
-    too many bytes (before the first one if Content-Length says so), and `StreamError("canceled")` if the client leaves.
-    If there is a Content-Length, a body of another length raises `StreamError("data_loss")`, and one that stops for a
-    minute `StreamError("deadline_exceeded")`. It is read once: a second iteration raises `RuntimeError`.
+    Use it instead of `request.stream()` in the source of a `FrameResponse`.
+
+    Args:
+        request: whose body it is.
+        max_body: the largest body, in bytes.
+
+    Raises:
+        RequestError: On iterating: 413, there are too many bytes; before the first one if Content-Length says so.
+        StreamError: On iterating: `canceled`, the client leaves; `data_loss`, the body is not as long as its
+            Content-Length says; `deadline_exceeded`, it has a Content-Length and stops for a minute.
+        RuntimeError: The body has been read already.
     """
 
     def __init__(self, request: Request, *, max_body: int = MAX_BODY) -> None:
@@ -246,11 +253,26 @@ def read_messages(
     """The messages in a request's body, each as soon as it is complete, while the client still sends.
 
     The body is `application/octet-stream`, a plain stream, or `application/vnd.objectstreaming;v=1`, which must have an
-    `end`. A body without a Content-Type is read as a plain stream. Raises `RequestError`: 415 for any other type,
-    version or coder, and for a Content-Encoding; 413 for more than `max_body` bytes, or a frame beyond `limits`; 400
-    for bytes that are not such a stream, with the error and its place. All of these are `StreamError`s. Raised before
-    the response they become its status (`error_handlers`); raised in the source of a `FrameResponse` they
-    become that stream's error. Call it before the response is returned: from then on nothing of the body is dropped.
+    `end`. A body without a Content-Type is read as a plain stream. Call it before the response is returned: from then
+    on nothing of the body is dropped.
+
+    All errors are `StreamError`s. Raised before the response they become its status (`error_handlers`); raised in the
+    source of a `FrameResponse` they become that stream's error.
+
+    Args:
+        request: whose body it is.
+        coder: decodes the messages.
+        limits: the largest frame and header, in bytes.
+        max_body: the largest body, in bytes.
+
+    Returns:
+        An async iterator over `(header, payload)`.
+
+    Raises:
+        RequestError: On iterating: 415 for any other type, version or coder, and for a Content-Encoding; 413 for more
+            than `max_body` bytes, or a frame beyond `limits`; 400 for bytes that are not such a stream, with the error
+            and its place.
+        StreamError: On iterating: as `RequestBody`.
 
         @app.post("/echo")
         async def echo(request: Request) -> FrameResponse:

@@ -66,9 +66,16 @@ _RESPONSE_HEADERS: Final = {
 def doctor_route(path: str = "/doctor", *, heartbeat: float | None = 15) -> Route:
     """A route for `objectstreaming doctor URL`, which finds what proxies do to the streams of this server.
 
-    `heartbeat` is the one that your endpoints have, in seconds: `doctor --idle` compares it with the silence after
-    which a hop gives up. It may be mounted in production: it takes a few seconds of a connection at a time, runs at
-    most eight probes at once in a process (then 429), and tells nothing but how the reader's own request has arrived.
+    It may be mounted in production: it takes a few seconds of a connection at a time, runs at most eight probes at once
+    in a process (then 429), and tells nothing but how the reader's own request has arrived.
+
+    Args:
+        path: of the route.
+        heartbeat: the one that your endpoints have, in seconds: `doctor --idle` compares it with the silence after
+            which a hop gives up.
+
+    Returns:
+        A route of Starlette.
 
     >>> from fastapi import FastAPI
     >>> app = FastAPI()

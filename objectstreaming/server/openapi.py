@@ -39,7 +39,16 @@ def frame_responses(
     views: Sequence[View] = (),
     plain: bool = True,
 ) -> dict[int | str, Any]:
-    """The `responses=` of a route that answers with frames. `views` and `plain` are those of its `FrameResponse`.
+    """The `responses=` of a route that answers with frames.
+
+    Args:
+        coder: of the messages, whose types are described.
+        description: of the response with status 200.
+        views: those of the `FrameResponse`.
+        plain: as of the `FrameResponse`: whether there is a plain stream.
+
+    Returns:
+        By status, what OpenAPI calls a Response Object.
 
     >>> from objectstreaming import JsonCoder
     >>> content = frame_responses(JsonCoder(payload=list[int]))[200]["content"]
@@ -62,7 +71,15 @@ def frame_responses(
 
 
 def frame_request_body(coder: Coder[Any, Any], description: str = "A stream of frames.") -> dict[str, Any]:
-    """The `openapi_extra=` of a route that reads its body with `read_messages`."""
+    """The `openapi_extra=` of a route that reads its body with `read_messages`.
+
+    Args:
+        coder: of the messages.
+        description: of the body.
+
+    Returns:
+        A member `requestBody`.
+    """
     return {"requestBody": {"required": True, "description": description, "content": _frames(coder, plain=True)}}
 
 

@@ -68,6 +68,12 @@ as they are, the bytes came from somewhere else, most often from a service behin
 class RequestError(StreamError):
     """A `StreamError` whose HTTP status is not the one of its code: 406, 413, 415.
 
+    Args:
+        status: of the response.
+        code: one of the sixteen of `StreamError`.
+        message: for the client.
+        details: any JSON value.
+
     >>> RequestError(415, "invalid_argument", "version 2 is not known here").http_status
     415
     """

@@ -107,34 +107,45 @@ class StreamStore(Protocol):
 class FrameResponse(Response):
     """A stream of frames, from a sync or async iterable of `(header, payload)`, `Frame` or bytes of frames.
 
-    `coder` encodes the messages. Clients that ask for version 1 get it, with a ping after each `heartbeat` seconds of
-    silence (`None`: no pings) and an `end`. Clients that ask for `text/event-stream`, `application/x-ndjson` or
-    `application/jsonl` get a view of the same messages (`views.py`), and all others the plain stream. `views` are more
-    views, or others for those media types. `default_type` is the media type that `*/*` and no `Accept` get instead of
-    the plain stream, and with `plain=False` nobody gets that: 406 is the answer to who can read nothing else.
+    Clients that ask for version 1 get it, with pings and an `end`. Clients that ask for `text/event-stream`,
+    `application/x-ndjson` or `application/jsonl` get a view of the same messages (`views.py`), and all others the plain
+    stream.
 
-    The status waits for the
-    first item, but no longer than one heartbeat: a source that fails before it gives a real 4xx or 5xx with a JSON
-    problem. Everything that the source has ready goes out in one write. The source may be ahead of a slow client by
-    `batch` bytes, and then waits.
-
-    `trailers` go out with the `end`: a mapping, or a function that is called when the source has ended well. `metadata`
-    goes out with the `open`. `limits` are those of the receivers: a frame beyond them is an error of the source. After
-    `max_duration` seconds the stream ends with `deadline_exceeded`. `status_code`, `headers` and `background` are those
-    of any Starlette response, and apply once there is a first item.
-
-    With a `store`, the stream is kept there, and outlives this response (`objectstreaming.store`): the source runs
-    until it ends or is stopped, whether anybody reads or not, and a client that was cut off goes on where it was.
-    `owner` is who may read it again; "" is everybody who knows its id. `id` is chosen by the client, with a PUT:
-    whoever asks for an id that is there already joins that stream, from its beginning, and the source is closed.
-
-    `observer` is told of this response (`objectstreaming.observe`). With `timing`, the trailers have a member `timing`:
-    `first`, `gap` and `stalled`, in seconds, as in `StreamRecord`; so a browser sees them without any other tool.
+    The status waits for the first item, but no longer than one heartbeat: a source that fails before it gives a real
+    4xx or 5xx with a JSON problem. Everything that the source has ready goes out in one write.
 
     In a source, raise `StreamError` to tell the client why it failed. Any other exception is logged, and sent as
     `internal`. To answer a request while its body still arrives, read it in the source with `read_messages` or
     `RequestBody`, not with `request.stream()`: the response itself waits for `http.disconnect`, and the two would take
     each other's messages.
+
+    Args:
+        source: gives the messages. If it is not async, it runs in a thread of its own, and may block.
+        coder: encodes the messages.
+        heartbeat: seconds of silence after which a ping is sent; `None`: no pings.
+        status_code: as of any Starlette response; applies once there is a first item. So do `headers`.
+        headers: as of any Starlette response, without `Content-Type`, which is negotiated.
+        trailers: go out with the `end`: a mapping, or a function that is called when the source has ended well.
+        metadata: goes out with the `open`.
+        limits: those of the receivers: a frame beyond them is an error of the source.
+        max_duration: seconds after which the stream ends with `deadline_exceeded`.
+        batch: how many bytes the source may be ahead of a slow client; then it waits.
+        background: runs when the response has ended, however it ends; with a store, when the stream has.
+        views: more views, or others for the media types above.
+        default_type: the media type that `*/*` and no `Accept` get instead of the plain stream.
+        plain: whether anybody gets the plain stream. If not, 406 is the answer to who can read nothing else.
+        store: keeps the stream, which then outlives this response (`objectstreaming.store`): the source runs until it
+            ends or is stopped, whether anybody reads or not, and a client that was cut off goes on where it was.
+        owner: who may read the stored stream again; "" is everybody who knows its id.
+        id: of the stored stream, chosen by the client with a PUT. Whoever asks for an id that is there already joins
+            that stream, from its beginning, and the source is closed.
+        observer: is told of this response (`objectstreaming.observe`).
+        timing: whether the trailers have a member `timing`, with `first`, `gap` and `stalled` in seconds, as in
+            `StreamRecord`; so a browser sees them without any other tool.
+
+    Raises:
+        TypeError: The source is no iterable, or the coder no coder.
+        ValueError: A number is out of range, a header cannot be kept, or options do not go together.
 
     >>> from fastapi import FastAPI
     >>> from objectstreaming import JsonCoder
@@ -231,10 +242,20 @@ class FrameResponse(Response):
     def of(cls, coder: Coder[Any, Any], **options: Any) -> type[FrameResponse]:
         """A response class for endpoints that yield their messages, in FastAPI's own style.
 
-        `options` are those of `FrameResponse`. The status and the headers are the endpoint's own (`status_code=` of the
-        route, a parameter of the type `Response`), and so are its dependencies, which are closed after the last byte.
-        That is too early for a stored stream: with a `store`, an endpoint that has dependencies with `yield` raises
-        `RuntimeError`.
+        The status and the headers are the endpoint's own (`status_code=` of the route, a parameter of the type
+        `Response`), and so are its dependencies, which are closed after the last byte. That is too early for a stored
+        stream: with a `store`, an endpoint that has dependencies with `yield` raises `RuntimeError`.
+
+        Args:
+            coder: encodes the messages.
+            **options: those of `FrameResponse`.
+
+        Returns:
+            A class for `response_class=`.
+
+        Raises:
+            TypeError: The coder is none, or an option does not exist.
+            ValueError: An option is out of range.
 
         >>> from collections.abc import AsyncIterator
         >>> from fastapi import FastAPI

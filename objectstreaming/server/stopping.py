@@ -48,12 +48,17 @@ def stopping(store: _Store | None = None, *, then: Lifespan | None = None) -> Li
     """A lifespan for FastAPI or Starlette: SIGTERM and SIGINT end every stream of the process at once.
 
     Streams and duplex sessions end with `unavailable` ("the server is shutting down"), requests whose body is still
-    being read are answered with 503, and so is every stream that is asked for afterwards. `then` is the application's
-    own lifespan, if it has one; its state is passed on. `store` is a store of resumable streams, whose lifespan is
-    entered first.
+    being read are answered with 503, and so is every stream that is asked for afterwards.
 
     It works where the lifespan runs in the main thread, which is the one that gets signals. Elsewhere, as in a test
     client, only `store` and `then` run.
+
+    Args:
+        store: a store of resumable streams, whose lifespan is entered first.
+        then: the application's own lifespan, if it has one; its state is passed on.
+
+    Returns:
+        What `FastAPI(lifespan=)` takes.
 
     >>> from fastapi import FastAPI
     >>> app = FastAPI(lifespan=stopping())

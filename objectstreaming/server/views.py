@@ -49,16 +49,43 @@ class ViewEncoder(Protocol):
         """The number of the stream's messages up to here: those before this response, and those written in it."""
 
     def open(self, *, heartbeat: float | None = None, metadata: Mapping[str, Any] | None = None) -> bytes:
-        """What comes before the first message; may be empty. Something is sent at least every `heartbeat` seconds."""
+        """What comes before the first message.
+
+        Args:
+            heartbeat: something is sent at least every so many seconds.
+            metadata: that of the response.
+
+        Returns:
+            The bytes; may be empty.
+        """
 
     def data(self, header: Any, payload: Any) -> bytes:
-        """One message. It goes out in one piece, maybe together with others. May be empty."""
+        """One message.
+
+        Args:
+            header: of the message.
+            payload: of the message.
+
+        Returns:
+            The bytes, which go out in one piece, maybe together with others; may be empty.
+
+        Raises:
+            EncodeError: It cannot be sent. Nothing has changed.
+        """
 
     def ping(self) -> bytes:
         """Something that a reader skips, to be sent in silence; empty if the format has nothing of that kind."""
 
     def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
-        """What comes after the last message: success, or `error`, after which the connection is broken."""
+        """What comes after the last message.
+
+        Args:
+            trailers: those of the response.
+            error: `None` for success. After an error the connection is broken.
+
+        Returns:
+            The bytes; may be empty.
+        """
 
 
 class View(ABC):
@@ -99,9 +126,14 @@ class View(ABC):
     def encoder(self, coder: Coder[Any, Any], limits: Limits, position: int | None) -> ViewEncoder:
         """A new encoder, for one response.
 
-        It is given messages, of the types that `coder` encodes and decodes. `limits` are those of a frame. `position`
-        is how many messages of the stream come before this response, if its rest can be asked for by position, and
-        `None` if it cannot be resumed.
+        Args:
+            coder: the encoder is given messages of the types that this one encodes and decodes.
+            limits: those of a frame.
+            position: how many messages of the stream come before this response, if its rest can be asked for by
+                position; `None` if it cannot be resumed.
+
+        Returns:
+            What writes the response.
         """
 
     def problem(self, error: StreamError) -> bytes:
@@ -109,9 +141,13 @@ class View(ABC):
         return write_problem(error)
 
     def openapi(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The Media Type Object of this view in OpenAPI. `message` is the JSON Schema of a message.
+        """The Media Type Object of this view in OpenAPI.
 
-        That of our views is an object with the `header` and the `payload`, or its `base64`.
+        Args:
+            message: the JSON Schema of a message: an object with the `header` and the `payload`, or its `base64`.
+
+        Returns:
+            A JSON object.
         """
         return {"schema": {"type": "string"}}
 
@@ -247,6 +283,9 @@ class JsonLines(View):
     A message is `{"header":...,"payload":...}`, or with `"base64"` for `"payload"` if the coder is not `json`. The last
     line is `{"end":{"frames":n}}`, with the `trailers` in it, or `{"error":{...}}` with `code`, `message` and
     `details`. `{"metadata":{...}}` is the first line, where there is metadata. Pings are empty lines.
+
+    Args:
+        media_type: `application/x-ndjson` or `application/jsonl`.
 
     >>> from objectstreaming import RawCoder
     >>> encoder = JsonLines().encoder(RawCoder(), Limits(), None)

@@ -21,7 +21,13 @@ LARGEST: Final = 48 * KiB
 
 
 class End(msgspec.Struct, frozen=True):
-    """The end of a stream: a success, with `trailers`, or an error, with `code`, `message` and `details`.
+    """The end of a stream: a success, with trailers, or an error.
+
+    Args:
+        code: of the error, one of the sixteen of `StreamError`; "" for a success.
+        message: of the error.
+        details: of the error, any JSON value.
+        trailers: what the source had to say at its end.
 
     >>> End.failed(StreamError("not_found", "no such document"))
     End(code='not_found', message='no such document', details=None, trailers=None)
@@ -36,14 +42,31 @@ class End(msgspec.Struct, frozen=True):
 
     @classmethod
     def succeeded(cls, trailers: Mapping[str, Any] | None = None) -> End:
-        """A success. Raises `EncodeError` if the trailers are not JSON, or too large."""
+        """A success.
+
+        Args:
+            trailers: a mapping, or `None`.
+
+        Returns:
+            The end.
+
+        Raises:
+            EncodeError: The trailers are not JSON, or too large.
+        """
         end = cls(trailers=dict(trailers) if trailers else None)
         end._check()
         return end
 
     @classmethod
     def failed(cls, error: StreamError) -> End:
-        """An error. If its message or details cannot be told, its code is."""
+        """An error.
+
+        Args:
+            error: what readers are told. If its message or details cannot be told, its code is.
+
+        Returns:
+            The end.
+        """
         end = cls(code=error.code, message=error.message, details=error.details)
         try:
             end._check()
@@ -74,7 +97,13 @@ class End(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_members(cls, members: Mapping[str, Any]) -> End:
-        """The inverse of `members`; what else is in there is passed over.
+        """The inverse of `members`.
+
+        Args:
+            members: of an `end` frame. What else is in there is passed over.
+
+        Returns:
+            The end.
 
         >>> end = End.failed(StreamError("aborted", "why", [1]))
         >>> End.from_members({"frames": 3, **end.members()}) == end
@@ -89,7 +118,14 @@ class End(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_json(cls, data: bytes) -> End:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Args:
+            data: what `to_json` has given.
+
+        Returns:
+            The end.
+        """
         return cls.from_members(strict_json.loads_object(data))
 
     def _check(self) -> None:

@@ -69,6 +69,12 @@ class FileStore(Store):
     its locks on to the child, so let a server fork first. A file is removed `keep.ttl` seconds after its last write, as
     soon as a process creates another. Needs a POSIX system.
 
+    Args:
+        folder: of the files.
+        keep: how much is kept of a stream, and for how long.
+        lease: seconds after which a writer whose event loop stands still is taken for dead. The death of a process is
+            noticed at once.
+
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
     >>> store = FileStore(folder.name)

@@ -30,8 +30,11 @@ class _Log:
 class MemoryStore(Store):
     """Keeps streams in this process: they outlive connections, and go with the process.
 
-    `total` bounds the bytes of all streams together. Beyond it those that ended longest ago are forgotten. If that is
-    not enough, the stream that would grow ends with `resource_exhausted`.
+    Args:
+        keep: how much is kept of a stream, and for how long.
+        total: bounds the bytes of all streams together. Beyond it those that ended longest ago are forgotten. If that
+            is not enough, the stream that would grow ends with `resource_exhausted`.
+        lease: seconds after which a writer that does not move is taken for dead.
 
     >>> store = MemoryStore(keep=Keep(ttl=60))
     """
@@ -120,7 +123,12 @@ class MemoryStore(Store):
     def trim(self, ids: Sequence[str], most: int) -> list[str]:
         """Forget the first of these streams, of those that have ended, until the rest have `most` bytes or fewer.
 
-        Returns the ids of those that are still kept, in the same order.
+        Args:
+            ids: of the streams.
+            most: bytes that they may have together.
+
+        Returns:
+            The ids of those that are still kept, in the same order.
         """
         kept = [stream for stream in ids if stream in self._logs]
         size = sum(self._logs[stream].bytes for stream in kept)

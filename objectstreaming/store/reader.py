@@ -69,6 +69,12 @@ class Reader:
     To be used with `async with`, which opens it: that raises `StreamError`, with the code `not_found`, `out_of_range`
     or `unavailable`. Leaving the block leaves the stream, which goes on. `position` is the number of frames of the
     stream up to the last one read. Once `read` has given everything, `end` is how the stream ended.
+
+    Args:
+        store: that has the stream.
+        id: of the stream.
+        position: how many data frames to leave out.
+        owner: as the stream was given.
     """
 
     def __init__(self, store: Verbs, id: str, position: int = 0, owner: str = "") -> None:
@@ -115,9 +121,17 @@ class Reader:
             tail.release()
 
     async def read(self, within: float = math.inf) -> bytes | None:
-        """The next batch. `b""`: the stream has ended, see `end`. `None`: nothing came `within` so many seconds.
+        """The next batch. May be cancelled: no frame is lost.
 
-        Raises `StreamError` if the stream cannot be followed any more. May be cancelled: no frame is lost.
+        Args:
+            within: how many seconds to wait for it.
+
+        Returns:
+            Bytes, of one or more whole data frames; `b""`: the stream has ended, see `end`; `None`: nothing came in
+            time.
+
+        Raises:
+            StreamError: The stream cannot be followed any more.
         """
         tail = self._tail
         assert tail is not None, "the reader is not open"

@@ -106,18 +106,29 @@ class Recording:
         return self._task
 
     def stop(self, why: StreamError) -> None:
-        """End the stream with an error, after what is ready."""
+        """End the stream with an error, after what is ready.
+
+        Args:
+            why: the error.
+        """
         if self._stopped is None:
             self._stopped = End.failed(why)
             self._changed.set()
 
     def stop_from_anywhere(self, why: StreamError) -> None:
-        """`stop`, from another thread or a signal handler."""
+        """`stop`, from another thread or a signal handler.
+
+        Args:
+            why: the error.
+        """
         self._loop.call_soon_threadsafe(self.stop, why)
 
     async def ended(self) -> End:
-        """Wait until the stream has ended, its source is closed, and `background` has run. How it ended, as far as this
-        process knows."""
+        """Wait until the stream has ended, its source is closed, and `background` has run.
+
+        Returns:
+            How it ended, as far as this process knows.
+        """
         if not self._task.done():
             await asyncio.wait([self._task])
         if self._tail.end is not None:

@@ -58,11 +58,18 @@ class _Watched:
 class RedisStore(Store):
     """Keeps streams in Redis, for all processes that reach it.
 
-    `redis` is a URL, or a client of `redis.asyncio`: `Redis`, `Sentinel(...).master_for(...)` or `RedisCluster`, which
-    must not have `decode_responses`, and is not closed by `aclose`. All keys begin with `prefix`, by which several
-    applications share a server. A frame has 1 MiB at most; larger ones would hold up all other clients of the server.
+    A frame has 1 MiB at most; larger ones would hold up all other clients of the server. Needs Redis 5. Its
+    `maxmemory-policy` should be `noeviction` or `volatile-ttl`.
 
-    Needs Redis 5. Its `maxmemory-policy` should be `noeviction` or `volatile-ttl`.
+    Args:
+        redis: a URL, or a client of `redis.asyncio`: `Redis`, `Sentinel(...).master_for(...)` or `RedisCluster`, which
+            must not have `decode_responses`, and is not closed by `aclose`.
+        prefix: all keys begin with it; by it several applications share a server.
+        keep: how much is kept of a stream, and for how long.
+        lease: seconds within which the death of a writer is noticed.
+
+    Raises:
+        ValueError: The client decodes responses, or a number is out of range.
 
     >>> store = RedisStore("redis://127.0.0.1", keep=Keep(ttl=3600), lease=6)
     """

@@ -88,11 +88,20 @@ class _FramesOf(Coder[Any, Any]):
 class StoredResponse(FrameResponse):
     """A stored stream from the position that the request asks for, with `?position=` or `Last-Event-ID`.
 
-    `owner` is who asks. Readers of frames need no coder. Views are given only if `coder` is the coder that the stream
-    was written with, or a mapping that has it under its name. `resume` is the URI of this stream, which clients resume
-    at. The other arguments are those of `FrameResponse`.
-
     HEAD is answered with `Stream-Position`, and `Stream-Ended` (`ok`, or the error's code) once the stream has ended.
+
+    Args:
+        store: that has the stream.
+        id: of the stream.
+        owner: who asks.
+        coder: the coder that the stream was written with, or a mapping that has it under its name. Readers of frames
+            need none, readers of views do.
+        resume: the URI of this stream, which clients resume at.
+        heartbeat: seconds of silence after which a ping is sent; `None`: no pings.
+        headers: more headers of the response.
+        views: more views, as of `FrameResponse`.
+        default_type: what `*/*` and no `Accept` get, as of `FrameResponse`.
+        plain: whether anybody gets the plain stream.
     """
 
     _is_copy = True

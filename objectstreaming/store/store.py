@@ -44,10 +44,15 @@ CLOSE_SECONDS: Final = 2.0
 class Store(ABC):
     """Streams that outlive a connection: `MemoryStore`, `FileStore`, `RedisStore`.
 
-    `keep` says how much is kept. `lease` is the number of seconds within which the death of a writer is noticed; a
-    process whose event loop stands still for longer is taken for dead.
-
     A store of another kind is a subclass with the five verbs (`verbs.Verbs` says what each has to do).
+
+    Args:
+        keep: how much is kept of a stream, and for how long.
+        lease: the number of seconds within which the death of a writer is noticed. A process whose event loop stands
+            still for longer is taken for dead.
+
+    Raises:
+        ValueError: `lease` is no positive number.
 
     >>> import asyncio
     >>> from objectstreaming import JsonCoder, iter_messages
@@ -124,13 +129,25 @@ class Store(ABC):
     ) -> Recording:
         """Run a source in this process, and store what it gives. Returns once the stream is there to be read.
 
-        `source`, `coder`, `trailers`, `metadata`, `limits` and `max_duration` are those of `FrameResponse`; `views` are
-        the names of those that readers may be offered. `id` is a new one, or a chosen one that no stream has had.
-        `owner`: the stream is given to, and stopped by, those who name the same. `background` is called once the stream
-        has ended.
+        Args:
+            source: gives the messages, as that of a `FrameResponse`.
+            coder: encodes them.
+            id: a chosen one that no stream has had; by default a new one.
+            owner: the stream is given to, and stopped by, those who name the same.
+            trailers: go out with the `end`.
+            metadata: goes out with the `open` of each response.
+            views: the names of those that readers may be offered.
+            limits: those of the receivers.
+            max_duration: seconds after which the stream ends with `deadline_exceeded`.
+            background: is called once the stream has ended.
 
-        Raises `StreamError`: `already_exists`, `unavailable`; `ValueError` for an id that is none, `EncodeError` for
-        metadata that is not JSON. The source is closed then.
+        Returns:
+            What runs; `await recording.ended()` waits for its end.
+
+        Raises:
+            StreamError: `already_exists`, `unavailable`. The source is closed then, as with the other errors.
+            ValueError: The id is none.
+            EncodeError: The metadata are not JSON.
         """
         try:
             about = About(
@@ -164,14 +181,32 @@ class Store(ABC):
         return recording
 
     def reader(self, id: str, position: int = 0, *, owner: str = "") -> Reader:
-        """Read a stream with `async with`, in batches, and know of its silence and its end."""
+        """Read a stream with `async with`, in batches, and know of its silence and its end.
+
+        Args:
+            id: of the stream.
+            position: how many data frames to leave out.
+            owner: as the stream was given.
+
+        Returns:
+            A reader, to be entered.
+        """
         return Reader(self, id, position, owner)
 
     async def replay(self, id: str, position: int = 0, *, owner: str = "") -> AsyncIterator[bytes]:
         """The frames of a stream after `position`, in batches of whole data frames, until it ends.
 
-        Raises `StreamError`: what the stream ended with, if not with success; before the first batch, `not_found`,
-        `out_of_range`, `unavailable`; `data_loss` or `unavailable` if it cannot be followed any more.
+        Args:
+            id: of the stream.
+            position: how many data frames to leave out.
+            owner: as the stream was given.
+
+        Yields:
+            Bytes, of one or more whole data frames.
+
+        Raises:
+            StreamError: What the stream ended with, if not with success; before the first batch, `not_found`,
+                `out_of_range`, `unavailable`; `data_loss` or `unavailable` if it cannot be followed any more.
         """
         async with self.reader(id, position, owner=owner) as reader:
             while batch := await reader.read():
@@ -180,13 +215,32 @@ class Store(ABC):
             raise reader.end.error
 
     async def status(self, id: str, *, owner: str = "") -> Page:
-        """How a stream stands: its `position`, its `end` once it has one. Raises `StreamError`."""
+        """How a stream stands.
+
+        Args:
+            id: of the stream.
+            owner: as the stream was given.
+
+        Returns:
+            A page without data: `position`, and `end` once the stream has one.
+
+        Raises:
+            StreamError: `not_found`, `unavailable`.
+        """
         return await page_for(self, id, owner, None)
 
     async def stop(self, id: str, *, owner: str = "") -> End:
-        """End a stream with `canceled`, wherever it is written; its source is closed there. Returns the end it has.
+        """End a stream with `canceled`, wherever it is written; its source is closed there.
 
-        A stream that has ended stays as it is. Raises `StreamError`: `not_found`, `unavailable`.
+        Args:
+            id: of the stream.
+            owner: as the stream was given.
+
+        Returns:
+            The end that the stream has. One that has ended stays as it is.
+
+        Raises:
+            StreamError: `not_found`, `unavailable`.
         """
         await page_for(self, id, owner, None)
         try:
@@ -246,11 +300,18 @@ class Store(ABC):
     ) -> APIRouter:
         """A FastAPI router for the streams of this store: GET, HEAD and DELETE of `{prefix}/{id}`.
 
-        `owner` is a dependency that gives the same string as `FrameResponse(owner=...)` was given. Without it, those
-        who know an id may read and stop the stream, but only if it has no owner. Streams are served as frames; as views
-        too, those of `FrameResponse` and `views`, if their coder is one of `coders`.
-
         Needs FastAPI (the extra `server`).
+
+        Args:
+            prefix: of the paths.
+            owner: a dependency that gives the same string as `FrameResponse(owner=...)` was given. Without it, those
+                who know an id may read and stop the stream, but only if it has no owner.
+            coders: streams are served as frames; as views too, if their coder is one of these.
+            views: more views, besides those of `FrameResponse`.
+            heartbeat: seconds of silence after which a ping is sent; `None`: no pings.
+
+        Returns:
+            What `app.include_router` takes.
         """
         from .router import router_of
 
@@ -276,9 +337,12 @@ class Store(ABC):
         return f"objectstreaming store {self._number} {'owned' if owned else 'open'}"
 
     async def aclose(self, *, grace: float = 0.0) -> None:
-        """End what this process writes with `unavailable`, after `grace` seconds; close connections and files.
+        """End what this process writes with `unavailable`; close connections and files.
 
         Readers in this process get `unavailable` too. What other processes write goes on there.
+
+        Args:
+            grace: how many seconds to wait first for streams to end by themselves.
         """
         if self._recordings and grace > 0:
             await asyncio.wait(list(self._recordings), timeout=grace)

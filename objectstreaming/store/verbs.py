@@ -73,9 +73,14 @@ def is_id(id: str) -> bool:
 class Keep(msgspec.Struct, frozen=True):
     """How much of a stream is kept, and for how long.
 
-    `ttl`: seconds that a stream is kept after its last write. `bytes`: how large its data may become; a stream that
-    grows beyond ends with `resource_exhausted`. `unread`: seconds after which a stream that nobody reads is stopped,
-    with `canceled`; `None`: it is never stopped for that.
+    Args:
+        ttl: seconds that a stream is kept after its last write.
+        bytes: how large its data may become; a stream that grows beyond ends with `resource_exhausted`.
+        unread: seconds after which a stream that nobody reads is stopped, with `canceled`; `None`: it is never stopped
+            for that.
+
+    Raises:
+        ValueError: One of them is no positive number.
 
     >>> Keep(ttl=3600, unread=300)
     Keep(ttl=3600, bytes=16777216, unread=300)
