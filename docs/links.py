@@ -41,7 +41,7 @@ ELSEWHERE = {
 """Path in the repository: path of the page."""
 
 FENCE = re.compile(r"^( *)(```+)([\w+-]*)[^\n]*(\n.*?^\1\2)[^\S\n]*$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+LINK = re.compile(r"`[^`\n]+`|\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
 
 def github_slug(heading: str, separator: str = "-") -> str:
@@ -58,12 +58,16 @@ def linked(text: str, page: str, repository: str) -> str:
 
     >>> linked("[a test](tests/conftest.py), [the wire](spec/SPEC.md#2-frames)", "README.md", "")
     'a test, [the wire](spec/SPEC.md#2-frames)'
+    >>> linked("`values[int](array)`", "README.md", "")
+    '`values[int](array)`'
     >>> linked("[a test](../tests/conftest.py)", "docs/flow.md", "https://example.org/project")
     '[a test](https://example.org/project/blob/main/tests/conftest.py)'
     """
 
     def rewritten(found: re.Match[str]) -> str:
         label, target = found.groups()
+        if target is None:  # code, in which `values[int](array)` is none
+            return found[0]
         if re.match(r"[a-z]+:|#", target):
             return found[0]
         path, _, anchor = target.partition("#")
