@@ -173,14 +173,7 @@ def _joined(values: list[Any]) -> Any:
 class ChatCompletions(View):
     """OpenAI's chat completions, as the `openai` packages, LangChain and `@ai-sdk/openai` read them.
 
-    `parts` says what a message is: a function of the header and the payload that gives strings, which are the
-    `content`; `wav_streaming.Sound`s, which are `delta.audio`; tuples `(name, value)`, which are `data` of their chunk;
-    and mappings, which are a `delta` as it is, such as one with `tool_calls`. Without it a payload that is a string is
-    text, a frame of speech its text and its sound, and any other message `data` with the name `message`.
-
-    `model` is what the completion says about its model. With `stream=False` it is one JSON object, sent when the answer
-    is whole, and no longer than a frame may be; give the response `heartbeat=None` then, so that a failure keeps its
-    status. Sound is `pcm16`: one channel at 24,000 Hz, to which it is converted; in the one JSON it is a WAV file. The
+    Sound is `pcm16`: one channel at 24,000 Hz, to which it is converted; in the one JSON it is a WAV file. The
     trailers are `trailers` of the last chunk; of them, `finish_reason` and `usage` are those of the format.
 
     OpenAI's clients take a stream that stops for a whole one. So an error is `{"error": ...}`, and then the connection
@@ -189,6 +182,16 @@ class ChatCompletions(View):
 
         view = ChatCompletions(model="mine", stream=question.stream)
         FrameResponse(source, coder=coder, views=[view], default_type=view.media_type)
+
+    Args:
+        parts: says what a message is: a function of the header and the payload that gives strings, which are the
+            `content`; `wav_streaming.Sound`s, which are `delta.audio`; tuples `(name, value)`, which are `data` of
+            their chunk; and mappings, which are a `delta` as it is, such as one with `tool_calls`. Without it a payload
+            that is a string is text, a frame of speech its text and its sound, and any other message `data` with the
+            name `message`.
+        model: what the completion says about its model.
+        stream: whether it is a stream. If not, it is one JSON object, sent when the answer is whole, and no longer than
+            a frame may be; give the response `heartbeat=None` then, so that a failure keeps its status.
 
     >>> from objectstreaming import JsonCoder
     >>> encoder = ChatCompletions(model="mine").encoder(JsonCoder(), Limits(), None)

@@ -75,12 +75,6 @@ def _event(value: Mapping[str, Any]) -> bytes:
 class UIMessages(View):
     """The UI message stream of the AI SDK (`ai` 5 to 7), which `useChat` and `DefaultChatTransport` read.
 
-    `parts` says what a message is: a function of the header and the payload that gives strings, which are text;
-    `wav_streaming.Sound`s; tuples `(name, value)`, which are parts of the type `data-<name>`; and mappings, which are
-    parts of the AI SDK as they are, such as `{"type": "reasoning-delta", "id": "1", "delta": "..."}`. Without it a
-    payload that is a string is text, a frame of speech its text and its sound, and any other message a part
-    `data-message` with the `header`, and the `payload` or its `base64`.
-
     Sound is `data-audio`, with `{"mediaType": "audio/wav", "url": "data:..."}`. It is transient: `useChat` gives it to
     `onData`, and does not send it back to the server with the next question. The `metadata` of the response are the
     metadata of the message, and so are its trailers; a trailer `finish_reason` is the `finishReason`.
@@ -89,6 +83,13 @@ class UIMessages(View):
     broken, which the AI SDK reports too. Its requests accept anything (`*/*`), so the endpoint needs `default_type`:
 
         FrameResponse(source, coder=coder, views=[UIMessages()], default_type="text/event-stream")
+
+    Args:
+        parts: says what a message is: a function of the header and the payload that gives strings, which are text;
+            `wav_streaming.Sound`s; tuples `(name, value)`, which are parts of the type `data-<name>`; and mappings,
+            which are parts of the AI SDK as they are, such as `{"type": "reasoning-delta", "id": "1", "delta": "..."}`.
+            Without it a payload that is a string is text, a frame of speech its text and its sound, and any other
+            message a part `data-message` with the `header`, and the `payload` or its `base64`.
 
     >>> from objectstreaming import JsonCoder
     >>> def parts(header, answer):

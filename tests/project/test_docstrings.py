@@ -29,7 +29,20 @@ OF_OURSELVES = {
     # methods that parts of this package call on each other, and those that Starlette calls
     *("begin", "begin_at_place", "leave", "lifespan", "route_name", "start", "uri_of"),
     # what an observer is told, and what a store or view of another kind defines: said once, in the base class
-    *("started", "wrote", "ended", "create", "append", "seal", "fetch", "watch", "aclose", "encoder", "openapi"),
+    *(
+        "started",
+        "wrote",
+        "ended",
+        "create",
+        "append",
+        "seal",
+        "fetch",
+        "watch",
+        "aclose",
+        "encoder",
+        "openapi",
+        "problem",
+    ),
 }
 
 
