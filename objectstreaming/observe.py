@@ -197,14 +197,17 @@ def _number(value: float | None) -> str:
 class Watch:
     """One stream, its record and its observers."""
 
-    __slots__ = ("_failed", "_observers", "record")
+    __slots__ = ("_observers", "_told_of_pieces", "record")
 
     clock = staticmethod(time.perf_counter)
 
     def __init__(self, record: StreamRecord, observers: list[Observer]) -> None:
         self.record = record
         self._observers = observers
-        self._failed: list[Observer] = []  # in a write: there may be thousands more, and one line in the log is enough
+        # Those that want to know, and have not failed: of thousands of pieces, one line in the log is enough.
+        self._told_of_pieces = [
+            one for one in observers if getattr(getattr(one, "wrote", None), "__func__", None) is not Observer.wrote
+        ]
 
     def started(self) -> None:
         self.record._began = self.clock()
@@ -233,9 +236,8 @@ class Watch:
                 record.gap = now - record._last
                 record.longest_gap = max(record.longest_gap, record.gap)
             record._last = now
-        for observer in self._observers:
-            if not any(observer is failed for failed in self._failed):
-                self._tell(observer, "wrote", size)
+        for observer in self._told_of_pieces:
+            self._tell(observer, "wrote", size)
 
     def ended(self, outcome: Outcome, code: str | None, frames: int) -> None:
         record = self.record
@@ -264,7 +266,7 @@ class Watch:
         try:
             getattr(observer, call)(self.record, *arguments)
         except Exception:
-            self._failed.append(observer)
+            self._told_of_pieces = [one for one in self._told_of_pieces if one is not observer]
             logger.exception("an observer has failed; the stream goes on")
 
 

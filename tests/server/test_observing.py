@@ -384,3 +384,14 @@ class TestTheAccessLog:
         )
         assert failed.getMessage().startswith(r"stream /a\nb unavailable frames=1 ")
         assert (failed.outcome, failed.code, failed.frames) == ("failed", "unavailable", 1)  # type: ignore[attr-defined]
+
+
+class TestWithoutAnObserver:
+    @pytest.mark.parametrize("accept", [V1, PLAIN])
+    async def test_no_clock_is_read(self, accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def clock() -> float:
+            raise AssertionError("nobody wants to know")
+
+        monkeypatch.setattr(Watch, "clock", staticmethod(clock))
+        call = await run(Call(FrameResponse(gives(3), coder=CODER), accept=accept))
+        assert len(call.received) == 3
