@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 import httpx
 
+from ..errors import ResponseError
 from ..media_type import parse_media_type
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE
 from .errors import CommandError
@@ -272,6 +273,8 @@ class Examination:
         try:
             reading = read(self.probe("cut"), plain)
         except CommandError as error:
+            if isinstance(error.__cause__, ResponseError) and error.__cause__.code == "resource_exhausted":
+                return self.finding("cut", "unknown", f"not tried: {error}")
             return self.finding("cut", "ok", f"an answer that the server breaks off is an error: {error}")
         if reading.status == CUT:
             return self.finding("cut", "ok", "an answer that the server breaks off is a broken connection here")

@@ -23,6 +23,7 @@ from ..app.limits import AppLimits
 from ..app.wyoming import WyomingServer
 from ..frames import MiB
 from ..observe import observers
+from ..server.stopping import Lifespan
 from ..store import FileStore, Keep, Store
 from .connections import Connections
 from .errors import CommandError
@@ -91,21 +92,12 @@ def serve(
         if transcription is None
         else OpenAIRecognizer(transcription, model=transcription_model or "whisper-1", api_key=key)
     )
-    service: WyomingServer | None = None
     wyoming_listener = None if wyoming is None else listen(host, wyoming)
-
-    @asynccontextmanager
-    async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
-        if service is None or wyoming_listener is None:
-            yield
-            return
-        async with service.serving(wyoming_listener):
-            yield
-
+    lifespan: Lifespan | None = None
     try:
-        if wyoming is not None:
+        if wyoming_listener is not None:
             answerer, synthesizer, recognizer = find_parts(settings, answerer, synthesizer, recognizer)
-            service = WyomingServer(answerer, synthesizer, recognizer, settings.limits)
+            lifespan = _serving(WyomingServer(answerer, synthesizer, recognizer, settings.limits), wyoming_listener)
         app = create_app(settings, answerer=answerer, synthesizer=synthesizer, recognizer=recognizer, lifespan=lifespan)
     except (FileNotFoundError, ValueError) as error:
         raise CommandError(str(error)) from None
@@ -145,6 +137,17 @@ def _metrics(port: int | None, say: Callable[[str], object]) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _serving(service: WyomingServer, listener: socket.socket) -> Lifespan:
+    """The lifespan of an app beside which the service runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+        async with service.serving(listener):
+            yield
+
+    return lifespan
 
 
 def _address(listener: socket.socket) -> str:

@@ -162,7 +162,7 @@ def stream_of(answer: Answer) -> Stream:
     after = time.perf_counter() - answer.began
     if not response.is_success:
         problem = read_problem(response.status_code, response.reason_phrase, _beginning(response), response.headers)
-        raise CommandError(str(problem), status=NO_STREAM)
+        raise CommandError(str(problem), status=NO_STREAM) from problem
     note = f"{response.http_version} {response.status_code}, headers after {after:.3f} s"
     return _described(response.headers.get, _arriving(answer), lambda: _beginning(response), note)
 

@@ -14,8 +14,9 @@ is late, and by the same amount. After a short gap a held frame comes together w
 it comes alone; the difference is what is measured.
 
 **What it costs.** A process runs at most `_AT_ONCE` probes at a time, each for a few seconds (`quiet`: `_LONGEST_QUIET`
-at most). The probe tells nothing but the headers of the reader's own request in `_REQUEST_HEADERS`, the HTTP
-version, and the heartbeat. Each `cut` is a failed stream, with its line in the log.
+at most). Each `cut` is a failed stream, which most servers log with a traceback, so there are `_CUTS` a minute at most.
+The probe tells nothing but the headers of the reader's own request in `_REQUEST_HEADERS`, the HTTP
+version, and the heartbeat.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ _TICKS: Final = 12
 _LONGEST_QUIET: Final = 600.0
 
 _AT_ONCE: Final = 8
+_CUTS: Final = 30
 _REMEMBERED: Final = 64
 
 _REQUEST_HEADERS: Final = ("accept", "accept-encoding", "last-event-id", "via")
@@ -67,7 +69,8 @@ def doctor_route(path: str = "/doctor", *, heartbeat: float | None = 15) -> Rout
     """A route for `objectstreaming doctor URL`, which finds what proxies do to the streams of this server.
 
     It may be mounted in production: it takes a few seconds of a connection at a time, runs at most eight probes at once
-    in a process (then 429), and tells nothing but how the reader's own request has arrived.
+    in a process and breaks off thirty answers a minute (then 429), and tells nothing but how the reader's own request
+    has arrived.
 
     Args:
         path: of the route.
@@ -98,6 +101,7 @@ class _Probes:
             raise ValueError(f"heartbeat is a positive number of seconds, or None, not {heartbeat!r}")
         self._heartbeat = heartbeat
         self._running = 0
+        self._cuts: deque[float] = deque(maxlen=_CUTS)
         self._leaving: OrderedDict[str, _Leaving] = OrderedDict()  # by an id that nobody can guess
 
     async def answer(self, request: Request) -> Response:
@@ -151,6 +155,9 @@ class _Probes:
             yield {"n": n, "sent": round(time.perf_counter() - began, 6)}, None
 
     async def _cut(self) -> AsyncGenerator[Any, None]:
+        if len(self._cuts) == _CUTS and time.monotonic() - self._cuts[0] < 60:
+            raise StreamError("resource_exhausted", f"this server breaks off {_CUTS} answers a minute at most")
+        self._cuts.append(time.monotonic())
         yield {"n": 0}, None
         await asyncio.sleep(_BEFORE_CUT)
         raise StreamError("unavailable", "the probe of objectstreaming doctor fails here, to see who notices")

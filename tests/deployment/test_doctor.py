@@ -165,6 +165,14 @@ class TestTheRoute:
             refused = await client.get(quiet)
             assert (refused.status_code, refused.json()["code"]) == (429, "resource_exhausted")
 
+    def test_it_breaks_off_so_many_answers_a_minute(self) -> None:
+        """Each is a traceback in the log of most servers."""
+        client = TestClient(Starlette(routes=[doctor_route("/probe")]), raise_server_exceptions=False)
+        v1 = {"accept": "application/vnd.objectstreaming;v=1"}
+        with ThreadPoolExecutor(8) as pool:  # a request takes 0.2 s
+            answers = list(pool.map(lambda _: client.get("/probe?probe=cut", headers=v1).status_code, range(32)))
+        assert sorted(answers) == [200] * 30 + [429] * 2
+
     def test_a_heartbeat_is_a_positive_number(self) -> None:
         with pytest.raises(ValueError, match="heartbeat"):
             doctor_route(heartbeat=0)
