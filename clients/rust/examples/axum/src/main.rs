@@ -2,10 +2,10 @@
 
 mod response;
 
+use axum::Router;
 use axum::extract::Json;
 use axum::response::Response;
 use axum::routing::post;
-use axum::Router;
 use futures_util::stream;
 use objectstreaming::{Code, JsonCoder, StreamError};
 use serde_json::{Value, json};

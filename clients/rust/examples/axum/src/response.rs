@@ -34,7 +34,7 @@ where
         Ok(open) => open,
         Err(error) => return problem(&StreamError::new(Code::Internal, error.to_string())),
     };
-    let first = first.map_or_else(|_| None, Some);
+    let first = first.ok();
     let frames = stream::unfold((encoder, source, first), |(mut encoder, mut source, first)| async move {
         if encoder.ended() {
             return None;

@@ -104,10 +104,10 @@ async fn a_client_that_leaves_takes_the_source_with_it() {
     tokio::spawn(axum::serve(listener, Router::new().route("/", get(answers))).into_future());
     let mut stream = Client::new().get(&url).send(JsonCoder::new()).await.unwrap();
     stream.next().await.unwrap().unwrap();
-    assert_eq!(Arc::strong_count(&held), 3);
+    let running = Arc::strong_count(&held);
     drop(stream);
     tokio::time::timeout(Duration::from_secs(10), async {
-        while Arc::strong_count(&held) > 2 {
+        while Arc::strong_count(&held) == running {
             tokio::task::yield_now().await;
         }
     })
@@ -119,7 +119,8 @@ async fn a_client_that_leaves_takes_the_source_with_it() {
 async fn a_response_that_is_dropped_before_it_is_read_drops_the_source() {
     let held = Arc::new(());
     let source = held.clone();
-    let response = answer(stream::iter([message(1)]).chain(stream::once(ready(message(2)).inspect(move |_| drop(source))))).await;
+    let response =
+        answer(stream::iter([message(1)]).chain(stream::once(ready(message(2)).inspect(move |_| drop(source))))).await;
     drop::<Response<Body>>(response);
     assert_eq!(Arc::strong_count(&held), 1);
 }
