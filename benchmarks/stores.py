@@ -1,7 +1,8 @@
 """`python benchmarks/stores.py`: what it costs to store a stream, as ratios to a `FrameResponse` that stores nothing.
 
 Each round runs one server in a process of its own (uvicorn, loopback) and reads its streams to the end; the ratio is to
-the direct stream of the same round. `--redis URL` names a server; without it, one is started.
+the direct stream of the same round. `--redis URL` names a server; without it, one is started. The exit status is 1 if a
+budget is not kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from typing import Any
 STORES = ("memory", "file", "redis")
 FAST = ((30_000, 50), (4_000, 1024), (400, 64 * 1024))
 """Frames, and bytes of the payload of each."""
+BUDGETS = {
+    "30000 frames of 50 B": {"memory": 1.5, "file": 1.8, "redis": 2.6},
+    "50 streams of 20 frames/s, 3 s": {"memory": 1.3, "file": 2.2, "redis": 2.4},
+}
+"""How many times the server's CPU of a direct stream a stored one may take, at most."""
 
 
 def store_named(name: str, redis: str, folder: str) -> Any:
@@ -132,7 +138,8 @@ def summary(values: list[float]) -> str:
     return f"{statistics.median(values):5.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
-async def compare(servers: dict[str, Server], path: str, streams: int, expected: int, rounds: int, title: str) -> None:
+async def compare(servers: dict[str, Server], path: str, streams: int, expected: int, rounds: int, title: str) -> bool:
+    """Print the ratios. Whether they keep within the budget, if there is one."""
     wall: dict[str, list[float]] = {name: [] for name in servers}
     used: dict[str, list[float]] = {name: [] for name in servers}
     for _ in range(rounds + 1):
@@ -143,9 +150,18 @@ async def compare(servers: dict[str, Server], path: str, streams: int, expected:
             wall[name].append(seconds / found["direct"][0])
             used[name].append(cpu_seconds / found["direct"][1])
     print(f"\n{title}; {rounds} rounds, ratios to direct: median (range)")
+    budgets = BUDGETS.get(title, {})
+    kept = True
     for name in servers:
-        if name != "direct":
-            print(f"  {name:8} time {summary(wall[name])}   server CPU {summary(used[name])}")
+        if name == "direct":
+            continue
+        verdict = ""
+        if name in budgets:
+            met = statistics.median(used[name]) <= budgets[name]
+            verdict = f"   budget {budgets[name]}{'' if met else ': NOT met'}"
+            kept = kept and met
+        print(f"  {name:8} time {summary(wall[name])}   server CPU {summary(used[name])}{verdict}")
+    return kept
 
 
 async def appends(store: Any, streams: int, count: int, size: int) -> float:
@@ -230,15 +246,19 @@ async def wake_ups_of(store: Any, other: Any, readers: int, streams: int, rounds
     return delays, used
 
 
-async def main(redis: str, rounds: int) -> None:
+async def main(redis: str, rounds: int) -> bool:
+    """Print everything. Whether all budgets are kept."""
+    kept = []
     with tempfile.TemporaryDirectory() as folder:
         servers = {name: Server(name, 18300 + n, redis, folder) for n, name in enumerate(("direct", *STORES))}
         try:
             for server in servers.values():
                 await server.wait()
             for count, size in FAST:
-                await compare(servers, f"/{count}/{size}/0", 1, count * size, rounds, f"{count} frames of {size} B")
-            await compare(servers, "/60/50/0.05", 50, 3000, max(2, rounds // 2), "50 streams of 20 frames/s, 3 s")
+                title = f"{count} frames of {size} B"
+                kept.append(await compare(servers, f"/{count}/{size}/0", 1, count * size, rounds, title))
+            paced = "50 streams of 20 frames/s, 3 s"
+            kept.append(await compare(servers, "/60/50/0.05", 50, 3000, max(2, rounds // 2), paced))
             await compare(servers, "/1/50/0", 1, 50, 20 * rounds, "one frame")
         finally:
             for server in servers.values():
@@ -248,6 +268,7 @@ async def main(redis: str, rounds: int) -> None:
     await wake_ups(redis, 200, 1, 40)
     print("\n200 readers of 200 streams, 40 frames each")
     await wake_ups(redis, 200, 200, 40)
+    return all(kept)
 
 
 if __name__ == "__main__":
@@ -261,7 +282,7 @@ if __name__ == "__main__":
     if arguments.serve:
         serve(arguments.serve, arguments.port, arguments.redis, arguments.folder)
     elif arguments.redis:
-        asyncio.run(main(arguments.redis, arguments.rounds))
+        sys.exit(not asyncio.run(main(arguments.redis, arguments.rounds)))
     else:
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/store"))
         from redis_server import RedisServer
@@ -269,6 +290,7 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as logs:
             server = RedisServer(Path(logs))
             try:
-                asyncio.run(main(server.url, arguments.rounds))
+                kept = asyncio.run(main(server.url, arguments.rounds))
             finally:
                 server.kill()
+        sys.exit(not kept)

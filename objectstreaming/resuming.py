@@ -7,10 +7,10 @@ in which every message is delivered once. A gap is an error, `data_loss`, and no
 of the stream unless it says so.
 
 **When to try again.** After a cut, silence, an error of the transport, and the answers 429, 502, 503, 504. The store
-behind the server may just be given again what it had lost: so 404 and 400 with `out_of_range` are tried again too, for
-`LOST_SECONDS` after data. Everything else is final, the stream's own `end` first of all. Before each attempt passes
-what the server asked for with `Retry-After`, or else a random time, longer after each failure in a row: many clients
-that were cut together do not come back together.
+behind the server may just be given again what it had lost: so 404 and 400 with `out_of_range` are tried again too,
+for `LOST_SECONDS` from the first of them, if there were data before. Everything else is final, the stream's own `end`
+first of all. Before each attempt passes what the server asked for with `Retry-After`, or else a random time, longer
+after each failure in a row: many clients that were cut together do not come back together.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ class Resumption:
         self._clock = clock
         self._failures = 0  # in a row
         self._trouble_since: float | None = None
+        self._lost_since: float | None = None  # the server does not find the stream, or not so much of it
         self._opened_at: float | None = None  # of the response that is read
         self._has_data = False
 
@@ -133,7 +134,7 @@ class Resumption:
             self._lost(position - 1)
         self.position = position
         self._failures = 0
-        self._trouble_since = None
+        self._trouble_since = self._lost_since = None
         self._has_data = True
         return True
 
@@ -156,7 +157,7 @@ class Resumption:
             self._failures = 0
         self._opened_at = None
         trouble = now - self._trouble_since
-        if self.place is None or not self._may_pass(error, trouble):
+        if self.place is None or not self._may_pass(error, now):
             raise error
         wait = getattr(error, "retry_after", None)
         if wait is None:
@@ -167,12 +168,16 @@ class Resumption:
             raise error
         return float(wait)
 
-    def _may_pass(self, error: Exception, trouble: float) -> bool:
+    def _may_pass(self, error: Exception, now: float) -> bool:
         if isinstance(error, ResponseError):
             if error.status in _AGAIN:
                 return True
             lost = error.status == 404 or (error.status == 400 and error.code == "out_of_range")
-            return lost and self._has_data and trouble < LOST_SECONDS
+            if not lost or not self._has_data:
+                return False
+            if self._lost_since is None:
+                self._lost_since = now
+            return now - self._lost_since < LOST_SECONDS
         # IdleTimeout is a StreamIncomplete.
         return isinstance(error, StreamIncomplete | TruncatedFrame | self._transport_error)
 

@@ -76,9 +76,9 @@ def _passes(judge: Callable[[Any], bool | None]) -> Callable[[], None]:
     """`judge` says of an error whether it may be tried again; if it says nothing, the rules do."""
     may_pass = Resumption._may_pass
 
-    def judged(self: Any, error: Any, trouble: float) -> bool:
+    def judged(self: Any, error: Any, now: float) -> bool:
         verdict = judge(error)
-        return may_pass(self, error, trouble) if verdict is None else verdict
+        return may_pass(self, error, now) if verdict is None else verdict
 
     return lambda: _set(Resumption, _may_pass=judged)
 

@@ -300,6 +300,23 @@ def test_it_gives_up_after_its_patience() -> None:
     resumption.wait_after(error)
 
 
+def test_a_stream_that_is_not_found_is_waited_for_from_then_on_and_not_from_the_cut() -> None:
+    """The server may be away for a while, and then have to give its store again what that had lost."""
+    now = 0.0
+    resumption = Resumption(60, httpx.TransportError, lambda: now)
+    resumption.place = Place(URL, 0)
+    resumption.is_new(1)
+    lost = ResponseError("not_found", status=404)
+    resumption.wait_after(StreamIncomplete("cut"))
+    now = 20
+    resumption.wait_after(lost)
+    now = 29
+    resumption.wait_after(lost)
+    now = 31
+    with pytest.raises(ResponseError):
+        resumption.wait_after(lost)
+
+
 def test_retry_after_longer_than_its_patience_is_not_waited_for() -> None:
     resumption = Resumption(60, httpx.TransportError, lambda: 0.0)
     resumption.place = Place(URL, 0)
