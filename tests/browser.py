@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from deadlines import DEADLINE
@@ -23,9 +24,12 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
+    "--autoplay-policy=document-user-activation-required",  # as users have it: no sound before a click or a key
     "--remote-debugging-port=0",
 ]
+
+
+_KEYS: Final = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " ")}
 
 
 class Browser:
@@ -59,6 +63,24 @@ class Browser:
         if "exceptionDetails" in result:
             raise AssertionError(result["exceptionDetails"]["exception"].get("description"))
         return result["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press and release a key, as a person does: "Tab", "Enter", "Escape", " ", or a letter."""
+        code, text = _KEYS.get(key, (ord(key.upper()[0]), key))
+        event = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    def type(self, text: str) -> None:
+        """Put text where the focus is."""
+        self.call("Input.insertText", text=text)
+
+    def resize(self, width: int, height: int) -> None:
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def screenshot(self) -> bytes:
+        """The whole page, as a PNG file."""
+        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
     def open(self, url: str) -> None:
         self.call("Page.enable")

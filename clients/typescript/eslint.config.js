@@ -4,7 +4,7 @@ export default tseslint.config(
   { ignores: ["dist/", "node_modules/", "bench/node_modules/", "test/consumer/", "test/readme/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
-    files: ["src/**/*.ts", "test/**/*.ts"],
+    files: ["src/**/*.ts", "test/**/*.ts", "page/**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname } },
     rules: {

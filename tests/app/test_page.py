@@ -1,134 +1,137 @@
-"""The page of the reference app, in a real browser: it asks, shows sentences, plays their sound, and trusts nobody."""
+"""The page of the reference app, in a real browser: it asks, shows text and plays its sound, by keyboard alone."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Browser
-from reference_app import Breaking, make_app
+from reference_app import Breaking, Slow, make_app
 
-from objectstreaming import JsonCoder, StreamEncoder, StreamError, encode_frame
 from objectstreaming.app.application import page_and_headers
 from objectstreaming.cli.loopback import LoopbackServer
 
+PAGE = Path(__file__).parents[2] / "objectstreaming" / "app" / "page.html"
+
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Browser]:
+def url() -> Iterator[str]:
     with LoopbackServer(make_app()) as server:
-        browser.open(f"{server.url}/")
-        yield browser
+        yield f"{server.url}/"
 
 
-SETTLED = """new Promise(settle => {
-    const timer = setInterval(() => {
-        const state = document.body.dataset.state;
-        if (state === "done" || state === "failed") { clearInterval(timer); settle(state); }
-    }, 5);
-})"""
+@pytest.fixture
+def page(browser: Browser, url: str) -> Browser:
+    opened(browser, url)
+    return browser
+
+
+def opened(browser: Browser, url: str) -> None:
+    browser.open(url)
+    browser.run("at = id => document.getElementById(id); 0")
+
+
+def until(page: Browser, condition: str) -> None:
+    """Wait until a condition holds in the page. It is looked at when the page has changed, and every 20 ms."""
+    page.run(f"""new Promise(done => {{
+        const timer = setInterval(() => {{ if ({condition}) {{ clearInterval(timer); done(); }} }}, 20);
+    }})""")
+
+
+def text(page: Browser, id: str) -> str:
+    return str(page.run(f"document.getElementById({json.dumps(id)}).textContent"))
 
 
 def ask(page: Browser, question: str) -> str:
-    page.run("document.body.dataset.state = ''")
-    page.run(f"at('question').value = {json.dumps(question)}; at('form').requestSubmit()")
-    return str(page.run(SETTLED))
+    """Ask as a person does, and wait for the end of the answer. Returns the state of the page."""
+    page.run("at('question').value = ''; at('question').focus()")
+    page.type(question)
+    page.press("Enter")
+    until(page, "!['asking', undefined].includes(document.body.dataset.state)")
+    return str(page.run("document.body.dataset.state"))
 
 
 def test_it_asks_shows_and_plays(page: Browser) -> None:
-    page.run("starts = []; const s = AudioBufferSourceNode.prototype.start; AudioBufferSourceNode.prototype.start ="
-             " function (t) { starts.push([t, this.buffer.duration]); return s.call(this, t); }; 0")  # fmt: skip
     assert ask(page, "what <b>is</b> that?") == "done"
-    assert page.run("[...document.querySelectorAll('#answer p')].map(p => p.firstChild.textContent)") == [
-        "You asked: what <b>is</b> that?",
-        "The fox is red.",
-    ]
-    assert page.run("document.querySelector('#answer small').textContent") == "fox.md > Questions"
+    assert text(page, "answer") == "You asked: what <b>is</b> that? The fox is red."
+    assert text(page, "asked") == "what <b>is</b> that?"
     assert page.run("document.querySelectorAll('#answer b').length") == 0
-    assert page.run("at('status').textContent").startswith("3 frames, 0.4 s of speech")
-    # Each piece begins where the one before it ends: no gap, no overlap.
-    (first, length), (second, _) = page.run("starts")
-    assert second == pytest.approx(first + length, abs=1e-6)
+    assert "s of speech" in text(page, "status")
+    until(page, "at('stop').disabled")  # all was heard
+    assert page.run("document.activeElement.id") == "question"
     assert not page.complaints
 
 
+def test_the_sentence_that_is_heard_is_marked(page: Browser) -> None:
+    page.run("""marked = []; new MutationObserver(() => {
+        const now = document.querySelector('#answer [aria-current]');
+        if (now && marked.at(-1) !== now.textContent) marked.push(now.textContent);
+    }).observe(at('answer'), {attributes: true, subtree: true})""")
+    ask(page, "why?")
+    until(page, "at('stop').disabled")
+    assert [sentence.strip() for sentence in page.run("marked")] == ["You asked: why?", "The fox is red."]
+    assert page.run("document.querySelector('#answer [aria-current]')") is None
+
+
+def test_without_sound_a_screen_reader_is_told_sentences(page: Browser) -> None:
+    assert page.run("at('answer').ariaLive") == "off"  # the voice is heard
+    page.run("at('sound').focus()")
+    page.press(" ")
+    assert page.run("at('sound').ariaPressed") == "false"
+    page.run("""told = []; new MutationObserver(changes => told.push(...changes.flatMap(change =>
+        [...change.addedNodes].filter(node => !node.ariaHidden && !change.target.closest('[aria-hidden]'))
+            .map(node => node.textContent))))
+        .observe(at('answer'), {childList: true, subtree: true})""")
+    assert ask(page, "why?") == "done"
+    assert page.run("at('answer').ariaLive") == "polite"
+    assert [sentence.strip() for sentence in page.run("told")] == ["You asked: why?", "The fox is red."]
+    assert "0.0 s of speech" in text(page, "status")
+
+
+def test_server_sent_events_give_the_same_text(page: Browser) -> None:
+    page.run("at('transport').value = 'sse'")
+    assert ask(page, "why?") == "done"
+    assert text(page, "answer") == "You asked: why? The fox is red."
+    assert "s of speech" in text(page, "status")
+
+
 def test_a_failure_is_shown(page: Browser) -> None:
+    page.run("at('question').removeAttribute('maxlength')")
     assert ask(page, "x" * 5_000) == "failed"
-    assert "at most 4000 characters" in page.run("at('status').textContent")
-
-
-def read(page: Browser, reader: str, wire: bytes, size: int) -> Any:
-    """What a reader of the page makes of `wire`, fed in pieces of `size` bytes: payloads' sizes, and an error."""
-    return page.run(
-        f"""(() => {{
-            const wire = Uint8Array.from(atob({json.dumps(base64.b64encode(wire).decode())}), c => c.charCodeAt(0));
-            const reader = new {reader}(), sizes = [];
-            try {{
-                for (let at = 0; at < wire.length; at += {size})
-                    for (const frame of reader.feed(wire.subarray(at, at + {size}))) sizes.push(frame.payload.length);
-                reader.finish();
-            }} catch (error) {{ return [sizes, error.message]; }}
-            return [sizes, null];
-        }})()"""
-    )
-
-
-FRAMES = encode_frame({"a": "\u00e9\U0001f98a"}, bytes(1_000)) + encode_frame({}) + encode_frame({}, b"xyz")
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 100, 4_096])
-def test_the_pieces_of_a_stream_make_no_difference(page: Browser, size: int) -> None:
-    assert read(page, "FrameReader", FRAMES, size) == [[1_000, 0, 3], None]
-
-
-@pytest.mark.parametrize("size", [1, 4_096])
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (bytes(8), "its length is 0"),
-        (b"\xff" * 4, "more than are accepted"),
-        (b"<htm", "more than are accepted"),
-        (b"\x10\0\0\0\x09\0\0\0", "longer than the frame"),
-        (b"\0\0\x20\0\0\0\x18\0", "longer than is accepted"),
-        (encode_frame({})[:-1], "cut inside a frame"),
-        (b"\x0a\0\0\0\x02\0\0\0[]", "no object"),
-        (b"\x09\0\0\0\x01\0\0\0\xff", "not valid"),
-    ],
-)
-def test_what_is_wrong_is_found_after_the_good_frames(page: Browser, wrong: bytes, message: str, size: int) -> None:
-    sizes, error = read(page, "FrameReader", FRAMES + wrong, size)
-    assert sizes == [1_000, 0, 3]
-    assert message in error
-
-
-def stream(*, error: StreamError | None = None) -> bytes:
-    encoder = StreamEncoder(JsonCoder())
-    return encoder.open() + encoder.data({}, 1) + encoder.ping() + encoder.data({}, 2) + encoder.end(error=error)
-
-
-def test_a_stream_is_whole_only_with_its_end(page: Browser) -> None:
-    assert read(page, "StreamReader", stream(), 3) == [[1, 1], None]
-    assert read(page, "StreamReader", stream(error=StreamError("unavailable", "gone")), 3) == [[1, 1], "gone"]
-    assert read(page, "StreamReader", stream() + encode_frame({}), 3) == [[1, 1], "a frame after the end"]
-    miscounted = stream().replace(b'"frames":2', b'"frames":3')
-    assert read(page, "StreamReader", miscounted, 3) == [[1, 1], "3 frames were sent, 2 came"]
-    whole = stream()
-    for cut in range(0, len(whole), 7):
-        assert read(page, "StreamReader", whole[:cut], 64)[1] in (
-            "the answer was cut",
-            "the answer was cut inside a frame",
-        )
+    assert "at most 4000 characters" in text(page, "status")
 
 
 def test_an_answer_that_breaks_off_is_an_error(browser: Browser) -> None:
     with LoopbackServer(make_app(answerer=Breaking())) as server:
-        browser.open(f"{server.url}/")
+        opened(browser, f"{server.url}/")
         assert ask(browser, "why?") == "failed"
-        assert browser.run("document.querySelectorAll('#answer p').length") == 2
-        assert browser.run("at('status').textContent") == "internal error"
+        assert "The fox is red." in text(browser, "answer")
+        assert text(browser, "status") == "internal error"
+
+
+def test_escape_stops_the_answer_and_the_server(browser: Browser) -> None:
+    answerer = Slow()
+    with LoopbackServer(make_app(answerer=answerer)) as server:
+        opened(browser, f"{server.url}/")
+        browser.run("at('question').focus()")
+        browser.type("why?")
+        browser.press("Enter")
+        until(browser, "at('answer').textContent.includes('Wait.')")
+        browser.press("Escape")
+        assert browser.run("document.body.dataset.state") == "stopped"
+        assert browser.run("at('stop').disabled")
+        assert answerer.closed.wait(10)
+
+
+def test_no_sound_is_lost_where_a_browser_keeps_it_back(page: Browser) -> None:
+    page.run("at('question').value = 'why?'; at('form').requestSubmit()")  # by a script: no click, no key
+    until(page, "document.body.dataset.state === 'done' && !at('unlock').hidden")
+    assert page.run("document.querySelector('#answer [aria-current]')") is None
+    page.run("at('unlock').focus()")
+    page.press("Enter")
+    until(page, "at('unlock').hidden && at('stop').disabled")
 
 
 def test_only_its_own_script_may_run(page: Browser) -> None:
@@ -141,6 +144,7 @@ def test_only_its_own_script_may_run(page: Browser) -> None:
     assert page.run("typeof window.owned") == "undefined"
 
 
-def test_it_needs_no_other_host() -> None:
-    html = (Path(__file__).parents[2] / "objectstreaming" / "app" / "page.html").read_text()
-    assert "http" not in html.replace("http-equiv", "")
+def test_it_needs_no_other_host_and_has_no_inline_handler() -> None:
+    html = PAGE.read_text()
+    assert "://" not in html
+    assert " on" not in html.partition("<body>")[2].partition("<script>")[0]

@@ -331,6 +331,8 @@ export class AudioPlayer {
       this.#fadeIn = true;
     }
     this.#tailAt = Math.ceil(now + this.#cushion * sampleRate);
+    // A node tells its end and not its beginning: one sample of silence tells that the sound has begun.
+    this.#start(this.#made().createBuffer(1, 1, sampleRate), this.#tailAt).onended = this.#changed;
     if (!this.#fadeIn) return;
     this.#fadeIn = false;
     const frames = Math.min(buffer.length, Math.ceil(FADE * sampleRate));
