@@ -58,6 +58,7 @@ from .chat_endpoints import ChatEndpoints
 from .clients import Clients
 from .conversations import Conversations
 from .engines import find_recognizer, find_synthesizer
+from .faults import Faults
 from .gate import Gate, RateLimiter
 from .kept import Kept
 from .limits import AppLimits
@@ -99,6 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     this process, or in a store of your own. With `None` an answer ends with its connection."""
     page: bool = True
     """Whether `GET /` serves the page."""
+    faults: bool = False
+    """Whether `/demo/killed` and `/demo/ended` give answers that are broken on purpose, for the page of the demo."""
 
 
 class Parts(NamedTuple):
@@ -220,7 +223,7 @@ def create_app(
 
     @app.get("/health", summary="What runs here")
     async def health() -> Health:
-        return Health("ok", __version__, _name(synthesizer), _name(recognizer))
+        return Health("ok", __version__, _name(synthesizer), _name(recognizer), settings.faults)
 
     app.router.routes.append(doctor_route(heartbeat=settings.heartbeat))
 
@@ -231,6 +234,8 @@ def create_app(
             return Response(*page_and_headers())
 
     app.add_middleware(Gate, limits=limits, hosts=settings.hosts, clients=clients, rate=rate)
+    if settings.faults:
+        app.add_middleware(Faults)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -250,6 +255,7 @@ class Health:
     version: str
     synthesizer: str | None
     recognizer: str | None
+    faults: bool
 
 
 def _name(engine: object) -> str | None:

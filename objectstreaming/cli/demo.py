@@ -8,6 +8,7 @@ as it should be; for example, a silent answer is an error. On a terminal it then
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from wav_streaming.wav import pcm_to_wav
 
 from ..app import Settings, create_app
 from ..app.engines import find_recognizer
+from ..app.faults import WorkerKilled
 from . import asking
 from .errors import CommandError
 from .loopback import LoopbackServer
@@ -44,7 +46,9 @@ def run(
 ) -> None:
     """Run the demo. `say` shows a line. Raises `CommandError` and what a client raises."""
     synthesizer = _synthesizer()
-    app = create_app(Settings(hosts=("127.0.0.1",)), synthesizer=synthesizer, recognizer=_recognizer())
+    app = create_app(
+        Settings(hosts=("127.0.0.1",), faults=interactive), synthesizer=synthesizer, recognizer=_recognizer()
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         LoopbackServer(app) as server,
@@ -61,10 +65,16 @@ def run(
         _ask_by_speech(client, server.url, wav, out, say)
         if interactive:
             say(f"\nAsk more at {server.url} (Ctrl-C ends)")
+            # The page breaks answers on purpose: no news on the terminal.
+            logging.getLogger("uvicorn.error").addFilter(_is_no_demonstration)
             try:
                 threading.Event().wait()
             except KeyboardInterrupt:
                 say("")
+
+
+def _is_no_demonstration(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], WorkerKilled))
 
 
 def _synthesizer() -> Synthesizer:

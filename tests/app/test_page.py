@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from browser import Browser
+from needed_programs import needs
 from reference_app import Breaking, Slow, make_app
 
+from objectstreaming.app.answers import Sentence
 from objectstreaming.app.application import page_and_headers
 from objectstreaming.cli.loopback import LoopbackServer
 
@@ -26,6 +29,14 @@ def url() -> Iterator[str]:
 def page(browser: Browser, url: str) -> Browser:
     opened(browser, url)
     return browser
+
+
+@pytest.fixture
+def emulated(browser: Browser) -> Iterator[Browser]:
+    """A browser whose window and colours a test may change."""
+    yield browser
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    browser.call("Emulation.setEmulatedMedia", features=[])
 
 
 def opened(browser: Browser, url: str) -> None:
@@ -134,6 +145,87 @@ def test_no_sound_is_lost_where_a_browser_keeps_it_back(page: Browser) -> None:
     until(page, "at('unlock').hidden && at('stop').disabled")
 
 
+def test_it_tells_what_frames_and_events_cost(page: Browser) -> None:
+    assert ask(page, "why?") == "done"
+    until(page, "!at('figures').hidden")
+    page.run("at('compare').click()")
+    until(page, "!at('compare').disabled")
+    rows = page.run("[...at('figures-body').rows].map(row => [...row.cells].map(cell => cell.textContent))")
+    assert [row[0] for row in rows][:4] == ["Bytes", "First text", "First sound", "Last sound"]
+    assert all(row[1] and row[2] for row in rows[:5])
+    frames, events = (int(size.replace(",", "")) for size in rows[0][1:3])
+    assert 1.2 < events / frames < 1.4
+    listed = page.run("[...at('frames').rows].map(row => row.cells[2].textContent)")
+    assert listed[0] == "text"
+    assert {"sound, 1", "sound, 2"} < set(listed)
+    assert text(page, "frame-count") == str(len(listed))
+
+
+class Reading:
+    """Answers with four sentences, which are long enough to be cut."""
+
+    async def answer(self, question: str) -> AsyncIterator[Sentence]:
+        for word in ("first", "second", "third", "last"):
+            yield Sentence(f"This is the {word} sentence of the answer, and it is not the shortest of all.", "")
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[str]:
+    with LoopbackServer(make_app(answerer=Reading(), faults=True)) as server:
+        yield f"{server.url}/"
+
+
+def test_it_shows_what_readers_say_of_a_broken_answer(browser: Browser, demo: str) -> None:
+    opened(browser, demo)
+    until(browser, "!at('breaking').hidden")
+    browser.run("at('break').click()")
+    until(browser, "!at('break').disabled")
+    said = browser.run("[...at('broken').querySelectorAll('dd')].map(said => said.textContent)")
+    killed, ended = said[:3], said[3:]
+    assert ["inside a frame" in killed[0], "inside a frame" in ended[0]] == [True, True]
+    assert killed[1].startswith("All is lost")
+    assert ended[1] == "No error: 20,000 characters, taken for a whole answer"
+    assert ["would ask the whole question again" in killed[2], "would ask" in ended[2]] == [True, True]
+
+
+def test_only_the_demo_breaks_answers(page: Browser, url: str) -> None:
+    assert page.run("fetch('health').then(response => response.json())")["faults"] is False
+    assert page.run("at('breaking').hidden")
+    assert page.run("fetch('demo/killed', {method: 'POST'}).then(response => response.status)") == 404
+
+
+AXE = Path(__file__).parents[2] / "clients" / "typescript" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(emulated: Browser, demo: str, scheme: str) -> None:
+    if not AXE.exists():
+        needs("axe-core, from `make -C clients/typescript`")
+    emulated.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    opened(emulated, demo)
+    emulated.run(AXE.read_text() + "; 0")
+    violations = "axe.run().then(found => found.violations.map(({id, nodes}) => [id, nodes.map(node => node.html)]))"
+    assert emulated.run(violations) == []
+    assert ask(emulated, "why?") == "done"
+    until(emulated, "!at('figures').hidden && document.querySelector('#answer [aria-current]')")
+    emulated.run("document.querySelector('details').open = true; at('break').click(); 0")
+    until(emulated, "!at('break').disabled")
+    assert emulated.run(violations) == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_nothing_is_wider_than_the_window_and_what_is_tapped_is_large(emulated: Browser, demo: str, width: int) -> None:
+    emulated.resize(width, 800)
+    opened(emulated, demo)
+    assert ask(emulated, "whyandwhy" * 20) == "done"
+    until(emulated, "!at('figures').hidden")
+    emulated.run("document.querySelector('details').open = true; 0")
+    assert emulated.run("document.documentElement.scrollWidth <= innerWidth")
+    small = "[...document.querySelectorAll('button, select, input, summary')].filter(one => one.offsetHeight"
+    assert emulated.run(f"{small} && (one.offsetHeight < 44 || one.offsetWidth < 44)).map(one => one.id)") == []
+    assert len(emulated.screenshot()) > 10_000
+
+
 def test_only_its_own_script_may_run(page: Browser) -> None:
     policy = page_and_headers()[2]["Content-Security-Policy"]
     assert "unsafe" not in policy
@@ -147,4 +239,4 @@ def test_only_its_own_script_may_run(page: Browser) -> None:
 def test_it_needs_no_other_host_and_has_no_inline_handler() -> None:
     html = PAGE.read_text()
     assert "://" not in html
-    assert " on" not in html.partition("<body>")[2].partition("<script>")[0]
+    assert not re.search(r"<[^>]* (on\w+|style)=", html.partition("<body>")[2].partition("<script>")[0])

@@ -4,10 +4,14 @@
  * The state of the page is `data-state` of the body: `asking` until the answer is whole, then `done`, `failed` or `stopped`.
  */
 
-import { AudioPlayer, type ChatSource, streamChat } from "../src/audio/index.js";
-import { StreamError } from "../src/errors.js";
+import { AudioPlayer, type ChatCallbacks, type ChatOptions, type ChatSource, streamChat } from "../src/audio/index.js";
 import { AnswerText } from "./answer.js";
-import { at } from "./elements.js";
+import { broken, READERS } from "./broken.js";
+import { at, reasonOf } from "./elements.js";
+import { decodingTime, type Figures, FiguresTable, type Transport } from "./figures.js";
+import { FrameList } from "./frame-list.js";
+import { Recording } from "./recording.js";
+import { Waveform } from "./waveform.js";
 
 const form = at("form", HTMLFormElement);
 const question = at("question", HTMLInputElement);
@@ -17,71 +21,170 @@ const unlock = at("unlock", HTMLButtonElement);
 const voice = at("voice", HTMLSelectElement);
 const speed = at("speed", HTMLSelectElement);
 const transport = at("transport", HTMLSelectElement);
+const compareButton = at("compare", HTMLButtonElement);
+const breakButton = at("break", HTMLButtonElement);
 
 const player = new AudioPlayer();
 const answer = new AnswerText(at("answer", HTMLElement));
+const waveform = new Waveform(at("canvas", HTMLCanvasElement), at("mark", HTMLElement));
+const list = new FrameList();
+const table = new FiguresTable();
 let source: ChatSource | undefined;
+let asked = "";
+let heardBefore = 0; // seconds that the player had played before this answer
+let following = false;
 
 function tell(state: "asking" | "done" | "failed" | "stopped", text: string): void {
   document.body.dataset["state"] = state;
   at("status", HTMLElement).textContent = text;
 }
 
-const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
 const isHeard = () => sound.ariaPressed === "true";
+
+interface Run {
+  readonly recording: Recording;
+  readonly figures: Figures;
+  readonly transport: Transport;
+  /** The number of frames, or events, that were told. */
+  frames: number;
+  spoken: number;
+}
+
+/** Asks, and notes what the answer costs. `told` are the callbacks; they are called after the notes. */
+function streamed(message: string, transport: Transport, told: ChatCallbacks, options: ChatOptions): [ChatSource, Run] {
+  const began = performance.now();
+  const run: Run = { recording: new Recording(), figures: { bytes: 0 }, transport, frames: 0, spoken: 0 };
+  const { figures } = run;
+  const source = streamChat(
+    message,
+    {
+      ...told,
+      onText: (text) => {
+        run.frames++;
+        figures.firstText ??= performance.now() - began;
+        told.onText?.(text);
+      },
+      onSound: (piece) => {
+        run.frames++;
+        run.spoken += piece.pcm.length / piece.channels / piece.rate;
+        figures.lastSound = performance.now() - began;
+        figures.firstSound ??= figures.lastSound;
+        told.onSound?.(piece);
+      },
+    },
+    {
+      url: "api/chat/stream",
+      transport,
+      fetch: run.recording.fetch,
+      voice: voice.value || undefined,
+      speed: Number(speed.value),
+      ...options,
+    },
+  );
+  return [source, run];
+}
+
+async function showFigures({ recording, figures, transport }: Run): Promise<void> {
+  figures.bytes = recording.bytes;
+  figures.decoding = await decodingTime(recording, transport);
+  table.show(transport, figures);
+}
 
 function ask(message: string): void {
   source?.close();
   player.flush();
   if (isHeard()) player.unlock(); // at once: a browser wants it in the handler of the click
   const began = performance.now();
-  let frames = 0;
-  let spoken = 0;
-  const kind = transport.value === "sse" ? ("sse" as const) : ("frames" as const);
+  const since = () => performance.now() - began;
+  const chosen = transport.value === "sse" ? "sse" : "frames";
+  const lateBefore = player.underruns;
+  heardBefore = player.position;
+  asked = message;
   tell("asking", "…");
   at("asked", HTMLElement).textContent = message;
   at("asked", HTMLElement).hidden = false;
   stop.disabled = false;
-  answer.begin(!isHeard() || kind === "sse");
-  source = streamChat(
+  answer.begin(!isHeard() || chosen === "sse");
+  waveform.begin();
+  list.begin();
+  at("sounding", HTMLElement).hidden = false;
+  const ended = () => {
+    answer.end();
+    void player.heard().then(silent);
+  };
+  const [started, run] = streamed(
     message,
+    chosen,
     {
       onText: (text) => {
-        frames++;
         answer.add(text);
+        waveform.arrived(run.frames, since() / 1000, true);
+        list.add(run.frames, since(), "text", new TextEncoder().encode(text).length);
       },
       onSound: ({ sentence, text, pcm, rate, channels }) => {
-        frames++;
-        spoken += pcm.length / channels / rate;
         if (text !== undefined) answer.sentence(sentence, text);
+        waveform.arrived(run.frames, since() / 1000, false);
+        waveform.add(run.frames, pcm, rate, channels);
+        list.add(run.frames, since(), `sound, ${sentence}`, pcm.byteLength, run.spoken - pcm.length / channels / rate);
+        follow();
       },
       onComplete: () => {
-        answer.end();
-        const whole = `Whole after ${seconds(performance.now() - began)}: ${frames} ${kind === "sse" ? "events" : "frames"}`;
-        tell("done", `${whole}, ${spoken.toFixed(1)} s of speech`);
-        void player.heard().then(silent);
+        const many = `${run.frames} ${chosen === "sse" ? "events" : "frames"}`;
+        tell("done", `Whole after ${(since() / 1000).toFixed(2)} s: ${many}, ${run.spoken.toFixed(1)} s of speech`);
+        run.figures.underruns = player.underruns - lateBefore;
+        void showFigures(run);
+        ended();
       },
       onError: (error) => {
-        answer.end();
         tell("failed", reasonOf(error));
-        void player.heard().then(silent);
+        ended();
       },
     },
-    {
-      url: "api/chat/stream",
-      transport: kind,
-      player,
-      audio: isHeard(),
-      voice: voice.value || undefined,
-      speed: Number(speed.value),
-    },
+    { player, audio: isHeard() },
   );
+  source = started;
 }
 
-/** What a person should know of an error. */
-function reasonOf(error: unknown): string {
-  if (error instanceof StreamError && error.rawMessage) return error.rawMessage;
-  return error instanceof Error ? error.message : String(error);
+/** Moves the mark along the wave while something is heard. */
+function follow(): void {
+  if (following) return;
+  following = true;
+  requestAnimationFrame(function move() {
+    waveform.mark(player.position - heardBefore);
+    following = player.buffered > 0;
+    if (following) requestAnimationFrame(move);
+  });
+}
+
+/** Asks again, by frames and then by server-sent events, without playing the sound. */
+async function compare(): Promise<void> {
+  compareButton.disabled = true;
+  for (const way of ["frames", "sse"] as const) {
+    const [each, run] = streamed(asked, way, {}, {});
+    if (await each.done.catch(() => undefined)) await showFigures(run);
+  }
+  compareButton.disabled = false;
+}
+
+/** Shows what each reader says of an answer that breaks. */
+async function breakAnswers(): Promise<void> {
+  breakButton.disabled = true;
+  const results = at("broken", HTMLElement);
+  results.replaceChildren();
+  for (const [how, words] of [
+    ["killed", "Worker killed"],
+    ["ended", "Ended by a proxy"],
+  ] as const) {
+    for (const [name, read] of READERS) {
+      const title = document.createElement("dt");
+      const said = document.createElement("dd");
+      title.textContent = `${words} · ${name}`;
+      said.textContent = await broken(how, asked || "What is a frame?", read);
+      said.classList.toggle("wrong", said.textContent.startsWith("No error"));
+      results.append(title, said);
+    }
+  }
+  breakButton.disabled = false;
 }
 
 function silence(): void {
@@ -117,6 +220,8 @@ sound.addEventListener("click", () => {
   player.muted = !isHeard();
 });
 unlock.addEventListener("click", () => player.unlock());
+compareButton.addEventListener("click", () => void compare());
+breakButton.addEventListener("click", () => void breakAnswers());
 
 interface Voices {
   voices: { name: string; language: string; gender: string }[];
@@ -129,9 +234,17 @@ async function listVoices(): Promise<void> {
   if (!response.ok) return;
   const known = (await response.json()) as Voices;
   for (const { name, language, gender } of known.voices) {
-    voice.add(new Option(`${name} (${[language, gender].filter(Boolean).join(", ")})`, name, name === known.default));
+    const about = [language, gender].filter((word) => word && word !== name).join(", ");
+    voice.add(new Option(about ? `${name} (${about})` : name, name, name === known.default));
   }
   at("voices", HTMLElement).hidden = at("speeds", HTMLElement).hidden = known.voices.length === 0;
 }
 
+/** Answers can be broken only where the server does that on purpose: in the demo. */
+async function offerFaults(): Promise<void> {
+  const health = (await (await fetch("health")).json()) as { faults?: boolean };
+  at("breaking", HTMLElement).hidden = health.faults !== true;
+}
+
 void listVoices();
+void offerFaults();

@@ -14,7 +14,7 @@ import type { Place } from "../resuming.js";
 import type { JsonObject } from "../strict-json.js";
 import { AudioPlayer } from "./player.js";
 import { SseParser } from "./sse.js";
-import { decodeWav, encodeWav, fromBase64, toBase64 } from "./wav.js";
+import { decodeWav, encodeWav, fromBase64, toBase64, toInt16 } from "./wav.js";
 
 /** A piece of the sound of a sentence. */
 export interface SpokenPiece {
@@ -177,8 +177,7 @@ class Answer {
     if (typeof rate !== "number" || typeof channels !== "number" || payload.length % (2 * channels)) {
       throw new TypeError("the sound is not whole sample frames of 16 bits");
     }
-    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    const pcm = Int16Array.from({ length: payload.length / 2 }, (_, n) => view.getInt16(2 * n, true));
+    const pcm = toInt16(payload);
     if (sentence !== this.#sentence) {
       this.finishAudio();
       this.#sentence = sentence;

@@ -1,5 +1,7 @@
 /** WAV files, read and written. A browser's own decoder drops samples at the seams, or is not exact (WebKit). */
 
+const LITTLE_ENDIAN = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ new Uint16Array([1]).buffer)[0] === 1;
+
 /** PCM, interleaved. */
 export interface Pcm {
   readonly samples: Int16Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
@@ -46,15 +48,24 @@ function toSamples(
     throw new TypeError(`a WAV file of format ${tag} with ${bits} bits and ${channels} channels is not read`);
   }
   const count = Math.floor(size / (width * channels)) * channels; // whole sample frames
-  const samples = bits === 16 ? new Int16Array(count) : new Float32Array(count);
+  if (bits === 16) return toInt16(new Uint8Array(view.buffer, view.byteOffset + start, 2 * count));
+  const samples = new Float32Array(count);
   for (let n = 0; n < count; n++) {
     const at = start + n * width;
-    if (bits === 16) samples[n] = view.getInt16(at, true);
-    else if (tag === 3) samples[n] = view.getFloat32(at, true);
+    if (tag === 3) samples[n] = view.getFloat32(at, true);
     else if (bits === 8) samples[n] = (view.getUint8(at) - 128) / 128;
     else if (bits === 24) samples[n] = (view.getUint16(at, true) + view.getInt8(at + 2) * 65_536) / 8_388_608;
     else samples[n] = view.getInt32(at, true) / 2_147_483_648;
   }
+  return samples;
+}
+
+/** The samples of 16-bit PCM bytes, little-endian. A copy. */
+export function toInt16(bytes: Uint8Array): Int16Array<ArrayBuffer> {
+  if (LITTLE_ENDIAN) return new Int16Array(bytes.slice().buffer, 0, bytes.length >> 1);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const samples = new Int16Array(bytes.length >> 1);
+  for (let n = 0; n < samples.length; n++) samples[n] = view.getInt16(2 * n, true);
   return samples;
 }
 
