@@ -1,37 +1,99 @@
-/** AudioPlayer in headless Chromium, in an OfflineAudioContext. */
+/**
+ * AudioPlayer in headless Chromium: in an OfflineAudioContext, and as the snippets of the original's document use it. One browser:
+ * the page of the player opens that of the snippets when it is done.
+ */
 
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AudioReport } from "./browser/audio.js";
-import { Chromium, chromiumMayBeMissing, script } from "./chromium.js";
+import { bundled, Chromium, chromiumMayBeMissing, script } from "./chromium.js";
+import { rawCoder, StreamEncoder } from "../src/index.js";
 import { type Served, serve } from "./server.js";
+import { join } from "./vectors.js";
+
+const RAW = { "content-type": "application/vnd.objectstreaming;v=1;coder=raw" };
+
+/** Two sentences of 0.2 s each. */
+function answer(): Uint8Array {
+  const encoder = new StreamEncoder(rawCoder());
+  const sound = { kind: "audio", format: "s16le", rate: 22_050, channels: 1, samples: 4410 };
+  const pcm = new Uint8Array(Int16Array.from({ length: 4410 }, (_, n) => 8000 * Math.sin(n / 9)).buffer);
+  return join([
+    encoder.open(),
+    encoder.data({ kind: "text" }, new TextEncoder().encode("Hello. ")),
+    encoder.data({ ...sound, sentence: 1, text: "Hello. ", at: 0 }, pcm),
+    encoder.data({ kind: "text" }, new TextEncoder().encode("How are you?")),
+    encoder.data({ ...sound, sentence: 2, text: "How are you?", at: 200_000 }, pcm),
+    encoder.end(),
+  ]);
+}
+
+/** What the page of the snippet found: `told` by its callbacks, and the seconds that were `heard`. */
+interface SnippetReport {
+  told: string[];
+  heard: number;
+}
+
+const snippet = readFileSync(new URL("./browser/document.txt", import.meta.url), "utf8");
+const CANCEL = "source.close();\n";
+// The snippet closes its source at once: that is one run. The other is the same without that line.
+const AROUND = (code: string, after: string) => `
+import { sharedPlayer } from './services/streaming';
+const told = [];
+globalThis.appendToChat = (chunk) => told.push(chunk);
+console.log = console.error = (said) => told.push(String(said));
+const send = (body) => fetch("/snippet", { method: "POST", body: JSON.stringify(body) });
+${code}
+${after}`;
+const CLOSED = AROUND(
+  snippet,
+  `await source.done.catch(() => undefined); await send({ told, heard: 0 }); location = "/heard";`,
+);
+const HEARD = AROUND(
+  snippet.replace(CANCEL, ""),
+  "await source.done; await sharedPlayer().heard(); await send({ told, heard: sharedPlayer().position });",
+);
 
 describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => {
   let server: Served | undefined;
   let browser: Chromium | undefined;
   let report: AudioReport;
+  const snippets: SnippetReport[] = [];
 
   beforeAll(async () => {
-    const code = await script("audio.ts");
-    const result = new Promise<AudioReport>((resolve) => {
-      void serve((response, { url }) => {
-        if (url === "/result") {
-          resolve(JSON.parse(server?.requests.at(-1)?.body ?? ""));
+    const scripts = new Map([
+      ["/page.js", await script("audio.ts")],
+      ["/closed.js", await bundled(CLOSED)],
+      ["/heard.js", await bundled(HEARD)],
+    ]);
+    await new Promise<void>((resolve) => {
+      void serve((response, { url = "" }) => {
+        const posted = () => JSON.parse(server?.requests.at(-1)?.body ?? "");
+        const code = scripts.get(url);
+        if (code !== undefined) response.writeHead(200, { "content-type": "text/javascript" }).end(code);
+        else if (url === "/api/chat/stream") response.writeHead(200, RAW).end(answer());
+        else if (url === "/result") {
+          report = posted();
           response.end();
-        } else if (url === "/page.js") response.writeHead(200, { "content-type": "text/javascript" }).end(code);
-        else {
+        } else if (url === "/snippet") {
+          response.end();
+          if (snippets.push(posted()) === 2) resolve();
+        } else {
           // No blob:, no worklet.
           response.writeHead(200, {
             "content-type": "text/html",
             "content-security-policy": "default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:",
           });
-          response.end('<!doctype html><link rel="icon" href="data:,"><script type="module" src="page.js"></script>');
+          const name = url === "/" ? "/page" : url;
+          response.end(
+            `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${name}.js"></script>`,
+          );
         }
       }).then((served) => {
         server = served;
-        browser = new Chromium(served.url);
+        browser = new Chromium(served.url, "--autoplay-policy=no-user-gesture-required");
       });
     });
-    report = await result;
   }, 120_000);
 
   afterAll(async () => {
@@ -63,5 +125,20 @@ describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => 
 
   it("loses nothing while the context does not run, and its position stands still", () => {
     expect(report.locked).toEqual({ position: 0, difference: 0 });
+  });
+
+  it("runs the document's snippet as written: closed at once, it tells nothing", () => {
+    expect(snippet.endsWith(CANCEL)).toBe(true);
+    expect(snippets[0]?.told).toEqual([]);
+  });
+
+  it("runs the document's snippet: its sounds are heard one after the other", () => {
+    expect(snippets[1]?.told).toEqual(["Hello. ", "How are you?", "Done! 2 audio chunks"]);
+    expect(snippets[1]?.heard).toBeCloseTo(0.4, 3);
+  });
+
+  it("plays what comes at odd times as if it had come at once, while the cushion lasts", () => {
+    expect(report.jitter).toEqual({ difference: 0, underruns: 0, count: expect.any(Number) });
+    expect(report.jitter.count).toBeGreaterThan(40_000);
   });
 });

@@ -57,6 +57,14 @@ export async function script(entry: string, replaced: Record<string, string> = {
   return outputFiles[0]?.text ?? "";
 }
 
+/** The code of a module that is in no file, as if it were in test/browser. */
+export async function bundled(contents: string): Promise<string> {
+  const resolveDir = fileURLToPath(new URL("./browser/", import.meta.url));
+  const stdin = { contents, resolveDir, loader: "ts" as const };
+  const { outputFiles } = await build({ stdin, bundle: true, write: false, format: "esm", target: "es2022" });
+  return outputFiles[0]?.text ?? "";
+}
+
 /** A browser with one page. */
 export class Chromium {
   readonly #profile = mkdtempSync(joinPath(tmpdir(), "objectstreaming-"));

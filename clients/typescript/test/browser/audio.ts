@@ -9,6 +9,7 @@ export interface AudioReport {
   flush: { silentAfter: number; step: number; later: number };
   underrun: { count: number; step: number; heard: number };
   locked: { position: number; difference: number };
+  jitter: { count: number; difference: number; underruns: number };
   error?: string;
 }
 
@@ -168,12 +169,56 @@ async function locked(): Promise<AudioReport["locked"]> {
   return { position, difference: difference(whole, [buffer.getChannelData(0)])[1] };
 }
 
+/** Pieces of odd sizes that come late, but before the cushion is used up. */
+async function jitter(): Promise<AudioReport["jitter"]> {
+  const rate = 48_000;
+  const sound = tone(22_050, 22_050);
+  const whole = await played(sound, { rate: 22_050, channels: 1 }, rate, () => sound.length);
+  const context = new OfflineAudioContext(1, whole[0]?.length ?? 0, rate);
+  const player = new AudioPlayer({ context });
+  const next = random(7);
+  let at = 0;
+  const push = (until: number) => {
+    while (at < Math.min(until, sound.length)) {
+      const end = Math.min(sound.length, at + 1 + Math.floor(next() * 900));
+      player.push(sound.slice(at, end), { rate: 22_050 });
+      at = end;
+    }
+    if (at === sound.length) player.end();
+  };
+  push(4_410); // 0.2 s, before anything is heard
+  for (let time = 0.05; time < 0.9; time += 0.05 + 0.09 * next()) {
+    const quantum = Math.round((time * rate) / 128) * 128;
+    void context.suspend(quantum / rate).then(() => {
+      push(Math.ceil((quantum / rate + 0.2) * 22_050));
+      return context.resume();
+    });
+  }
+  void context.suspend((128 * Math.floor(0.9 * 375)) / rate).then(() => {
+    push(sound.length);
+    return context.resume();
+  });
+  const samples = (await context.startRendering()).getChannelData(0);
+  const { underruns } = player;
+  const [count, largest] = difference(whole, [samples]);
+  await player.close();
+  return { count, difference: largest < 1e-6 ? 0 : largest, underruns };
+}
+
 async function report(): Promise<Partial<AudioReport>> {
   try {
-    return { cuts: await cuts(), flush: await flush(), underrun: await underrun(), locked: await locked() };
+    return {
+      cuts: await cuts(),
+      flush: await flush(),
+      underrun: await underrun(),
+      locked: await locked(),
+      jitter: await jitter(),
+    };
   } catch (error) {
     return { error: String((error as Error).stack) };
   }
 }
 
-void report().then((found) => fetch("/result", { method: "POST", body: JSON.stringify(found) }));
+void report()
+  .then((found) => fetch("/result", { method: "POST", body: JSON.stringify(found) }))
+  .then(() => location.assign("/closed"));
