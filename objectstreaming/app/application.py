@@ -46,7 +46,7 @@ from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import VoicedSynthesizer
 
 from .. import __version__
-from ..coders import Coder
+from ..coders import Coder, RawCoder
 from ..server.doctor import doctor_route
 from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
@@ -96,8 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
     store: Store | Literal["memory"] | None = "memory"
-    """Where the answers of `/objects` and `/wav` are kept, so that their readers can resume them, at `/streams`: in
-    this process, or in a store of your own. With `None` an answer ends with its connection."""
+    """Where the answers of `/objects`, `/wav` and `/api/chat/stream` are kept, so that their readers can resume them, at
+    `/streams`: in this process, or in a store of your own. With `None` an answer ends with its connection."""
     page: bool = True
     """Whether `GET /` serves the page."""
     faults: bool = False
@@ -173,7 +173,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _problem_for)
     app.add_exception_handler(Exception, _problem_for)
 
-    def stream(request: Request, source: AsyncIterator[Any], coder: Coder[Any, Any]) -> FrameResponse:
+    def stream(request: Request, source: AsyncIterator[Any], coder: Coder[Any, Any], **options: Any) -> FrameResponse:
         return FrameResponse(
             source if store is None else held_by_source(request.scope, source),
             coder=coder,
@@ -181,6 +181,7 @@ def create_app(
             max_duration=limits.stream_seconds,
             store=store,
             id=None if kept is None else kept.new_id(clients.name(request.scope)),
+            **options,
         )
 
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
@@ -198,7 +199,7 @@ def create_app(
         return memory.share(clients.name(request.scope))
 
     ChatEndpoints(
-        answerer, speaking, limits, heartbeat=settings.heartbeat, sample_rate=settings.sample_rate, share=share
+        answerer, speaking, limits, sample_rate=settings.sample_rate, share=share, stream=stream
     ).add_to(app)
     OpenAIEndpoints(answerer, speaking, limits, heartbeat=settings.heartbeat, share=share).add_to(app)
 
@@ -219,7 +220,7 @@ def create_app(
         await converse(websocket)
 
     if store is not None:
-        app.include_router(store.router(coders=[OBJECTS_CODER, TALCoder()], heartbeat=settings.heartbeat))
+        app.include_router(store.router(coders=[OBJECTS_CODER, TALCoder(), RawCoder()], heartbeat=settings.heartbeat))
 
     @app.get("/health", summary="What runs here")
     async def health() -> Health:

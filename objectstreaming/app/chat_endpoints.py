@@ -10,7 +10,8 @@ one JSON (`WholeChat`). Both also give frames with the coder `raw`, JSON lines, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI, Request
@@ -25,6 +26,7 @@ from ..protocol import VERSION
 from ..server.negotiation import negotiate
 from ..server.problems import RequestError
 from ..server.response import FrameResponse
+from ..server.views import View
 from .answers import Answerer
 from .api_description import chat_description
 from .chat_messages import Summary, chat_messages, spoken_messages, tokens_of
@@ -47,7 +49,8 @@ class _ChatRequest(NamedTuple):
 
 
 class ChatEndpoints:
-    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions."""
+    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions. `stream` makes the
+    response of a request from a source, a coder and the options of `FrameResponse`."""
 
     def __init__(
         self,
@@ -55,16 +58,16 @@ class ChatEndpoints:
         synthesizer: Synthesizer | None,
         limits: AppLimits,
         *,
-        heartbeat: float,
         sample_rate: int | None,
         share: Callable[[Request], Share],
+        stream: Callable[..., FrameResponse],
     ) -> None:
         self._answerer = answerer
         self._synthesizer = synthesizer
         self._limits = limits
-        self._heartbeat = heartbeat
         self._sample_rate = sample_rate
         self._share = share
+        self._stream = stream
 
     def add_to(self, app: FastAPI) -> None:
         @app.post(
@@ -74,7 +77,7 @@ class ChatEndpoints:
             **chat_description(_CODER, _STREAMED),
         )
         async def stream(request: Request) -> FrameResponse:
-            return self._answer(await self._read(request), request, {"views": _STREAMED, "heartbeat": self._heartbeat})
+            return self._answer(await self._read(request), request, _STREAMED, partial(self._stream, request))
 
         @app.post(
             "/api/chat",
@@ -83,8 +86,7 @@ class ChatEndpoints:
             **chat_description(_CODER, _WHOLE),
         )
         async def whole(request: Request) -> FrameResponse:
-            # Without a heartbeat the status waits for the end: a failure has a real one.
-            return self._answer(await self._read(request), request, {"views": _WHOLE, "heartbeat": None})
+            return self._answer(await self._read(request), request, _WHOLE, self._at_once)
 
         @app.get("/api/chat/voices", summary="The voices that can be asked for")
         async def voices() -> dict[str, Any]:
@@ -104,18 +106,22 @@ class ChatEndpoints:
         voice, speed = value.get("voice"), value.get("speed", 1)
         return _ChatRequest(message, with_voice(self._synthesizer, voice, speed))
 
-    def _answer(self, asked: _ChatRequest, request: Request, options: dict[str, Any]) -> FrameResponse:
-        options |= {"max_duration": self._limits.stream_seconds}
+    def _answer(
+        self, asked: _ChatRequest, request: Request, views: Sequence[View], respond: Callable[..., FrameResponse]
+    ) -> FrameResponse:
         tokens = tokens_of(self._answerer, asked.message)
         if _wants_speech(request, TALCoder()):
             if asked.synthesizer is None:
                 raise StreamError("unimplemented", "frames of speech need a voice, and there is none for this answer")
-            speech = spoken_messages(tokens, asked.synthesizer, asked.message)
-            return FrameResponse(speech, coder=TALCoder(), **options | {"views": ()})
+            return respond(spoken_messages(tokens, asked.synthesizer, asked.message), TALCoder())
         summary = Summary()
-        messages: AsyncIterator[Any] = chat_messages(tokens, asked.synthesizer, summary, sample_rate=self._sample_rate)
-        default_type = options["views"][0].media_type
-        return FrameResponse(messages, coder=_CODER, trailers=summary.trailers, default_type=default_type, **options)
+        messages = chat_messages(tokens, asked.synthesizer, summary, sample_rate=self._sample_rate)
+        default_type = views[0].media_type
+        return respond(messages, _CODER, views=views, trailers=summary.trailers, default_type=default_type)
+
+    def _at_once(self, source: AsyncIterator[Any], coder: Coder[Any, Any], **options: Any) -> FrameResponse:
+        # Without a heartbeat the status waits for the end: a failure has a real one.
+        return FrameResponse(source, coder=coder, max_duration=self._limits.stream_seconds, **options)
 
     def _voices(self) -> dict[str, Any]:
         engine = self._synthesizer

@@ -28,6 +28,7 @@ from objectstreaming.app.chat_views import ChatView
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.client import aopen_stream, open_stream
+from objectstreaming.store import MemoryStore
 from objectstreaming.testing import StreamingASGITransport
 from wav_streaming import FliteSynthesizer, Sound, TALCoder, UnknownVoice, Voice, read_wav
 
@@ -492,6 +493,24 @@ class TestInTime:
                     for _ in range(most):
                         await anext(stream, None)
                 await until(lambda before=before: asyncio.all_tasks() == before)
+
+
+class TestStored:
+    def test_an_answer_is_resumed_at_every_message(self) -> None:
+        with served(store=MemoryStore()) as client:
+            with open_stream(client, "POST", "/api/chat/stream", coder=RawCoder(), json={"message": "why?"}) as stream:
+                place = stream.response.headers["Content-Location"]
+                answer = list(stream)
+            assert len(answer) > 10
+            for position in range(len(answer) + 1):
+                at = {"position": position}
+                with open_stream(client, "GET", place, coder=RawCoder(), params=at, require_end=True) as rest:
+                    assert list(rest) == answer[position:]
+                    assert (rest.trailers or {})["sentences"] == 5
+
+    def test_events_are_the_same_with_and_without_a_store(self, client: httpx.Client) -> None:
+        with served(store=MemoryStore()) as stored:
+            assert events(stored, message="why?") == events(client, message="why?")
 
 
 def test_an_answer_of_another_answerer_is_sent_as_text_too() -> None:
