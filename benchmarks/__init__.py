@@ -5,6 +5,7 @@
     python -m benchmarks decode-T --quick      only the rows that begin so, printed; while you work on one
     python -m benchmarks --only instructions   without loopback and growth
     python -m benchmarks.sentences             where sentences end, beside others; writes sentences.md
+    PYTHONPATH=tests python -m benchmarks.chat   an answer in text and sound, as frames and as events; writes chat.md
     python -m benchmarks.spoken                how well an answer with Markdown is understood; writes spoken.md
 
 **Why the figures can be believed.** Every contender goes through the same adapter (`contenders.py`). First it must give

@@ -82,7 +82,7 @@ export class Resampler {
     const output = this.#held.map((held) => {
       const one = new Float32Array(count);
       if (this.#half === 0) one.set(held.subarray(0, count));
-      else for (let k = 0; k < count; k++) one[k] = this.#sample(held, given + k);
+      else this.#filtered(held, given, one);
       return one;
     });
     this.#given += count;
@@ -94,18 +94,32 @@ export class Resampler {
     return output;
   }
 
-  #sample(held: Float32Array, k: number): number {
-    const base = Math.floor((k * this.#down) / this.#up);
-    const filter = this.#filter(k * this.#down - base * this.#up);
-    const start = base - this.#half + 1 - this.#first;
-    let sum = 0;
-    for (let tap = 0; tap < filter.length; tap++) sum += (filter[tap] as number) * (held[start + tap] as number);
-    return sum;
+  /** The output samples from number `given` on. */
+  #filtered(held: Float32Array, given: number, output: Float32Array): void {
+    const up = this.#up;
+    const down = this.#down;
+    const base = Math.floor((given * down) / up);
+    let phase = given * down - base * up;
+    let start = base - this.#half + 1 - this.#first;
+    for (let k = 0; k < output.length; k++) {
+      const filter = this.#filters[phase] ?? this.#filter(phase);
+      const taps = filter.length; // an even number
+      // Two sums, because a processor adds faster if it need not wait for the sum before.
+      let even = 0;
+      let odd = 0;
+      for (let tap = 0; tap < taps; tap += 2) {
+        even += (filter[tap] as number) * (held[start + tap] as number);
+        odd += (filter[tap + 1] as number) * (held[start + tap + 1] as number);
+      }
+      output[k] = even + odd;
+      phase += down;
+      const whole = Math.floor(phase / up);
+      phase -= whole * up;
+      start += whole;
+    }
   }
 
   #filter(phase: number): Float64Array {
-    const known = this.#filters[phase];
-    if (known) return known;
     const cutOff = Math.min(1, this.to / this.from) * 0.95;
     const filter = new Float64Array(2 * this.#half);
     let sum = 0;
