@@ -96,8 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engines: bool = True
     """Whether to look for engines on this machine where none is given."""
     store: Store | Literal["memory"] | None = "memory"
-    """Where the answers of `/objects`, `/wav` and `/api/chat/stream` are kept, so that their readers can resume them, at
-    `/streams`: in this process, or in a store of your own. With `None` an answer ends with its connection."""
+    """Where the answers of `/objects`, `/wav` and `/api/chat/stream` are kept, so that their readers can resume them,
+    at `/streams`: in this process, or in a store of your own. With `None` an answer ends with its connection."""
     page: bool = True
     """Whether `GET /` serves the page."""
     faults: bool = False
@@ -173,15 +173,14 @@ def create_app(
     app.add_exception_handler(HTTPException, _problem_for)
     app.add_exception_handler(Exception, _problem_for)
 
-    def stream(request: Request, source: AsyncIterator[Any], coder: Coder[Any, Any], **options: Any) -> FrameResponse:
+    def stream(
+        request: Request, source: AsyncIterator[Any], coder: Coder[Any, Any], *, is_kept: bool = True, **options: Any
+    ) -> FrameResponse:
+        if store is not None and is_kept:
+            source = held_by_source(request.scope, source)
+            options |= {"store": store, "id": None if kept is None else kept.new_id(clients.name(request.scope))}
         return FrameResponse(
-            source if store is None else held_by_source(request.scope, source),
-            coder=coder,
-            heartbeat=settings.heartbeat,
-            max_duration=limits.stream_seconds,
-            store=store,
-            id=None if kept is None else kept.new_id(clients.name(request.scope)),
-            **options,
+            source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds, **options
         )
 
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
@@ -198,9 +197,7 @@ def create_app(
     def share(request: Request) -> Share:
         return memory.share(clients.name(request.scope))
 
-    ChatEndpoints(
-        answerer, speaking, limits, sample_rate=settings.sample_rate, share=share, stream=stream
-    ).add_to(app)
+    ChatEndpoints(answerer, speaking, limits, sample_rate=settings.sample_rate, share=share, stream=stream).add_to(app)
     OpenAIEndpoints(answerer, speaking, limits, heartbeat=settings.heartbeat, share=share).add_to(app)
 
     converse = Conversations(

@@ -49,8 +49,8 @@ class _ChatRequest(NamedTuple):
 
 
 class ChatEndpoints:
-    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions. `stream` makes the
-    response of a request from a source, a coder and the options of `FrameResponse`."""
+    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions. `stream` makes
+    the response of a request from a source, a coder and the options of `FrameResponse`."""
 
     def __init__(
         self,
@@ -77,7 +77,10 @@ class ChatEndpoints:
             **chat_description(_CODER, _STREAMED),
         )
         async def stream(request: Request) -> FrameResponse:
-            return self._answer(await self._read(request), request, _STREAMED, partial(self._stream, request))
+            # The events and lines have no positions, so nobody can resume them: they end with their connection.
+            is_kept = _is_framed(request, _CODER.name) or _is_framed(request, TALCoder().name)
+            respond = partial(self._stream, request, is_kept=is_kept)
+            return self._answer(await self._read(request), request, _STREAMED, respond)
 
         @app.post(
             "/api/chat",
@@ -135,11 +138,11 @@ class ChatEndpoints:
 
 def _wants_speech(request: Request, coder: Coder[Any, Any]) -> bool:
     """Whether the client accepts frames of `coder` rather than what this endpoint has for everybody."""
+    return _is_framed(request, coder.name) and not _is_framed(request, _CODER.name)
 
-    def is_framed(name: str) -> bool:
-        try:
-            return negotiate(request, name, views=_WHOLE).version == VERSION
-        except RequestError:
-            return False
 
-    return is_framed(coder.name) and not is_framed(_CODER.name)
+def _is_framed(request: Request, coder: str) -> bool:
+    try:
+        return negotiate(request, coder, views=_WHOLE).version == VERSION
+    except RequestError:
+        return False

@@ -14,6 +14,7 @@ from reference_app import Breaking, Slow, make_app
 
 from objectstreaming.app.answers import Sentence
 from objectstreaming.app.application import page_and_headers
+from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
 
 PAGE = Path(__file__).parents[2] / "objectstreaming" / "app" / "page.html"
@@ -171,8 +172,21 @@ class Reading:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
-    with LoopbackServer(make_app(answerer=Reading(), faults=True)) as server:
+    with LoopbackServer(make_app(answerer=Reading(), faults=True, limits=AppLimits(burst=1_000))) as server:
         yield f"{server.url}/"
+
+
+def test_an_answer_that_is_cut_is_resumed(browser: Browser, demo: str) -> None:
+    opened(browser, demo)
+    browser.run("at('cut').focus()")
+    browser.press(" ")
+    assert ask(browser, "why?") == "done"
+    assert "cut and resumed" in text(browser, "status")
+    resumed = text(browser, "answer"), browser.run("[...at('frames').rows].length")
+    browser.run("at('cut').click()")
+    assert ask(browser, "why?") == "done"
+    assert "cut" not in text(browser, "status")
+    assert (text(browser, "answer"), browser.run("[...at('frames').rows].length")) == resumed
 
 
 def test_it_shows_what_readers_say_of_a_broken_answer(browser: Browser, demo: str) -> None:
@@ -182,7 +196,10 @@ def test_it_shows_what_readers_say_of_a_broken_answer(browser: Browser, demo: st
     until(browser, "!at('break').disabled")
     said = browser.run("[...at('broken').querySelectorAll('dd')].map(said => said.textContent)")
     killed, ended = said[:3], said[3:]
-    assert ["inside a frame" in killed[0], "inside a frame" in ended[0]] == [True, True]
+    assert killed[0].startswith(
+        "Error after"
+    )  # inside a frame, or between two: who knows what was sent before the kill
+    assert "inside a frame" in ended[0]
     assert killed[1].startswith("All is lost")
     assert ended[1] == "No error: 20,000 characters, taken for a whole answer"
     assert ["would ask the whole question again" in killed[2], "would ask" in ended[2]] == [True, True]

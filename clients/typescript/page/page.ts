@@ -21,6 +21,7 @@ const unlock = at("unlock", HTMLButtonElement);
 const voice = at("voice", HTMLSelectElement);
 const speed = at("speed", HTMLSelectElement);
 const transport = at("transport", HTMLSelectElement);
+const cut = at("cut", HTMLButtonElement);
 const compareButton = at("compare", HTMLButtonElement);
 const breakButton = at("break", HTMLButtonElement);
 
@@ -41,6 +42,8 @@ function tell(state: "asking" | "done" | "failed" | "stopped", text: string): vo
 
 const isHeard = () => sound.ariaPressed === "true";
 
+const CUT_AFTER = 20_000; // bytes
+
 interface Run {
   readonly recording: Recording;
   readonly figures: Figures;
@@ -51,9 +54,15 @@ interface Run {
 }
 
 /** Asks, and notes what the answer costs. `told` are the callbacks; they are called after the notes. */
-function streamed(message: string, transport: Transport, told: ChatCallbacks, options: ChatOptions): [ChatSource, Run] {
+function streamed(
+  message: string,
+  transport: Transport,
+  told: ChatCallbacks,
+  options: ChatOptions,
+  cutAfter?: number,
+): [ChatSource, Run] {
   const began = performance.now();
-  const run: Run = { recording: new Recording(), figures: { bytes: 0 }, transport, frames: 0, spoken: 0 };
+  const run: Run = { recording: new Recording(cutAfter), figures: { bytes: 0 }, transport, frames: 0, spoken: 0 };
   const { figures } = run;
   const source = streamChat(
     message,
@@ -129,7 +138,8 @@ function ask(message: string): void {
         follow();
       },
       onComplete: () => {
-        const many = `${run.frames} ${chosen === "sse" ? "events" : "frames"}`;
+        let many = `${run.frames} ${chosen === "sse" ? "events" : "frames"}`;
+        if (run.recording.parts > 1) many += ", cut and resumed: none is lost, none came twice";
         tell("done", `Whole after ${(since() / 1000).toFixed(2)} s: ${many}, ${run.spoken.toFixed(1)} s of speech`);
         run.figures.underruns = player.underruns - lateBefore;
         void showFigures(run);
@@ -140,7 +150,8 @@ function ask(message: string): void {
         ended();
       },
     },
-    { player, audio: isHeard() },
+    { player, audio: isHeard(), resume: chosen === "frames" },
+    cut.ariaPressed === "true" ? CUT_AFTER : undefined,
   );
   source = started;
 }
@@ -188,6 +199,8 @@ async function breakAnswers(): Promise<void> {
 }
 
 function silence(): void {
+  // What is kept goes on without its reader, for who may come back.
+  if (source?.place && document.body.dataset["state"] === "asking") void fetch(source.place.url, { method: "DELETE" });
   source?.close();
   player.flush();
   answer.end();
@@ -218,6 +231,9 @@ document.addEventListener("keydown", ({ key }) => {
 sound.addEventListener("click", () => {
   sound.ariaPressed = String(!isHeard());
   player.muted = !isHeard();
+});
+cut.addEventListener("click", () => {
+  cut.ariaPressed = String(cut.ariaPressed !== "true");
 });
 unlock.addEventListener("click", () => player.unlock());
 compareButton.addEventListener("click", () => void compare());

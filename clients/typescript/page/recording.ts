@@ -1,6 +1,7 @@
 /** Responses, recorded byte for byte, and read again from memory: so the work of a reader can be timed without the network. */
 
-import type { FetchLike, ResponseLike } from "../src/client.js";
+import type { FetchLike } from "../src/client.js";
+import type { ResponseLike } from "../src/response.js";
 
 const LARGEST = 32 << 20;
 
@@ -10,24 +11,52 @@ export class Recording {
   #chunks: Uint8Array[] = [];
   #response: ResponseLike | undefined;
 
+  /** In how many responses it came: more than one if it was resumed. */
+  parts = 0;
+  readonly #cutAfter: number;
+
+  /** With `cutAfter`, the connection is cut in the page when so many bytes of the first response have come. */
+  constructor(cutAfter = Infinity) {
+    this.#cutAfter = cutAfter;
+  }
+
   /** The fetch that is recorded. */
   readonly fetch: FetchLike = async (url, init) => {
     const response = await fetch(url, init);
     this.#response = response;
-    const recorded = new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
-        this.bytes += chunk.length;
-        if (this.bytes <= LARGEST) this.#chunks.push(chunk.slice());
-        controller.enqueue(chunk);
+    this.parts++;
+    const reader = response.body?.getReader();
+    if (reader === undefined) return response;
+    const limit = this.parts === 1 ? this.#cutAfter : Infinity;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          if (this.bytes >= limit) {
+            await reader.cancel();
+            controller.error(new TypeError("cut on purpose"));
+            return;
+          }
+          const { done, value } = await reader.read();
+          if (done) {
+            controller.close();
+            return;
+          }
+          const chunk = value.subarray(0, limit - this.bytes);
+          this.bytes += chunk.length;
+          if (this.bytes <= LARGEST) this.#chunks.push(chunk.slice());
+          controller.enqueue(chunk);
+        },
+        cancel: (reason) => reader.cancel(reason),
       },
-    });
-    return with_(response, response.body?.pipeThrough(recorded));
+      { highWaterMark: 0 },
+    );
+    return with_(response, body);
   };
 
-  /** A fetch that gives the same response again, from memory. `undefined` if it was too large to keep. */
+  /** A fetch that gives the same response again, from memory. `undefined` if it was too large to keep, or came in parts. */
   get again(): FetchLike | undefined {
     const response = this.#response;
-    if (response === undefined || this.bytes > LARGEST) return undefined;
+    if (response === undefined || this.bytes > LARGEST || this.parts > 1) return undefined;
     const chunks = this.#chunks;
     return () => {
       const body = new ReadableStream<Uint8Array>({
