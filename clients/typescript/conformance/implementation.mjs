@@ -126,24 +126,38 @@ function stream(request) {
   };
 }
 
-async function fetchOp(request) {
+function fetchOp(request) {
+  return read(request.url, request, {});
+}
+
+/** As `fetch`, with a client that picks the stream up again where the connection broke. */
+async function resume(request) {
+  const { url, position } = request;
+  const where = position === undefined ? url : { url, position };
+  return await read(where, request, { resume: request.patience ?? true });
+}
+
+/** The messages of a request over HTTP, and how they ended. */
+async function read(where, request, options) {
   const coder = request.coder ?? "json";
   const frames = [];
   let messages;
   let ended = {};
   try {
-    messages = await openStream(request.url, {
-      method: request.method ?? "POST",
-      body: request.body ? bytes(request.body) : undefined,
-      headers: request.body ? { "content-type": request.content_type ?? "application/json" } : {},
+    messages = await openStream(where, {
+      ...(request.method ? { method: request.method } : {}),
+      ...(request.body ? { body: bytes(request.body), headers: { "content-type": request.content_type } } : {}),
       limits: limitsOf(request),
       coder: coders[coder](),
+      ...options,
     });
     for (;;) {
       try {
         const { done, value } = await messages.next();
         if (done) break;
         frames.push(spelled(coder, value));
+        if (frames.length === request.stop_after) await messages.stop();
+        if (frames.length === request.leave_after) await messages.close();
       } catch (error) {
         if (error.code !== "invalid_payload") throw error;
         frames.push(`!${error.index}:${error.offset}`);
@@ -151,25 +165,31 @@ async function fetchOp(request) {
     }
   } catch (error) {
     // What fetch rejects with where there was no response is passed on as it is.
-    ended = !messages && !(error instanceof ObjectStreamError) ? { error: "no_response" } : verdict(error);
+    ended = error instanceof ObjectStreamError ? verdict(error) : { error: "no_response" };
   }
+  const { position = request.position ?? 0, trailers, place } = messages ?? {};
   return {
     frames: frames.join(" "),
-    end: messages?.trailers ? "ok" : "missing",
+    end: trailers ? "ok" : "missing",
     error: "",
-    position: messages?.position ?? 0,
-    trailers: json(messages?.trailers ?? {}),
+    position,
+    trailers: json(trailers ?? {}),
     message: "",
+    place: place ? `${place.url} ${place.position}` : "",
     ...ended,
   };
 }
 
 const ops = {
-  hello: () => ({ name: `typescript ${version}`, features: "decode encode stream fetch limits layout json tal" }),
+  hello: () => ({
+    name: `typescript ${version}`,
+    features: "decode encode stream fetch resume limits layout json tal",
+  }),
   decode,
   encode,
   stream,
   fetch: fetchOp,
+  resume,
 };
 
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {

@@ -292,13 +292,12 @@ class Responses<H, P> implements Chunks {
     const connection = new Connection(this.#left.signal, idleTimeout);
     try {
       const response = await this.#send(connection, url, method, content);
-      const refusal = refuse(response, coder.name);
+      const refusal = refuse(response, coder.name, content === undefined);
       if (refusal) throw notAStream(refusal, response, await connection.beginning(response, BEGINNING_SIZE));
       if (response.body === undefined) {
         throw new TypeError("this fetch returns no stream of the body; in React Native, use the `fetch` of expo/fetch");
       }
-      // What continues a stream of version 1 has an end too, whatever it calls itself.
-      const promised = mediaType(response)[0] === MEDIA_TYPE || content === undefined ? true : undefined;
+      const promised = mediaType(response)[0] === MEDIA_TYPE ? true : undefined;
       const decoder = new StreamDecoder(coder, { limits, requireEnd: requireEnd ?? promised });
       this.#asked = url;
       this.#response = response;

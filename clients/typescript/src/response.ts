@@ -37,8 +37,9 @@ export function mediaType(response: ResponseLike): [kind: string, parameters: Ma
 }
 
 /** The reason why the response is not a stream of this coder. Empty if it is one. @internal */
-export function refuse(response: ResponseLike, coder: string): string {
+export function refuse(response: ResponseLike, coder: string, rest: boolean): string {
   const [kind, parameters] = mediaType(response);
+  if (rest && kind === PLAIN_MEDIA_TYPE) return "a plain stream cannot be the rest of one";
   if (kind !== MEDIA_TYPE && kind !== PLAIN_MEDIA_TYPE) {
     return kind ? `the content type is '${kind}'` : "the response has no Content-Type";
   }

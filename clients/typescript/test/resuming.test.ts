@@ -10,7 +10,7 @@ import {
   type Place,
 } from "../src/index.js";
 import { encodeFrame, StreamEncoder, StreamError } from "../src/index.js";
-import { collect, V1 } from "./server.js";
+import { collect, PLAIN, V1 } from "./server.js";
 import { join } from "./vectors.js";
 
 const coder = jsonCoder();
@@ -290,6 +290,7 @@ describe("what will not pass is final", () => {
     ["a refusal", status(403), { status: 403 }],
     ["410", status(410), { status: 410 }],
     ["an answer that is no stream", new Response("<html>"), { code: "unexpected_content_type" }],
+    ["a plain stream", new Response(null, { headers: PLAIN }), { code: "unexpected_content_type" }],
     ["bytes that are no frames", response(new Uint8Array(9).fill(255)), { code: "frame_too_large" }],
     [
       "the end of the stream",
@@ -305,12 +306,6 @@ describe("what will not pass is final", () => {
     expect(result).toMatchObject({ got: [1], error });
     expect(requests.length).toBe(2);
     await expect(stream.next()).rejects.toBe(result.error);
-  });
-
-  it("a continuation without control frames has no end, so it is cut", async () => {
-    const plain = new Response(coder.encode({}, 1), { headers: { "content-type": "application/octet-stream" } });
-    const stream = await ask([answer({ items: [1], then: "cut" }), plain, answer({ position: 1, items: [2] })]);
-    expect(await readAll(stream)).toEqual({ got: [1, 2], error: undefined });
   });
 });
 
