@@ -19,9 +19,17 @@ import {
   StreamError,
   talCoder,
 } from "../dist/index.js";
+import { msgpackCoder } from "../dist/coders/msgpack.js";
+import { ndarrayCoder } from "../dist/coders/ndarray.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-const coders = { json: jsonCoder, tal: talCoder, raw: rawCoder };
+const coders = {
+  json: jsonCoder,
+  tal: talCoder,
+  raw: rawCoder,
+  msgpack: () => msgpackCoder({ useBigInt64: true }),
+  ndarray: ndarrayCoder,
+};
 
 const hex = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"));
@@ -42,6 +50,10 @@ function layoutOf({ byte_length: byteLength = 4, byte_order: byteOrder = "little
 
 /** A message as `header:payload`, in hex: the header as JSON, the payload as the coder has it on the wire. */
 function spelled(coder, { header, payload }) {
+  if (coder === "msgpack" || coder === "ndarray") {
+    const [frame] = new FrameDecoder().feed(coders[coder]().encode(header, payload));
+    return `${hex(frame.headerBytes)}:${hex(frame.payload)}`;
+  }
   return `${json(header)}:${coder === "json" ? json(payload) : hex(payload)}`;
 }
 
@@ -183,7 +195,7 @@ async function read(where, request, options) {
 const ops = {
   hello: () => ({
     name: `typescript ${version}`,
-    features: "decode encode stream fetch resume limits layout json tal",
+    features: "decode encode stream fetch resume limits layout json tal msgpack ndarray",
   }),
   decode,
   encode,

@@ -248,7 +248,7 @@ async function read(
       coder: rawCoder(),
       signal,
       requireEnd: true,
-      headers: () => (first ? {} : given(headers)),
+      headers: typeof headers === "function" ? () => (first ? {} : headers()) : headers,
       idleTimeout,
       resume,
       fetch: (url, init) => {
@@ -269,10 +269,6 @@ async function read(
   }
 }
 
-function given(headers: ChatOptions["headers"]): Record<string, string> | Promise<Record<string, string>> {
-  return (typeof headers === "function" ? headers() : headers) ?? {};
-}
-
 /** Sends the message, and waits for the response. */
 async function ask(
   url: string,
@@ -284,12 +280,13 @@ async function ask(
   const late = () => connection.noResponse();
   const { signal } = connection;
   if (signal.aborted) throw signal.reason;
+  const given = typeof headers === "function" ? await connection.within(Promise.resolve(headers()), late) : headers;
   const init = {
     method: "POST",
     headers: {
       "content-type": "application/json",
       accept: transport === "sse" ? SSE : `${ACCEPT}, ${SSE};q=0.3`,
-      ...(await connection.within(Promise.resolve(given(headers)), late)),
+      ...given,
     },
     body: JSON.stringify({ message, voice, speed, audio: audio === false ? false : undefined }),
     signal,

@@ -32,9 +32,12 @@ export function jsonCoder<H = JsonObject, P = JsonValue>(
     decode(frame) {
       const ascii = readAscii(frame);
       const header = ascii ? ascii.header : frame.header;
-      const typed = toHeader ? checked(toHeader, header, refuseHeader, frame) : (header as H);
-      const payload = ascii ? ascii.payload : checked(readJson, frame.payload, refusePayload, frame);
-      return { header: typed, payload: toPayload ? checked(toPayload, payload, refusePayload, frame) : (payload as P) };
+      const typed = toHeader ? checked(toHeader, header, refuseHeader("json"), frame) : (header as H);
+      const payload = ascii ? ascii.payload : checked(readJson, frame.payload, refusePayload("json"), frame);
+      return {
+        header: typed,
+        payload: toPayload ? checked(toPayload, payload, refusePayload("json"), frame) : (payload as P),
+      };
     },
   };
 }
@@ -54,12 +57,8 @@ function readJson(payload: Uint8Array): JsonValue {
   return parse(decodeUtf8(payload));
 }
 
-function checked<V, T>(
-  check: (value: V) => T,
-  value: V,
-  refuse: (cause: unknown, frame: Frame) => Error,
-  frame: Frame,
-): T {
+/** @internal */
+export function checked<V, T>(check: (value: V) => T, value: V, refuse: Refusal, frame: Frame): T {
   try {
     return check(value);
   } catch (cause) {
@@ -67,11 +66,20 @@ function checked<V, T>(
   }
 }
 
-function refuseHeader(cause: unknown, { index, offset }: Frame): Error {
-  const message = `the header is not what the coder json reads: ${reason(cause)}`;
-  return new FrameError("invalid_header", message, index, offset, { cause });
+type Refusal = (cause: unknown, frame: Frame) => Error;
+
+/** @internal */
+export function refuseHeader(coder: string): Refusal {
+  return (cause, { index, offset }) => {
+    const message = `the header is not what the coder ${coder} reads: ${reason(cause)}`;
+    return new FrameError("invalid_header", message, index, offset, { cause });
+  };
 }
 
-function refusePayload(cause: unknown, { index, offset }: Frame): Error {
-  return new PayloadError(`the payload is not what the coder json reads: ${reason(cause)}`, index, offset, { cause });
+/** @internal */
+export function refusePayload(coder: string): Refusal {
+  return (cause, { index, offset }) => {
+    const message = `the payload is not what the coder ${coder} reads: ${reason(cause)}`;
+    return new PayloadError(message, index, offset, { cause });
+  };
 }
