@@ -35,12 +35,13 @@ class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them one client may have."""
     stream_seconds: float = 300
     """How long one stream may run."""
-    kept: int = 256 * 1024 * 1024
+    kept: int = 64 * 1024 * 1024
     """How many bytes of answers are kept, for readers that come back."""
-    kept_per_client: int = 64 * 1024 * 1024
+    kept_per_client: int = 16 * 1024 * 1024
     """How many of them one client's may have, when it asks the next question."""
-    unread_seconds: float = 60
-    """How long an answer goes on that nobody reads."""
+    unread_seconds: float = 20
+    """How long an answer goes on that nobody reads. Shorter than a recognition may take, which it would hold up for
+    others; longer than clients wait before they come back, which is 10 s at most."""
     requests_a_minute: float = 120
     """How many questions one client may ask in a minute."""
     burst: int = 30
