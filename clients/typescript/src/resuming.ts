@@ -2,8 +2,8 @@
  * Resuming a stream that was cut (SPEC section 6.3): whether, when and where. `client.ts` sends the requests.
  *
  * **When to try again.** After a cut, silence, an error of fetch, and the answers 429, 502, 503, 504. The store behind the
- * server may just be given again what it had lost, so 404 and 400 with `out_of_range` are tried again too, for a while after
- * data. Everything else is final, the stream's own `end` first of all.
+ * server may just be given again what it had lost, so after data 404 and 400 with `out_of_range` are tried again too, for ten
+ * seconds from the first of them. Everything else is final, the stream's own `end` first of all.
  *
  * **How long to wait.** What the server asked for with `Retry-After`, or else a random time, longer after each failure in
  * a row: many clients that were cut together do not come back together. Such a random wait ends early when the network
@@ -42,6 +42,7 @@ export class Resumption {
   readonly #patience: number;
   #failures = 0; // in a row
   #troubleSince: number | undefined;
+  #lostSince: number | undefined; // the server does not find the stream, or not so much of it
   #openedAt: number | undefined; // of the response that is read
   #hasData = false;
 
@@ -61,7 +62,7 @@ export class Resumption {
     this.reached(position - 1);
     this.position = position;
     this.#failures = 0;
-    this.#troubleSince = undefined;
+    this.#troubleSince = this.#lostSince = undefined;
     this.#hasData = true;
     return true;
   }
@@ -92,19 +93,21 @@ export class Resumption {
     const asked = error instanceof ResponseError ? error.retryAfter : undefined;
     const longest = Math.min(FIRST_WAIT * 2 ** Math.min(this.#failures, 10), LONGEST_WAIT);
     const wait = asked ?? Math.random() * longest;
-    if (!(unanswered || this.#mayPass(error, trouble)) || trouble + wait > this.#patience) throw error;
+    if (!(unanswered || this.#mayPass(error, time)) || trouble + wait > this.#patience) throw error;
     const attempt = ++this.#failures;
     return { position: this.position, attempt, wait, error, asked: asked !== undefined };
   }
 
-  #mayPass(error: unknown, trouble: number): boolean {
+  #mayPass(error: unknown, time: number): boolean {
     const { code } = error as { code?: unknown };
     if (!(error instanceof ResponseError)) {
       return code === "stream_incomplete" || code === "idle_timeout" || code === "truncated_frame";
     }
     const { status } = error;
     const lost = status === 404 || (status === 400 && code === "out_of_range");
-    return AGAIN.has(status) || (lost && this.#hasData && trouble < LOST);
+    if (!lost || !this.#hasData) return AGAIN.has(status);
+    this.#lostSince ??= time;
+    return time - this.#lostSince < LOST;
   }
 }
 
