@@ -251,12 +251,14 @@ describe("what may pass", () => {
     ).toEqual({ got: [1, 2], error: undefined });
     const still = await ask([answer({ items: [1], then: "cut" }), ...Array.from({ length: 20 }, () => status(404))]);
     expect((await readAll(still)).error).toMatchObject({ status: 404 });
-    const outage = Array.from({ length: 8 }, () => status(503)); // 28 s
+    const outage = () => Array.from({ length: 8 }, () => status(503)); // 28 s
     const after = [status(404), status(404), answer({ position: 1, items: [2] })];
-    expect((await readAll(await ask([answer({ items: [1], then: "cut" }), ...outage, ...after]))).error).toMatchObject({
+    expect(
+      (await readAll(await ask([answer({ items: [1], then: "cut" }), ...outage(), ...after]))).error,
+    ).toMatchObject({
       status: 404, // the second one comes 10 s after the first
     });
-    const short = await ask([answer({ items: [1], then: "cut" }), ...outage, status(404), answer({ position: 1 })]);
+    const short = await ask([answer({ items: [1], then: "cut" }), ...outage(), status(404), answer({ position: 1 })]);
     expect((await readAll(short)).error).toBeUndefined();
     const never = await ask([answer({ then: "cut" }), status(404), answer({ items: [1] })]);
     expect((await readAll(never)).error).toMatchObject({ status: 404 });
