@@ -157,6 +157,8 @@ class Resumption:
             self._failures = 0
         self._opened_at = None
         trouble = now - self._trouble_since
+        if self.place is None and isinstance(error, StreamIncomplete | TruncatedFrame):
+            error.add_note("it was not resumed: the server named no place at its own origin where the stream is kept")
         if self.place is None or not self._may_pass(error, now):
             raise error
         wait = getattr(error, "retry_after", None)

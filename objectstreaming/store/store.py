@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 import secrets
 from abc import ABC, abstractmethod
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
 __all__ = ["Store"]
+
+logger: Final = logging.getLogger("objectstreaming.store")
 
 _numbers: Final = itertools.count()
 
@@ -80,6 +83,7 @@ class Store(ABC):
         self.renew = lease / 3
         self._number = next(_numbers)  # an application may have several stores
         self._recordings: dict[asyncio.Task[None], Recording] = {}
+        self._warned_of_owner = False
 
     # ----------------------------------------------------------------------------------------- the five verbs
 
@@ -278,7 +282,7 @@ class Store(ABC):
             stream,
             owner=response.owner,
             coder=response.coder,
-            resume=self.uri_of(request, stream, owned=bool(response.owner)),
+            resume=self._announced(request, stream, owned=bool(response.owner)),
             heartbeat=response.heartbeat,
             views=response.views,
             default_type=response.default_type,
@@ -324,6 +328,15 @@ class Store(ABC):
             yield
         finally:
             await self.aclose()
+
+    def _announced(self, request: HTTPConnection, id: str, *, owned: bool) -> str | None:
+        """`uri_of`. Warns once where only the other kind of router is there: most likely one `owner=` was forgotten."""
+        uri = self.uri_of(request, id, owned=owned)
+        if uri is None and not self._warned_of_owner and self.uri_of(request, id, owned=not owned) is not None:
+            self._warned_of_owner = True
+            has, lacks = ("FrameResponse", "store.router") if owned else ("store.router", "FrameResponse")
+            logger.warning("clients cannot resume a stream: %s(...) has an owner=, and %s(...) has none", has, lacks)
+        return uri
 
     def uri_of(self, request: HTTPConnection, id: str, *, owned: bool) -> str | None:
         """Where a router of this store serves a stream, as a path; `None` if there is no such router."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from cutting_proxy import CuttingProxy
+from fastapi import FastAPI
 from faulty_store import FaultyStore
 from served import EVENTS, FRAMES, make_app, serving
+from starlette.responses import Response
 from stored_streams import Source, until
 
-from objectstreaming import JsonCoder, StreamDecoder, StreamError
+from objectstreaming import JsonCoder, StreamDecoder, StreamError, TruncatedFrame
 from objectstreaming.client import Place, aopen_stream
 from objectstreaming.server import FrameResponse
 from objectstreaming.store import FileStore, MemoryStore, Store, StoredResponse, new_id
+from objectstreaming.testing import Cut, FaultyApp, StreamingASGITransport
 
 MESSAGES = [({"n": n}, "x" * (n * 37 % 300)) for n in range(400)]
 
@@ -306,3 +309,28 @@ async def test_a_process_that_stops_reading_cuts_its_readers_and_they_go_on_else
                 got += await stream.read_all()
     assert got == MESSAGES[:4]
     assert [request.split()[1].rpartition("=")[2] for request in proxy.requests] == ["0", "2"]
+
+
+@pytest.mark.parametrize(("of_response", "of_router"), [("ann", None), ("", lambda: "ann")])
+async def test_an_owner_in_one_place_only_is_a_warning_and_a_note(
+    of_response: str, of_router: Callable[[], str] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    app = FastAPI()
+
+    @app.post("/ask")
+    async def ask() -> Response:
+        return FrameResponse([({}, "x" * 100)], coder=JsonCoder(), store=store, owner=of_response)
+
+    app.include_router(store.router("/streams", owner=of_router, coders=[JsonCoder()]))
+    transport = StreamingASGITransport(FaultyApp(app, Cut(100)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
+        for _ in range(2):
+            with pytest.raises(TruncatedFrame) as caught:
+                async with aopen_stream(http, "POST", "/ask", coder=JsonCoder(), resume=True) as stream:
+                    await anext(stream)
+            assert caught.value.__notes__ == [
+                "it was not resumed: the server named no place at its own origin where the stream is kept"
+            ]
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "objectstreaming.store"]
+    assert warning.startswith("clients cannot resume a stream: ")
