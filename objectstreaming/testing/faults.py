@@ -81,6 +81,8 @@ async def ainject(chunks: AsyncIterable[bytes], *faults: Fault) -> AsyncIterator
 class FaultyApp:
     """An ASGI application around another one. The faults happen to the bodies of its responses.
 
+    To those of all its responses, also where a client resumes: `docs/testing.md` shows how to cut only the first.
+
     >>> import httpx
     >>> from objectstreaming.testing import StreamingASGITransport
     >>> async def app(scope, receive, send):

@@ -6,6 +6,7 @@ Where a block speaks to `http://127.0.0.1:8000`, the last `app` that a block bef
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -122,6 +123,14 @@ def test_the_page_of_the_tutorial_shows_a_whole_answer(tmp_path: Path, monkeypat
           document.querySelector("button").click();
         })"""
         assert browser.run(answer) == ["complete", "You asked: hello "]
+        for problem, shown in (({"message": "not you"}, "not you"), ({"detail": "who are you?"}, '"who are you?"')):
+            refused = f"""(async () => {{
+              window.fetch = async () => Response.json({json.dumps(problem)}, {{ status: 403 }});
+              const form = document.querySelector("form");
+              await form.onsubmit({{ preventDefault() {{}}, target: form }});
+              return document.querySelector("#answer").textContent;
+            }})()"""
+            assert browser.run(refused) == shown
         assert browser.complaints == []
 
 
