@@ -57,7 +57,7 @@ class Tail:
         self._positions: list[int] = []  # of the last frame of each entry
         self._entries: list[bytes] = []
         self._size = 0
-        self._trouble_since: float | None = None
+        self._troubles: dict[str, float] = {}  # codes, and since when
 
     @property
     def over(self) -> bool:
@@ -108,15 +108,17 @@ class Tail:
             self.notify()
 
     def troubled(self, error: StreamError, now: float, patience: float) -> None:
-        """The store did not answer, or has lost the stream. After `patience` seconds of that, `fail(error)`."""
-        if self._trouble_since is None:
-            self._trouble_since = now
-        elif now - self._trouble_since > patience:
+        """The store did not answer, or has lost the stream. After `patience` seconds of the same, `fail(error)`.
+
+        A store that was away and comes back empty has lost the stream from then on only: its writer could not give it
+        again before.
+        """
+        if now - self._troubles.setdefault(error.code, now) > patience:
             self.fail(error)
 
     def untroubled(self) -> None:
         """The store answers, and has the stream."""
-        self._trouble_since = None
+        self._troubles.clear()
 
     def notify(self) -> None:
         """Call the listeners."""
