@@ -123,13 +123,13 @@ wheels:
 	$(PYTHON) -m cibuildwheel --output-dir dist
 
 # What is released, built and installed where nothing of this checkout is.
-.PHONY: packages packages-python packages-rust packages-c packages-go packages-java
-packages: packages-python packages-rust packages-c packages-go packages-java
+.PHONY: packages packages-python packages-typescript packages-rust packages-c packages-go packages-java
+packages: packages-python packages-typescript packages-rust packages-c packages-go packages-java
 
 packages-python:
 	tests/wheels.sh
 
-packages-rust packages-c packages-go packages-java: packages-%: $(VENV)/.dev
+packages-typescript packages-rust packages-c packages-go packages-java: packages-%: $(VENV)/.dev
 	$(MAKE) -C clients/$* packages
 
 # Tries every server and proxy, and writes the tables of docs/deployment.md and docs/proxies.md, in about seven minutes.

@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "bench/node_modules/", "test/consumer/", "test/readme/"] },
+  { ignores: ["dist/", "node_modules/", "bench/node_modules/", "bundlers/", "test/consumer/", "test/readme/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
     files: ["src/**/*.ts", "test/**/*.ts", "page/**/*.ts"],
