@@ -28,7 +28,7 @@ import os
 from typing import Final
 
 from ..errors import FrameError
-from .end import DEAD, LOST, UNREACHABLE, End, StoreClosed
+from .end import DEAD, LOST, End, StoreClosed
 from .file_folder import Folder
 from .file_log import FileIndex, open_frame
 from .file_verdict import end_if_dead, end_in_place_of_writer, index_of
@@ -347,9 +347,9 @@ class FileStore(Store):
                 self._folder.touch(tail.id, stat)
             tail.untroubled()
         except Gone:
-            tail.troubled(LOST.failure(), now, self.lease)
+            tail.lost(now, self.lease)
         except (Unavailable, OSError):
-            tail.troubled(UNREACHABLE.failure(), now, self.patience)
+            tail.unreachable(now, self.patience)
 
     def _check_writer(self, followed: _Followed, stat: os.stat_result) -> None:
         if end_if_dead(self._folder, followed.tail.id, DEAD) is not None:

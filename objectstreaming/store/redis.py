@@ -25,7 +25,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ..frames import KiB, MiB
-from .end import DEAD, LOST, UNREACHABLE, End, StoreClosed
+from .end import DEAD, LOST, End, StoreClosed
 from .redis_channels import Channels
 from .redis_scripts import AWAY, ScriptRunner, Scripts, unavailable
 from .store import Store
@@ -309,12 +309,12 @@ class RedisStore(Store):
             )
         except Unavailable:
             self._troubled_at = now
-            tail.troubled(UNREACHABLE.failure(), now, self.patience)
+            tail.unreachable(now, self.patience)
         except Exception:
             logger.exception("a stream cannot be asked for in Redis")
         else:
             if answer[0] == b"gone":  # it may be given again
-                tail.troubled(LOST.failure(), now, self.lease)
+                tail.lost(now, self.lease)
                 return
             tail.untroubled()
             if judges and answer[0] == b"unjudged":

@@ -16,7 +16,7 @@ from typing import Final
 
 from ..errors import StreamError
 from ..frames import KiB
-from .end import End
+from .end import LOST, UNREACHABLE, End
 from .verbs import About
 from .walk import skip_frames
 
@@ -57,7 +57,8 @@ class Tail:
         self._positions: list[int] = []  # of the last frame of each entry
         self._entries: list[bytes] = []
         self._size = 0
-        self._troubles: dict[str, float] = {}  # codes, and since when
+        self._troubled_since: float | None = None
+        self._lost_since: float | None = None
 
     @property
     def over(self) -> bool:
@@ -107,18 +108,29 @@ class Tail:
             self.failure = error
             self.notify()
 
-    def troubled(self, error: StreamError, now: float, patience: float) -> None:
-        """The store did not answer, or has lost the stream. After `patience` seconds of the same, `fail(error)`.
+    def unreachable(self, now: float, patience: float) -> None:
+        """The store does not answer. The tail fails after `patience` seconds without a good answer."""
+        if self._troubled_since is None:
+            self._troubled_since = now
+        self._lost_since = None
+        if now - self._troubled_since > patience:
+            self.fail(UNREACHABLE.failure())
 
-        A store that was away and comes back empty has lost the stream from then on only: its writer could not give it
-        again before.
+    def lost(self, now: float, patience: float) -> None:
+        """The store has the stream no more, but may be given it again: the tail fails after `patience` seconds of that.
+
+        They begin anew after each time that the store was away: its writer could not give it anything meanwhile.
         """
-        if now - self._troubles.setdefault(error.code, now) > patience:
-            self.fail(error)
+        if self._troubled_since is None:
+            self._troubled_since = now
+        if self._lost_since is None:
+            self._lost_since = now
+        if now - self._lost_since > patience:
+            self.fail(LOST.failure())
 
     def untroubled(self) -> None:
         """The store answers, and has the stream."""
-        self._troubles.clear()
+        self._troubled_since = self._lost_since = None
 
     def notify(self) -> None:
         """Call the listeners."""
