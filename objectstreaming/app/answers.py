@@ -161,14 +161,16 @@ class DocumentAnswerer:
         ).fetchall()
         held = dict.fromkeys((row[0] for row in candidates), 0.0)
         marks = ",".join("?" * len(held))
+        # `marks` only holds question marks, one for each candidate.
+        query = f"SELECT rowid FROM passage WHERE passage MATCH ? AND rowid IN ({marks})"  # noqa: S608
         for word, weight in weights.items():
-            # `marks` only holds question marks, one for each candidate.
-            query = f"SELECT rowid FROM passage WHERE passage MATCH ? AND rowid IN ({marks})"  # noqa: S608
             for (row,) in run(query, (word, *held)):
                 held[row] += weight
+        # A passage that has the words in its heading only may be about something else: its sentences do not say them.
+        says = {row for (row,) in run(query, (f"text : ({' OR '.join(words)})", *held))}
         needed = sum(weights.values())
         ranked = [
-            (score * held[row] / needed, source, quote)
+            (score * held[row] / needed / (1 if row in says else 2), source, quote)
             for row, score, source, quote in candidates
             if held[row] >= self._coverage * needed
         ]

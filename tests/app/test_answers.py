@@ -310,6 +310,17 @@ class TestDocumentAnswerer:
         answerer = DocumentAnswerer([Passage("a.md", "", "\u5e27\u6709\u5934\u90e8\u3002")])
         assert answerer.search("\u5934\u90e8")[0].source == "a.md"
 
+    def test_a_passage_that_says_the_word_comes_before_one_with_the_word_in_its_heading_only(self) -> None:
+        heading = "Nests"
+        answerer = DocumentAnswerer(
+            [
+                Passage(f"a.md > {heading}", heading, "It has failed."),
+                Passage("b.md > Wasps", "Wasps", "Wasps build a nest of paper."),
+                *(Passage(f"c.md > {n}", "", f"Sentence number {n}.") for n in range(20)),
+            ]
+        )
+        assert answerer.search("what is a nest?")[0].source == "b.md > Wasps"
+
     def test_a_quote_begins_where_the_question_is_spoken_of(self) -> None:
         text = "The garden is large. Nobody mows it. Bees visit its flowers. They make honey."
         answer = DocumentAnswerer([Passage("a.md", "", text)]).search("do bees visit flowers")
