@@ -16,7 +16,7 @@ SOURCES := objectstreaming object_streaming wav_streaming tests examples benchma
 SPELLED := $(SOURCES) $(wildcard *.md clients/*.md clients/*/README.md spec/*.md) tools mkdocs.yml pyproject.toml Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types python python-native python-pure sanitize bench deployment fuzz fuzz-c fuzz-native clients conformance docs workflows sdist wheels format clean
+.PHONY: help demo test lint types python python-native python-rest python-pure sanitize bench deployment fuzz fuzz-c fuzz-native clients conformance docs workflows sdist wheels format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -59,12 +59,12 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 # The whole suite, doctests and README included, on the native codec, and on the pure one all that depends on which codec it
-# is. The codec's modules are covered to the last branch by the two together.
+# is. The codec's modules are covered to the last branch by these together. Three at a time: much of it is waiting.
 python: $(VENV)/.dev node-packages
 	@$(BIN)/python -c 'from objectstreaming.frames import CODEC; assert CODEC == "native", "the C extension was not built: is there a compiler?"'
-	@rm -f .coverage.native .coverage.pure
-	@$(MAKE) --no-print-directory -j2 --output-sync=target python-native python-pure
-	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.pure
+	@rm -f .coverage.native .coverage.rest .coverage.pure
+	@$(MAKE) --no-print-directory -j3 --output-sync=target python-rest python-native python-pure
+	$(BIN)/python -m coverage combine --quiet .coverage.native .coverage.rest .coverage.pure
 	$(BIN)/python -m coverage report --include='$(CODEC)' --fail-under=100 --show-missing
 
 # For eventsource-parser, which reads views in tests/server/test_view_readers.py, and for the folders that have packages.
@@ -84,12 +84,20 @@ packages: packages-peers
 packages-peers: $(VENV)/.dev tests/peers/ai7/node_modules/.package-lock.json
 	OBJECTSTREAMING_PEERS=ai7 $(BIN)/python -m pytest -q tests/peers
 
-python-native:
-	COVERAGE_FILE=.coverage.native $(BIN)/python -m pytest --cov --cov-report= --durations=10
+# What depends on which codec runs.
+OF_THE_CODEC := tests/codec tests/client tests/conformance tests/duplex tests/server tests/testing objectstreaming wav_streaming
 
+PYTEST := $(BIN)/python -m pytest --cov --cov-report= --durations=10
+
+python-native:
+	COVERAGE_FILE=.coverage.native $(PYTEST) $(OF_THE_CODEC)
+
+python-rest:
+	COVERAGE_FILE=.coverage.rest $(PYTEST) $(OF_THE_CODEC:%=--ignore=%)
+
+# The mutants of the conformance suite have a codec of their own.
 python-pure:
-	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(BIN)/python -m pytest --cov --cov-report= --durations=10 \
-		tests/codec tests/client tests/conformance tests/duplex tests/server tests/testing objectstreaming wav_streaming
+	OBJECTSTREAMING_PURE=1 COVERAGE_FILE=.coverage.pure $(PYTEST) $(OF_THE_CODEC) -k 'not mutant'
 
 # The native codecs under AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize: $(VENV)/.dev

@@ -37,7 +37,7 @@ class StreamingASGITransport(httpx.AsyncBaseTransport):
 
     >>> async def app(scope, receive, send):
     ...     await send({"type": "http.response.start", "status": 200, "headers": []})
-    ...     for number in range(1_000_000):
+    ...     for number in range(10_000):
     ...         await send({"type": "http.response.body", "body": b"%d " % number, "more_body": True})
     >>> async def first_bytes():
     ...     transport = StreamingASGITransport(app)
