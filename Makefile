@@ -93,7 +93,7 @@ python-native:
 	COVERAGE_FILE=.coverage.native $(PYTEST) $(OF_THE_CODEC)
 
 python-rest:
-	COVERAGE_FILE=.coverage.rest $(PYTEST) $(OF_THE_CODEC:%=--ignore=%)
+	COVERAGE_FILE=.coverage.rest $(PYTEST) tests object_streaming $(patsubst %,--ignore=%,$(filter tests/%,$(OF_THE_CODEC)))
 
 # The mutants of the conformance suite have a codec of their own.
 python-pure:
