@@ -144,9 +144,11 @@ describe("playBase64Audio", () => {
     await vi.waitFor(() => expect(sharedPlayer().buffered).toBeCloseTo(1, 1));
     const context = FakeContext.last;
     expect(context.state).toBe("running"); // unlocked
-    await vi.waitFor(() => expect(context.sounds.reduce((sum, { frames }) => sum + frames, 0)).toBe(RATE));
-    for (const [n, sound] of context.sounds.entries()) {
-      const before = context.sounds[n - 1];
+    // A sound of one frame only tells the player that the first sentence is heard.
+    const sounds = () => context.sounds.filter(({ frames }) => frames > 1);
+    await vi.waitFor(() => expect(sounds().reduce((sum, { frames }) => sum + frames, 0)).toBe(RATE));
+    for (const [n, sound] of sounds().entries()) {
+      const before = sounds()[n - 1];
       if (before) expect(sound.at).toBe(before.at + before.frames);
     }
     expect(heard).toEqual([]);
