@@ -172,6 +172,7 @@ SOAK_SECONDS ?= 300
 soak: $(VENV)/.dev
 	$(BIN)/python tests/soak/abuse.py $(SOAK_SECONDS)
 	$(BIN)/python tests/soak/streams.py
+	$(BIN)/python -m pytest -q tests/store/redis_topologies.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)

@@ -263,7 +263,7 @@ class ScriptRunner:
                     (call.script.text, call.again if call.script.sha in self._known else call.arguments)
                     for call in (calls[n] for n in forgotten)
                 ]
-                again = await self._execute(texts, "eval")
+                again = await self._execute(texts, "EVAL")
                 for n, answer in zip(forgotten, again, strict=True):
                     answers[n] = answer
             self._known.update(call.script.sha for call in calls)
@@ -279,10 +279,11 @@ class ScriptRunner:
             else:
                 call.answer.set_result(answer)
 
-    async def _execute(self, scripts: list[tuple[str, tuple[Any, ...]]], command: str = "evalsha") -> list[Any]:
+    async def _execute(self, scripts: list[tuple[str, tuple[Any, ...]]], command: str = "EVALSHA") -> list[Any]:
         async with asyncio.timeout(ANSWER_SECONDS), self._client.pipeline(transaction=False) as pipeline:
             for script, arguments in scripts:
-                getattr(pipeline, command)(script, *arguments)
+                # A cluster's pipeline has no `evalsha`: the keys of a script may be on several nodes. Ours are not.
+                pipeline.execute_command(command, script, *arguments)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
         return answers
 
