@@ -155,6 +155,7 @@ bench: $(VENV)/.dev
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	PYTHONPATH=. .venv-bench/bin/python -m benchmarks
+	$(BIN)/python benchmarks/stores.py
 
 # A minute of libFuzzer, half of it each; more with FUZZ_SECONDS=... Debian has the runtime that fuzz-c links in
 # libclang-rt-*-dev; that of fuzz-native comes with atheris.

@@ -246,6 +246,40 @@ async def wake_ups_of(store: Any, other: Any, readers: int, streams: int, rounds
     return delays, used
 
 
+async def resumptions(redis: str, rounds: int) -> None:
+    """How long it takes a process to have the first frames of a stream that another one writes, from the middle on."""
+    from objectstreaming import RawCoder
+
+    for name in STORES:
+        with tempfile.TemporaryDirectory() as folder:
+            store = store_named(name, redis, folder)
+            other = store if name == "memory" else store_named(name, redis, folder)
+            goes_on = asyncio.Event()
+
+            async def source(goes_on: asyncio.Event = goes_on) -> AsyncIterator[Any]:
+                for n in range(100):
+                    yield {"n": n}, b"x" * 100
+                await goes_on.wait()
+
+            recording = await store.record(source(), coder=RawCoder())
+            async with store.reader(recording.id) as reader:  # until all is stored
+                while reader.position < 100:
+                    await reader.read()
+            delays = []
+            for _ in range(rounds):
+                started = time.perf_counter()
+                async with other.reader(recording.id, 50) as reader:
+                    await reader.read()
+                    delays.append(1e3 * (time.perf_counter() - started))
+            goes_on.set()
+            await recording.ended()
+            await store.aclose()
+            if other is not store:
+                await other.aclose()
+        delays.sort()
+        print(f"  {name:8} p50 {delays[rounds // 2]:6.2f} ms   p99 {delays[int(rounds * 0.99)]:6.2f} ms")
+
+
 async def main(redis: str, rounds: int) -> bool:
     """Print everything. Whether all budgets are kept."""
     kept = []
@@ -264,6 +298,8 @@ async def main(redis: str, rounds: int) -> bool:
             for server in servers.values():
                 server.stop()
     await append_costs(redis, rounds)
+    print("\nThe first frames after a resumption")
+    await resumptions(redis, 200)
     print("\n200 readers of one stream, 40 frames")
     await wake_ups(redis, 200, 1, 40)
     print("\n200 readers of 200 streams, 40 frames each")
