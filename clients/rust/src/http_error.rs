@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ impl ResponseError {
     }
 
     /// How long the server asks to wait before the next request: its `Retry-After`, in seconds or as a date.
+    ///
+    /// A date is compared with the response's own `Date`, whose clock it was made by, or else with this machine's.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let given = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -47,7 +49,8 @@ impl ResponseError {
             return given.parse().ok().map(Duration::from_secs);
         }
         let date = httpdate::parse_http_date(given).ok()?;
-        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+        let now = self.headers.get(DATE).and_then(|now| httpdate::parse_http_date(now.to_str().ok()?).ok());
+        Some(date.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default())
     }
 
     /// The code that the body names, or else the one that fits the status.

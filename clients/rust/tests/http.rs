@@ -326,6 +326,12 @@ async fn a_refusal_says_when_to_come_back_and_a_redirect_where_it_led() {
         assert_eq!(error.retry_after(), wait.map(Duration::from_secs), "{given}");
         assert_eq!(error.headers()["retry-after"], given);
     }
+    // By the server's own clock, which may be wrong.
+    let dated = format!("Date: {date}\r\nRetry-After: Wed, 21 Oct 2015 07:28:30 GMT\r\nContent-Length: 0\r\n\r\n");
+    let text = [b"HTTP/1.1 503 Service Unavailable\r\n", dated.as_bytes()].concat();
+    let (_, failed) = ask(vec![Send::Bytes(text)], ReadOptions::default()).await;
+    let Some(Error::Response(error)) = failed else { panic!("{failed:?}") };
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
     let text = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n";
     let (_, failed) = ask(vec![Send::Bytes(text.to_vec())], ReadOptions::default()).await;
     assert!(failed.unwrap().to_string().contains("to \"/elsewhere\""));
