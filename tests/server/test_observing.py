@@ -263,11 +263,11 @@ class TestAnObserver:
 
         async def slow() -> AsyncIterator[Any]:
             yield {}, 1
-            await asyncio.sleep(3.5)
+            await asyncio.sleep(0.2)
             yield {}, 2
 
-        call = await run(Call(FrameResponse(slow(), coder=CODER, heartbeat=1, observer=seen)))
-        assert seen.only.pings == [control["type"] for control in call.control].count("ping") == 3
+        call = await run(Call(FrameResponse(slow(), coder=CODER, heartbeat=0.02, observer=seen)))
+        assert seen.only.pings == [control["type"] for control in call.control].count("ping") > 0
 
     async def test_of_the_process_is_told_of_every_stream_and_after_it_that_of_the_response(self) -> None:
         everywhere, here = Seen(), Seen()
