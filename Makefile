@@ -140,7 +140,7 @@ packages-python:
 packages-typescript packages-rust packages-c packages-go packages-java: packages-%: $(VENV)/.dev
 	$(MAKE) -C clients/$* packages
 
-# Tries every server and proxy, and writes the tables of docs/deployment.md and docs/proxies.md, in about seven minutes.
+# Tries every server and proxy, and writes the tables of docs/deployment.md and docs/proxies.md: 17 minutes beside other work.
 # Then a pipeline of pipecat's, whose environment is half a gigabyte.
 deployment: $(VENV)/.dev
 	CI=true tests/programs nginx caddy haproxy
@@ -149,7 +149,8 @@ deployment: $(VENV)/.dev
 	.venv-pipecat/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[server,client]' 'pipecat-ai>=1.3,<2'
 	.venv-pipecat/bin/python tests/deployment/pipecat_bot.py 2>/dev/null
 
-# Writes benchmarks/results.md and README's table, in about twelve minutes. valgrind counts the instructions.
+# Writes benchmarks/results.md and README's table, in about twelve minutes; valgrind counts the instructions.
+# Then prints what stores cost.
 bench: $(VENV)/.dev
 	tests/programs valgrind || true  # without it the column of instructions is empty, and says why
 	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
