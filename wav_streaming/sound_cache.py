@@ -16,7 +16,7 @@ from .sound import Sound
 from .synthesizers import Synthesizer
 from .voices import Voice, VoicedSynthesizer
 
-__all__ = ["SoundCache", "with_cache"]
+__all__ = ["CachedSynthesizer", "SoundCache", "with_cache"]
 
 _ENTRY: Final = 300
 """The bytes of an entry beside its samples."""
@@ -38,15 +38,15 @@ class SoundCache:
         self._sounds: OrderedDict[bytes, Sound] = OrderedDict()
         self._making: dict[tuple[asyncio.AbstractEventLoop, bytes], _Making] = {}
 
-    async def get(self, key: bytes, make: Callable[[], Coroutine[Any, Any, Sound]]) -> Sound:
-        """The sound of a key. If it is not here, `make` makes it: once, for all who ask for it meanwhile. It is
-        cancelled when the last of them leaves. What it raises is raised to each of them, and not kept."""
+    async def get(self, key: bytes, make: Callable[[], Coroutine[Any, Any, Sound]]) -> tuple[Sound, bool]:
+        """The sound of a key, and whether it was here. If not, `make` makes it: once, for all who ask for it meanwhile.
+        It is cancelled when the last of them leaves. What it raises is raised to each of them, and not kept."""
         with self._lock:
             sound = self._sounds.get(key)
             if sound is not None:
                 self._sounds.move_to_end(key)
                 self.hits += 1
-                return sound
+                return sound, True
             self.misses += 1
         # Each event loop makes its own: a task of one cannot be awaited in another.
         here = asyncio.get_running_loop(), key
@@ -57,7 +57,7 @@ class SoundCache:
         try:
             sound = await asyncio.shield(making.task)
             self._keep(key, sound)
-            return sound
+            return sound, False
         finally:
             making.waiting -= 1
             if not making.waiting:
@@ -103,10 +103,12 @@ def with_cache(engine: Synthesizer, cache: SoundCache) -> Synthesizer:
     spoken
     [0.0005, 0.0005, 0.0005]
     """
-    return _CachedVoices(engine, cache) if isinstance(engine, VoicedSynthesizer) else _Cached(engine, cache)
+    return _CachedVoices(engine, cache) if isinstance(engine, VoicedSynthesizer) else CachedSynthesizer(engine, cache)
 
 
-class _Cached:
+class CachedSynthesizer:
+    """What `with_cache` makes."""
+
     def __init__(self, engine: Synthesizer, cache: SoundCache) -> None:
         self._engine = engine
         self._cache = cache
@@ -114,11 +116,16 @@ class _Cached:
         self._identity = getattr(engine, "identity", None) or (type(engine).__qualname__, str(id(engine)))
 
     async def synthesize(self, text: str) -> Sound:
+        sound, _ = await self.find_or_synthesize(text)
+        return sound
+
+    async def find_or_synthesize(self, text: str) -> tuple[Sound, bool]:
+        """The sound of the text, and whether the cache had it."""
         key = hashlib.sha256(repr((self._identity, text)).encode(errors="surrogatepass")).digest()
         return await self._cache.get(key, lambda: self._engine.synthesize(text))
 
 
-class _CachedVoices(_Cached):
+class _CachedVoices(CachedSynthesizer):
     _engine: VoicedSynthesizer
 
     def voices(self) -> Sequence[Voice]:

@@ -24,8 +24,10 @@ from objectstreaming.errors import ObjectStreamError
 
 from .sentences import SentenceSplitter
 from .sound import Sound
+from .sound_cache import CachedSynthesizer
 from .speakable import SpeechFilter
 from .synthesizers import Synthesizer
+from .voices import voice_of
 
 __all__ = ["Speaker", "Spoken", "speak_along"]
 
@@ -47,7 +49,8 @@ class Spoken(msgspec.Struct, frozen=True):
     """A sentence that was spoken.
 
     `index` counts from 1. `sound` is `None` if there is nothing to say in the text, or if it could not be said: then
-    `error` is the code of the reason. `took` is how many seconds the voice worked on it.
+    `error` is the code of the reason. `took` is how many seconds the voice worked on it, and `voice` its name, if the
+    engine has several. `cached` says that a `SoundCache` had the sound.
     """
 
     index: int
@@ -55,12 +58,13 @@ class Spoken(msgspec.Struct, frozen=True):
     sound: Sound | None = None
     error: str | None = None
     took: float = 0.0
+    voice: str = ""
+    cached: bool = False
 
 
 class _Waiting(msgspec.Struct):
     text: str
     speech: str
-    synthesizer: Synthesizer
     refused: int = 0  # how many sentences were refused after the one before: then there is no text
     begins_text: bool = False
 
@@ -74,7 +78,7 @@ class Speaker:
     `deadline_exceeded`. A synthesizer that fails is asked again, `retries` times.
 
     One `SpeechFilter` reads all sentences, so a code block or a link that one of them opens is known in the next.
-    `synthesizer` may be changed: it speaks what is said from then on.
+    `synthesizer` may be changed: the new one speaks every sentence that is not begun yet.
 
     >>> import asyncio
     >>> class Silence:
@@ -104,7 +108,7 @@ class Speaker:
         self._index = 0
         self._begins_text = False
         self._is_finished = False
-        self._is_given_up = False
+        self._given_up: Synthesizer | None = None
         self._changed = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -147,11 +151,11 @@ class Speaker:
         size = max(len(sentence), len(speech))
         if self._characters + size > self._most and self._sentences:
             if not self._sentences[-1].refused:
-                self._sentences.append(_Waiting("", "", self.synthesizer))
+                self._sentences.append(_Waiting("", ""))
             self._sentences[-1].refused += 1  # a number: what was refused takes no memory
         else:
             self._characters += size
-            self._sentences.append(_Waiting(sentence, speech, self.synthesizer, begins_text=self._begins_text))
+            self._sentences.append(_Waiting(sentence, speech, begins_text=self._begins_text))
             self._begins_text = False
         if 2 * self._characters > self._most:
             self._has_room.clear()
@@ -178,42 +182,46 @@ class Speaker:
         if 2 * self._characters <= self._most:
             self._has_room.set()
         if next_.begins_text:
-            self._is_given_up = False
+            self._given_up = None
         return await self._speak(next_)
 
     async def _speak(self, sentence: _Waiting) -> Spoken:
         if not sentence.speech:
             return Spoken(self._index, sentence.text)
-        if self._is_given_up:
+        if self._given_up is self.synthesizer:
             return Spoken(self._index, sentence.text, error="deadline_exceeded")
         clock = asyncio.get_running_loop().time
         began = clock()
-        sound, error = None, None
+        engine = self.synthesizer
+        sound, cached, error = None, False, None
         timeout = asyncio.timeout(self._limit)
         try:
             async with timeout:
-                sound, error = await self._attempt(sentence)
+                sound, cached, error = await self._attempt(engine, sentence.speech)
         except TimeoutError:
             if not timeout.expired():
                 raise
-            error, self._is_given_up = "deadline_exceeded", True
+            error, self._given_up = "deadline_exceeded", engine
             log.warning("the voice took longer than %g s for a sentence, and is given up", self._limit)
-        return Spoken(self._index, sentence.text, sound, error, clock() - began)
+        return Spoken(self._index, sentence.text, sound, error, clock() - began, voice_of(engine), cached)
 
-    async def _attempt(self, sentence: _Waiting) -> tuple[Sound | None, str | None]:
+    async def _attempt(self, engine: Synthesizer, speech: str) -> tuple[Sound | None, bool, str | None]:
         for left in reversed(range(self._attempts)):
             try:
-                sound = await sentence.synthesizer.synthesize(sentence.speech)
+                if isinstance(engine, CachedSynthesizer):
+                    sound, cached = await engine.find_or_synthesize(speech)
+                else:
+                    sound, cached = await engine.synthesize(speech), False
             except Exception as failure:
                 if left:
                     continue
-                log.warning("a sentence of %d characters could not be spoken", len(sentence.speech), exc_info=True)
+                log.warning("a sentence of %d characters could not be spoken", len(speech), exc_info=True)
                 # The code of an engine of ours is meant to be known. Of another's exception nothing is.
-                return None, failure.code if isinstance(failure, ObjectStreamError) else "unavailable"
+                return None, False, failure.code if isinstance(failure, ObjectStreamError) else "unavailable"
             if len(sound.pcm) > _LARGEST_SOUND:
                 log.warning("the sound of a sentence has %d bytes, more than %d", len(sound.pcm), _LARGEST_SOUND)
-                return None, "resource_exhausted"
-            return (sound if sound.pcm else None), None
+                return None, False, "resource_exhausted"
+            return (sound if sound.pcm else None), cached, None
         raise AssertionError("there is at least one attempt")
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from .sound import Sound
 
-__all__ = ["SPEEDS", "UnknownVoice", "Voice", "VoicedSynthesizer", "chosen_voice"]
+__all__ = ["SPEEDS", "UnknownVoice", "Voice", "VoicedSynthesizer", "chosen_voice", "voice_of"]
 
 SPEEDS: Final = (0.5, 2.0)
 """The slowest and the fastest speed of a voice; 1 is its own."""
@@ -60,6 +60,12 @@ class VoicedSynthesizer(Protocol):
 
     def with_voice(self, name: str, speed: float = 1.0) -> VoicedSynthesizer:
         """The same engine with another voice, and `speed` times as fast. Raises `UnknownVoice`."""
+
+
+def voice_of(engine: object) -> str:
+    """The name of the voice that an engine speaks with; "" if it has one voice, or does not say."""
+    voices = engine.voices() if isinstance(engine, VoicedSynthesizer) else ()
+    return voices[0].name if voices else ""
 
 
 _VARIANTS: Final[tuple[tuple[str, Gender], ...]] = (("", ""), ("+f3", "female"), ("+m3", "male"))

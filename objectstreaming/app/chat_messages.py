@@ -10,8 +10,9 @@ A message is a header and bytes, as `RawCoder` encodes them:
 
 The texts of the text messages together are the answer, and those of the audio messages too. The audio of a sentence
 comes after its text. `sentence` counts from 1; `samples` is how many sample frames the sentence has in all, and `at`
-where the piece begins in the sound of the answer, in microseconds. A reader skips a `kind` or `format` that it does not
-know. The trailers are a `Summary`.
+where the piece begins in the sound of the answer, in microseconds. A sentence that another voice speaks than the one
+before it has the name of that voice in `voice`. A reader skips a `kind` or `format` that it does not know. The trailers
+are a `Summary`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import msgspec
 
-from wav_streaming import Sound, Spoken, TALAudio, speak_along, to_int16, to_mono
+from wav_streaming import Sound, Speaker, Spoken, TALAudio, speak_along, to_int16, to_mono
 from wav_streaming.synthesizers import Synthesizer
+from wav_streaming.voices import voice_of
 
 from ..errors import StreamError
 from .answers import Answerer
@@ -100,6 +102,8 @@ class Summary(msgspec.Struct):
     first_audio: float = 0.0
     seconds: float = 0.0
     """Of sound."""
+    cached: int = 0
+    """Sentences whose sound was kept from an earlier answer."""
 
     def trailers(self) -> Mapping[str, Any]:
         return cast("Mapping[str, Any]", msgspec.to_builtins(self))
@@ -107,16 +111,17 @@ class Summary(msgspec.Struct):
 
 async def chat_messages(
     tokens: AsyncGenerator[str],
-    synthesizer: Synthesizer | None,
+    synthesizer: Synthesizer | Speaker | None,
     summary: Summary,
     *,
     sample_rate: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[tuple[Mapping[str, Any], bytes]]:
     """The messages of an answer; without a synthesizer only those with text. `sample_rate` is that of the sound, if it
-    is not to be the voice's own. `summary` is filled in."""
+    is not to be the voice's own. `summary` is filled in. The synthesizer of a `Speaker` may be changed meanwhile."""
     began = clock()
     heard = Fraction(0)
+    voice = voice_of(synthesizer.synthesizer if isinstance(synthesizer, Speaker) else synthesizer)
     items: AsyncGenerator[str | Spoken] = tokens if synthesizer is None else speak_along(tokens, synthesizer)
     async with aclosing(items):
         async for item in items:
@@ -133,8 +138,11 @@ async def chat_messages(
             if item.sound is None:
                 yield header, b""
                 continue
+            if item.voice != voice:
+                voice = header["voice"] = item.voice
             sound = await _as_16_bits(item.sound, sample_rate)
             summary.audio += 1
+            summary.cached += item.cached
             summary.first_audio = summary.first_audio or round(clock() - began, 3)
             for message in _pieces_of_sound(header, sound, heard):
                 yield message

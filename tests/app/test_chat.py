@@ -291,8 +291,8 @@ class TestFormats:
         ]
         assert [len(pcm) for _, pcm in audio] == [3_200, 3_200, 2 * 110 * 8, 640]
         assert trailers is not None
-        assert {"sentences": 2, "audio": 2, "failed": 0, "seconds": 0.55}.items() <= trailers.items()
-        assert set(trailers) == {"sentences", "audio", "failed", "first_text", "first_audio", "seconds"}
+        assert {"sentences": 2, "audio": 2, "failed": 0, "seconds": 0.55, "cached": 0}.items() <= trailers.items()
+        assert set(trailers) == {"sentences", "audio", "failed", "first_text", "first_audio", "seconds", "cached"}
 
     def test_the_last_line_of_json_lines_says_how_it_ended(self, client: httpx.Client) -> None:
         last = lines(client)[-1]
@@ -398,7 +398,8 @@ class TestRequest:
             voice = Counting()
             with served(voice=voice, sounds=sounds) as client:
                 assert events(client) == events(client)
-            assert voice.spoken == spoken
+                assert voice.spoken == spoken
+                assert lines(client)[-1]["cached"] == 8 - spoken
 
     def test_without_an_engine_there_is_text_and_no_speech(self) -> None:
         from objectstreaming.app import Settings, create_app

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voices import Tone, tokens
 
-from wav_streaming import Speaker, Spoken, SynthesisError, speak_along
+from wav_streaming import SoundCache, Speaker, Spoken, SynthesisError, Voice, speak_along, with_cache
 
 Item = str | Spoken
 
@@ -261,14 +261,41 @@ class TestLeaving:
 @on_a_fake_clock
 class TestSpeaker:
     async def test_another_synthesizer_speaks_from_the_next_sentence_on(self) -> None:
-        first, second = Tone(), Tone()
+        first, second = Tone(seconds=1), Tone()
         speaker = Speaker(first)
-        speaker.say("One. ")
-        speaker.synthesizer = second
-        speaker.say("Two. ")
+        for sentence in ("One. ", "Two. ", "Three. "):
+            speaker.say(sentence)
         speaker.finish()
-        assert [spoken.text async for spoken in speaker] == ["One. ", "Two. "]
-        assert (first.asked, second.asked) == (["One."], ["Two."])
+        speaking = asyncio.ensure_future(anext(speaker))
+        await asyncio.sleep(0.5)
+        speaker.synthesizer = second
+        assert [(await speaking).text] + [spoken.text async for spoken in speaker] == ["One. ", "Two. ", "Three. "]
+        assert (first.asked, second.asked) == (["One."], ["Two.", "Three."])
+
+    async def test_another_synthesizer_is_tried_where_the_one_before_was_given_up(self) -> None:
+        speaker = Speaker(Tone(), limit=1)
+        for sentence in ("It hangs. ", "Two. ", "Three."):
+            speaker.say(sentence)
+        speaker.finish()
+        errors = [(await anext(speaker)).error, (await anext(speaker)).error]
+        speaker.synthesizer = Tone()
+        assert [*errors, (await anext(speaker)).error] == ["deadline_exceeded", "deadline_exceeded", None]
+
+    async def test_says_which_sounds_were_kept_and_who_spoke(self) -> None:
+        class Choir(Tone):
+            def voices(self) -> list[Voice]:
+                return [Voice("alto"), Voice("bass")]
+
+            def with_voice(self, name: str, speed: float = 1) -> Choir:
+                return self
+
+        engine = with_cache(Choir(), SoundCache())
+        items = [item async for item in speak_along(tokens(["One. ", "Two. ", "One. "]), engine)]
+        assert [(spoken.cached, spoken.voice) for spoken in spoken_in(items)] == [
+            (False, "alto"),
+            (False, "alto"),
+            (True, "alto"),
+        ]
 
     async def test_another_text_closes_what_was_open_and_tries_the_voice_again(self) -> None:
         voice = Tone()
