@@ -13,7 +13,10 @@ from fastapi import FastAPI
 
 from objectstreaming.app import Settings, create_app
 from objectstreaming.app.answers import Answerer, Sentence
+from wav_streaming import UnknownVoice, Voice
 from wav_streaming.sound import Sound
+
+TEXT = "The fox is red.\n\n  It runs. **Why?** Because.\n"
 
 
 class Fox:
@@ -47,6 +50,36 @@ class Breaking(Fox):
         raise OSError("/etc/secret")
 
 
+class Model(Fox):
+    """Gives an answer in pieces of a few characters, as a language model does."""
+
+    def __init__(self, text: str = TEXT, step: int = 3) -> None:
+        self.text = text
+        self.step = step
+
+    async def tokens(self, question: str) -> AsyncIterator[str]:
+        for at in range(0, len(self.text), self.step):
+            yield self.text[at : at + self.step]
+
+
+class Waiting(Model):
+    """Gives its first sentence, and the rest when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.closed = threading.Event()
+
+    async def tokens(self, question: str) -> AsyncIterator[str]:
+        try:
+            yield "One. Two"
+            while not self.go_on.is_set():  # noqa: ASYNC110  set on another thread
+                await asyncio.sleep(0.005)
+            yield ". Three."
+        finally:
+            self.closed.set()
+
+
 class Tone:
     """Speaks each character as 10 ms of a tone."""
 
@@ -58,6 +91,47 @@ class Tone:
             raise RuntimeError("out of breath: /usr/lib/voices/secret")
         samples = [int(8_000 * math.sin(n / 5)) for n in range(80 * len(text))]
         return Sound(struct.pack(f"<{len(samples)}h", *samples), 8_000)
+
+
+class Choir(Tone):
+    """Has two voices and speeds; a voice is a channel count, to be told apart."""
+
+    def __init__(self, voice: str = "solo", speed: float = 1) -> None:
+        super().__init__()
+        self.voice = voice
+        self.speed = speed
+
+    def voices(self) -> list[Voice]:
+        voices = [Voice("solo", "en-us", "female"), Voice("duo", "en-gb", "male")]
+        return sorted(voices, key=lambda voice: voice.name != self.voice)
+
+    def with_voice(self, name: str, speed: float = 1) -> Choir:
+        if name not in ("solo", "duo"):
+            raise UnknownVoice("there are solo, duo")
+        if not 0.5 <= speed <= 2:
+            raise UnknownVoice("there is no such speed")
+        return Choir(name, speed)
+
+    async def synthesize(self, text: str) -> Sound:
+        sound = await super().synthesize(text)
+        pcm = sound.pcm[: 2 * int(len(sound.pcm) / 2 / self.speed)]
+        return Sound(pcm * (2 if self.voice == "duo" else 1), sound.sample_rate, 2 if self.voice == "duo" else 1)
+
+
+class Hanging(Tone):
+    """Never speaks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work = 0
+
+    async def synthesize(self, text: str) -> Sound:
+        self.at_work += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.at_work -= 1
+        raise AssertionError
 
 
 class Ear:

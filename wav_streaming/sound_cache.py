@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
@@ -20,6 +21,8 @@ __all__ = ["CachedSynthesizer", "SoundCache", "with_cache"]
 
 _ENTRY: Final = 300
 """The bytes of an entry beside its samples."""
+
+_engines: Final = itertools.count()
 
 
 class SoundCache:
@@ -112,8 +115,8 @@ class CachedSynthesizer:
     def __init__(self, engine: Synthesizer, cache: SoundCache) -> None:
         self._engine = engine
         self._cache = cache
-        # An engine without an identity is held here, so no other one can have its address.
-        self._identity = getattr(engine, "identity", None) or (type(engine).__qualname__, str(id(engine)))
+        # Not the address of the engine: another one may have it later, while the cache still has these sounds.
+        self._identity = getattr(engine, "identity", None) or (type(engine).__qualname__, next(_engines))
 
     async def synthesize(self, text: str) -> Sound:
         sound, _ = await self.find_or_synthesize(text)

@@ -6,6 +6,7 @@
     GET  /streams/{id}                            -> the rest of a stored answer; DELETE stops it (with a store)
     POST /api/chat/stream, /api/chat              -> text as it is made, and the sound of each sentence
     POST /v1/chat/completions, /v1/audio/speech   -> the same for OpenAI's clients
+    WS   /api/chat/stream                         -> the same messages; can be interrupted, and asked again
     WS   /duplex    symbols of text and sound     -> symbols of text and sound, which can be interrupted
     GET  /health    which engines run here, as JSON
     GET  /doctor    the probe of `objectstreaming doctor`
@@ -55,6 +56,7 @@ from ..store import Keep, MemoryStore, Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
 from .chat_endpoints import ChatEndpoints
+from .chat_socket import ChatSocket
 from .clients import Clients
 from .conversations import Conversations
 from .engines import find_recognizer, find_synthesizer
@@ -67,6 +69,7 @@ from .openai_endpoints import OpenAIEndpoints
 from .openai_requests import problem_writer
 from .questions import read_json_question, read_question
 from .slots import held_by_source
+from .sockets import Sockets
 from .voice import Voice
 
 __all__ = ["Parts", "Settings", "create_app", "find_parts"]
@@ -200,21 +203,17 @@ def create_app(
     ChatEndpoints(answerer, speaking, limits, sample_rate=settings.sample_rate, share=share, stream=stream).add_to(app)
     OpenAIEndpoints(answerer, speaking, limits, heartbeat=settings.heartbeat, share=share).add_to(app)
 
-    converse = Conversations(
-        answerer,
-        voice,
-        limits,
-        clients=clients,
-        rate=rate,
-        memory=memory,
-        speaks=synthesizer is not None,
-        heartbeat=settings.heartbeat,
-        origins=settings.origins,
-    )
+    sockets = Sockets(limits, clients=clients, rate=rate, heartbeat=settings.heartbeat, origins=settings.origins)
+    converse = Conversations(answerer, voice, limits, sockets=sockets, memory=memory, speaks=synthesizer is not None)
+    chat = ChatSocket(answerer, speaking, limits, sample_rate=settings.sample_rate, sockets=sockets)
 
     @app.websocket("/duplex")
     async def duplex(websocket: WebSocket) -> None:
         await converse(websocket)
+
+    @app.websocket("/api/chat/stream")
+    async def chat_stream(websocket: WebSocket) -> None:
+        await chat(websocket)
 
     if store is not None:
         app.include_router(store.router(coders=[OBJECTS_CODER, TALCoder(), RawCoder()], heartbeat=settings.heartbeat))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 
@@ -30,22 +30,17 @@ from ..server.views import View
 from .answers import Answerer
 from .api_description import chat_description
 from .chat_messages import Summary, chat_messages, spoken_messages, tokens_of
+from .chat_requests import ChatRequest, chat_request
 from .chat_views import ChatLines, ChatView, WholeChat
 from .limits import AppLimits
 from .memory import Share
-from .questions import checked_text, read_json, text_member
-from .voice import with_voice
+from .questions import read_json
 
 __all__ = ["ChatEndpoints"]
 
 _CODER: Final = RawCoder()
 _STREAMED: Final = (ChatView(), ChatLines(), ChatLines("application/jsonl"))
 _WHOLE: Final = (WholeChat(), *_STREAMED)
-
-
-class _ChatRequest(NamedTuple):
-    message: str
-    synthesizer: Synthesizer | None
 
 
 class ChatEndpoints:
@@ -95,22 +90,12 @@ class ChatEndpoints:
         async def voices() -> dict[str, Any]:
             return self._voices()
 
-    async def _read(self, request: Request) -> _ChatRequest:
+    async def _read(self, request: Request) -> ChatRequest:
         value = await read_json(request, self._limits, self._share(request))
-        message = checked_text(text_member(value, "message"), self._limits)
-        wanted = value.get("audio", True)
-        if isinstance(wanted, list) and wanted and all(isinstance(name, str) for name in wanted):
-            if "pcm" not in wanted:
-                raise StreamError("invalid_argument", 'sound is sent as "pcm" here, and `audio` does not name that')
-        elif not isinstance(wanted, bool):
-            raise StreamError("invalid_argument", '`audio` is a list of formats, such as ["pcm"], or false')
-        if not wanted:
-            return _ChatRequest(message, None)
-        voice, speed = value.get("voice"), value.get("speed", 1)
-        return _ChatRequest(message, with_voice(self._synthesizer, voice, speed))
+        return chat_request(value, self._synthesizer, self._limits)
 
     def _answer(
-        self, asked: _ChatRequest, request: Request, views: Sequence[View], respond: Callable[..., FrameResponse]
+        self, asked: ChatRequest, request: Request, views: Sequence[View], respond: Callable[..., FrameResponse]
     ) -> FrameResponse:
         tokens = tokens_of(self._answerer, asked.message)
         if _wants_speech(request, TALCoder()):

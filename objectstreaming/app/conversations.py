@@ -9,62 +9,33 @@ If the speech engine fails, `metadata` {"unspoken": why} says so once in an answ
 
 A sentence is a text symbol and audio symbols. The text symbol has `source` and `start_ms`: when the sentence begins in
 the answer's sound. An audio symbol lasts at most half a second, so that an interrupt stops the answer between two of
-them. If a question cannot be answered, an `error` event comes instead of the answer, and the connection stays. A
-connection counts as one stream of the app, and may last as long as one.
-
-A browser sends cookies with a WebSocket from any page to any server (CORS does not cover WebSockets). So the `Origin`
-of a page must be this server's own, or one that was allowed.
+them. If a question cannot be answered, an `error` event comes instead of the answer, and the connection stays.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final, Literal, cast
-from urllib.parse import urlsplit
 
-from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from ..duplex import DuplexSession, Modality, StreamEvent, StreamItem, Symbol, WebSocketServerStream
-from ..errors import ObjectStreamError, PayloadError, StreamError
-from ..frames import Limits, MiB
-from ..server.problems import problem_response, public_error, report
+from ..errors import PayloadError, StreamError
+from ..server.problems import public_error, report
 from .answers import Answerer
-from .clients import Clients
-from .gate import RateLimiter
 from .limits import AppLimits
 from .memory import QuestionMemory, Share
 from .questions import GatheredSound, Question, checked_text
+from .sockets import LARGEST_FRAME, Sockets
 from .voice import UNSPOKEN, Voice
 
-__all__ = ["Conversations", "is_allowed_origin"]
+__all__ = ["Conversations"]
 
-log = logging.getLogger("objectstreaming.server")
-
-_FRAME: Final = 1 * MiB
 _PIECE_SECONDS: Final = 0.5
 _RATES: Final = range(1_000, 384_001)
 _CHANNELS: Final = range(1, 9)
-
-
-def is_allowed_origin(origin: str | None, host: str, allowed: Collection[str]) -> bool:
-    """Whether a page of `origin` may connect: no page at all, a page of this server, or one of `allowed`.
-
-    >>> is_allowed_origin(None, "here:8000", ()), is_allowed_origin("http://here:8000", "here:8000", ())
-    (True, True)
-    >>> is_allowed_origin("http://evil", "here:8000", ()), is_allowed_origin("null", "here:8000", ())
-    (False, False)
-    """
-    if origin is None or origin in allowed or "*" in allowed:
-        return True
-    try:
-        return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:
-        return False
 
 
 class Conversations:
@@ -76,43 +47,22 @@ class Conversations:
         voice: Voice,
         limits: AppLimits,
         *,
-        clients: Clients,
-        rate: RateLimiter,
+        sockets: Sockets,
         memory: QuestionMemory,
         speaks: bool,
-        heartbeat: float,
-        origins: Collection[str],
     ) -> None:
         self._answerer = answerer
         self._voice = voice
         self._limits = limits
-        self._clients = clients
-        self._rate = rate
+        self._sockets = sockets
         self._memory = memory
         self._speaks = speaks
-        self._heartbeat = heartbeat
-        self._origins = frozenset(origins)
 
     async def __call__(self, websocket: WebSocket) -> None:
-        headers = websocket.headers
-        if not is_allowed_origin(headers.get("origin"), headers.get("host", ""), self._origins):
-            await _refuse(websocket, StreamError("permission_denied", "pages of that origin may not connect"))
-            return
-        stream = WebSocketServerStream(websocket, heartbeat=self._heartbeat, limits=Limits(frame=_FRAME))
-        try:
-            async with stream:
-                try:
-                    async with asyncio.timeout(self._limits.stream_seconds) as clock:
-                        await self._converse(DuplexSession(stream), self._clients.name(websocket.scope))
-                except TimeoutError:
-                    if not clock.expired():
-                        raise
-                    raise StreamError("deadline_exceeded", "a conversation may not last longer here") from None
-        except ObjectStreamError as error:
-            # The client made an error or has gone. It got the error in our `end`, if that was possible.
-            log.debug("a conversation ended: %s", error)
+        await self._sockets.serve(websocket, self._converse)
 
-    async def _converse(self, session: DuplexSession, client: str) -> None:
+    async def _converse(self, stream: WebSocketServerStream, client: str) -> None:
+        session = DuplexSession(stream)
         first = True
         while session.stream.is_connected:
             turn = _Turn(self, client, counted=first)
@@ -146,7 +96,7 @@ class Conversations:
                 if tal.answer:
                     yield Symbol.text(tal.answer, source=tal.url, start_ms=round(played))
                 step = tal.bitDepth // 8 * tal.channels
-                size = max(1, min(int(_PIECE_SECONDS * tal.sampleRate), _FRAME // 2 // step)) * step
+                size = max(1, min(int(_PIECE_SECONDS * tal.sampleRate), LARGEST_FRAME // 2 // step)) * step
                 for start in range(0, len(pcm), size):
                     piece = pcm[start : start + size]
                     yield Symbol.audio(piece, tal.sampleRate, tal.channels, bit_depth=tal.bitDepth)
@@ -162,10 +112,7 @@ class Conversations:
 
     def count(self, client: str) -> None:
         """Count a question. Raises `StreamError` if the client asks too often."""
-        wait = self._rate.wait(client)
-        if wait:
-            message = f"too many questions from this address; there is room for one in {math.ceil(wait)} s"
-            raise StreamError("resource_exhausted", message)
+        self._sockets.count(client)
 
     @staticmethod
     def add_sound(symbol: Symbol, gathered: GatheredSound, share: Share) -> None:
@@ -243,12 +190,3 @@ class _Turn:
 
 def _is_in(value: Any, allowed: range) -> bool:
     return type(value) is int and value in allowed
-
-
-async def _refuse(websocket: WebSocket, error: StreamError) -> None:
-    """Refuse the handshake, with the problem as the body where the server can send one."""
-    if "websocket.http.response" in websocket.scope.get("extensions", {}):
-        response: Response = problem_response(error)
-        await websocket.send_denial_response(response)
-    else:
-        await websocket.close(1008, error.code)

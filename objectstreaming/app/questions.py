@@ -78,7 +78,7 @@ def text_member(value: Any, name: str) -> str:
     """The member `name` of an object, a string. Raises `StreamError` if it is not there."""
     text = value.get(name) if isinstance(value, dict) else None
     if not isinstance(text, str):
-        raise StreamError("invalid_argument", f'the body must be {{"{name}": "..."}}, a string in an object')
+        raise StreamError("invalid_argument", f'the question must be {{"{name}": "..."}}, a string in an object')
     return text
 
 

@@ -31,6 +31,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal
 
+from ..coders import Coder
 from ..errors import (
     EncodeError,
     FrameError,
@@ -95,7 +96,8 @@ class FramedStream(DuplexStream):
 
     `heartbeat`: seconds of silence after which a ping is sent; `metadata`: what our `open` frame carries; `limits`: the
     largest frame and header, in both directions; `patience`: how many seconds `disconnect` waits for the peer;
-    `observer`: is told of both directions, each of which is a stream (`objectstreaming.observe`).
+    `observer`: is told of both directions, each of which is a stream (`objectstreaming.observe`); `coder`: makes frames
+    of the items, and items of frames, for a protocol of one's own (by default `SymbolCoder`).
     """
 
     _method = "MEMORY"
@@ -110,6 +112,7 @@ class FramedStream(DuplexStream):
         limits: Limits | None = None,
         patience: float = 5.0,
         observer: Observer | None = None,
+        coder: Coder[StreamItem, None] | None = None,
     ) -> None:
         if not heartbeat > 0 or not patience > 0:
             raise ValueError(f"heartbeat and patience are seconds, more than 0, not {heartbeat} and {patience}")
@@ -118,7 +121,7 @@ class FramedStream(DuplexStream):
         self._limits = limits if limits is not None else Limits()
         self._patience = patience
         self._observer = observer
-        self._coder = SymbolCoder()
+        self._coder = coder if coder is not None else SymbolCoder()
         # Only encodes, and refuses what the peer would refuse. The writer has an encoder of its own, which counts.
         self._checked = StreamEncoder(self._coder, None, limits=self._limits)
         self._pipe: Pipe | None = None
@@ -241,6 +244,11 @@ class FramedStream(DuplexStream):
 
     async def send_end(self) -> None:
         await self.send(StreamEvent("stream_end"))
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether symbols, or a `stream_end`, wait to be written, which an `interrupt` would drop."""
+        return self._pipe is not None and self._outbox.holds(lambda entry: entry[1])
 
     async def _write(self, pipe: Pipe, encoder: StreamEncoder[StreamItem, None], opening: bytes) -> None:
         watch = self._sent

@@ -99,6 +99,10 @@ class Mailbox(Generic[T]):
         self._wake_writer()
         return item
 
+    def holds(self, wanted: Callable[[T], bool]) -> bool:
+        """Whether there is an item for which `wanted(item)` is true."""
+        return any(wanted(item) for item, _ in self._held)
+
     def drop(self, stale: Callable[[T], bool]) -> None:
         """Remove the items for which `stale(item)` is true."""
         self._held = deque(entry for entry in self._held if not stale(entry[0]))

@@ -6,20 +6,20 @@ import asyncio
 import base64
 import json
 import subprocess
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
+from chat_client import ChatClient
 from deadlines import DEADLINE, until, wait_until
 from fastapi import FastAPI
 from httpx_sse import EventSource
 from hypothesis import given
 from hypothesis import strategies as st
 from needed_programs import needs
-from reference_app import Fox, Tone, make_app
+from reference_app import TEXT, Choir, Fox, Hanging, Model, Tone, Waiting, make_app
 
 from objectstreaming import Limits, RawCoder, StreamError
 from objectstreaming.app.answers import Sentence
@@ -30,44 +30,9 @@ from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.client import aopen_stream, open_stream
 from objectstreaming.store import MemoryStore
 from objectstreaming.testing import StreamingASGITransport
-from wav_streaming import FliteSynthesizer, Sound, TALCoder, UnknownVoice, Voice, read_wav
+from wav_streaming import FliteSynthesizer, Sound, TALCoder, read_wav
 
 EVENTS, LINES, V1 = "text/event-stream", "application/x-ndjson", "application/vnd.objectstreaming;v=1"
-TEXT = "The fox is red.\n\n  It runs. **Why?** Because.\n"
-
-
-class Model(Fox):
-    """Gives an answer in pieces of a few characters, as a language model does."""
-
-    def __init__(self, text: str = TEXT, step: int = 3) -> None:
-        self.text = text
-        self.step = step
-
-    async def tokens(self, question: str) -> AsyncIterator[str]:
-        for at in range(0, len(self.text), self.step):
-            yield self.text[at : at + self.step]
-
-
-class Choir(Tone):
-    """Has two voices and speeds; a voice is a channel count, to be told apart."""
-
-    def __init__(self, voice: str = "solo", speed: float = 1) -> None:
-        super().__init__()
-        self.voice = voice
-        self.speed = speed
-
-    def voices(self) -> list[Voice]:
-        return [Voice("solo", "en-us", "female"), Voice("duo", "en-gb", "male")]
-
-    def with_voice(self, name: str, speed: float = 1) -> Choir:
-        if name not in ("solo", "duo"):
-            raise UnknownVoice("there are solo, duo")
-        return Choir(name, speed)
-
-    async def synthesize(self, text: str) -> Sound:
-        sound = await super().synthesize(text)
-        pcm = sound.pcm[: 2 * int(len(sound.pcm) / 2 / self.speed)]
-        return Sound(pcm * (2 if self.voice == "duo" else 1), sound.sample_rate, 2 if self.voice == "duo" else 1)
 
 
 @contextmanager
@@ -241,6 +206,14 @@ def test_every_reader_gets_the_text_whole_for_every_cut(reader: Any, pieces: lis
 # ------------------------------------------------------------------------------------------------ other formats
 
 
+async def over_a_websocket(question: dict[str, Any]) -> list[Any]:
+    async with ChatClient(make_app(answerer=Model(), voice=Choir())) as chat:
+        chat.send(question)
+        [*messages, (end, _)] = await chat.answer()
+        assert (end["kind"], end["sentences"], end["audio"]) == ("end", 5, 4)
+        return messages
+
+
 class TestFormats:
     def test_all_have_the_same_text_and_the_same_samples(self, client: httpx.Client) -> None:
         question = {"message": "Why?"}
@@ -266,6 +239,8 @@ class TestFormats:
         assert [tal.sign for tal, _ in tals] == [1, 2, 2, 2, 2, 3]
         assert {tal.question for tal, _ in tals} == {"Why?"}
         assert [pcm for _, pcm in tals if pcm] == sounds
+
+        assert asyncio.run(over_a_websocket(question)) == frames
 
         whole = client.post("/api/chat", json=question)
         assert whole.headers["content-type"] == "application/json"
@@ -412,38 +387,6 @@ class TestRequest:
 
 
 # ---------------------------------------------------------------------------------------------------- in time
-
-
-class Waiting(Model):
-    """Gives its first sentence, and the rest when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go_on = threading.Event()
-        self.closed = threading.Event()
-
-    async def tokens(self, question: str) -> AsyncIterator[str]:
-        try:
-            yield "One. Two"
-            while not self.go_on.is_set():  # noqa: ASYNC110  set on another thread
-                await asyncio.sleep(0.005)
-            yield ". Three."
-        finally:
-            self.closed.set()
-
-
-class Hanging(Tone):
-    def __init__(self) -> None:
-        super().__init__()
-        self.at_work = 0
-
-    async def synthesize(self, text: str) -> Sound:
-        self.at_work += 1
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.at_work -= 1
-        raise AssertionError
 
 
 class TestInTime:

@@ -22,8 +22,8 @@ from starlette.websockets import WebSocket
 from objectstreaming import ResponseError, StreamError
 from objectstreaming.app import Settings, create_app
 from objectstreaming.app.answers import Sentence
-from objectstreaming.app.conversations import is_allowed_origin
 from objectstreaming.app.limits import AppLimits
+from objectstreaming.app.sockets import is_allowed_origin
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.duplex import (
     DuplexSession,

@@ -1,6 +1,6 @@
 """Every Python block of README and docs runs, a file's blocks one after the other as one program.
 
-Where a block speaks to `http://127.0.0.1:8000`, the last `app` that a block before it made is being served.
+Where a block speaks to `http://127.0.0.1:8000`, or `ws:`, the last `app` that a block before it made is being served.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def run(page: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
         language, code = found.groups()
         if language == "console" and page.name not in COMMANDS_RUN:
             continue
-        if ADDRESS in code:
+        if ADDRESS.removeprefix("http:") in code:
             if names["app"] is not served:
                 served = names["app"]
                 address = stack.enter_context(serving(served))
-            code = code.replace(ADDRESS, address)
+            code = code.replace(ADDRESS, address).replace(ADDRESS.replace("http", "ws"), address.replace("http", "ws"))
         if language == "console":
             run_commands(code, stack)
             continue

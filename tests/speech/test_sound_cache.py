@@ -88,10 +88,11 @@ async def test_a_failure_is_told_to_all_and_asked_again() -> None:
 
 async def test_engines_without_an_identity_share_no_sound() -> None:
     cache = SoundCache()
-    voices = [Tone(), Tone()]
-    for voice in voices:
+    for _ in range(10):  # a new one often has the address of the one before
+        voice = Tone()
         await with_cache(voice, cache).synthesize("One.")
-    assert [voice.asked for voice in voices] == [["One."], ["One."]]
+        assert voice.asked == ["One."]
+        del voice
 
 
 def test_each_voice_and_speed_has_its_own_sounds() -> None:

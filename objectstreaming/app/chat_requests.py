@@ -1,0 +1,35 @@
+"""A question of a chat: `{"message": "...", "voice"?: "...", "speed"?: 1, "audio"?: true}`, by HTTP or WebSocket."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from wav_streaming.synthesizers import Synthesizer
+
+from ..errors import StreamError
+from .limits import AppLimits
+from .questions import checked_text, text_member
+from .voice import with_voice
+
+__all__ = ["ChatRequest", "chat_request"]
+
+
+class ChatRequest(NamedTuple):
+    """What is asked, and what speaks the answer; `None`: text only."""
+
+    message: str
+    synthesizer: Synthesizer | None
+
+
+def chat_request(value: Any, engine: Synthesizer | None, limits: AppLimits) -> ChatRequest:
+    """The question in a JSON value. Raises `StreamError` for what is not one, or what `engine` cannot do."""
+    message = checked_text(text_member(value, "message"), limits)
+    wanted = value.get("audio", True)
+    if isinstance(wanted, list) and wanted and all(isinstance(name, str) for name in wanted):
+        if "pcm" not in wanted:
+            raise StreamError("invalid_argument", 'sound is sent as "pcm" here, and `audio` does not name that')
+    elif not isinstance(wanted, bool):
+        raise StreamError("invalid_argument", '`audio` is a list of formats, such as ["pcm"], or false')
+    if not wanted:
+        return ChatRequest(message, None)
+    return ChatRequest(message, with_voice(engine, value.get("voice"), value.get("speed", 1)))
