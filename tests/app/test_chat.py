@@ -16,7 +16,7 @@ from chat_client import ChatClient
 from deadlines import DEADLINE, until, wait_until
 from fastapi import FastAPI
 from httpx_sse import EventSource
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from needed_programs import needs
 from reference_app import TEXT, Choir, Fox, Hanging, Model, Tone, Waiting, make_app
@@ -286,6 +286,38 @@ class TestFormats:
 
     async def test_the_answers_of_documents_are_joined_with_spaces(self) -> None:
         assert [token async for token in tokens_of(Fox(), "Why?")] == ["You asked: Why?", " The fox is red."]
+
+    @settings(max_examples=30)
+    @given(
+        st.lists(st.sampled_from(["It ", "did. ", "fails! ", "Why", "?", "\n\n", "3.", "**", "。"])), st.integers(1, 5)
+    )
+    def test_for_every_cut_and_every_failure_the_texts_are_whole_and_the_positions_exact(
+        self, words: list[str], step: int
+    ) -> None:
+        text = "It. " + "".join(words)
+
+        class Odd:
+            async def synthesize(self, text: str) -> Sound:
+                if "fails" in text:
+                    raise OSError
+                return Sound(bytes(2 * 777 * len(text)), 22_050)
+
+        async def make() -> list[tuple[Any, bytes]]:
+            tokens = tokens_of(Model(text, step), "Why?")
+            return [message async for message in chat_messages(tokens, Odd(), Summary())]
+
+        messages = asyncio.run(make())
+        assert b"".join(payload for header, payload in messages if header["kind"] == "text").decode() == text
+        first = [header for header, _ in messages if "text" in header]
+        assert "".join(header["text"] for header in first) == text
+        assert [header["sentence"] for header in first] == list(range(1, len(first) + 1))
+        samples = 0
+        for header in first:
+            assert ("error" in header) == ("fails" in header["text"])
+            if "samples" in header:
+                assert header["at"] == round(1_000_000 * samples / 22_050)
+                samples += header["samples"]
+        assert sum(len(payload) for header, payload in messages if header["kind"] == "audio") == 2 * samples
 
     async def test_positions_do_not_drift(self) -> None:
         class Odd:

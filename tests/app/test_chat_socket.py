@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.duplex import SUBPROTOCOL
 from objectstreaming.shutdown import end_streams
-from wav_streaming import Sound
+from wav_streaming import EspeakSynthesizer, Sound
 
 
 def app(**options: Any) -> Any:
@@ -245,23 +247,23 @@ class TestLimits:
 
     @on_a_fake_clock
     async def test_a_silent_client_is_given_up(self) -> None:
-        model = Waiting()
-        async with ChatClient(app(answerer=model)) as chat:
+        voice = Hanging()
+        async with ChatClient(app(voice=voice, heartbeat=5)) as chat:
             chat.send({"message": "Why?"})
-            with pytest.raises(StreamError, match="nothing arrived for 45 s"):
+            with pytest.raises(StreamError, match="nothing arrived for 15 s"):
                 await chat.answer()
-            await until(model.closed.is_set)
-            assert asyncio.get_running_loop().time() == pytest.approx(45, abs=1)
+            await until(lambda: not voice.at_work)
+            assert asyncio.get_running_loop().time() == pytest.approx(15, abs=1)
 
     @on_a_fake_clock
     async def test_a_connection_does_not_last_longer_than_a_stream(self) -> None:
-        model = Waiting()
-        async with ChatClient(app(answerer=model, limits=AppLimits(stream_seconds=40))) as chat:
+        voice = Hanging()
+        async with ChatClient(app(voice=voice, limits=AppLimits(stream_seconds=20))) as chat:
             chat.send({"message": "Why?"})
             with pytest.raises(StreamError, match="may not last longer") as caught:
                 await chat.answer()
             assert caught.value.code == "deadline_exceeded"
-            assert model.closed.is_set()
+            await until(lambda: not voice.at_work)
 
     @on_a_fake_clock
     async def test_a_client_that_does_not_read_slows_down_the_model_and_the_voice(self) -> None:
@@ -314,6 +316,15 @@ class TestLeaving:
             await until(lambda: voice.at_work)
         assert not voice.at_work
         assert model.closed.is_set()
+
+    async def test_kills_the_program_that_speaks(self, tmp_path: Path) -> None:
+        program, pid = tmp_path / "voice", tmp_path / "pid"
+        program.write_text(f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 60\n")
+        program.chmod(0o755)
+        async with ChatClient(app(voice=EspeakSynthesizer(program=str(program)))) as chat:
+            chat.send({"message": "Why?"})
+            await until(pid.exists)
+        assert not os.path.exists(f"/proc/{pid.read_text().strip()}")  # noqa: ASYNC240
 
     async def test_a_server_that_stops_says_so(self) -> None:
         model = Waiting()

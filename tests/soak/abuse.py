@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 import httpx
 import numpy
 
-from objectstreaming import JsonCoder
+from objectstreaming import JsonCoder, RawCoder, StreamEncoder
 from objectstreaming.client import open_stream
 from wav_streaming import TALAudio, TALCoder, pcm_to_wav
 
@@ -35,7 +35,7 @@ V1: Final = "application/vnd.objectstreaming;v=1"
 SPOKEN: Final = TALCoder().encode(TALAudio(question="What is a frame?"), b"")
 NOISE: Final = pcm_to_wav(numpy.random.default_rng(1).normal(0, 3000, 16000 * 4).astype("<i2").tobytes(), 16000)
 UPGRADE: Final = (
-    b"GET /duplex HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Protocol: objectstreaming.v1\r\n\r\n"
 )
@@ -168,12 +168,25 @@ class Attacker:
         to.recv(100)
 
     def do_break_a_websocket(self, to: socket.socket) -> None:
-        to.sendall(UPGRADE)
+        to.sendall(UPGRADE % self._chance.choice([b"/duplex", b"/api/chat/stream"]))
         to.recv(1_000)
         for _ in range(self._chance.randrange(10)):
-            message = self._chance.randbytes(self._chance.randrange(100))
-            to.sendall(bytes([0x82, 0x80 | len(message)]) + bytes(4) + message)
+            self._send_message(to, self._chance.randbytes(self._chance.randrange(100)))
         self._pause(1)
+
+    def do_chat_and_leave(self, to: socket.socket) -> None:
+        to.sendall(UPGRADE % b"/api/chat/stream")
+        to.recv(1_000)
+        encoder = StreamEncoder(RawCoder())
+        self._send_message(to, encoder.open())
+        for _ in range(self._chance.randrange(40)):
+            messages = [{"message": "What is a frame?"}, {"interrupt": True}, {"voice": "af_sarah"}, {"speed": 9}]
+            self._send_message(to, encoder.data(self._chance.choice(messages), b""))
+            self._pause(0.05)
+
+    def _send_message(self, to: socket.socket, message: bytes) -> None:
+        assert len(message) < 126
+        to.sendall(bytes([0x82, 0x80 | len(message)]) + bytes(4) + message)
 
 
 def ask_honestly(port: int, end: float, answers: Counter[str], times: list[float]) -> None:
