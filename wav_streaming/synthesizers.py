@@ -20,7 +20,7 @@ from objectstreaming.errors import ObjectStreamError
 from objectstreaming.extras import extra
 
 from .sound import Sound
-from .voices import ESPEAK_VOICES, FLITE_VOICES, Voice, checked_speed, chosen_voice
+from .voices import ESPEAK_VOICES, FLITE_VOICES, Voice, checked_speed, chosen_voice, own_first
 from .wav import WavError, read_wav
 
 __all__ = [
@@ -85,8 +85,8 @@ class EspeakSynthesizer:
         return self._command
 
     def voices(self) -> tuple[Voice, ...]:
-        """Two voices and the plain one of each language that Kokoro has too; the constructor takes any."""
-        return tuple(sorted(ESPEAK_VOICES, key=lambda voice: voice.name != self._voice))
+        """Its own, and two voices and the plain one of each language that Kokoro has too."""
+        return own_first(self._voice, ESPEAK_VOICES)
 
     def with_voice(self, name: str, speed: float = 1.0) -> EspeakSynthesizer:
         """The same program with another voice, `speed` (0.5 to 2) times as fast. Raises `UnknownVoice`."""
@@ -126,7 +126,7 @@ class FliteSynthesizer:
 
     def voices(self) -> tuple[Voice, ...]:
         """The voices that flite has built in, except the one that only tells the time."""
-        return tuple(sorted(FLITE_VOICES, key=lambda voice: voice.name != self._voice))
+        return own_first(self._voice, FLITE_VOICES)
 
     def with_voice(self, name: str, speed: float = 1.0) -> FliteSynthesizer:
         """The same program with another voice, `speed` (0.5 to 2) times as fast. Raises `UnknownVoice`."""

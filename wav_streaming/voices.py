@@ -62,6 +62,16 @@ class VoicedSynthesizer(Protocol):
         """The same engine with another voice, and `speed` times as fast. Raises `UnknownVoice`."""
 
 
+def own_first(own: str, voices: Sequence[Voice]) -> tuple[Voice, ...]:
+    """The voices, the one named `own` first, also if it is not one of them.
+
+    >>> [voice.name for voice in own_first("rms", FLITE_VOICES)][:2], own_first("cmu_us_clb", FLITE_VOICES)[0].name
+    (['rms', 'slt'], 'cmu_us_clb')
+    """
+    first = next((voice for voice in voices if voice.name == own), Voice(own))
+    return (first, *(voice for voice in voices if voice.name != own))
+
+
 def voice_of(engine: object) -> str:
     """The name of the voice that an engine speaks with; "" if it has one voice, or does not say."""
     voices = engine.voices() if isinstance(engine, VoicedSynthesizer) else ()

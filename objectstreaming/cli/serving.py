@@ -182,6 +182,7 @@ def configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:
         server_header=False,
         ws_ping_interval=None,
         ws_max_size=MiB,
+        ws_per_message_deflate=False,  # PCM becomes a third smaller, and takes four times the processor time
         backlog=_BACKLOG,
         proxy_headers=False,  # the app believes only the proxies that it was told to
     )

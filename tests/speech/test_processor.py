@@ -330,6 +330,11 @@ class TestVoices:
     def test_flite_takes_the_closest(self) -> None:
         assert FliteSynthesizer().with_voice("bm_george").voices()[0].name == "rms"
 
+    def test_a_voice_that_is_not_in_the_list_keeps_its_name_when_its_speed_changes(self) -> None:
+        for engine in (EspeakSynthesizer("de"), FliteSynthesizer("cmu_us_clb")):
+            own = engine.voices()[0].name
+            assert engine.with_voice(own, 2).voices()[0].name == own in engine.with_voice(own, 2).identity
+
     @pytest.mark.parametrize("name", ["nobody", "", "-w/tmp/x", "xf_sarah", "af_", "en-us+f3;rm"])
     def test_an_unknown_voice_is_refused_with_the_list(self, name: str) -> None:
         with pytest.raises(UnknownVoice, match=r"there are en-us, .*af_sarah"):
