@@ -240,7 +240,7 @@ class _Answer:
 
 def _symbol(header: Mapping[str, Any], payload: bytes) -> Symbol:
     if header["kind"] == "audio":
-        return Symbol(Modality.AUDIO, payload, "audio/pcm", metadata=dict(header))
+        return Symbol(Modality.AUDIO, bytes(payload), "audio/pcm", metadata=dict(header))
     return Symbol(Modality.TEXT, payload, "text/plain;charset=utf-8", metadata=dict(header))
 
 

@@ -140,8 +140,7 @@ curl -N -X POST http://localhost:8000/api/chat/stream \\
             chunks.extend(response.iter_bytes())
         assert b"".join(chunks).endswith(b"event: error\ndata: the model\ndata: has gone\n\n")
 
-    @pytest.mark.parametrize("path", ["/api/chat/stream", "/api/chat"])
-    def test_an_early_failure_has_its_status(self, path: str) -> None:
+    def test_an_early_failure_has_its_status(self) -> None:
         class Failing(Model):
             async def tokens(self, question: str) -> AsyncIterator[str]:
                 raise StreamError("unavailable", "the model has gone")
@@ -153,8 +152,9 @@ curl -N -X POST http://localhost:8000/api/chat/stream \\
 
         for answerer in (Failing(), Empty()):
             with served(answerer=answerer) as client:
-                response = client.post(path, json={"message": "Why?"})
-            assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+                for path in ("/api/chat/stream", "/api/chat"):
+                    response = client.post(path, json={"message": "Why?"})
+                    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
 
 
 def standard_reader(body: bytes) -> list[tuple[str, str]]:
@@ -473,11 +473,11 @@ class TestInTime:
 
 class TestStored:
     def test_an_answer_is_resumed_at_every_message(self) -> None:
-        with served(store=MemoryStore()) as client:
+        with served(store=MemoryStore(), answerer=Model(step=12)) as client:
             with open_stream(client, "POST", "/api/chat/stream", coder=RawCoder(), json={"message": "why?"}) as stream:
                 place = stream.response.headers["Content-Location"]
                 answer = list(stream)
-            assert len(answer) > 10
+            assert len(answer) == 9
             for position in range(len(answer) + 1):
                 at = {"position": position}
                 with open_stream(client, "GET", place, coder=RawCoder(), params=at, require_end=True) as rest:
