@@ -8,6 +8,7 @@ Start with `tal`. An engine in `synthesizers` or `recognizers` imports what it n
 ('Good morning.', 320, b'')
 """
 
+from .chunking import Pacing
 from .g711 import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
 from .pcm import PcmSplitter, float32_to_int16, to_float32, to_int16, to_int32
 from .processor import TTSAsyncProcessor, encode_to_base64
@@ -35,6 +36,7 @@ __all__ = [
     "FliteSynthesizer",
     "OpenAIRecognizer",
     "OpenAISynthesizer",
+    "Pacing",
     "PcmSplitter",
     "PocketsphinxRecognizer",
     "RecognitionError",

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
+from .chunking import clause_end
 from .markdown import closes_fence, may_open_fence, opened_fence
 from .sentence_ends import ENDINGS, FULL_WIDTH, NO, UNKNOWN, EndFinder
 from .sentence_words import ABBREVIATIONS
@@ -103,6 +104,23 @@ class SentenceSplitter:
         ['Let me check that.']
         """
         return self._take(paused=True)
+
+    def clause(self) -> str:
+        """Take the first clause out of a long sentence that is not complete yet, for a voice that must not wait; "" if
+        there is no place for a cut.
+
+        >>> splitter = SentenceSplitter()
+        >>> splitter.feed("When the wind has turned and the rain is over, the two of us go")
+        []
+        >>> splitter.clause(), splitter.flush()
+        ('When the wind has turned and the rain is over, ', ['the two of us go'])
+        """
+        end = 0 if self._fence or not self._is_prose else clause_end(self._text)
+        clause, self._text = self._text[:end], self._text[end:]
+        if clause:
+            self._at = max(0, self._at - end)
+            self._begins_line = False
+        return clause
 
     def flush(self) -> list[str]:
         """The rest, when the text has ended: no, one, or a few sentences. The splitter can then begin a new text."""

@@ -69,6 +69,9 @@ class SoundCache:
                     making.task.cancel()
                     await asyncio.wait([making.task])
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._sounds
+
     def _keep(self, key: bytes, sound: Sound) -> None:
         size = len(sound.pcm) + _ENTRY
         if 8 * size > self.limit:
@@ -124,8 +127,14 @@ class CachedSynthesizer:
 
     async def find_or_synthesize(self, text: str) -> tuple[Sound, bool]:
         """The sound of the text, and whether the cache had it."""
-        key = hashlib.sha256(repr((self._identity, text)).encode(errors="surrogatepass")).digest()
-        return await self._cache.get(key, lambda: self._engine.synthesize(text))
+        return await self._cache.get(self._key(text), lambda: self._engine.synthesize(text))
+
+    def has(self, text: str) -> bool:
+        """Whether the cache has the sound of the text now."""
+        return self._key(text) in self._cache
+
+    def _key(self, text: str) -> bytes:
+        return hashlib.sha256(repr((self._identity, text)).encode(errors="surrogatepass")).digest()
 
 
 class _CachedVoices(CachedSynthesizer):

@@ -15,18 +15,20 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from typing import Any, Final
 
 import msgspec
 
 from objectstreaming.errors import ObjectStreamError
 
+from .chunking import JOINED, Pacing, clauses
 from .sentences import SentenceSplitter
 from .sound import Sound
 from .sound_cache import CachedSynthesizer
 from .speakable import SpeechFilter
 from .synthesizers import Synthesizer
+from .unicode_data import SENTENCE_TERMINALS
 from .voices import voice_of
 
 __all__ = ["Speaker", "Spoken", "speak_along"]
@@ -43,10 +45,11 @@ _HELD_SOUND: Final = 4 * 1024 * 1024
 """No sentence is spoken while the reader has so many bytes of sound to take."""
 _HELD_TOKENS: Final = 256
 _HELD_CHARACTERS: Final = 64 * 1024
+_CLOSERS: Final = "\"')]\u201d\u2019\u00bb\u300d\u300f"
 
 
 class Spoken(msgspec.Struct, frozen=True):
-    """A sentence that was spoken.
+    """A sentence that was spoken. With a `Pacing` it may be a part of one, or several.
 
     `index` counts from 1. `sound` is `None` if there is nothing to say in the text, or if it could not be said: then
     `error` is the code of the reason. `took` is how many seconds the voice worked on it, and `voice` its name, if the
@@ -67,6 +70,8 @@ class _Waiting(msgspec.Struct):
     speech: str
     refused: int = 0  # how many sentences were refused after the one before: then there is no text
     begins_text: bool = False
+    ends: bool = True  # whether the sentence ends here
+    is_alone: bool = False  # it is not joined: together with others it failed
 
 
 class Speaker:
@@ -79,6 +84,9 @@ class Speaker:
 
     One `SpeechFilter` reads all sentences, so a code block or a link that one of them opens is known in the next.
     `synthesizer` may be changed: the new one speaks every sentence that is not begun yet.
+
+    With a `pacing`, of this speaker alone, sentences are cut and joined as the speed of the voice needs it. Without,
+    each is spoken by itself.
 
     >>> import asyncio
     >>> class Silence:
@@ -94,7 +102,13 @@ class Speaker:
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, *, limit: float = LIMIT, retries: int = 1, waiting: int = WAITING
+        self,
+        synthesizer: Synthesizer,
+        *,
+        limit: float = LIMIT,
+        retries: int = 1,
+        waiting: int = WAITING,
+        pacing: Pacing | None = None,
     ) -> None:
         if not limit > 0 or retries < 0 or waiting < 1:
             raise ValueError("limit is more than 0 seconds, retries at least 0, waiting at least 1 character")
@@ -109,6 +123,9 @@ class Speaker:
         self._begins_text = False
         self._is_finished = False
         self._given_up: Synthesizer | None = None
+        self._pacing = pacing
+        self._paced = synthesizer  # whose speed the pacing knows
+        self._is_at_work = False
         self._changed = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -122,15 +139,23 @@ class Speaker:
         """Wait until half of the characters that may wait have been spoken. For a source that can wait."""
         await self._has_room.wait()
 
-    def say(self, sentence: str) -> None:
-        """Speak this too. An empty text is nothing."""
+    def say(self, sentence: str, *, is_whole: bool = True) -> None:
+        """Speak this too. An empty text is nothing. `is_whole=False`: the rest of the sentence comes later."""
         if self._is_finished:
             raise RuntimeError("say() after finish()")
         if not sentence:
             return
-        # Refused or not, the filter reads it: otherwise a code block that ends here would stay open.
-        speech = self._speech.feed(sentence)
-        self._add(sentence, speech)
+        pieces = clauses(sentence) if self._pacing else [sentence]
+        for number, piece in enumerate(pieces, 1):
+            # Refused or not, the filter reads it: otherwise a code block that ends here would stay open.
+            speech = self._speech.feed(piece)
+            self._add(piece, speech, ends=is_whole and number == len(pieces))
+
+    def is_waited_for(self, characters: int) -> bool:
+        """Whether a sentence that has so many characters already should not be waited for: the voice has nothing to do,
+        and the listener would wait. Only with a pacing."""
+        is_idle = not (self._is_at_work or self._sentences)
+        return is_idle and self._pacing is not None and self._pacing.is_late(characters)
 
     def begin_text(self) -> None:
         """What is said from now on is another text: a code block that is open is closed, and a voice that was given up
@@ -147,7 +172,7 @@ class Speaker:
         self._is_finished = True
         self._changed.set()
 
-    def _add(self, sentence: str, speech: str) -> None:
+    def _add(self, sentence: str, speech: str, *, ends: bool = True) -> None:
         size = max(len(sentence), len(speech))
         if self._characters + size > self._most and self._sentences:
             if not self._sentences[-1].refused:
@@ -155,7 +180,7 @@ class Speaker:
             self._sentences[-1].refused += 1  # a number: what was refused takes no memory
         else:
             self._characters += size
-            self._sentences.append(_Waiting(sentence, speech, begins_text=self._begins_text))
+            self._sentences.append(_Waiting(sentence, speech, begins_text=self._begins_text, ends=ends))
             self._begins_text = False
         if 2 * self._characters > self._most:
             self._has_room.clear()
@@ -177,19 +202,73 @@ class Speaker:
             if not next_.refused:
                 self._sentences.popleft()
             return Spoken(self._index, "", error="resource_exhausted")
-        self._sentences.popleft()
-        self._characters -= max(len(next_.text), len(next_.speech))
-        if 2 * self._characters <= self._most:
-            self._has_room.set()
         if next_.begins_text:
             self._given_up = None
-        return await self._speak(next_)
+        self._is_at_work = True
+        try:
+            return await self._speak([self._take() for _ in range(self._count())])
+        finally:
+            self._is_at_work = False
 
-    async def _speak(self, sentence: _Waiting) -> Spoken:
-        if not sentence.speech:
-            return Spoken(self._index, sentence.text)
+    def _count(self) -> int:
+        """How many of those that wait to speak together."""
+        engine = self.synthesizer
+        if self._pacing is None or self._given_up is engine or not self._sentences[0].speech:
+            return 1
+        if self._paced is not engine:
+            self._paced = engine
+            self._pacing.forget()
+        if isinstance(engine, CachedSynthesizer) and (kept := self._count_kept(engine)):
+            return kept
+        return self._pacing.count((len(piece.speech), piece.ends) for piece in self._joinable())
+
+    def _count_kept(self, engine: CachedSynthesizer) -> int:
+        """How many of those that wait have a sound together already: the voice needs no time for it."""
+        pieces: list[str] = []
+        kept = characters = 0
+        for piece in self._joinable():
+            pieces.append(piece.speech)
+            characters += len(piece.speech)
+            if len(pieces) > 1 and characters > JOINED:
+                break
+            if engine.has(" ".join(pieces)):
+                kept = len(pieces)
+        return kept
+
+    def _joinable(self) -> Iterator[_Waiting]:
+        """The pieces that may be spoken together."""
+        before: _Waiting | None = None
+        for piece in self._sentences:
+            if piece.refused or not piece.speech:
+                return
+            if before is not None:
+                if piece.begins_text or piece.is_alone or before.is_alone:
+                    return
+                if before.ends and before.speech.rstrip(_CLOSERS)[-1:] not in SENTENCE_TERMINALS:
+                    return  # a heading or an item: only the end of the text says that it ends
+            yield piece
+            before = piece
+
+    def _take(self) -> _Waiting:
+        taken = self._sentences.popleft()
+        self._characters -= max(len(taken.text), len(taken.speech))
+        if 2 * self._characters <= self._most:
+            self._has_room.set()
+        return taken
+
+    def _put_back(self, pieces: list[_Waiting]) -> None:
+        for piece in reversed(pieces):
+            piece.is_alone = True
+            self._characters += max(len(piece.text), len(piece.speech))
+            self._sentences.appendleft(piece)
+
+    async def _speak(self, pieces: list[_Waiting]) -> Spoken:
+        text = "".join(piece.text for piece in pieces)
+        speech = " ".join(piece.speech for piece in pieces)
+        if not speech:
+            return Spoken(self._index, text)
         if self._given_up is self.synthesizer:
-            return Spoken(self._index, sentence.text, error="deadline_exceeded")
+            return Spoken(self._index, text, error="deadline_exceeded")
         clock = asyncio.get_running_loop().time
         began = clock()
         engine = self.synthesizer
@@ -197,13 +276,22 @@ class Speaker:
         timeout = asyncio.timeout(self._limit)
         try:
             async with timeout:
-                sound, cached, error = await self._attempt(engine, sentence.speech)
+                sound, cached, error = await self._attempt(engine, speech)
+                if error is not None and len(pieces) > 1:
+                    # A sentence that cannot be spoken costs its own sound, and not that of those beside it.
+                    self._put_back(pieces[1:])
+                    text, speech = pieces[0].text, pieces[0].speech
+                    pieces[0].is_alone = True
+                    sound, cached, error = await self._attempt(engine, speech)
         except TimeoutError:
             if not timeout.expired():
                 raise
             error, self._given_up = "deadline_exceeded", engine
             log.warning("the voice took longer than %g s for a sentence, and is given up", self._limit)
-        return Spoken(self._index, sentence.text, sound, error, clock() - began, voice_of(engine), cached)
+        took = clock() - began
+        if self._pacing is not None and sound is not None:
+            self._pacing.said(len(speech), sound.seconds, None if cached else took)
+        return Spoken(self._index, text, sound, error, took, voice_of(engine), cached)
 
     async def _attempt(self, engine: Synthesizer, speech: str) -> tuple[Sound | None, bool, str | None]:
         for left in reversed(range(self._attempts)):
@@ -303,6 +391,8 @@ async def _read(tokens: AsyncIterable[str], speaker: Speaker, out: _Outlet, paus
                 continue
             await out.put_token(token)
             say(splitter.feed(token))
+            if speaker.is_waited_for(splitter.buffered) and (clause := splitter.clause()):
+                speaker.say(clause, is_whole=False)
             if pause is not None:
                 timer = loop.call_later(pause, lambda: say(splitter.pause()))
         if timer is not None:

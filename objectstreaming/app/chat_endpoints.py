@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 
-from wav_streaming import TALCoder
+from wav_streaming import Pacing, Speaker, TALCoder
 from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import SPEEDS, VoicedSynthesizer
 
@@ -103,7 +103,10 @@ class ChatEndpoints:
                 raise StreamError("unimplemented", "frames of speech need a voice, and there is none for this answer")
             return respond(spoken_messages(tokens, asked.synthesizer, asked.message), TALCoder())
         summary = Summary()
-        messages = chat_messages(tokens, asked.synthesizer, summary, sample_rate=self._sample_rate)
+        speaker = None
+        if asked.synthesizer is not None:
+            speaker = Speaker(asked.synthesizer, pacing=_pacing(request, views))
+        messages = chat_messages(tokens, speaker, summary, sample_rate=self._sample_rate)
         default_type = views[0].media_type
         return respond(messages, _CODER, views=views, trailers=summary.trailers, default_type=default_type)
 
@@ -119,6 +122,16 @@ class ChatEndpoints:
             "default": voices[0].name if voices else None,
             "speed": list(SPEEDS) if voices else [1, 1],
         }
+
+
+def _pacing(request: Request, views: Sequence[View]) -> Pacing | None:
+    """Who reads events or one JSON gets a sound for each sentence, as documented: a sentence of two sounds would have
+    a gap in it in a player that plays one file after the other."""
+    try:
+        view = negotiate(request, _CODER.name, views=views, default_type=views[0].media_type).view
+    except RequestError:  # the response says so
+        return None
+    return None if isinstance(view, ChatView | WholeChat) else Pacing()
 
 
 def _wants_speech(request: Request, coder: Coder[Any, Any]) -> bool:

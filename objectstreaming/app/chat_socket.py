@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from starlette.websockets import WebSocket
 
+from wav_streaming.chunking import Pacing
 from wav_streaming.speaker import Speaker
 from wav_streaming.synthesizers import Synthesizer
 
@@ -173,7 +174,7 @@ class _Chat:
         except StreamError as error:
             await self._stream.send(_event("error", error))
             return
-        speaker = None if asked.synthesizer is None else Speaker(asked.synthesizer)
+        speaker = None if asked.synthesizer is None else Speaker(asked.synthesizer, pacing=Pacing())
         self._answer = _Answer(self._stream, tokens_of(endpoint.answerer, asked.message), speaker, endpoint.sample_rate)
 
     def _set_voice(self, header: Mapping[str, Any]) -> None:

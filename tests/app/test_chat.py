@@ -206,25 +206,40 @@ def test_every_reader_gets_the_text_whole_for_every_cut(reader: Any, pieces: lis
 # ------------------------------------------------------------------------------------------------ other formats
 
 
+class Spelling(Choir):
+    """Says each word by itself, so the samples are the same however the text is cut and joined."""
+
+    async def synthesize(self, text: str) -> Sound:
+        words = [await super(Spelling, self).synthesize(word) for word in text.split()]
+        return Sound(b"".join(word.pcm for word in words), 8_000)
+
+
 async def over_a_websocket(question: dict[str, Any]) -> list[Any]:
-    async with ChatClient(make_app(answerer=Model(), voice=Choir())) as chat:
+    async with ChatClient(make_app(answerer=Model(), voice=Spelling())) as chat:
         chat.send(question)
         [*messages, (end, _)] = await chat.answer()
-        assert (end["kind"], end["sentences"], end["audio"]) == ("end", 5, 4)
+        assert end["kind"] == "end"
         return messages
 
 
 class TestFormats:
-    def test_all_have_the_same_text_and_the_same_samples(self, client: httpx.Client) -> None:
+    @pytest.fixture
+    def spelled(self) -> Iterator[httpx.Client]:
+        with served(voice=Spelling()) as client:
+            yield client
+
+    def test_all_have_the_same_text_and_the_same_samples(self, spelled: httpx.Client) -> None:
+        client = spelled
         question = {"message": "Why?"}
         found = events(client)
         sounds = [sound.pcm for sound in sounds_of(found)]
 
         with open_stream(client, "POST", "/api/chat/stream", coder=RawCoder(), json=question) as stream:
             frames = list(stream)
-        assert b"".join(pcm for header, pcm in frames if header["kind"] == "text").decode() == TEXT
-        assert "".join(header.get("text", "") for header, _ in frames if header["kind"] == "audio") == TEXT
-        assert b"".join(pcm for header, pcm in frames if header["kind"] == "audio") == b"".join(sounds)
+        for messages in (frames, asyncio.run(over_a_websocket(question))):
+            assert b"".join(pcm for header, pcm in messages if header["kind"] == "text").decode() == TEXT
+            assert "".join(header.get("text", "") for header, _ in messages if header["kind"] == "audio") == TEXT
+            assert b"".join(pcm for header, pcm in messages if header["kind"] == "audio") == b"".join(sounds)
 
         read = lines(client)
         assert "".join(line["text"] for line in read if line["kind"] == "text") == TEXT
@@ -239,8 +254,6 @@ class TestFormats:
         assert [tal.sign for tal, _ in tals] == [1, 2, 2, 2, 2, 3]
         assert {tal.question for tal, _ in tals} == {"Why?"}
         assert [pcm for _, pcm in tals if pcm] == sounds
-
-        assert asyncio.run(over_a_websocket(question)) == frames
 
         whole = client.post("/api/chat", json=question)
         assert whole.headers["content-type"] == "application/json"
@@ -477,12 +490,12 @@ class TestStored:
             with open_stream(client, "POST", "/api/chat/stream", coder=RawCoder(), json={"message": "why?"}) as stream:
                 place = stream.response.headers["Content-Location"]
                 answer = list(stream)
-            assert len(answer) == 9
+            assert len(answer) > 6  # how sentences are joined depends on the time
             for position in range(len(answer) + 1):
                 at = {"position": position}
                 with open_stream(client, "GET", place, coder=RawCoder(), params=at, require_end=True) as rest:
                     assert list(rest) == answer[position:]
-                    assert (rest.trailers or {})["sentences"] == 5
+                    assert rest.trailers == stream.trailers
 
     def test_events_are_the_same_with_and_without_a_store(self, client: httpx.Client) -> None:
         with served(store=MemoryStore()) as stored:
