@@ -220,7 +220,8 @@ class StreamEncoder(Generic[H, P]):
 
     def stored(self, wire: bytes, count: int) -> bytes:
         """`count` whole data frames that were checked when they were stored, and are not looked at again."""
-        self._state = self._allow(Event.DATA)
+        if self._state is not _STREAMING:
+            self._state = self._allow(Event.DATA)
         self._position += count
         return wire
 

@@ -50,7 +50,7 @@ from ..shutdown import SHUTTING_DOWN, running, stopping
 from .body import Inbox
 from .negotiation import Negotiated, check_default_type, has_received_the_end, negotiate
 from .problems import early_response, problem_response, public_error, report, write_problem
-from .sources import BATCH, Source, Writer, close_unused, runner_for
+from .sources import BATCH, Feed, Source, Writer, close_unused, runner_for
 from .timing import TimedEncoder
 from .views import View, ViewEncoder, views_of
 
@@ -91,7 +91,7 @@ class ResponseAborted(ObjectStreamError):
 
 
 class StreamCut(Exception):
-    """Raised by a source that is a copy of a stream which goes on elsewhere: the response has to break off here."""
+    """The error of a feed whose stream goes on elsewhere: the response has to break off here."""
 
 
 class StreamStore(Protocol):
@@ -352,6 +352,9 @@ class FrameResponse(Response):
     def _opening(self, encoder: ViewEncoder) -> bytes:
         return encoder.open(heartbeat=self.heartbeat, metadata=self.metadata)
 
+    def _feed(self, encoder: ViewEncoder, notify: Callable[[], None]) -> Feed:
+        return runner_for(self.source, Writer(encoder, self.coder, self.limits), notify, self.batch)
+
     def _set_headers(self, negotiated: Negotiated) -> None:
         _check_headers(self.headers, self._content_type)  # a dependency, or the endpoint, may have set more
         self.headers["Content-Type"] = self._content_type = negotiated.media_type
@@ -396,9 +399,8 @@ class _Exchange:
         self._opening = b""
         if not self._plain:
             self._opening = response._opening(self._encoder)
-        self._writer = Writer(self._encoder, response.coder, response.limits)
         self._something_to_do = asyncio.Event()
-        self._runner = runner_for(response.source, self._writer, self._something_to_do.set, response.batch)
+        self._feed = response._feed(self._encoder, self._something_to_do.set)
         self._inbox = Inbox.of(scope, receive)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -435,7 +437,7 @@ class _Exchange:
     async def _run(self) -> None:
         response = self._response
         try:
-            self._runner.start()
+            self._feed.start()
         except RuntimeError:  # no more threads
             self._failure = StreamError("unavailable", "the server is overloaded: it cannot start another thread")
             await close_unused(response.source)
@@ -467,10 +469,10 @@ class _Exchange:
             for timer in self._timers.values():
                 timer.cancel()
             listener.cancel()
-            self._runner.stop()
+            self._feed.stop()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([listener])
-                await self._runner.closed()
+                await self._feed.closed()
 
     def stop(self, why: StreamError) -> None:
         """End the stream with an error, after the frames that are ready. A client that reads nothing gets one
@@ -491,19 +493,19 @@ class _Exchange:
     # ------------------------------------------------------------------------------------------- the sender
 
     async def _stream(self) -> None:
-        runner = self._runner
+        feed = self._feed
         while True:
+            self._something_to_do.clear()
             if self._stopped is not None:
-                runner.stop()
-            over = runner.finished or (self._stopped is not None and runner.idle)
-            batch = runner.take()
-            if over and not runner.held:
-                await self._finish(batch, self._stopped or runner.error)
+                feed.stop()
+            idle = self._stopped is not None and feed.idle
+            batch = feed.take()
+            if (feed.finished or idle) and not feed.held:
+                await self._finish(batch, self._stopped or feed.error)
                 return
             if batch:
+                self._heartbeat_passed = False
                 await self._write(batch)
-                # send() may never wait: a fast source on a thread would then keep the event loop to itself.
-                await asyncio.sleep(0)
             elif self._heartbeat_passed:
                 self._heartbeat_passed = False
                 # The headers may wait in the server for something to go out with them: `open`, or else a ping.
@@ -512,9 +514,10 @@ class _Exchange:
                 if ping and self._watch is not None:
                     self._watch.record.pings += 1
                 await self._write(ping, messages=False)
+            if feed.held:  # send() may never wait, and would keep the event loop to this stream
+                await asyncio.sleep(0)
             else:
                 await self._something_to_do.wait()
-                self._something_to_do.clear()
 
     async def _write(self, data: bytes, *, more: bool = True, messages: bool = True) -> None:
         self._writing = True
@@ -583,7 +586,7 @@ class _Exchange:
         if callable(trailers):
             trailers = trailers()
         if trailers is None:
-            trailers = self._writer.trailers
+            trailers = self._feed.trailers
         if self._response.timing and self._watch is not None:
             trailers = {"timing": self._watch.timing(messages=messages), **(trailers or {})}
         return b"" if self._plain else self._encoder.end(trailers=trailers or None)
@@ -606,7 +609,7 @@ class _Exchange:
         """The server, a middleware or a timeout cancels the response. Send the end, if that is possible at once."""
         if self._ended:
             return
-        self._runner.stop()
+        self._feed.stop()
         why = SHUTTING_DOWN if stopping.begun else CANCELLED
         with anyio.move_on_after(SHUTDOWN_SECONDS, shield=True), contextlib.suppress(Exception):
             self._failure = self._failure or why
@@ -615,12 +618,12 @@ class _Exchange:
                 await self._break_off(str(why))
                 return
             ready = []
-            while not self._runner.idle or self._runner.held:
-                if batch := self._runner.take():
+            while not self._feed.idle or self._feed.held:
+                self._something_to_do.clear()
+                if batch := self._feed.take():
                     ready.append(batch)
                 else:
                     await self._something_to_do.wait()
-                    self._something_to_do.clear()
             await self._finish(b"".join(ready), why)
 
     # ------------------------------------------------------------------------------------------- what became of it

@@ -4,7 +4,8 @@
 sender (`response.py`) takes everything that is in the outbox, sends it in one write, and looks again. When it finds
 nothing it waits for an event, which the runner sets with the next frame. So whatever the source can give without
 waiting goes out together, and nothing that is ready is held back: the sender runs only when the source waits, when the
-outbox is full, or when the source has used the event loop for `SLICE_SECONDS`.
+outbox is full, or when the source has used the event loop for `SLICE_SECONDS`. A stored stream needs no runner: it is
+another `Feed`, which takes from the store what is there.
 
 A full outbox stops the runner until the sender has emptied it. This is how a slow reader slows the source down, and why
 it costs the server a bounded number of bytes. The outbox is full when another frame of the size of the last one would
@@ -32,20 +33,20 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from ..coders import Coder
 from ..errors import EncodeError, StreamError
-from ..frames import BytesLike, Frame, FrameDecoder, Limits
+from ..frames import BytesLike, Frame, Limits
 from ..protocol import StreamDecoder, StreamEncoder
 from .views import ViewEncoder
 
 __all__ = [
     "BATCH",
+    "Feed",
     "Source",
     "SourceRunner",
-    "StoredFrames",
     "TaskRunner",
     "ThreadRunner",
     "Writer",
@@ -73,16 +74,6 @@ logger: Final = logging.getLogger("objectstreaming.server")
 # ---------------------------------------------------------------------------------------------------- writing
 
 
-class StoredFrames:
-    """An item of a source that is read from a store: whole data frames, checked when they were stored."""
-
-    __slots__ = ("count", "wire")
-
-    def __init__(self, wire: bytes, count: int) -> None:
-        self.wire = wire
-        self.count = count
-
-
 class Writer(Generic[H, P]):
     """Turns what a source gives into data frames: `(header, payload)`, a `Frame`, or bytes of frames in any pieces.
 
@@ -92,7 +83,6 @@ class Writer(Generic[H, P]):
 
     def __init__(self, encoder: ViewEncoder, coder: Coder[H, P], limits: Limits | None = None) -> None:
         self.message = encoder.data
-        self._encoder = encoder
         self._frame = encoder.frame if isinstance(encoder, StreamEncoder) else self._decoded
         self._coder = coder
         self._limits = limits
@@ -109,12 +99,6 @@ class Writer(Generic[H, P]):
             yield self.message(item[0], item[1])
         elif isinstance(item, Frame):
             yield self._frame(item)
-        elif isinstance(item, StoredFrames):
-            if isinstance(self._encoder, StreamEncoder):
-                yield self._encoder.stored(item.wire, item.count)
-            else:
-                for frame in FrameDecoder(self._limits).feed(item.wire):
-                    yield self._decoded(frame)
         elif isinstance(item, bytes | bytearray | memoryview):
             if self._relay is None:
                 self._relay = StreamDecoder(_Verbatim(self._coder.name), limits=self._limits)
@@ -158,12 +142,51 @@ class _Verbatim(Coder[Frame, None]):
 # ---------------------------------------------------------------------------------------------------- running
 
 
-class SourceRunner(ABC):
-    """Runs a source in the background, and keeps what it gives until it is taken.
+class Feed(ABC):
+    """Where a sender takes its frames from.
 
-    `notify` is called on the event loop when there is something to take after a `take` that gave nothing, and when the
-    source has ended. From then on `finished` is true, and `error` is what the source ended with, if with an error.
+    Whoever makes it gives it a function, `notify`. It is called on the event loop when there is something to take after
+    a `take` that left nothing, and when the stream has ended. From then on `finished` is true, and `error` is what it
+    ended with, if with an error.
     """
+
+    finished = False
+    error: BaseException | None = None
+
+    @property
+    @abstractmethod
+    def held(self) -> int:
+        """More than 0: something waits to be taken."""
+
+    @property
+    @abstractmethod
+    def trailers(self) -> Mapping[str, Any] | None:
+        """The stream's own trailers, once it is finished."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin."""
+
+    @abstractmethod
+    def take(self) -> bytes:
+        """What is there: at most a batch, but at least one frame; `b""` if nothing is there."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Nothing more is wanted, and a source is told to end. No frame is added once the feed is `idle`."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no item is being encoded. After `stop`, `notify` is called when that becomes true."""
+        return True
+
+    @abstractmethod
+    async def closed(self) -> None:
+        """Wait until nothing runs any more. To be called after `stop`, or once `finished`."""
+
+
+class SourceRunner(Feed):
+    """Runs a source in the background, and keeps what it gives until it is taken."""
 
     def __init__(self, source: Any, writer: Writer[Any, Any], notify: Callable[[], None], batch: int = BATCH) -> None:
         self._source = source
@@ -173,36 +196,20 @@ class SourceRunner(ABC):
         self._batch = batch
         self._outbox: deque[bytes] = deque()
         self._held = 0
-        self._awaited = True  # the sender waits: it has taken everything, or has not begun
+        self._awaited = True  # the sender has taken everything, or has not begun
         self._stopped = False
-        self.finished = False
-        self.error: BaseException | None = None
+        self.taken = 0
+        """How many messages have been taken, of those that the encoder had something to write for."""
 
     @property
     def held(self) -> int:
         """How many bytes wait to be taken."""
         return self._held
 
-    @abstractmethod
-    def start(self) -> None:
-        """Begin to run the source."""
-
-    @abstractmethod
-    def take(self) -> bytes:
-        """What the source has given: at most a batch, but at least one frame; `b""` if nothing is there."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """Nothing more is wanted, and the source is told to end. No frame is written once the runner is `idle`."""
-
     @property
-    def idle(self) -> bool:
-        """Whether no item is being encoded. After `stop`, `notify` is called when that becomes true."""
-        return True
-
-    @abstractmethod
-    async def closed(self) -> None:
-        """Wait until the source has ended and been closed. To be called after `stop`, or once `finished`."""
+    def trailers(self) -> Mapping[str, Any] | None:
+        """Those of the stream that is relayed, if there is one."""
+        return self._writer.trailers
 
     def _write(self, item: Any) -> int:
         """Put the frames of an item into the outbox; if it fails, those before its error. The size of the last one."""
@@ -223,11 +230,10 @@ class SourceRunner(ABC):
 
     def _take(self) -> bytes:
         outbox = self._outbox
-        if not outbox:
-            self._awaited = True
-            return b""
         if self._held <= self._batch:
+            self._awaited = True
             taken = b"".join(outbox)
+            self.taken += len(outbox)
             outbox.clear()
             self._held = 0
             return taken
@@ -238,6 +244,8 @@ class SourceRunner(ABC):
             parts.append(part)
             size += len(part)
         self._held -= size
+        self._awaited = not outbox
+        self.taken += len(parts)
         return b"".join(parts)
 
     def _end(self, error: BaseException | None) -> None:

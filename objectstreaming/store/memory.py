@@ -59,20 +59,21 @@ class MemoryStore(Store):
         tail.begin(about, first)
         tail.watchers = 1
         self._logs[id] = log = _Log(tail, about)
-        self._renew(log)
+        self._renew(log, _now())
         self._check_later(log)
         return tail
 
     async def append(self, lease: Lease, after: int, upto: int, data: bytes) -> None:
-        log = self._log(lease.id)
+        now = _now()
+        log = self._log(lease.id, now)
         tail = log.tail
         if tail.end is not None:
             raise Sealed(tail.end)
         if log.about.token != lease.token:
             raise Fenced
         if tail.readers:
-            log.read_at = _now()
-        elif self.keep.unread is not None and _now() - log.read_at > self.keep.unread:
+            log.read_at = now
+        elif self.keep.unread is not None and now - log.read_at > self.keep.unread:
             raise Unread
         if tail.position != upto:
             if tail.position != after:
@@ -81,7 +82,7 @@ class MemoryStore(Store):
             log.bytes += len(data)
             self._bytes += len(data)
             tail.add(after, upto, data)
-        self._renew(log)
+        self._renew(log, now)
 
     async def seal(
         self,
@@ -145,15 +146,15 @@ class MemoryStore(Store):
         for log in self._logs.values():
             log.tail.fail(StoreClosed())
 
-    def _log(self, id: str) -> _Log:
+    def _log(self, id: str, now: float | None = None) -> _Log:
         log = self._logs.get(id)
-        if log is None or _now() >= log.forget_at:
+        if log is None or (_now() if now is None else now) >= log.forget_at:
             raise Gone
         return log
 
-    def _renew(self, log: _Log) -> None:
-        log.lease_until = _now() + self.lease
-        log.forget_at = _now() + max(self.keep.ttl, 2 * self.lease)
+    def _renew(self, log: _Log, now: float) -> None:
+        log.lease_until = now + self.lease
+        log.forget_at = now + max(self.keep.ttl, 2 * self.lease)
 
     def _end(self, log: _Log, end: End) -> None:
         log.forget_at = _now() + self.keep.ttl

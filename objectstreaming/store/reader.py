@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -84,11 +83,11 @@ class Reader:
         self._store = store
         self._owner = owner
         self._about: About | None = None
-        self._tail: Tail | None = None
+        self._tail: Tail
         self._fetched = b""  # and not yet read
         self._fetched_upto = position
         self._changed = asyncio.Event()
-        self._expired = False
+        self._listener: Callable[[], None] = self._changed.set
         self._trouble_since: float | None = None
 
     @property
@@ -110,64 +109,88 @@ class Reader:
         self._fetched, self._fetched_upto = page.data, page.upto
         self._tail = tail
         tail.readers += 1
-        tail.listeners.add(self._changed.set)
+        tail.listeners.add(self._listener)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tail, self._tail = self._tail, None
-        if tail is not None:
-            tail.listeners.discard(self._changed.set)
-            tail.readers -= 1
-            tail.release()
+        self._tail.listeners.discard(self._listener)
+        self._tail.readers -= 1
+        self._tail.release()
 
-    async def read(self, within: float = math.inf) -> bytes | None:
+    async def read(self) -> bytes:
         """The next batch. May be cancelled: no frame is lost.
 
-        Args:
-            within: how many seconds to wait for it.
-
         Returns:
-            Bytes, of one or more whole data frames; `b""`: the stream has ended, see `end`; `None`: nothing came in
-            time.
+            Bytes, of one or more whole data frames; `b""`: the stream has ended, see `end`.
 
         Raises:
             StreamError: The stream cannot be followed any more.
         """
+        while True:
+            self._changed.clear()
+            if batch := self.take():
+                return batch
+            if self.behind:
+                await self.fetch()
+            elif self.ended():
+                return b""
+            else:
+                await self._changed.wait()
+
+    # ---------------------------------------------------------------------- what `read` does, for who waits otherwise
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have this function called whenever `take` may give more, instead of waking `read`."""
+        self._tail.listeners.discard(self._listener)
+        self._listener = listener
+        self._tail.listeners.add(listener)
+
+    @property
+    def ready(self) -> int:
+        """How many frames `take` gives, in one batch or in several."""
+        if self._fetched:
+            return self._fetched_upto - self.position
         tail = self._tail
-        assert tail is not None, "the reader is not open"
-        timer: asyncio.TimerHandle | None = None
-        self._expired = False
-        try:
-            while True:
-                self._changed.clear()
-                if self._fetched:
-                    batch, self._fetched = self._fetched, b""
-                    self.position = self._fetched_upto
-                    return batch
-                if tail.first <= self.position < tail.position:
-                    batch, self.position = tail.take(self.position, BATCH)
-                    return batch
-                behind = self.position < tail.position
-                if behind and await self._fetch():
-                    continue
-                if tail.end is not None and not behind:
-                    self.end = tail.end
-                    return b""
-                if isinstance(tail.failure, StoreClosed):
-                    raise StoreClosed
-                if tail.failure is not None:
-                    raise StreamError(tail.failure.code, tail.failure.message, tail.failure.details)
-                if self._expired:
-                    return None
-                if timer is None and within < math.inf:
-                    timer = asyncio.get_running_loop().call_later(within, self._expire)
-                if behind:
-                    await asyncio.sleep(RETRY_SECONDS)
-                else:
-                    await self._changed.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
+        return tail.position - self.position if tail.first <= self.position < tail.position else 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether the next frame has to be fetched."""
+        return not self._fetched and self.position < self._tail.first
+
+    def take(self) -> bytes:
+        """The next batch; `b""` if it is not here."""
+        if self._fetched:
+            batch, self._fetched = self._fetched, b""
+            self.position = self._fetched_upto
+            return batch
+        tail = self._tail
+        if not tail.first <= self.position < tail.position:
+            return b""
+        batch, self.position = tail.take(self.position, BATCH)
+        return batch
+
+    def ended(self) -> bool:
+        """Whether everything was taken; then `end` says how the stream ended. Raises `StreamError`, as `read` does."""
+        tail = self._tail
+        if not tail.over or self._fetched or self.position < tail.position:
+            return False
+        self._raise_failure()
+        self.end = tail.end
+        return True
+
+    async def fetch(self) -> None:
+        """Fetch what is behind the tail, for the next `take`. Raises `StreamError`, as `read` does."""
+        while self.behind and not await self._fetch():
+            self._raise_failure()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _raise_failure(self) -> None:
+        failure = self._tail.failure
+        if isinstance(failure, StoreClosed):
+            raise StoreClosed
+        if failure is not None:
+            raise StreamError(failure.code, failure.message, failure.details)
 
     async def _fetch(self) -> bool:
         """Fetch what the tail has no more. `False`: the store has not got it now. Raises `StreamError`."""
@@ -196,10 +219,6 @@ class Reader:
             self._trouble_since = now
         elif now - self._trouble_since > self._store.patience:
             raise error
-
-    def _expire(self) -> None:
-        self._expired = True
-        self._changed.set()
 
 
 def _lost(page: Page) -> StreamError:

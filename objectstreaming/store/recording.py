@@ -36,7 +36,7 @@ from .end import DEAD, LOST, SHUTTING_DOWN, UNREACHABLE, End
 from .reader import answered
 from .tail import BATCH, Tail
 from .verbs import About, Conflict, Fenced, Full, Gone, Lease, Sealed, Unavailable, Unread, Verbs
-from .walk import count_frames, skip_frames, take_frames
+from .walk import skip_frames, take_frames
 
 __all__ = ["Recording", "Trailers"]
 
@@ -83,7 +83,7 @@ class Recording:
         self._trailers = trailers
         self._max_duration = max_duration
         self._background = background
-        self._changed = asyncio.Event()  # of the source or the tail, a timer, or stop()
+        self._changed = asyncio.Event()  # by the source, the end of the tail, a timer, or stop()
         self._writer = Writer(StreamEncoder(coder, limits=limits), coder, limits)
         self._runner = runner_for(source, self._writer, self._changed.set, BATCH)
         self._loop = asyncio.get_running_loop()
@@ -101,7 +101,7 @@ class Recording:
         if tail is None:
             raise StreamError("already_exists", "there is a stream with this id")
         self._tail = tail
-        self._tail.listeners.add(self._changed.set)
+        self._tail.listeners.add(self._on_tail)
         self._task = self._loop.create_task(self._run(), name=f"objectstreaming recording {self.id}")
         return self._task
 
@@ -169,7 +169,7 @@ class Recording:
             if started:
                 self._runner.stop()
                 await self._runner.closed()
-            self._tail.listeners.discard(self._changed.set)
+            self._tail.listeners.discard(self._on_tail)
             self._tail.release()
             if self._background is not None:
                 await self._background()
@@ -184,16 +184,15 @@ class Recording:
                     runner.stop()
                 over = runner.finished or (self._stopped is not None and runner.idle)
                 batch = runner.take()
+                last = over and not runner.held
                 if batch:
                     await self._append(batch)
-                if over and not runner.held:
-                    return self._stopped or self._end_of_source()
-                if batch:
-                    continue
-                if self._renewal_due:
-                    self._renewal_due = False
+                elif self._renewal_due:
                     await self._persist(tail.position, b"")
-                else:
+                self._renewal_due = False
+                if last:
+                    return self._stopped or self._end_of_source()
+                if not runner.held:
                     await self._changed.wait()
         except _Over as over_with:
             return over_with.end
@@ -217,13 +216,14 @@ class Recording:
             report(what, "failed", end.code, cause=cause, position=position, known=end.code == "canceled", log=logger)
 
     async def _append(self, batch: bytes) -> None:
+        """Store what was taken last."""
         largest = self._store.largest
         if largest is not None and len(batch) > largest:
             # A batch is so large only if it is one frame.
             raise _Over(End("resource_exhausted", f"a frame of {len(batch)} bytes; the store takes {largest} at most"))
         position = self._tail.position
         try:
-            await self._persist(position + count_frames(batch), batch)
+            await self._persist(self._runner.taken, batch)
         except Full as full:
             count, _, size = take_frames(batch[: full.room], len(batch))
             if count:
@@ -265,7 +265,7 @@ class Recording:
         before = held = tail.position  # how much the store is known to hold
         gone = False
         restored = b""
-        retries = _Retries(self._loop, store.patience)
+        retries: _Retries | None = None
         while not tail.over:
             try:
                 if gone:
@@ -274,7 +274,7 @@ class Recording:
                     gone, held = False, tail.first
                 if end is None or held < upto:
                     # An append whose answer was lost may have put a part of data into the tail.
-                    restored = tail.since(held)
+                    restored = tail.since(held) if held < tail.position else b""
                     rest = skip_frames(data, tail.position - before)
                     await store.append(self._lease, held, upto, restored + rest)
                     held = upto
@@ -308,12 +308,18 @@ class Recording:
                 pass
             else:
                 return
+            if retries is None:
+                retries = _Retries(self._loop, store.patience)
             if not await retries.another():
                 logger.error("the store does not answer; a stream is given up")
                 tail.fail(UNREACHABLE.failure())
         raise _Over(None)
 
-    # ------------------------------------------------------------------------------------------- the timers
+    # ------------------------------------------------------------------------------- the tail and the timers
+
+    def _on_tail(self) -> None:
+        if self._tail.over:
+            self._changed.set()
 
     def _on_renewal(self) -> None:
         silent = self._loop.time() - self._stored_at

@@ -1,9 +1,9 @@
 """`StoredResponse`: a stored stream as the body of an HTTP response, from any position.
 
-**How it works.** A stored stream is read by a `Reader`, and sent by the same code as any `FrameResponse`: its batches
-of frames are a source. They were checked when they were written, so they are passed on whole. Only for a view they are
-decoded. The response is a copy: what ends it alone, like the shutdown of a process that does not write the stream,
-breaks it off without an end, and the client goes on elsewhere.
+**How it works.** A stored stream is read by a `Reader`, and sent by the same code as any `FrameResponse`, which takes
+its frames from the reader itself (`StoredFeed`): no task stands between. They were checked when they were written, so
+they are passed on whole. Only for a view they are decoded. The response is a copy: what ends it alone, like the
+shutdown of a process that does not write the stream, breaks it off without an end, and the client goes on elsewhere.
 
 **Before the headers.** The position is judged, the stream is looked for, and `Accept` is: so each of them can be
 answered with its own status. A stream that is not there, one that has expired, and one of another owner are answered
@@ -13,7 +13,7 @@ alike, after the same calls of the store.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qs
 
@@ -27,13 +27,12 @@ from ..frames import Frame
 from ..protocol import StreamEncoder
 from ..server.negotiation import Negotiated
 from ..server.problems import problem_response
-from ..server.response import FrameResponse, StreamCut
-from ..server.sources import StoredFrames
+from ..server.response import FrameResponse
+from ..server.sources import Feed
 from ..server.views import View, ViewEncoder
-from .end import StoreClosed
+from .feed import StoredFeed
 from .reader import Reader, page_for
 from .verbs import About
-from .walk import count_frames
 
 if TYPE_CHECKING:
     from .store import Store
@@ -178,8 +177,6 @@ class StoredResponse(FrameResponse):
         self._reader = reader
         self._position = reader.position
         self.metadata = about.metadata
-        self.source = self._batches(reader)
-        self.trailers = lambda: None if reader.end is None else reader.end.trailers
         if self._resume is not None:
             self.headers["Content-Location"] = self._resume
 
@@ -193,14 +190,9 @@ class StoredResponse(FrameResponse):
             )
         return super()._opening(encoder)
 
-    async def _batches(self, reader: Reader) -> AsyncIterator[Any]:
-        try:
-            while batch := await reader.read():
-                yield StoredFrames(batch, count_frames(batch))
-        except StoreClosed:
-            raise StreamCut from None
-        if reader.end is not None and reader.end.error is not None:
-            raise reader.end.error
+    def _feed(self, encoder: ViewEncoder, notify: Callable[[], None]) -> Feed:
+        assert self._reader is not None, "the stream is being read"
+        return StoredFeed(self._reader, encoder, self.coder, self.limits, notify)
 
 
 class RecordedResponse(StoredResponse):

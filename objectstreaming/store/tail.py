@@ -86,7 +86,8 @@ class Tail:
             return False
         if upto <= self.position or self.over:
             return True
-        data = skip_frames(data, self.position - after)
+        if after < self.position:
+            data = skip_frames(data, self.position - after)
         self.position = upto
         self._positions.append(upto)
         self._entries.append(data)
@@ -150,19 +151,22 @@ class Tail:
 
     def take(self, position: int, most: int = BATCH) -> tuple[bytes, int]:
         """The frames after `position`, which is in the tail: up to `most` bytes, or one entry; and where they end."""
-        index = bisect_right(self._positions, position)
-        if index == len(self._entries):
+        entries, positions = self._entries, self._positions
+        index = bisect_right(positions, position)
+        if index == len(entries):
             return b"", position
-        before = self._positions[index - 1] if index else self.first
-        data = skip_frames(self._entries[index], position - before)
+        data = entries[index]
+        before = positions[index - 1] if index else self.first
+        if before < position:
+            data = skip_frames(data, position - before)
         last = index + 1
-        size = len(data)
-        while last < len(self._entries) and size + len(self._entries[last]) <= most:
-            size += len(self._entries[last])
-            last += 1
-        if last > index + 1:
-            data = b"".join((data, *self._entries[index + 1 : last]))
-        return data, self._positions[last - 1]
+        if last < len(entries):
+            size = len(data)
+            while last < len(entries) and size + len(entries[last]) <= most:
+                size += len(entries[last])
+                last += 1
+            data = b"".join((data, *entries[index + 1 : last]))
+        return data, positions[last - 1]
 
     def since(self, position: int) -> bytes:
         """All the frames after `position`, which is in the tail."""
