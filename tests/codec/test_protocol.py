@@ -312,6 +312,23 @@ def test_an_open_frame_has_no_negative_position() -> None:
     assert encoder.open(position=3)  # nothing has changed
 
 
+def test_an_open_frame_names_where_the_stream_can_be_picked_up() -> None:
+    opening = StreamEncoder(JsonCoder()).open(resume="/streams/7", position=3)
+    assert opening[8:-2] == b'{"$stream":{"type":"open","v":1,"coder":"json","resume":"/streams/7","position":3}}'
+
+
+def test_stored_frames_are_counted_and_follow_the_state_table() -> None:
+    encoder = StreamEncoder(JsonCoder())
+    frames = data(1) + data(2)
+    encoder.open(position=5)
+    assert encoder.stored(frames, 2) == frames
+    assert encoder.position == 2
+    encoder.end()
+    with pytest.raises(EncodeError, match="ended"):
+        encoder.stored(frames, 2)
+    assert encoder.position == 2
+
+
 def test_a_coder_without_types_describes_itself_as_any() -> None:
     assert (RawCoder().header_type, RawCoder().payload_type) == (dict, Any)
 
