@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     globalSetup: "test/build.ts",
     testTimeout: 30_000,
+    execArgv: process.version.startsWith("v20.") ? ["--experimental-websocket"] : [], // Node 22 has it without
     projects: [
       { extends: true, test: { name: "client", include: ["test/**/*.test.ts"] } },
       {

@@ -42,6 +42,7 @@ describe("size, minified and gzipped", () => {
       ["AudioPlayer", 4 * 1024],
       ["AudioPlayer, streamChat, playBase64Audio", 14 * 1024],
       ["useStreamingChat", 15 * 1024, "./src/react/index.ts"],
+      ["openDuplex, textSymbol, audioSymbol, symbolText", 9 * 1024, "./src/duplex/index.ts"],
     ] as const) {
       const size = gzipSync(await bundled(names, from), { level: 9 }).length;
       console.info(`/audio ${names}: ${size} bytes`);
@@ -212,8 +213,13 @@ function compiled(compiler: string, options: string[]): string {
   return spawnSync(process.execPath, [`node_modules/${compiler}/bin/tsc`, ...options], { cwd: root }).stdout.toString();
 }
 
+const WEB_SOCKET = process.version.startsWith("v20.") ? ["--no-warnings", "--experimental-websocket"] : [];
+
 async function run(code: string): Promise<{ stdout: string; stderr: string; status: number | null }> {
-  const child = spawn(process.execPath, ["--input-type=module", "--eval", code], { cwd: root, stdio: "pipe" });
+  const child = spawn(process.execPath, [...WEB_SOCKET, "--input-type=module", "--eval", code], {
+    cwd: root,
+    stdio: "pipe",
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (part) => (stdout += part));

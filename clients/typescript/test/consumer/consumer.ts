@@ -12,6 +12,8 @@ import {
   talCoder,
 } from "@objectstreaming/client";
 
+import { openDuplex, symbolText, textSymbol } from "@objectstreaming/client/duplex";
+
 interface Answer {
   answer: string;
 }
@@ -44,6 +46,14 @@ export async function first(url: string): Promise<unknown> {
   await using stream = await openStream(url, { coder: jsonCoder() });
   const { value } = await stream.next();
   return value?.payload;
+}
+
+export async function converse(url: string): Promise<string[]> {
+  await using session = await openDuplex(url);
+  await session.send(textSymbol("?"));
+  const texts: string[] = [];
+  for await (const item of session.answer()) if (item.kind === "symbol") texts.push(symbolText(item));
+  return texts;
 }
 
 export const written = new MessageEncoderStream(jsonCoder(), { heartbeat: 15 }).writable;
