@@ -145,6 +145,9 @@ func (s *Stream[H, P]) read(response *http.Response, cancel func(), rest bool) e
 	body := newBody(response, ctx, cancel)
 	if err := refusal(response, body, s.coder.Name(), rest); err != nil {
 		_ = body.close()
+		if ctx.Err() != nil { // while the beginning of the body was read
+			return &CancelError{Err: reason(ctx)}
+		}
 		return err
 	}
 	if kind, _ := mediaType(response); kind == MediaType && chosen.end == endIfControlled {

@@ -328,6 +328,12 @@ func TestCancelling(t *testing.T) {
 	if _, _, err := fetch(ctx, url); !errors.Is(err, context.Canceled) || !errors.Is(err, enough) {
 		t.Errorf("before the request, with a cause: %v", err)
 	}
+	ctx, cancel5 := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel5()
+	page := answering(t, stalling("text/html", []byte("<html>")))
+	if _, _, err := fetch(ctx, page); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, CodeUnexpectedContentType) {
+		t.Errorf("while a page is read that is not a stream: %v", err)
+	}
 }
 
 func TestCloseEndsAReadThatWaits(t *testing.T) {
@@ -451,6 +457,8 @@ func TestAStatusThatIsNot2xxIsItsProblemDecoded(t *testing.T) {
 		{404, `{"code":"made_up","message":5,"details":null}`, CodeNotFound, "Not Found", ""},
 		{502, "<html>\n <b>Bad</b> gateway", CodeUnavailable, "<html> <b>Bad</b> gateway", ""},
 		{500, `[1]`, CodeInternal, "Internal Server Error", ""},
+		{500, `{"code":"unavailable","details":NaN}`, CodeInternal, `{"code":"unavailable","details":NaN}`, ""},
+		{500, "\x1b[31mred\x00", CodeInternal, "\ufffd[31mred\ufffd", ""},
 		{418, "", CodeUnknown, "I'm a teapot", ""},
 		{301, "", CodeUnknown, "Moved Permanently", ""},
 	} {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -69,10 +70,19 @@ func refusal(response *http.Response, body *body, coder string, rest bool) error
 func excerpt(text []byte) string {
 	const size = 80
 	line := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "\ufffd")), " ")
+	line = strings.Map(printable, line)
 	if len(line) > size {
 		line = strings.ToValidUTF8(line[:size], "")
 	}
 	return line
+}
+
+// printable keeps what would control a terminal out of a message.
+func printable(char rune) rune {
+	if unicode.IsControl(char) {
+		return unicode.ReplacementChar
+	}
+	return char
 }
 
 var codeForStatus = map[int]Code{
@@ -87,10 +97,10 @@ var codeForStatus = map[int]Code{
 func problem(response *http.Response, text []byte) *ResponseError {
 	failure := &ResponseError{Status: response.StatusCode, Header: response.Header, Body: text}
 	var fields members
-	switch err := unmarshal(text, &fields); {
-	case err != nil && json.Valid(text): // a JSON value that is not an object has no message
-	case err != nil:
+	if unmarshal(text, new(any)) != nil {
 		failure.Message = excerpt(text)
+	} else {
+		fields = asMembers(text) // nil for a value that is not an object
 	}
 	detail := fields["detail"]
 	if object := asMembers(detail); object != nil {

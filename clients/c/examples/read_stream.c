@@ -5,7 +5,7 @@
  *     ./read_stream 127.0.0.1 8000 '/streams/2f1c9a70?position=7'
  *
  * It sends a POST with the body, or a GET where there is none, and reads responses with `Transfer-Encoding: chunked` or `Content-Length`. A status that is
- * not 2xx, a content type that is not that of a stream, and a compressed body are refused before a byte is decoded (SPEC 6.2).
+ * not 2xx, a content type that is not that of a stream of version 1, and a compressed body are refused before a byte is decoded (SPEC 6.2).
  * Once the end of the stream has come, the stream is whole, and nothing more is awaited. Three heartbeats of silence are an
  * error. The exit status is 0 only if the stream was whole.
  *
@@ -180,6 +180,28 @@ static int take_body(uint64_t size) {
     return 1;
 }
 
+/* Whether a content type is that of a stream, of version 1 (SPEC 6.1). Names are compared without their case. */
+static int is_stream(const char *type) {
+    size_t size;
+    type += strspn(type, " \t");
+    size = strcspn(type, "; \t");
+    if (size == strlen(PLAIN_TYPE) && strncasecmp(type, PLAIN_TYPE, size) == 0) {
+        return 1;
+    }
+    if (size != strlen(VENDOR_TYPE) || strncasecmp(type, VENDOR_TYPE, size) != 0) {
+        return 0;
+    }
+    stream.end_rule = OBJS_END_REQUIRED;
+    while ((type = strchr(type, ';')) != NULL) {
+        type += 1 + strspn(type + 1, " \t");
+        if (strncasecmp(type, "v=", 2) == 0) {
+            size = strcspn(type + 2, "; \t");
+            return (size == 1 && type[2] == '1') || (size == 3 && memcmp(type + 2, "\"1\"", 3) == 0);
+        }
+    }
+    return 0;
+}
+
 /* A length of decimal or hexadecimal digits. An invalid one is an error, and not 0, which would be the end of the body. */
 static uint64_t length_of(const char *text, int base) {
     text += strspn(text, " \t");
@@ -215,22 +237,26 @@ int main(int count, char **arguments) {
 
     objs_reader_init_growing(&reader, NULL, grow, NULL);
     objs_stream_init(&stream, NULL);
-    if (!read_line(line, sizeof line) || sscanf(line, "HTTP/1.%*d %d", &status) != 1) {
-        fail("no HTTP response", line);
-    }
-    snprintf(head, sizeof head, "%s", line);
-    while (read_line(line, sizeof line) && *line) {
-        if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
-            chunked = strstr(line, "chunked") != NULL;
-        } else if (strncasecmp(line, "content-length:", 15) == 0) {
-            length = length_of(line + 15, 10);
-        } else if (strncasecmp(line, "content-encoding:", 17) == 0) {
-            const char *encoding = line + 17 + strspn(line + 17, " \t");
-            compressed = *encoding != '\0' && strcasecmp(encoding, "identity") != 0;
-        } else if (strncasecmp(line, "content-type:", 13) == 0) {
-            streams = strstr(line, VENDOR_TYPE) != NULL || strstr(line, PLAIN_TYPE) != NULL;
-            stream.end_rule = strstr(line, VENDOR_TYPE) != NULL ? OBJS_END_REQUIRED : OBJS_END_IF_CONTROLLED;
+    do {
+        if (!read_line(line, sizeof line) || sscanf(line, "HTTP/1.%*d %d", &status) != 1) {
+            fail("no HTTP response", line);
         }
+        snprintf(head, sizeof head, "%s", line);
+        while ((whole = read_line(line, sizeof line)) && *line) {
+            if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
+                chunked = strstr(line, "chunked") != NULL;
+            } else if (strncasecmp(line, "content-length:", 15) == 0) {
+                length = length_of(line + 15, 10);
+            } else if (strncasecmp(line, "content-encoding:", 17) == 0) {
+                const char *encoding = line + 17 + strspn(line + 17, " \t");
+                compressed = *encoding != '\0' && strcasecmp(encoding, "identity") != 0;
+            } else if (strncasecmp(line, "content-type:", 13) == 0) {
+                streams = is_stream(line + 13);
+            }
+        }
+    } while (whole && status / 100 == 1); /* such as 103, early hints */
+    if (!whole) {
+        fail("the response was cut", head);
     }
     if (status < 200 || status > 299) {
         fail("refused", head);

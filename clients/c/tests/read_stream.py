@@ -11,6 +11,9 @@ FRAME = bytes.fromhex("0c000000020000007b7d0102")
 PING = bytes.fromhex("230000001b000000") + b'{"$stream":{"type":"ping"}}'
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\nc\r\n" + FRAME + b"\r\n"
+TYPE = b"HTTP/1.1 200 OK\r\nContent-Type: application/%b\r\n\r\n"
+END = b'{"$stream":{"type":"end","frames":1}}'
+WHOLE = FRAME + struct.pack("<II", 8 + len(END), len(END)) + END
 RESPONSES = {
     "whole, chunked": (CHUNKED + b"0\r\n\r\n", 0),
     "whole, by its length": (OK + b"Content-Length: 12\r\n\r\n" + FRAME, 0),
@@ -25,10 +28,14 @@ RESPONSES = {
     "another status": (b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/octet-stream\r\n\r\n", 1),
     "a compressed body": (OK + b"Content-Encoding: gzip\r\n\r\n" + FRAME, 1),
     "compression by another name": (OK + b"content-encoding: Identity\r\n\r\n" + FRAME, 0),
+    "a content type of version 2": (TYPE % b"vnd.objectstreaming;v=2" + WHOLE, 1),
+    "a content type without a version": (TYPE % b"vnd.objectstreaming" + WHOLE, 1),
+    "a content type in other words": (TYPE % b'VND.ObjectStreaming ; coder=json ; V="1"' + WHOLE, 0),
+    "a content type that begins like ours": (TYPE % b"octet-stream-of-lines" + FRAME, 1),
+    "early hints": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + TYPE % b"octet-stream" + FRAME, 0),
+    "a head that is cut": (OK, 1),
     "nothing": (b"", 1),
 }
-END = b'{"$stream":{"type":"end","frames":1}}'
-WHOLE = FRAME + struct.pack("<II", 8 + len(END), len(END)) + END
 OPEN = b'{"$stream":{"type":"open","v":1,"heartbeat":0.05}}'
 HEARTBEAT = struct.pack("<II", 8 + len(OPEN), len(OPEN)) + OPEN
 # The server keeps the connection open after these.

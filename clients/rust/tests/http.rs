@@ -304,6 +304,7 @@ async fn a_status_that_is_not_2xx_is_an_error_with_its_problem_decoded() {
         (r#"{"detail":{"code":"resource_exhausted","message":"slow down"}}"#, "slow down"),
         (r#"{"title":"Too many"}"#, "Too many"),
         ("<html>busy", "<html>busy"),
+        ("\x1b[31mred\0", "\u{fffd}[31mred\u{fffd}"),
         ("", "Too Many Requests"),
     ];
     for (body, message) in problems {
@@ -332,6 +333,9 @@ async fn a_refusal_says_when_to_come_back_and_a_redirect_where_it_led() {
     let (_, failed) = ask(vec![Send::Bytes(text)], ReadOptions::default()).await;
     let Some(Error::Response(error)) = failed else { panic!("{failed:?}") };
     assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+    let text = b"HTTP/1.1 500 Oops\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b";
+    let (_, failed) = ask(vec![Send::Bytes(text.to_vec())], ReadOptions::default()).await;
+    assert!(failed.unwrap().to_string().contains("a body of Content-Encoding \"gzip\""));
     let text = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n";
     let (_, failed) = ask(vec![Send::Bytes(text.to_vec())], ReadOptions::default()).await;
     assert!(failed.unwrap().to_string().contains("to \"/elsewhere\""));

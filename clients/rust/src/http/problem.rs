@@ -8,7 +8,7 @@ use core::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{CONTENT_ENCODING, LOCATION};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use serde_json::{Map, Value};
@@ -40,7 +40,13 @@ where
             None => members,
         },
         Ok(_) => Map::new(),
-        Err(_) => [("message".to_string(), excerpt(&body).into())].into_iter().collect(),
+        Err(_) => {
+            let message = match headers.get(CONTENT_ENCODING) {
+                None => excerpt(&body),
+                Some(encoding) => format!("a body of Content-Encoding {encoding:?}"),
+            };
+            [("message".to_string(), message.into())].into_iter().collect()
+        }
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let code = text("code").and_then(Code::from_name).unwrap_or_else(|| code_for_status(status.as_u16()));
@@ -123,5 +129,7 @@ async fn beginning<B: Body<Data = Bytes> + Unpin>(body: &mut B, size: usize) -> 
 
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(BEGINNING_SIZE)]);
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect()
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // No message controls a terminal.
+    line.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).take(80).collect()
 }

@@ -1,11 +1,16 @@
 package io.github.objectstreaming;
 
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.Year;
+import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
-import java.time.format.DateTimeParseException;
+import java.time.format.DateTimeFormatterBuilder;
+import java.time.temporal.ChronoField;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -13,6 +18,18 @@ import java.util.TreeMap;
 /** A response with a status that is not 2xx, its problem decoded. */
 public final class ResponseException extends StreamException {
     private static final long serialVersionUID = 1L;
+
+    /** The three formats of RFC 9110, section 5.6.7; the last two are obsolete, but must be read. */
+    private static final List<DateTimeFormatter> DATES = List.of(
+            DateTimeFormatter.RFC_1123_DATE_TIME,
+            new DateTimeFormatterBuilder()
+                    .appendPattern("EEEE, dd-MMM-")
+                    .appendValueReduced(
+                            ChronoField.YEAR, 2, 2, Year.now(ZoneOffset.UTC).getValue() - 49)
+                    .appendPattern(" HH:mm:ss 'GMT'")
+                    .toFormatter(Locale.US)
+                    .withZone(ZoneOffset.UTC),
+            DateTimeFormatter.ofPattern("EEE MMM ppd HH:mm:ss yyyy", Locale.US).withZone(ZoneOffset.UTC));
 
     private final int status;
     private final transient Map<String, List<String>>
@@ -78,11 +95,14 @@ public final class ResponseException extends StreamException {
     }
 
     private static Optional<Instant> date(String text) {
-        try {
-            return Optional.of(DateTimeFormatter.RFC_1123_DATE_TIME.parse(text, Instant::from));
-        } catch (DateTimeParseException error) {
-            return Optional.empty();
+        for (DateTimeFormatter format : DATES) {
+            try {
+                return Optional.of(format.parse(text, Instant::from));
+            } catch (DateTimeException error) {
+                // another format, or no date
+            }
         }
+        return Optional.empty();
     }
 
     /**

@@ -133,11 +133,15 @@ public final class ObjectStreamClient {
     public <H, P> CompletableFuture<ResponseStream<H, P>> sendAsync(HttpRequest request, Coder<H, P> coder) {
         CompletableFuture<HttpResponse<ResponseBody>> coming = start(request);
         CompletableFuture<ResponseStream<H, P>> answer = new CompletableFuture<>();
+        CompletableFuture<Void> tooLong = new CompletableFuture<>();
+        tooLong.thenRun(() -> answer.completeExceptionally(noResponse()));
         if (request.timeout().isEmpty()) {
-            CompletableFuture.delayedExecutor(reader.longest().toNanos(), TimeUnit.NANOSECONDS)
-                    .execute(() -> answer.completeExceptionally(noResponse()));
+            tooLong.completeOnTimeout(null, reader.longest().toNanos(), TimeUnit.NANOSECONDS);
         }
-        answer.whenComplete((stream, error) -> coming.cancel(true)); // does nothing if it is complete
+        answer.whenComplete((stream, error) -> {
+            coming.cancel(true); // does nothing if it is complete
+            tooLong.cancel(true); // so that the timer does not keep the answer
+        });
         coming.whenCompleteAsync(
                 (response, error) -> {
                     if (error != null) {
@@ -150,7 +154,7 @@ public final class ObjectStreamClient {
                         if (!answer.complete(stream)) {
                             stream.close(); // cancelled meanwhile
                         }
-                    } catch (RuntimeException refused) {
+                    } catch (Throwable refused) {
                         answer.completeExceptionally(refused);
                     }
                 },
@@ -227,7 +231,7 @@ public final class ObjectStreamClient {
             try {
                 stream.begin();
                 answer.complete(stream);
-            } catch (IOException | InterruptedException | RuntimeException error) {
+            } catch (Throwable error) {
                 answer.completeExceptionally(error);
             }
         });

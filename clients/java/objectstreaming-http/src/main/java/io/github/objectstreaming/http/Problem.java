@@ -25,7 +25,8 @@ final class Problem {
         try {
             members = JsonReader.read(body) instanceof Map<?, ?> object ? object : Map.of();
         } catch (InvalidJsonException error) {
-            members = Map.of("message", excerpt(body));
+            String encoding = headers.firstValue("Content-Encoding").orElse("");
+            members = Map.of("message", encoding.isEmpty() ? excerpt(body) : "a body of Content-Encoding " + encoding);
         }
         if (members.get("detail") instanceof Map<?, ?> inner) {
             members = inner;
@@ -65,6 +66,7 @@ final class Problem {
     static String excerpt(byte[] body) {
         int size = Math.min(body.length, EXCERPT_SIZE);
         String text = new String(body, 0, size, StandardCharsets.UTF_8).strip().replaceAll("\\s+", " ");
+        text = text.replaceAll("\\p{Cc}", "\ufffd"); // no message controls a terminal
         return text.substring(0, Math.min(text.length(), 80));
     }
 }

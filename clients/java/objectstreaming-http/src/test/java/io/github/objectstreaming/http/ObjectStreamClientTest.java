@@ -237,6 +237,18 @@ class ObjectStreamClientTest {
         }
     }
 
+    @Test
+    void whatIsNoTextIsNotInTheMessage() throws Exception {
+        try (Server server =
+                        serving("500 Oops", "text/plain", "a\u001b[31mred\u0000b".getBytes(StandardCharsets.UTF_8));
+                Server zipped = serving("500 Oops\r\nContent-Encoding: gzip", "text/plain", new byte[] {31, 8})) {
+            ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.send(post(server), CODER));
+            assertEquals("a\ufffd[31mred\ufffdb", error.text());
+            error = assertThrows(ResponseException.class, () -> CLIENT.send(post(zipped), CODER));
+            assertEquals("a body of Content-Encoding gzip", error.text());
+        }
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
@@ -257,9 +269,20 @@ class ObjectStreamClientTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"7, 7", "0, 0", "'Wed, 21 Oct 2015 07:28:00 GMT', 0", "soon, ", "-1, ", "1.5, "})
+    @CsvSource({
+        "7, 7",
+        "0, 0",
+        "'Fri, 04 Nov 1994 08:49:37 GMT', 0",
+        "'Sun, 06 Nov 1994 08:49:39 GMT', 2",
+        "'Sunday, 06-Nov-94 08:49:39 GMT', 2",
+        "Sun Nov  6 08:49:39 1994, 2",
+        "soon, ",
+        "-1, ",
+        "1.5, "
+    })
     void aRefusalSaysWhenToComeBack(String given, Long seconds) throws Exception {
-        try (Server server = serving("429 Too Many Requests\r\nRetry-After: " + given, "text/plain", new byte[0])) {
+        String status = "429 Too Many Requests\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: " + given;
+        try (Server server = serving(status, "text/plain", new byte[0])) {
             ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.send(post(server), CODER));
             assertEquals(
                     seconds == null ? null : Duration.ofSeconds(seconds),
