@@ -141,6 +141,7 @@ packages: packages-python packages-typescript packages-rust packages-c packages-
 
 packages-python:
 	tests/wheels.sh
+	tests/extras.sh
 
 packages-typescript packages-rust packages-c packages-go packages-java: packages-%: $(VENV)/.dev
 	$(MAKE) -C clients/$* packages

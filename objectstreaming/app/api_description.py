@@ -92,10 +92,11 @@ def chat_description(coder: Coder[Any, Any], views: Sequence[View]) -> dict[str,
         "voice": {"type": "string", "description": "One of `GET /api/chat/voices`, or one of Kokoro's names."},
         "speed": {"type": "number", "minimum": 0.5, "maximum": 2, "default": 1},
         "audio": {
-            "description": "The formats of sound that can be read, or false for an answer without sound.",
+            "description": "The formats of sound that can be read, or false for an answer without sound. Others than "
+            "`pcm`, `flac` and `opus` are passed over. Events and one JSON have WAV.",
             "oneOf": [
                 {"type": "boolean"},
-                {"type": "array", "items": {"type": "string"}, "contains": {"const": "pcm"}},
+                {"type": "array", "items": {"type": "string"}, "contains": {"enum": ["pcm", "flac", "opus"]}},
             ],
         },
     }
@@ -105,7 +106,8 @@ def chat_description(coder: Coder[Any, Any], views: Sequence[View]) -> dict[str,
         | frame_responses(
             coder,
             'Frames with the header `{"kind": "text"}` and text in UTF-8, or `{"kind": "audio", "sentence", "text", '
-            '"format", "rate", "channels", "samples", "at"}` and PCM. A sentence that could not be spoken has `error`.',
+            '"format", "rate", "channels", "samples", "at"}` and its sound: pieces of PCM, or a whole file. '
+            "A sentence that could not be spoken has `error`.",
             views=views,
         ),
         "openapi_extra": {

@@ -1,6 +1,6 @@
 """The endpoints of a chat in text and sound:
 
-    POST /api/chat/stream   {"message": "...", "voice"?: "...", "speed"?: 1, "audio"?: true}
+    POST /api/chat/stream   {"message": "...", "voice"?: "...", "speed"?: 1, "audio"?: ["opus", "flac", "pcm"]}
     POST /api/chat          the same, answered with one JSON
     GET  /api/chat/voices   the voices that the other two know
 
@@ -29,6 +29,7 @@ from ..server.response import FrameResponse
 from ..server.views import View
 from .answers import Answerer
 from .api_description import chat_description
+from .chat_formats import SoundFormats
 from .chat_messages import Summary, chat_messages, spoken_messages, tokens_of
 from .chat_requests import ChatRequest, chat_request
 from .chat_views import ChatLines, ChatView, WholeChat
@@ -103,12 +104,17 @@ class ChatEndpoints:
                 raise StreamError("unimplemented", "frames of speech need a voice, and there is none for this answer")
             return respond(spoken_messages(tokens, asked.synthesizer, asked.message), TALCoder())
         summary = Summary()
-        speaker = None
-        if asked.synthesizer is not None:
-            speaker = Speaker(asked.synthesizer, pacing=_pacing(request, views))
-        messages = chat_messages(tokens, speaker, summary, sample_rate=self._sample_rate)
         default_type = views[0].media_type
-        return respond(messages, _CODER, views=views, trailers=summary.trailers, default_type=default_type)
+        options: dict[str, Any] = {"views": views, "trailers": summary.trailers, "default_type": default_type}
+        speaker, formats = None, None
+        if asked.synthesizer is not None:
+            in_frames = _has_frames(request, views)
+            speaker = Speaker(asked.synthesizer, pacing=Pacing() if in_frames else None)
+            if in_frames and asked.formats != ("pcm",):
+                formats = SoundFormats(asked.formats)
+                options["observer"] = formats.link
+        messages = chat_messages(tokens, speaker, summary, sample_rate=self._sample_rate, formats=formats)
+        return respond(messages, _CODER, **options)
 
     def _at_once(self, source: AsyncIterator[Any], coder: Coder[Any, Any], **options: Any) -> FrameResponse:
         # Without a heartbeat the status waits for the end: a failure has a real one.
@@ -124,14 +130,14 @@ class ChatEndpoints:
         }
 
 
-def _pacing(request: Request, views: Sequence[View]) -> Pacing | None:
-    """Who reads events or one JSON gets a sound for each sentence, as documented: a sentence of two sounds would have
-    a gap in it in a player that plays one file after the other."""
+def _has_frames(request: Request, views: Sequence[View]) -> bool:
+    """Whether the answer is frames, or their headers as lines. Who reads events or one JSON gets WAV, and a sound for
+    each sentence, as documented: a player that plays one file after the other has a gap between two."""
     try:
         view = negotiate(request, _CODER.name, views=views, default_type=views[0].media_type).view
     except RequestError:  # the response says so
-        return None
-    return None if isinstance(view, ChatView | WholeChat) else Pacing()
+        return False
+    return not isinstance(view, ChatView | WholeChat)
 
 
 def _wants_speech(request: Request, coder: Coder[Any, Any]) -> bool:

@@ -10,7 +10,9 @@ A message is a header and bytes, as `RawCoder` encodes them:
 
 The texts of the text messages together are the answer, and those of the audio messages too. The audio of a sentence
 comes after its text. `sentence` counts from 1; `samples` is how many sample frames the sentence has in all, and `at`
-where the piece begins in the sound of the answer, in microseconds. A sentence that another voice speaks than the one
+where the piece begins in the sound of the answer, in microseconds. To a client that can read them, a sentence may be
+sent as a file, whole: `format` is then `flac` or `ogg-opus`, and the decoded sound is to be cut or padded to `samples`
+sample frames at `rate`, whatever rate the decoder gives. A sentence that another voice speaks than the one
 before it has the name of that voice in `voice`. A reader skips a `kind` or `format` that it does not know. The trailers
 are a `Summary`.
 """
@@ -32,6 +34,7 @@ from wav_streaming.voices import voice_of
 
 from ..errors import StreamError
 from .answers import Answerer
+from .chat_formats import SoundFormats
 from .voice import speech_frames
 
 __all__ = ["Summary", "chat_messages", "spoken_messages", "tokens_of"]
@@ -115,10 +118,12 @@ async def chat_messages(
     summary: Summary,
     *,
     sample_rate: int | None = None,
+    formats: SoundFormats | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[tuple[Mapping[str, Any], bytes]]:
     """The messages of an answer; without a synthesizer only those with text. `sample_rate` is that of the sound, if it
-    is not to be the voice's own. `summary` is filled in. The synthesizer of a `Speaker` may be changed meanwhile."""
+    is not to be the voice's own. `formats` chooses how it is sent; without, it is PCM. `summary` is filled in. The
+    synthesizer of a `Speaker` may be changed meanwhile."""
     began = clock()
     heard = Fraction(0)
     voice = voice_of(synthesizer.synthesizer if isinstance(synthesizer, Speaker) else synthesizer)
@@ -141,11 +146,21 @@ async def chat_messages(
             if item.voice != voice:
                 voice = header["voice"] = item.voice
             sound = await _as_16_bits(item.sound, sample_rate)
+            try:
+                encoded = formats and await formats.encoded(sound)
+            except StreamError as error:
+                summary.failed += 1
+                yield {**header, "error": error.code}, b""
+                continue
             summary.audio += 1
             summary.cached += item.cached
             summary.first_audio = summary.first_audio or round(clock() - began, 3)
-            for message in _pieces_of_sound(header, sound, heard):
-                yield message
+            if encoded:
+                form, data = encoded
+                yield {**header, **form, "at": round(1_000_000 * heard)}, data
+            else:
+                for message in _pieces_of_sound(header, sound, heard):
+                    yield message
             heard += Fraction(len(sound.pcm) // sound.block_align, sound.sample_rate)
             summary.seconds = round(float(heard), 3)
 

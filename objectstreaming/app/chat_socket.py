@@ -21,6 +21,7 @@ its `end`, stops everything.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
@@ -37,6 +38,7 @@ from ..errors import PayloadError, StreamError
 from ..frames import Frame
 from ..server.problems import public_error, report
 from .answers import Answerer
+from .chat_formats import SoundFormats
 from .chat_messages import Summary, chat_messages, tokens_of
 from .chat_requests import chat_request
 from .limits import AppLimits
@@ -175,7 +177,8 @@ class _Chat:
             await self._stream.send(_event("error", error))
             return
         speaker = None if asked.synthesizer is None else Speaker(asked.synthesizer, pacing=Pacing())
-        self._answer = _Answer(self._stream, tokens_of(endpoint.answerer, asked.message), speaker, endpoint.sample_rate)
+        tokens, formats = tokens_of(endpoint.answerer, asked.message), SoundFormats(asked.formats)
+        self._answer = _Answer(self._stream, tokens, speaker, formats, endpoint.sample_rate)
 
     def _set_voice(self, header: Mapping[str, Any]) -> None:
         voice, speed = header.get("voice", self._voice), header.get("speed", self._speed)
@@ -196,13 +199,15 @@ class _Answer:
         stream: WebSocketServerStream,
         tokens: AsyncGenerator[str],
         speaker: Speaker | None,
+        formats: SoundFormats,
         sample_rate: int | None,
     ) -> None:
         self.speaker = speaker
         self._is_canceled = False
         self._is_whole = False
         summary = Summary()
-        messages = chat_messages(tokens, speaker, summary, sample_rate=sample_rate)
+        self._link = formats.link
+        messages = chat_messages(tokens, speaker, summary, sample_rate=sample_rate, formats=formats)
         self._task = asyncio.create_task(self._send(stream, messages, summary), name="objectstreaming chat answer")
 
     def is_unfinished(self, stream: WebSocketServerStream) -> bool:
@@ -228,7 +233,9 @@ class _Answer:
         try:
             async with aclosing(messages):
                 async for header, payload in messages:
+                    began = time.monotonic()
                     await stream.send(_symbol(header, payload))
+                    self._link.sent(len(payload), time.monotonic() - began)
             await stream.send(StreamEvent("stream_end", summary.trailers()))
             self._is_whole = True
         except Exception as error:  # noqa: BLE001 - what is not sent to the client is logged

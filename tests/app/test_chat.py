@@ -371,8 +371,8 @@ class TestRequest:
             ({"message": "Why?", "voice": "x" * 101}, "name of a voice"),
             ({"message": "Why?", "speed": "fast"}, "from 0.5 to 2"),
             ({"message": "Why?", "speed": True}, "from 0.5 to 2"),
-            ({"message": "Why?", "audio": ["opus"]}, '"pcm"'),
-            ({"message": "Why?", "audio": []}, "list of formats"),
+            ({"message": "Why?", "audio": ["mp3"]}, "pcm, flac, opus"),
+            ({"message": "Why?", "audio": []}, "pcm, flac, opus"),
             ({"message": "Why?", "audio": "pcm"}, "list of formats"),
         ],
     )

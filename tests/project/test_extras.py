@@ -52,6 +52,20 @@ def test_a_missing_extra_is_named_with_its_command(module: str, without: str, co
     assert run(code, without=without).strip() == command
 
 
+@pytest.mark.parametrize(("form", "without"), [("flac", "soundfile"), ("ogg_opus", "av")])
+def test_the_extra_of_a_codec_is_named(form: str, without: str) -> None:
+    code = f"""
+from wav_streaming import Sound
+from wav_streaming.compression import {form}
+try:
+    {form}(Sound(bytes(2), 48_000))
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    wanted = f"{without} is not installed: pip install 'objectstreaming[codecs]'"
+    assert run(code, without=without).strip() == wanted
+
+
 def test_the_extra_of_a_store_is_named() -> None:
     code = (
         "try:\n    from objectstreaming.store import RedisStore\nexcept ModuleNotFoundError as error:\n    print(error)"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import statistics
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pytest
 from fake_clock import FakeClock, on_a_fake_clock
 from hypothesis import given
 from hypothesis import strategies as st
+from listening import Listener, TimedVoice, answers, model
 from voices import Tone, tokens
 
 from wav_streaming import (
     Pacing,
     SentenceSplitter,
-    Sound,
     SoundCache,
     Speaker,
     Spoken,
@@ -194,76 +192,27 @@ def test_a_splitter_gives_the_whole_text_wherever_clauses_are_taken(words: list[
 # ------------------------------------------------------------------------------------------------- what is gained by it
 
 
-class Model(Tone):
-    """A voice that takes `a` seconds a call and `b` for each second of sound, and says 15 characters a second."""
-
-    def __init__(self, a: float, b: float) -> None:
-        super().__init__(sample_rate=1_500)
-        self.a, self.b = a, b
-
-    async def synthesize(self, text: str) -> Sound:
-        self.asked.append(text)
-        sound = Sound(bytes(2 * 100 * len(text)), 1_500)
-        await asyncio.sleep(self.a + self.b * sound.seconds)
-        return sound
-
-
 class Heard(NamedTuple):
     first: float
     silence: float
     calls: float
 
 
-def answers(count: int) -> list[str]:
-    """Texts of about 390 characters, with sentences of 30 to 190 characters and some commas, as in documentation."""
-    chance = random.Random(1)
-
-    def sentence() -> str:
-        length = chance.choice([30, 60, 80, 100, 120, 150, 190])
-        words = ["The"]
-        while len(" ".join(words)) < length:
-            words.append(
-                "word"[: chance.randint(1, 4)] * chance.randint(1, 2) + ("," if chance.random() < 0.12 else "")
-            )
-        return " ".join(words) + "."
-
-    return [" ".join(sentence() for _ in range(chance.randint(3, 5))) for _ in range(count)]
-
-
-async def listen(text: str, voice: Model, pacing: Pacing | None) -> tuple[float, float]:
-    """When the first sound of an answer is heard, and how much silence comes after it."""
-
-    async def model() -> AsyncIterator[str]:
-        for n in range(0, len(text), 10):
-            await asyncio.sleep(1 / 24)  # as fast as 60 tokens a second
-            yield text[n : n + 10]
-
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    first = heard_at = silence = 0.0
-    async for item in speak_along(model(), Speaker(voice, pacing=pacing)):
-        if not isinstance(item, Spoken) or item.sound is None:
-            continue
-        if not first:
-            first = heard_at = clock()
-        silence += max(0.0, clock() - heard_at)
-        heard_at = max(heard_at, clock()) + item.sound.seconds
-    return first - began, silence
-
-
 def heard(a: float, b: float, *, paced: bool) -> Heard:
-    async def listen_to_all() -> Heard:
-        firsts, silences, calls = [], [], 0
-        for text in answers(16):
-            voice = Model(a, b)
-            first, silence = await listen(text, voice, Pacing(asyncio.get_running_loop().time) if paced else None)
-            firsts.append(first)
-            silences.append(silence)
-            calls += len(voice.asked)
-        return Heard(statistics.median(firsts), statistics.mean(silences), calls / 16)
+    """The median of the first sounds of some answers, and the means of silence and calls."""
+
+    async def listen(text: str) -> tuple[float, float, int]:
+        listener, voice = Listener(), TimedVoice(a, b)
+        pacing = Pacing(asyncio.get_running_loop().time) if paced else None
+        async for item in speak_along(model(text), Speaker(voice, pacing=pacing)):
+            if isinstance(item, Spoken) and item.sound is not None:
+                listener.get(item.sound.seconds)
+        assert listener.first is not None
+        return listener.first, listener.silence, voice.calls
 
     with asyncio.Runner(loop_factory=FakeClock) as runner:
-        return runner.run(listen_to_all())
+        firsts, silences, calls = zip(*(runner.run(listen(text)) for text in answers(16)), strict=True)
+    return Heard(statistics.median(firsts), statistics.mean(silences), statistics.mean(calls))
 
 
 @pytest.mark.parametrize(
