@@ -221,16 +221,23 @@ class IdleTimeout(StreamIncomplete, TimeoutError):
 class StreamError(ObjectStreamError):
     """The peer says that it failed. Raised in the source of a server: the failure that the peer is told.
 
-    `code` is one of `HTTP_STATUS`; `details` is any JSON value, `None` if there are none. `from_peer` is true for an
-    error that a peer has sent to this program. A server does not send such an error on to its own clients: it was
-    written for this program, and may say things that they must not know. They get `unavailable`. To send it on, raise
-    an error of your own: `raise StreamError(error.code, "the model refused the question")`.
+    `from_peer` is true for an error that a peer has sent to this program. A server does not send such an error on to
+    its own clients: it was written for this program, and may say things that they must not know. They get
+    `unavailable`. To send it on, raise an error of your own: `raise StreamError(error.code, "the model refused")`.
 
     >>> error = StreamError("not_found", "no such document", {"document": "b.md"})
     >>> print(error)
     not_found: no such document
     >>> error.http_status
     404
+
+    Args:
+        code: one of the sixteen of SPEC section 5.4, such as `not_found`.
+        message: for the reader of the error.
+        details: any JSON value; `None`: there are none.
+
+    Raises:
+        ValueError: There is no such code.
     """
 
     from_peer = False

@@ -80,14 +80,19 @@ MiB: Final = 1024 * 1024
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a decoder accepts, in bytes: `frame` limits T, `header` limits H (SPEC section 2.4).
+    """What a decoder accepts (SPEC section 2.4).
 
-    Beyond them it raises `FrameTooLarge` or `HeaderTooLarge`. The default for a frame, 16 MiB, is 43 s of 48 kHz stereo
-    int32 PCM; the default for a header, 64 KiB, is four times the request head that h11 accepts. A receiver of small
-    answers should set less.
+    Beyond them it raises `FrameTooLarge` or `HeaderTooLarge`. A receiver of small answers should set less.
 
     >>> Limits(frame=1024).header
     65536
+
+    Args:
+        frame: the largest T, in bytes. 16 MiB are 43 s of 48 kHz stereo int32 PCM.
+        header: the largest H, in bytes. 64 KiB are four times the request head that h11 accepts.
+
+    Raises:
+        ValueError: One of them is negative.
     """
 
     frame: int = 16 * MiB
@@ -99,12 +104,19 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """How the two length words are written: `byte_length` bytes each, 1 to 8, in `byte_order` (SPEC section 2.1).
+    """How the two length words are written (SPEC section 2.1).
 
     The wire is `Layout()`. Any other layout is a private agreement of both sides.
 
     >>> encode_frame({"a": 1}, b"xy", layout=Layout(2, "big")).hex()
     '000d00077b2261223a317d7879'
+
+    Args:
+        byte_length: of each word, 1 to 8.
+        byte_order: `"little"` or `"big"`.
+
+    Raises:
+        ValueError: One of them is something else.
     """
 
     byte_length: int = 4
@@ -127,14 +139,19 @@ _unpack: Final = struct.Struct("<II").unpack_from
 
 
 class Frame(msgspec.Struct, eq=False, gc=False):
-    """One frame: `header_bytes` and `payload` as they were on the wire; `header` parsed on first use and kept.
+    """One frame. `header` is parsed on first use and kept.
 
-    `index` and `offset` tell where the frame stood in its stream (0, 0 for a loose one); two frames are equal if
-    their bytes are. `bytes(frame)` is the frame in the standard layout.
+    Two frames are equal if their bytes are. `bytes(frame)` is the frame in the standard layout.
 
     >>> frame = Frame(b'{"a": 1}', b"xy")
     >>> frame.header, frame.payload, len(bytes(frame))
     ({'a': 1}, b'xy', 18)
+
+    Args:
+        header_bytes: the header as it was on the wire.
+        payload: the payload as it was on the wire.
+        index: the number of the frame in its stream, from 0.
+        offset: the byte of the stream at which it began.
     """
 
     # A Struct for speed: making one takes a fifth of the time of an object with __slots__. Frames hold no cycles, so
@@ -147,7 +164,11 @@ class Frame(msgspec.Struct, eq=False, gc=False):
 
     @property
     def header(self) -> dict[str, Any]:
-        """The header as a dict. Raises `InvalidHeader` if it is not one strict JSON object."""
+        """The header as a dict.
+
+        Raises:
+            InvalidHeader: It is not one strict JSON object.
+        """
         header = self._header
         if header is None:
             try:
@@ -184,14 +205,20 @@ class Frame(msgspec.Struct, eq=False, gc=False):
 def encode_frame(header: object, payload: BytesLike = b"", *, layout: Layout = LAYOUT) -> bytes:
     """One frame's bytes.
 
-    `header` is a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once
-    they have been checked; `payload` anything with the buffer protocol. Raises `EncodeError`.
-
     This is the raw layer: it does not look for the header member `$stream`, which belongs to control frames. Coders
     write data frames with `encode_data_frame`.
 
     >>> encode_frame(b'{"a": 1}', b'{"b": 2}').hex(" ", 4)
     '18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'
+
+    Args:
+        header: a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once they
+            have been checked.
+        payload: bytes, or anything else with the buffer protocol.
+        layout: of the length words; by default the wire's.
+
+    Raises:
+        EncodeError: The header is not a JSON object, the payload has no bytes, or T does not fit its length word.
     """
     return join_frame(_header_to_bytes(header), payload, layout)
 
@@ -201,8 +228,18 @@ def encode_frame_parts(
 ) -> tuple[bytes, memoryview]:
     """A frame in two parts, the payload not copied: `transport.writelines(encode_frame_parts(header, pcm))`.
 
-    Returns the length words with the header, and a flat byte view of `payload`. Raises `EncodeError`. It does not look
-    for the header member `$stream`: see `encode_frame`.
+    It does not look for the header member `$stream`: see `encode_frame`.
+
+    Args:
+        header: as for `encode_frame`.
+        payload: as for `encode_frame`; it must not change until it is sent.
+        layout: as for `encode_frame`.
+
+    Returns:
+        The length words with the header, and a flat byte view of the payload.
+
+    Raises:
+        EncodeError: As for `encode_frame`.
     """
     head, body = _header_to_bytes(header), _flat_view(payload)
     return _length_words(len(head), len(body), layout) + head, body
@@ -257,10 +294,18 @@ def _flat_view(payload: Any) -> memoryview:
 
 
 def decode_frame(data: BytesLike, *, layout: Layout = LAYOUT) -> Frame:
-    """Exactly one frame. Raises `TruncatedFrame` if there is less, `InvalidLength` if there is more or T or H is wrong.
+    """Exactly one frame.
 
     >>> decode_frame(bytes.fromhex("0c000000 02000000 7b7d 0102"))
     Frame(b'{}', b'\\x01\\x02', index=0, offset=0)
+
+    Args:
+        data: the bytes of the frame, and no others.
+        layout: of the length words; by default the wire's.
+
+    Raises:
+        TruncatedFrame: The bytes are less than a frame.
+        InvalidLength: The bytes are more than a frame, or T or H cannot be true.
     """
     data = _to_bytes(data)
     found = split_frame(data, layout=layout)
@@ -310,6 +355,10 @@ class FrameDecoder:
     >>> decoder.finish()
     >>> decoder.position, decoder.offset, decoder.buffered
     (2, 41, 0)
+
+    Args:
+        limits: the largest frame and header; by default 16 MiB and 64 KiB.
+        layout: of the length words; by default the wire's.
     """
 
     __slots__ = (
@@ -362,8 +411,12 @@ class FrameDecoder:
     def feed(self, chunk: BytesLike) -> Iterator[Frame]:
         """Take a chunk, and iterate over the frames that are now whole.
 
-        What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a
-        `FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.
+        What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`.
+
+        Raises:
+            FrameError: After the good frames: the next bytes are no frame.
+            RuntimeError: `finish` was called before.
+            TypeError: The chunk is not bytes-like.
         """
         if self._finished:
             raise RuntimeError("feed() after finish(): the stream was said to have ended")

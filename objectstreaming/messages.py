@@ -151,16 +151,27 @@ def iter_messages(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> Iterator[tuple[H, P]]:
-    """The messages in an iterable of chunks: reads of a file, a response's body, a list. Raises like `StreamDecoder`.
+    """The messages in an iterable of chunks: reads of a file, a response's body, a list.
 
-    `chunks` is closed when the iteration ends, also when it is left early, if it can be closed. Whoever goes on after
-    an error gets that error again, after `PayloadError` the next message. What interrupts a read ends the stream: from
-    then on `StreamIncomplete` is raised.
+    Whoever goes on after an error gets that error again, after `PayloadError` the next message. What interrupts a read
+    ends the stream: from then on `StreamIncomplete` is raised.
 
     >>> from objectstreaming import JsonCoder
     >>> wire = JsonCoder().encode({}, 1) + JsonCoder().encode({}, 2)
     >>> [payload for header, payload in iter_messages([wire[:7], wire[7:]], JsonCoder())]
     [1, 2]
+
+    Args:
+        chunks: bytes in any pieces; closed when the iteration ends or is left, if it can be closed.
+        coder: decodes the messages.
+        limits: the largest frame and header; by default 16 MiB and 64 KiB.
+        require_end: as for `StreamDecoder`.
+
+    Yields:
+        Header and payload of each message.
+
+    Raises:
+        ObjectStreamError: As `StreamDecoder` raises, after the good messages.
     """
     if not isinstance(chunks, Iterable) or isinstance(chunks, bytes | bytearray | memoryview | str):
         other = "use aiter_messages" if isinstance(chunks, AsyncIterable) else "pass an iterable of bytes, as [data]"
@@ -177,8 +188,19 @@ def aiter_messages(
 ) -> AsyncIterator[tuple[H, P]]:
     """`iter_messages` over an async iterable: `request.stream()`, `response.aiter_bytes()`, messages of a WebSocket.
 
-    `chunks` is closed when the iteration ends and by `aclose()`. An async generator that is left early is closed by the
-    event loop.
+    An async generator that is left early is closed by the event loop.
+
+    Args:
+        chunks: bytes in any pieces; closed when the iteration ends and by `aclose()`.
+        coder: decodes the messages.
+        limits: the largest frame and header; by default 16 MiB and 64 KiB.
+        require_end: as for `StreamDecoder`.
+
+    Yields:
+        Header and payload of each message.
+
+    Raises:
+        ObjectStreamError: As `StreamDecoder` raises, after the good messages.
     """
     if not isinstance(chunks, AsyncIterable):
         other = "use iter_messages" if isinstance(chunks, Iterable) else "pass an async iterable of bytes"

@@ -138,8 +138,7 @@ def write_error(error: StreamError, write: Callable[[dict[str, Any]], bytes]) ->
 class StreamEncoder(Generic[H, P]):
     """Writes one stream. Each method returns the bytes of one frame; if it raises `EncodeError`, nothing has changed.
 
-    `v=None` is a plain stream: data frames only. `limits` are those that the receiver is expected to have: a larger
-    frame is refused here, where the program that made it can still be told.
+    Its methods have to be called in the order of the stream.
 
     >>> from objectstreaming import JsonCoder
     >>> encoder = StreamEncoder(JsonCoder())
@@ -147,6 +146,12 @@ class StreamEncoder(Generic[H, P]):
     >>> [frame.header for frame in FrameDecoder().feed(wire)]  # doctest: +NORMALIZE_WHITESPACE
     [{'$stream': {'type': 'open', 'v': 1, 'coder': 'json', 'heartbeat': 15}}, {'n': 1},
      {'$stream': {'type': 'ping'}}, {'$stream': {'type': 'end', 'frames': 1}}]
+
+    Args:
+        coder: encodes the messages.
+        v: the version, 1; `None` is a plain stream, of data frames only.
+        limits: those that the receiver is expected to have. A larger frame is refused here, where the program that made
+            it can still be told.
     """
 
     def __init__(self, coder: Coder[H, P], v: int | None = VERSION, *, limits: Limits | None = None) -> None:
@@ -181,14 +186,22 @@ class StreamEncoder(Generic[H, P]):
         position: int = 0,
         at: int | None = None,
     ) -> bytes:
-        """The open frame, which comes first. `heartbeat`: the reader will receive something at least every so many
-        seconds. `resume`: a URI reference at which the stream can be picked up. `position`: how many data frames of the
-        stream come before this response (SPEC section 3.6); `position` of the encoder counts those written here. `at`,
-        here and in `ping` and `end`: how many microseconds ago the response began (SPEC section 3.3).
+        """The open frame, which comes first.
 
         >>> from objectstreaming import JsonCoder
         >>> StreamEncoder(JsonCoder()).open(at=1500)[8:-2]
         b'{"$stream":{"type":"open","v":1,"coder":"json","at":1500}}'
+
+        Args:
+            heartbeat: the reader will receive something at least every so many seconds; `None` promises nothing.
+            metadata: a JSON object for the reader.
+            resume: a URI reference at which the stream can be picked up.
+            position: how many data frames of the stream come before this response (SPEC section 3.6). The encoder's own
+                `position` counts those written here.
+            at: how many microseconds ago the response began (SPEC section 3.3), here and in `ping` and `end`.
+
+        Raises:
+            EncodeError: The stream has begun already, or a value is not what the frame may hold.
         """
         members: dict[str, Any] = {"v": VERSION, "coder": self._coder.name}
         if position < 0:
@@ -206,7 +219,16 @@ class StreamEncoder(Generic[H, P]):
         return self._control(Event.OPEN, _timed(members, at))
 
     def data(self, header: H, payload: P) -> bytes:
-        """A data frame with one message. The coder checks that it may follow the messages before it (`order_check`)."""
+        """A data frame with one message. The coder checks that it may follow the messages before it (`order_check`).
+
+        Args:
+            header: what the coder takes as a header.
+            payload: what the coder takes as a payload.
+
+        Raises:
+            EncodeError: The message cannot be encoded, is beyond the limits, or the stream has ended.
+            ProtocolError: It may not follow the messages before it.
+        """
         return self._data(self._encode(header, payload), header)
 
     def frame(self, frame: Frame) -> bytes:
@@ -219,7 +241,12 @@ class StreamEncoder(Generic[H, P]):
         return self._data(wire, None)
 
     def stored(self, wire: bytes, count: int) -> bytes:
-        """`count` whole data frames that were checked when they were stored, and are not looked at again."""
+        """Data frames that were checked when they were stored, and are not looked at again.
+
+        Args:
+            wire: whole frames.
+            count: how many they are.
+        """
         if self._state is not _STREAMING:
             self._state = self._allow(Event.DATA)
         self._position += count
@@ -243,10 +270,15 @@ class StreamEncoder(Generic[H, P]):
     def end(
         self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None, at: int | None = None
     ) -> bytes:
-        """The end frame, which comes last: success, or the `error` that ended the stream.
+        """The end frame, which comes last: success, or an error.
 
         An error is sent in any case: its details, its message and the trailers are left out where they are not JSON or
         too large (`write_error`).
+
+        Args:
+            trailers: a JSON object for the reader.
+            error: what ended the stream; `None` is success.
+            at: how many microseconds ago the response began.
         """
         self._allow(Event.END)
         members = _timed({"frames": self._position}, at)
@@ -383,9 +415,6 @@ if not TYPE_CHECKING and CODEC == "native":
 class StreamDecoder(Generic[H, P], Reader[H, P]):
     """Reads one stream: bytes in any pieces, messages out. Control frames are handled and not delivered.
 
-    `require_end`: whether a stream without an `end` frame is broken. `None` decides by the stream itself: a stream that
-    has a control frame is of version 1 and must have an end.
-
     Iteration raises, always after the good messages: `FrameError`, `ProtocolError` and `StreamError` (the peer ended
     the stream with an error), after which the decoder is dead; `PayloadError`, after which it can be fed again.
 
@@ -404,6 +433,12 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
     >>> decoder.finish()
     Traceback (most recent call last):
     objectstreaming.errors.StreamIncomplete: the stream stopped after 0 data frames without its end: was it cut?
+
+    Args:
+        coder: decodes the messages.
+        limits: the largest frame and header; by default 16 MiB and 64 KiB.
+        require_end: whether a stream without an `end` frame is broken. `None` decides by the stream itself: one that
+            has a control frame is of version 1 and must have an end.
     """
 
     def __init__(self, coder: Coder[H, P], *, limits: Limits | None = None, require_end: bool | None = None) -> None:
@@ -459,9 +494,13 @@ class StreamDecoder(Generic[H, P], Reader[H, P]):
         return self.trailers is not None
 
     def finish(self) -> None:
-        """Say that no more bytes will come. Raises `TruncatedFrame`, or `StreamIncomplete` if the end is missing.
+        """Say that no more bytes will come.
 
         Messages not yet asked for can still be read with `next_message`, which then raises in its turn.
+
+        Raises:
+            TruncatedFrame: The bytes ended inside a frame.
+            StreamIncomplete: The end is missing.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)

@@ -95,8 +95,13 @@ class Pacing:
         return max(0.0, self._heard_at - self._clock())
 
     def said(self, characters: int, seconds: float, took: float | None) -> None:
-        """A sound of so many `seconds` was made now, of so many characters; `took` is how long the voice worked on it,
-        `None` if it did not."""
+        """A sound was made now.
+
+        Args:
+            characters: how many it says.
+            seconds: how long it is.
+            took: how many seconds the voice worked on it; `None`: it did not.
+        """
         # After a silence the listener goes on from now, and not from where it would be without the silence.
         self._heard_at = max(self._heard_at, self._clock()) + seconds
         if took is not None and characters and seconds:

@@ -36,12 +36,20 @@ def alaw_to_pcm(data: BytesLike) -> bytes:
 
 
 def pcm_to_mulaw(pcm: BytesLike) -> bytes:
-    """16-bit little-endian PCM as mu-law, half as many bytes. Raises `ValueError` for half a sample."""
+    """16-bit little-endian PCM as mu-law, half as many bytes.
+
+    Raises:
+        ValueError: The bytes end inside a sample.
+    """
     return _compress(pcm, _mulaw_codes())
 
 
 def pcm_to_alaw(pcm: BytesLike) -> bytes:
-    """16-bit little-endian PCM as A-law, half as many bytes. Raises `ValueError` for half a sample."""
+    """16-bit little-endian PCM as A-law, half as many bytes.
+
+    Raises:
+        ValueError: The bytes end inside a sample.
+    """
     return _compress(pcm, _alaw_codes())
 
 

@@ -20,11 +20,14 @@ __all__ = ["PcmSplitter", "float32_to_int16", "to_float32", "to_int16", "to_int3
 
 
 def to_float32(samples: Array) -> Array:
-    """int16, int32 or float samples as float32 in -1.0 to 1.0. Raises `TypeError` for other dtypes.
+    """int16, int32 or float samples as float32 in -1.0 to 1.0.
 
     >>> import numpy
     >>> to_float32(numpy.array([-32768, 16384], "<i2")).tolist()
     [-1.0, 0.5]
+
+    Raises:
+        TypeError: The samples have another dtype.
     """
     import numpy
 
@@ -83,7 +86,7 @@ def _quantized(samples: Array, bits: int) -> Array:
 
 
 class PcmSplitter:
-    """Cuts PCM that comes in any pieces into frames of `milliseconds`. The rest waits for the next piece.
+    """Cuts PCM that comes in any pieces into frames of equal length. The rest waits for the next piece.
 
     A piece may end inside a sample. Its bytes are kept for the next piece, never padded and never dropped.
 
@@ -92,6 +95,15 @@ class PcmSplitter:
     ([], [b'abcd', b'efgh'])
     >>> splitter.flush(), splitter.buffered
     (b'ij', 0)
+
+    Args:
+        sample_rate: in Hz.
+        channels: how many, interleaved.
+        bit_depth: of a sample, 16 or 32.
+        milliseconds: how long a frame is.
+
+    Raises:
+        ValueError: A frame would have no sample.
     """
 
     def __init__(self, sample_rate: int, channels: int = 1, bit_depth: int = 16, milliseconds: float = 20) -> None:

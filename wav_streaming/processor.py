@@ -50,25 +50,24 @@ _PLAYERS: Final = (("aplay", "-q"), ("paplay",), ("afplay",))
 
 
 def encode_to_base64(audio_data: bytes, sample_rate: int) -> str:
-    """PCM, signed 16 bits, one channel, as a WAV file in base64.
+    """PCM as a WAV file in base64.
 
     >>> encode_to_base64(bytes(2), 24000)[:16]
     'UklGRiYAAABXQVZF'
+
+    Args:
+        audio_data: signed 16 bits, little-endian, one channel.
+        sample_rate: in Hz.
     """
     return base64.b64encode(pcm_to_wav(audio_data, sample_rate)).decode()
 
 
 class TTSAsyncProcessor:
-    """Speaks texts in order, on a thread of its own, and calls `audio_ready_callback` with each sound.
-
-    `voice_model` is a voice of the engine, or one of Kokoro's names; `synthesizer` is the engine (default: espeak-ng or
-    flite). Sounds have one channel and 16 bits at `sample_rate`. With `play_voice` they are also played here, by
-    `aplay`, `paplay` or `afplay`. `limit` is how many seconds the voice may take for one text: after that it is given
-    up until the processor is started again.
+    """Speaks texts in order, on a thread of its own, and calls a function with each sound.
 
     The callback runs on the processor's thread, one call at a time, in the order of the texts. One that raises is
-    logged, and costs that sound. While there is no callback, sounds wait for one: the voice is at most `ahead` of it. A
-    text that cannot be spoken is logged, and gives no sound.
+    logged, and costs that sound. While there is no callback, sounds wait for one. A text that cannot be spoken is
+    logged, and gives no sound.
 
     Any method may be called from any thread.
 
@@ -82,6 +81,19 @@ class TTSAsyncProcessor:
     True
     >>> sounds == [(bytes(22), 24000)]
     True
+
+    Args:
+        voice_model: a voice of the engine, or one of Kokoro's names.
+        sample_rate: of the sounds, in Hz. They have one channel and 16 bits.
+        play_voice: play the sounds here too, by `aplay`, `paplay` or `afplay`.
+        audio_ready_callback: is called with the PCM and the sample rate of each sound.
+        synthesizer: the engine; by default espeak-ng or flite.
+        limit: how many seconds the voice may take for one text; after that it is given up until the processor is
+            started again.
+        ahead: how many sounds may wait for a callback, at most.
+
+    Raises:
+        ValueError: `sample_rate`, `limit` or `ahead` cannot be.
     """
 
     def __init__(
@@ -136,8 +148,11 @@ class TTSAsyncProcessor:
     stop = stop_async_processing
 
     def play_async(self, text: str) -> None:
-        """Speak this too, and return at once. Raises `StreamError` (`resource_exhausted`) if a million characters
-        wait."""
+        """Speak this too, and return at once.
+
+        Raises:
+            StreamError: `resource_exhausted`: a million characters wait.
+        """
         if not text.strip():
             return
         with self._lock:

@@ -44,7 +44,11 @@ class Recognizer(Protocol):
     """
 
     async def recognize(self, sound: Sound) -> str:
-        """The spoken words, "" for silence. Raises `RecognitionError`."""
+        """The spoken words, "" for silence.
+
+        Raises:
+            RecognitionError: The sound cannot be recognized.
+        """
         ...
 
 
@@ -57,7 +61,11 @@ class PocketsphinxRecognizer:
 
     It runs in a process of its own (`recognition_process.py`), which is started when it is first needed and kept: a
     second and 100 MB. It recognizes one sound at a time; a second one waits. The process is killed when the task is
-    cancelled, and after `timeout` seconds for one sound. A sound longer than `max_seconds` is refused.
+    cancelled.
+
+    Args:
+        max_seconds: a longer sound is refused.
+        timeout: seconds for one sound; after that the process is killed.
     """
 
     def __init__(self, *, max_seconds: float = MAX_SECONDS, timeout: float = TIMEOUT) -> None:
@@ -68,6 +76,7 @@ class PocketsphinxRecognizer:
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     async def recognize(self, sound: Sound) -> str:
+        """As in `Recognizer`."""
         if sound.seconds > self._max_seconds:
             raise RecognitionError(
                 f"a sound of {sound.seconds:.0f} s; up to {self._max_seconds:.0f} s are recognized in one piece"
@@ -139,8 +148,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 class OpenAIRecognizer:
     """Sends a WAV file to any server with an OpenAI-compatible `POST /v1/audio/transcriptions`.
 
-    `url` is the base, with or without `/v1`. `language` is an ISO 639-1 code, if the language is known. `client` is an
-    `httpx.AsyncClient` to share. Without one, each sound opens a connection.
+    Args:
+        url: the base, with or without `/v1`.
+        model: a name that the server knows.
+        language: an ISO 639-1 code; `None` lets the server find out.
+        api_key: is sent as a bearer token.
+        client: an `httpx.AsyncClient` to share, which stays yours to close; without one, each sound opens a connection.
+        timeout: seconds for one sound, in all.
     """
 
     def __init__(
@@ -160,6 +174,7 @@ class OpenAIRecognizer:
         self._timeout = timeout
 
     async def recognize(self, sound: Sound) -> str:
+        """As in `Recognizer`."""
         if not sound.pcm:
             return ""
         wav = pcm_to_wav(sound.pcm, sound.sample_rate, sound.channels, sound.bit_depth)

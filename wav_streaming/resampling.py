@@ -32,7 +32,7 @@ _SHARED: Final = 8  # outputs for which it pays to take the same weights togethe
 
 
 def resample(samples: Array, rate: int, new_rate: int) -> Array:
-    """A whole sound at another rate: float samples of shape (n,) or (n, channels) in, float32 out.
+    """A whole sound at another rate.
 
     It gives `ceil(n * new_rate / rate)` samples, as if there were silence before the first and after the last. So it is
     not for pieces of a sound: between two pieces the silence would be heard as a click. Use `Resampler` for pieces.
@@ -40,6 +40,14 @@ def resample(samples: Array, rate: int, new_rate: int) -> Array:
     >>> import numpy
     >>> resample(numpy.ones(480, "f4"), 48000, 16000).shape
     (160,)
+
+    Args:
+        samples: floats of shape (n,) or (n, channels).
+        rate: of `samples`, in Hz.
+        new_rate: of the result, in Hz.
+
+    Returns:
+        float32 of shape (m,) or (m, channels).
     """
     import numpy
 
@@ -51,10 +59,14 @@ def resample(samples: Array, rate: int, new_rate: int) -> Array:
 
 
 def to_mono(sound: Sound, sample_rate: int) -> Sound:
-    """`sound` as recognizers need it: one channel (the mean of all), 16 bits, at `sample_rate`.
+    """A sound as recognizers need it: one channel, the mean of all, and 16 bits.
 
     >>> to_mono(Sound(bytes(8 * 480), 48000, channels=2, bit_depth=32), 16000)
     <Sound: 0.010 s, 16000 Hz, 1 channel(s), 16 bits>
+
+    Args:
+        sound: of any rate, channels and bits.
+        sample_rate: of the result, in Hz.
     """
     if (sound.sample_rate, sound.channels, sound.bit_depth) == (sample_rate, 1, 16):
         return sound
@@ -72,12 +84,18 @@ class Resampler:
     """Takes PCM at one rate in pieces and gives PCM at another rate. The result does not depend on the pieces.
 
     The output is about 70 samples of the lower rate behind the input; `flush` gives the rest. A piece may end inside a
-    sample frame: its bytes wait for the next piece. Rates are in Hz. PCM is little-endian, `bit_depth` 16 or 32.
+    sample frame: its bytes wait for the next piece.
 
     >>> resampler = Resampler(24000, 8000)
     >>> pieces = [resampler.feed(bytes(960)) for _ in range(50)] + [resampler.flush()]
     >>> sum(map(len, pieces))
     16000
+
+    Args:
+        rate: of the PCM that comes in, in Hz.
+        new_rate: of the PCM that goes out, in Hz.
+        channels: how many, interleaved.
+        bit_depth: of a little-endian sample.
     """
 
     def __init__(self, rate: int, new_rate: int, channels: int = 1, bit_depth: Literal[16, 32] = 16) -> None:

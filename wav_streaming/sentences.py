@@ -38,22 +38,29 @@ def _end_finder(endings: str, abbreviations: frozenset[str]) -> EndFinder:
 class SentenceSplitter:
     """Takes tokens and gives sentences, in the order of the text, with all their white space.
 
-    `endings` are the characters that end a sentence: by default a new line and every character that Unicode calls a
-    sentence terminal, in any script. A full stop does not end one within a number or a word ("3.14", "example.org"), or
-    where the next word shows that the sentence goes on: after `abbreviations` ("Dr.", "e.g."), an initial
-    ("J. S. Bach") or the number of a list, and before a small letter. `cjk` adds the full-width stops of Chinese and
-    Japanese to `endings`.
+    A full stop does not end a sentence within a number or a word ("3.14", "example.org"), or where the next word shows
+    that the sentence goes on: after an abbreviation ("Dr.", "e.g."), an initial ("J. S. Bach") or the number of a list,
+    and before a small letter.
 
     Closing quotes and brackets, emoji, and the white space that follows belong to the sentence. A fenced code block is
-    one piece. A sentence that does not end is cut at `max_length` characters, or at a space before that if there is
-    one, and never within a grapheme cluster (UAX #29) that is shorter than `max_length`. Raises `ValueError` without an
-    ending, or for a `max_length` below 2.
+    one piece.
 
     >>> splitter = SentenceSplitter()
     >>> [splitter.feed(token) for token in ("Pi is 3", ".", "14. Dr", ". No said", " so! And")]
     [[], [], ['Pi is 3.14. '], [], ['Dr. No said so! ']]
     >>> splitter.flush()
     ['And']
+
+    Args:
+        endings: the characters that end a sentence; by default a new line and every character that Unicode calls a
+            sentence terminal, in any script.
+        abbreviations: in lower case, without the last full stop; by default those of some twenty languages.
+        cjk: adds the full-width stops of Chinese and Japanese to `endings`.
+        max_length: a sentence that does not end is cut after so many characters, or at a space before that if there is
+            one, and never within a grapheme cluster (UAX #29) that is shorter.
+
+    Raises:
+        ValueError: There is no ending, or `max_length` is below 2.
     """
 
     def __init__(

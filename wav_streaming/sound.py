@@ -13,13 +13,20 @@ __all__ = ["Sound"]
 
 
 class Sound(msgspec.Struct, frozen=True, gc=False):
-    r"""PCM samples, signed, little-endian, interleaved, whole sample frames.
-
-    `pcm` is bytes, `sample_rate` is in Hz, `bit_depth` is 16 or 32. Raises `ValueError` for anything else.
+    r"""A sound in memory.
 
     >>> sound = Sound(bytes(32000), sample_rate=16000)
     >>> sound.seconds, sound.samples.shape
     (1.0, (16000, 1))
+
+    Args:
+        pcm: bytes: signed, little-endian, interleaved, whole sample frames.
+        sample_rate: in Hz.
+        channels: how many.
+        bit_depth: of a sample, 16 or 32.
+
+    Raises:
+        ValueError: One of them is something else.
     """
 
     pcm: bytes

@@ -26,10 +26,13 @@ _engines: Final = itertools.count()
 
 
 class SoundCache:
-    """The sounds that were used last, at most `limit` bytes of them; none that is larger than an eighth of that.
+    """The sounds that were used last.
 
     May be shared by synthesizers, event loops and threads. `size` is how many bytes it has, `hits` and `misses` how
     often a sound was there or not.
+
+    Args:
+        limit: how many bytes of sound are kept, at most. A sound that is larger than an eighth of that is not kept.
     """
 
     def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
@@ -42,8 +45,16 @@ class SoundCache:
         self._making: dict[tuple[asyncio.AbstractEventLoop, bytes], _Making] = {}
 
     async def get(self, key: bytes, make: Callable[[], Coroutine[Any, Any, Sound]]) -> tuple[Sound, bool]:
-        """The sound of a key, and whether it was here. If not, `make` makes it: once, for all who ask for it meanwhile.
-        It is cancelled when the last of them leaves. What it raises is raised to each of them, and not kept."""
+        """A sound, and whether it was here. If not, it is made once, for all who ask for it meanwhile.
+
+        Args:
+            key: the same key is the same sound.
+            make: makes it. It is cancelled when the last of those who wait leaves. What it raises is raised to each of
+                them, and not kept.
+
+        Returns:
+            The sound, and whether it was here.
+        """
         with self._lock:
             sound = self._sounds.get(key)
             if sound is not None:
@@ -93,7 +104,7 @@ class _Making:
 
 
 def with_cache(engine: Synthesizer, cache: SoundCache) -> Synthesizer:
-    """`engine`, asked only for what `cache` does not have. It has voices if the engine has.
+    """An engine that is asked only for what the cache does not have. It has voices if the engine has.
 
     An engine says what its sounds depend on beside the text, by a property `identity`; without it, no two engines share
     a sound.
@@ -108,6 +119,10 @@ def with_cache(engine: Synthesizer, cache: SoundCache) -> Synthesizer:
     >>> asyncio.run(speak())
     spoken
     [0.0005, 0.0005, 0.0005]
+
+    Args:
+        engine: is not changed.
+        cache: may be shared by several engines.
     """
     return _CachedVoices(engine, cache) if isinstance(engine, VoicedSynthesizer) else CachedSynthesizer(engine, cache)
 

@@ -77,16 +77,9 @@ class _Waiting(msgspec.Struct):
 class Speaker:
     """Speaks sentences, one at a time, in order. Iterate over it for the sounds.
 
-    `say` never waits. At most `waiting` characters wait to be spoken; a sentence beyond that is refused, and comes as a
-    `Spoken` without its text, with the error `resource_exhausted`. `limit` is how many seconds the voice may take for a
-    sentence, with all attempts: the first time it has passed, and for all sentences after, the error is
-    `deadline_exceeded`. A synthesizer that fails is asked again, `retries` times.
+    `say` never waits.
 
     One `SpeechFilter` reads all sentences, so a code block or a link that one of them opens is known in the next.
-    `synthesizer` may be changed: the new one speaks every sentence that is not begun yet.
-
-    With a `pacing`, of this speaker alone, sentences are cut and joined as the speed of the voice needs it. Without,
-    each is spoken by itself.
 
     >>> import asyncio
     >>> class Silence:
@@ -99,6 +92,17 @@ class Speaker:
     ...     return [(spoken.index, spoken.text, len(spoken.sound.pcm)) async for spoken in speaker]
     >>> asyncio.run(speak())
     [(1, 'One *word*. ', 18)]
+
+    Args:
+        synthesizer: the engine. The attribute of this name may be changed: the new one speaks every sentence that is
+            not begun yet.
+        limit: how many seconds the voice may take for a sentence, with all attempts. The first time they have passed,
+            and for all sentences after, the error is `deadline_exceeded`.
+        retries: how often a synthesizer that fails is asked again.
+        waiting: how many characters may wait to be spoken. A sentence beyond that is refused: it comes as a `Spoken`
+            without its text, with the error `resource_exhausted`.
+        pacing: of this speaker alone: sentences are cut and joined as the speed of the voice needs it. Without one,
+            each is spoken by itself.
     """
 
     def __init__(
@@ -140,7 +144,12 @@ class Speaker:
         await self._has_room.wait()
 
     def say(self, sentence: str, *, is_whole: bool = True) -> None:
-        """Speak this too. An empty text is nothing. `is_whole=False`: the rest of the sentence comes later."""
+        """Speak this too. Returns at once.
+
+        Args:
+            sentence: with its white space; an empty one is nothing.
+            is_whole: whether the sentence ends there; if not, the rest comes later.
+        """
         if self._is_finished:
             raise RuntimeError("say() after finish()")
         if not sentence:
@@ -324,10 +333,7 @@ async def speak_along(
 ) -> AsyncGenerator[str | Spoken, None]:
     """The tokens, each at once, and among them the sentences with their sound: each after its last token, in order.
 
-    The tokens do not wait for the voice. At most `ahead` sounds, the one in the making included, and 256 tokens wait
-    for the reader: a slower one slows down the model and the voice. `limit` and `retries` are those of `Speaker`, which
-    may be given instead of a synthesizer. After `pause` seconds without a token, a sentence that looks complete
-    is spoken; `None` waits for what comes next.
+    The tokens do not wait for the voice.
 
     A sentence that cannot be spoken comes without sound. If `tokens` raises, the same exception is raised here, after
     the sounds that were ready. Close the generator to leave (`contextlib.aclosing`): the voice is stopped, and `tokens`
@@ -347,6 +353,18 @@ async def speak_along(
     ['It is', ' so. ', 'Yes.']
     >>> [(item.index, item.text, item.sound.seconds) for item in items if isinstance(item, Spoken)]
     [(1, 'It is so. ', 0.001125), (2, 'Yes.', 0.0005)]
+
+    Args:
+        tokens: at most 256 of them wait for the reader: a slower one slows down the model.
+        synthesizer: the engine, or a `Speaker`.
+        ahead: how many sounds may wait for the reader, the one in the making included.
+        limit: as for `Speaker`.
+        retries: as for `Speaker`.
+        pause: seconds without a token after which a sentence that looks complete is spoken; `None` waits for what comes
+            next.
+
+    Yields:
+        Each token, and a `Spoken` for each sentence.
     """
     if ahead < 1:
         raise ValueError(f"ahead is at least 1 sound, not {ahead}")

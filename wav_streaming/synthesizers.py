@@ -51,7 +51,11 @@ class Synthesizer(Protocol):
     """
 
     async def synthesize(self, text: str) -> Sound:
-        """`text` as sound: PCM of 16 bits; empty if there is nothing to say. Raises `SynthesisError`."""
+        """`text` as sound: PCM of 16 bits; empty if there is nothing to say.
+
+        Raises:
+            SynthesisError: The text cannot be spoken.
+        """
         ...
 
 
@@ -67,7 +71,11 @@ def default_synthesizer() -> Synthesizer:
 class EspeakSynthesizer:
     """espeak-ng: a robotic voice in a hundred languages, a few milliseconds for a sentence. 22,050 Hz, one channel.
 
-    `voice` as in `espeak-ng --voices`; `speed` in words a minute, 80 to 450.
+    Args:
+        voice: as in `espeak-ng --voices`.
+        speed: in words a minute, 80 to 450.
+        program: its name, or a path.
+        timeout: seconds for one text.
     """
 
     def __init__(
@@ -89,12 +97,13 @@ class EspeakSynthesizer:
         return own_first(self._voice, ESPEAK_VOICES)
 
     def with_voice(self, name: str, speed: float = 1.0) -> EspeakSynthesizer:
-        """The same program with another voice, `speed` (0.5 to 2) times as fast. Raises `UnknownVoice`."""
+        """As in `VoicedSynthesizer`."""
         voice = name if name == self._voice else chosen_voice(name, ESPEAK_VOICES)
         words = min(max(round(self._speed * checked_speed(speed)), 80), 450)
         return EspeakSynthesizer(voice, words, program=self._command[0], timeout=self._timeout)
 
     async def synthesize(self, text: str) -> Sound:
+        """As in `Synthesizer`."""
         if not text.strip():
             return Sound(b"", 22050)
         # A NUL would end the text. What cannot be encoded as UTF-8 cannot be spoken.
@@ -105,7 +114,11 @@ class EspeakSynthesizer:
 class FliteSynthesizer:
     """flite: English only, more natural than espeak-ng. 16,000 Hz (voice `kal`: 8,000), one channel.
 
-    `voice` as in `flite -lv`; `speed` is 0.5 to 2, and 1 is the voice's own.
+    Args:
+        voice: as in `flite -lv`.
+        speed: 0.5 to 2; 1 is the voice's own.
+        program: its name, or a path.
+        timeout: seconds for one text.
     """
 
     def __init__(
@@ -129,11 +142,12 @@ class FliteSynthesizer:
         return own_first(self._voice, FLITE_VOICES)
 
     def with_voice(self, name: str, speed: float = 1.0) -> FliteSynthesizer:
-        """The same program with another voice, `speed` (0.5 to 2) times as fast. Raises `UnknownVoice`."""
+        """As in `VoicedSynthesizer`."""
         voice = name if name == self._voice else chosen_voice(name, FLITE_VOICES)
         return FliteSynthesizer(voice, checked_speed(speed), program=self._command[0], timeout=self._timeout)
 
     async def synthesize(self, text: str) -> Sound:
+        """As in `Synthesizer`."""
         if not text.strip():
             return Sound(b"", 16000)
         # flite seeks in its input and output, so both must be files.
@@ -220,8 +234,15 @@ def _to_16_bits(sound: Sound) -> Sound:
 class OpenAISynthesizer:
     """Asks any server with an OpenAI-compatible `POST /v1/audio/speech` for WAV.
 
-    `url` is the base, with or without `/v1`. `client` is an `httpx.AsyncClient` to share. Without one, each sentence
-    opens a connection.
+    Args:
+        url: the base, with or without `/v1`.
+        model: a name that the server knows.
+        voice: a name that the server knows.
+        speed: 0.5 to 2; 1 is the voice's own.
+        api_key: is sent as a bearer token.
+        client: an `httpx.AsyncClient` to share, which stays yours to close; without one, each sentence opens a
+            connection.
+        timeout: seconds for one text, in all.
     """
 
     def __init__(
@@ -253,8 +274,7 @@ class OpenAISynthesizer:
         return (Voice(self._body["voice"]),)
 
     def with_voice(self, name: str, speed: float = 1.0) -> OpenAISynthesizer:
-        """The same server with another voice, `speed` (0.5 to 2) times as fast. The server knows which names there
-        are. Raises `UnknownVoice` for a speed."""
+        """As in `VoicedSynthesizer`. Only the server knows which names there are, so only a speed is refused here."""
         other = copy.copy(self)
         other._body = {**self._body, "voice": name, "speed": checked_speed(speed)}
         if speed == 1:
@@ -262,6 +282,7 @@ class OpenAISynthesizer:
         return other
 
     async def synthesize(self, text: str) -> Sound:
+        """As in `Synthesizer`."""
         if not text.strip():
             return Sound(b"", 24000)
         try:

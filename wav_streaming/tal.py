@@ -131,10 +131,13 @@ class TALAudio(
 
     @classmethod
     def from_dict(cls, members: Mapping[str, Any]) -> TALAudio:
-        """A `TALAudio` of what `tal_decoder` gave. Raises `EncodeError`, as construction does.
+        """A `TALAudio` of what `tal_decoder` gave.
 
         >>> TALAudio.from_dict({"order": 3, "sign": 2, "speaker": "Ann"}).extra["speaker"]
         'Ann'
+
+        Raises:
+            EncodeError: As construction raises.
         """
         return _checked(_from_members(members))
 
@@ -507,9 +510,8 @@ _decode_plain: Final = _plain_decoder(None)
 class TALCoder(TalEncoder, Coder[TALAudio, P], Generic[P]):
     """Messages are a `TALAudio` and its PCM.
 
-    Received payloads are `bytes`, or with `samples=True` a read-only NumPy view of shape (samples, channels) and dtype
-    '<i2' or '<i4'. Sent, either will do with both: any bytes-like object, an array of matching dtype and shape
-    (samples, channels) or, interleaved, (samples,).
+    Sent payloads are any bytes-like object, or an array of matching dtype and shape (samples, channels) or,
+    interleaved, (samples,).
 
     `encode` raises `EncodeError`; `decode` raises `InvalidHeader`, or `PayloadError` for PCM that is not whole
     sample frames. In a stream the frames of an answer must be numbered 1, 2, 3... (`order_check`): `StreamEncoder`
@@ -522,6 +524,10 @@ class TALCoder(TalEncoder, Coder[TALAudio, P], Generic[P]):
     >>> TALCoder(samples=True).decode(decode_frame(wire))[1]
     array([[0],
            [0]], dtype=int16)
+
+    Args:
+        samples: what received payloads are: `bytes`, or a read-only NumPy view of shape (samples, channels) and dtype
+            '<i2' or '<i4'.
     """
 
     name = "tal"
@@ -604,12 +610,19 @@ def _reason(error: Exception) -> str:
 def tal_encoder(tal: TALAudio, wav: BytesLike = b"", byte_length: int = 4) -> bytes:
     r"""One frame, byte for byte as the public objectstreaming project of 2024 wrote it.
 
-    The header is the standard library's JSON, ASCII with `", "` and `": "`; the length words are `byte_length` bytes
-    each, little-endian. `wav` is PCM, any bytes-like object or an array of samples. Raises `EncodeError`.
+    The header is the standard library's JSON, ASCII with `", "` and `": "`; the length words are little-endian.
 
     >>> wire = tal_encoder(TALAudio(), b"\1\2\3\4")
     >>> len(wire), wire[:32]
     (172, b'\xac\x00\x00\x00\xa0\x00\x00\x00{"audioType": "int16", "')
+
+    Args:
+        tal: is checked here.
+        wav: PCM, without a RIFF header: any bytes-like object or an array of samples.
+        byte_length: of each length word.
+
+    Raises:
+        EncodeError: A member of `tal` or the length of the PCM is wrong.
     """
     wire = _encode_original(tal, wav, byte_length)
     if wire is not None:
@@ -629,15 +642,22 @@ def tal_decoder(
 ) -> tuple[tuple[dict[str, Any], bytes], Any] | None:
     r"""`((header, pcm), rest)` of the first frame in `data`, or `None` while it is not whole.
 
-    `header` is the dict that was sent, its members checked; `rest` what follows the frame, of the same type as
-    `data`, empty if nothing does. Raises `FrameError` for what can never become a frame, `InvalidHeader` and
-    `PayloadError`. For streams take `TALCoder`: re-slicing `rest` costs quadratic time.
+    `header` is the dict that was sent, its members checked; `rest` what follows the frame, of the same type as `data`,
+    empty if nothing does. For streams take `TALCoder`: re-slicing `rest` costs quadratic time.
 
     >>> tal_decoder(b"\xac\0\0") is None
     True
     >>> (header, pcm), rest = tal_decoder(tal_encoder(TALAudio(order=2), b"\1\2") + b"next")
     >>> header["order"], pcm, rest
     (2, b'\x01\x02', b'next')
+
+    Args:
+        data: a frame, or the beginning of one, and whatever follows.
+        byte_length: of each length word.
+
+    Raises:
+        FrameError: The bytes can never become a frame; `InvalidHeader` if its header is no `TALAudio`.
+        PayloadError: The payload is not whole sample frames.
     """
     message = _decode_original(data, byte_length)
     if message is not None:

@@ -37,7 +37,13 @@ Gender: TypeAlias = Literal["female", "male", ""]
 
 
 class Voice(msgspec.Struct, frozen=True):
-    """A voice of an engine. `language` is the engine's name for it, mostly as in BCP 47; "" if it is not known."""
+    """A voice of an engine.
+
+    Args:
+        name: as the engine spells it.
+        language: the engine's name for it, mostly as in BCP 47; "" if it is not known.
+        gender: `"female"`, `"male"`, or "" if it is not known.
+    """
 
     name: str
     language: str = ""
@@ -59,7 +65,15 @@ class VoicedSynthesizer(Protocol):
         """The voices that are known, the engine's own choice first; empty if the engine does not say."""
 
     def with_voice(self, name: str, speed: float = 1.0) -> VoicedSynthesizer:
-        """The same engine with another voice, and `speed` times as fast. Raises `UnknownVoice`."""
+        """The same engine with another voice. The engine itself does not change.
+
+        Args:
+            name: of one of `voices`, or of one of Kokoro's.
+            speed: 0.5 to 2 times as fast as the voice's own.
+
+        Raises:
+            UnknownVoice: There is no such voice or speed.
+        """
 
 
 def own_first(own: str, voices: Sequence[Voice]) -> tuple[Voice, ...]:

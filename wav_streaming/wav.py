@@ -48,11 +48,20 @@ class WavError(ObjectStreamError, ValueError):
 
 
 def pcm_to_wav(pcm: BytesLike, sample_rate: int, channels: int = 1, bit_depth: Literal[16, 32] = 16) -> bytes:
-    """A WAV file of PCM, with correct sizes. Raises `ValueError` for PCM that is not whole sample frames.
+    """A WAV file of PCM, with correct sizes.
 
     >>> wav = pcm_to_wav(bytes(320), 16000)
     >>> len(wav), wav[:4], read_wav(wav)
     (364, b'RIFF', <Sound: 0.010 s, 16000 Hz, 1 channel(s), 16 bits>)
+
+    Args:
+        pcm: signed, little-endian, interleaved.
+        sample_rate: in Hz.
+        channels: how many.
+        bit_depth: of a sample, 16 or 32.
+
+    Raises:
+        ValueError: The PCM is not whole sample frames.
     """
     sound = Sound(bytes(view_of(pcm)), sample_rate, channels, bit_depth)
     size = len(sound.pcm)
@@ -68,9 +77,14 @@ def pcm_to_wav(pcm: BytesLike, sample_rate: int, channels: int = 1, bit_depth: L
 
 
 def read_wav(source: BytesLike | BinaryIO, *, limit: int = MAX_WAV) -> Sound:
-    """The sound in a WAV file, given as bytes or as an open binary file, as PCM of 16 or 32 bits.
+    """The sound in a WAV file, as PCM of 16 or 32 bits.
 
-    `limit`: how many bytes of sound are accepted, as for `WavDecoder`. Raises `WavError`.
+    Args:
+        source: bytes, or an open binary file.
+        limit: how many bytes of sound are accepted, as for `WavDecoder`.
+
+    Raises:
+        WavError: It is not a WAV file, it was cut, or it has a format that is not read. The message says which.
     """
     decoder = WavDecoder(limit=limit)
     pcm = b"".join([*map(decoder.feed, _pieces(source)), decoder.finish()])
@@ -89,13 +103,18 @@ def strip_wav(chunks: Iterable[BytesLike], *, limit: int = MAX_WAV) -> Iterator[
     """The PCM of a source that puts a WAV header before its sound, before each piece of it, or nowhere.
 
     For engines that give "audio" in pieces: a header that is played as sound is a click. Raw PCM passes unchanged.
-    Sound after a header is read by `WavDecoder`. It does not matter how the source is cut into pieces. Raises
-    `WavError` for another kind of file, for a file that was cut, and for a file with another format than the one before
-    it.
+    Sound after a header is read by `WavDecoder`. It does not matter how the source is cut into pieces.
 
     >>> wav = pcm_to_wav(b"abcd", 16000)
     >>> b"".join(strip_wav([wav, wav[:20], wav[20:]])), b"".join(strip_wav([b"ab", b"cd"]))
     (b'abcdabcd', b'abcd')
+
+    Args:
+        chunks: WAV files, pieces of them, or raw PCM.
+        limit: how many bytes of sound are accepted, as for `WavDecoder`.
+
+    Raises:
+        WavError: It is another kind of file, a file that was cut, or one with another format than the file before it.
     """
     decoder = WavDecoder(limit=limit, raw=True)
     for chunk in chunks:
@@ -166,8 +185,7 @@ class WavDecoder:
     and 16. The PCM consists of whole sample frames. Samples that are not int16 or int32 in the file are converted as
     the table in `wav_samples` says. The decoder holds at most a format chunk, part of a sample frame and of a header.
 
-    `limit`: how many bytes of sound are accepted, counted in the file. A size beyond it counts as unknown, and more
-    sound is an error. `raw`: input without a header passes unchanged. After a `WavError` the decoder raises it again.
+    After a `WavError` the decoder raises it again.
 
     >>> wav = pcm_to_wav(b"abcdef", 8000)
     >>> decoder = WavDecoder()
@@ -175,6 +193,11 @@ class WavDecoder:
     ([b'', b'ab', b'cdef'], 8000)
     >>> decoder.finish()
     b''
+
+    Args:
+        limit: how many bytes of sound are accepted, counted in the file. A size beyond it counts as unknown, and more
+            sound is an error.
+        raw: whether input without a header passes unchanged.
     """
 
     def __init__(self, *, limit: int = MAX_WAV, raw: bool = False) -> None:
@@ -211,7 +234,11 @@ class WavDecoder:
         return self._given()
 
     def finish(self) -> bytes:
-        """The input has ended. Gives the last PCM, if some was held. Raises `WavError` if sound is missing."""
+        """The input has ended. Gives the last PCM, if some was held.
+
+        Raises:
+            WavError: Sound is missing.
+        """
         if self._error is not None:
             raise self._error.with_traceback(None)
         self._finished = True

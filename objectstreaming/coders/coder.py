@@ -26,11 +26,19 @@ def encode_data_frame(header: object, payload: BytesLike = b"", *, layout: Layou
     """`encode_frame` for a data frame: a header with the member `$stream` is refused.
 
     That member belongs to control frames (SPEC section 3.1): with it at its beginning, a header of a user's data could
-    end the stream. Raises `EncodeError`.
+    end the stream.
 
     >>> encode_data_frame({"$stream": {"type": "end", "frames": 0}})
     Traceback (most recent call last):
     objectstreaming.errors.EncodeError: the header member "$stream" belongs to control frames
+
+    Args:
+        header: as for `encode_frame`.
+        payload: as for `encode_frame`.
+        layout: as for `encode_frame`.
+
+    Raises:
+        EncodeError: As for `encode_frame`, and for the member `$stream`.
     """
     wire = encode_frame(header, payload, layout=layout)
     begin = 2 * layout.byte_length
@@ -79,14 +87,24 @@ class Coder(ABC, Generic[H, P]):
 
     @abstractmethod
     def encode(self, header: H, payload: P) -> bytes:
-        """One whole frame. If it raises `EncodeError`, nothing has changed.
+        """One whole frame.
 
-        A header with the member `$stream` is refused: see `encode_data_frame`.
+        Args:
+            header: without the member `$stream`, which is refused: see `encode_data_frame`.
+            payload: whatever this coder sends.
+
+        Raises:
+            EncodeError: It cannot be sent. Nothing has changed.
         """
 
     @abstractmethod
     def decode(self, frame: Frame) -> tuple[H, P]:
-        """The message in a data frame. Raises `InvalidHeader` or `PayloadError`, with the frame's index and offset."""
+        """The message in a data frame.
+
+        Raises:
+            InvalidHeader: The header is not what this coder reads. Has the frame's index and offset, as has the other.
+            PayloadError: The payload is not what this coder reads.
+        """
 
     def order_check(self) -> OrderCheck[H] | None:
         """A new check of how the headers of one stream follow one another; `None` if any order is allowed.

@@ -89,13 +89,11 @@ elif CODEC == "native":
 class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
     """The header is a JSON object, the payload any JSON value. Both are plain values or instances of a typed class.
 
-    `header` and `payload` are the types to decode into: `dict`, a dataclass, a `msgspec.Struct`, a `TypedDict`, a
-    pydantic model, and unions of them; for the payload also `list[int]` and so on. A type that nothing can be decoded
-    into is a `TypeError` here. What does not fit raises `InvalidHeader` or `PayloadError`, which name the member.
+    Types to decode into are `dict`, a dataclass, a `msgspec.Struct`, a `TypedDict`, a pydantic model, and unions of
+    them. What does not fit raises `InvalidHeader` or `PayloadError`, which name the member.
 
     Encoding accepts such instances and plain values, numpy's scalars and subclasses of built-in types, and writes
-    compact UTF-8. Pydantic models are written by pydantic, with their aliases. `default` is called for any other
-    object, as json's: it returns what to write instead, or raises `TypeError`. Bytes become a string in base64.
+    compact UTF-8. Pydantic models are written by pydantic, with their aliases. Bytes become a string in base64.
 
     >>> from objectstreaming import decode_frame
     >>> coder = JsonCoder()
@@ -117,6 +115,15 @@ class JsonCoder(JsonEncoder, Coder[H, P], Generic[H, P]):
     >>> from fractions import Fraction
     >>> JsonCoder(default=str).encode({}, Fraction(1, 3))[10:]
     b'"1/3"'
+
+    Args:
+        header: the type of headers, by default a dict.
+        payload: the type of payloads, also `list[int]` and so on; by default plain values.
+        default: is called for an object that cannot be encoded, as json's: it returns what to write instead, or raises
+            `TypeError`.
+
+    Raises:
+        TypeError: Nothing can be decoded into such a type.
     """
 
     name = "json"

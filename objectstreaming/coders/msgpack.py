@@ -40,12 +40,11 @@ _HOLD_NOTHING: Final = frozenset([str, int, float, bool, bytes, type(None)])
 class MsgpackCoder(Coder[H, P], Generic[H, P]):
     """Payloads are one MessagePack value: the values of JSON, and bytes, in less space.
 
-    `header`, `payload` and `default` are those of `JsonCoder`: types to decode into, and a function for objects that
-    are not known. Encoding accepts what `JsonCoder` does. Integers have at most 64 bits. A `datetime` needs a time
-    zone, and comes back in UTC; without `payload` other times, UUIDs and decimals come back as strings.
+    Encoding accepts what `JsonCoder` does. Integers have at most 64 bits. A `datetime` needs a time zone, and comes
+    back in UTC; without `payload` other times, UUIDs and decimals come back as strings.
 
-    Extension types are refused unless they are registered: a code, 0 to 127, a class, and two functions, from an object
-    to bytes and back. The timestamp type of MessagePack (code -1) is decoded as an aware `datetime`.
+    Extension types are refused unless they are registered. The timestamp type of MessagePack (code -1) is decoded as an
+    aware `datetime`.
 
     >>> from objectstreaming import decode_frame
     >>> coder = MsgpackCoder()
@@ -66,6 +65,14 @@ class MsgpackCoder(Coder[H, P], Generic[H, P]):
     >>> coder.register(7, Fraction, lambda value: str(value).encode(), lambda data: Fraction(data.decode()))
     >>> coder.decode(decode_frame(coder.encode({}, [Fraction(1, 3)])))
     ({}, [Fraction(1, 3)])
+
+    Args:
+        header: the type of headers, as for `JsonCoder`.
+        payload: the type of payloads, as for `JsonCoder`.
+        default: as for `JsonCoder`.
+
+    Raises:
+        TypeError: Nothing can be decoded into such a type.
     """
 
     name = "msgpack"
@@ -117,14 +124,20 @@ class MsgpackCoder(Coder[H, P], Generic[H, P]):
     def register(
         self, code: int, type: type, to_bytes: Callable[[Any], bytes], from_bytes: Callable[[bytes], Any]
     ) -> None:
-        """Encode objects of exactly `type`, which MessagePack does not have, as extension type `code`."""
+        """Encode objects of exactly `type`, which MessagePack does not have, as extension type `code`.
+
+        Args:
+            code: 0 to 127; the other side registers the same.
+            type: a class; objects of its subclasses are not meant.
+            to_bytes: makes bytes of an object.
+            from_bytes: makes an object of bytes.
+        """
         if code not in range(128):
             raise ValueError(f"an application's extension codes are 0 to 127, not {code}")
         self._packers[type] = (code, to_bytes)
         self._unpackers[code] = from_bytes
 
     def encode(self, header: H, payload: P) -> bytes:
-        """One whole frame. Raises `EncodeError`, and then nothing has changed."""
         try:
             self._check_keys(payload)
             data = msgpack.packb(payload, default=self._pack, datetime=True)
@@ -133,7 +146,6 @@ class MsgpackCoder(Coder[H, P], Generic[H, P]):
         return encode_data_frame(strict_json.dumps(header, self._default) if self._default else header, data)
 
     def decode(self, frame: Frame) -> tuple[H, P]:
-        """The message in a data frame. Raises `InvalidHeader` or `PayloadError`."""
         header: Any = frame.header if self._header.type is dict else self._decode_header(frame)
         try:
             # No length in the value can exceed the bytes that are there: unpackb's limits are len(data) by default.

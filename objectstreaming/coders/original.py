@@ -61,7 +61,17 @@ class AnbJsonStreamCoder:
         byte_length: int = 4,
         byte_order: Literal["little", "big"] = "little",
     ) -> bytes:
-        """One frame. Raises `EncodeError` for what JSON cannot say, and where T does not fit `byte_length` bytes."""
+        """One frame.
+
+        Args:
+            dict_header: a dict.
+            dict_obj: any JSON value.
+            byte_length: of each length word.
+            byte_order: of each length word.
+
+        Raises:
+            EncodeError: JSON cannot say it, or T does not fit its length word.
+        """
         wire = _encode_plain(dict_header, dict_obj, byte_length, byte_order)
         if wire is not None:
             return wire
@@ -77,8 +87,17 @@ class AnbJsonStreamCoder:
     ) -> tuple[Any, Any, Any]:
         """`(header, object, rest)` of the first frame in `obj`.
 
-        `rest` is what follows it, of the same type as `obj`, or `None` if nothing does. Raises `TruncatedFrame` if
-        the frame is not whole yet, another `FrameError` or a `PayloadError` if it never will be.
+        `rest` is what follows it, of the same type as `obj`, or `None` if nothing does.
+
+        Args:
+            obj: one frame, and whatever follows.
+            byte_length: of each length word.
+            byte_order: of each length word.
+
+        Raises:
+            TruncatedFrame: The frame is not whole yet.
+            FrameError: It never will be.
+            PayloadError: Its object is not JSON.
         """
         message = _decode_plain(obj, byte_length, byte_order)
         if message is not None:

@@ -94,10 +94,16 @@ class PipeClosed(Exception):
 class FramedStream(DuplexStream):
     """A duplex stream of frames. A backend opens the pipe.
 
-    `heartbeat`: seconds of silence after which a ping is sent; `metadata`: what our `open` frame carries; `limits`: the
-    largest frame and header, in both directions; `patience`: how many seconds `disconnect` waits for the peer;
-    `observer`: is told of both directions, each of which is a stream (`objectstreaming.observe`); `coder`: makes frames
-    of the items, and items of frames, for a protocol of one's own (by default `SymbolCoder`).
+    Args:
+        heartbeat: seconds of silence after which a ping is sent.
+        metadata: what our `open` frame carries.
+        limits: the largest frame and header, in both directions; by default 16 MiB and 64 KiB.
+        patience: how many seconds `disconnect` waits for the peer.
+        observer: is told of both directions, each of which is a stream (`objectstreaming.observe`).
+        coder: makes frames of the items, and items of frames, for a protocol of one's own; by default a `SymbolCoder`.
+
+    Raises:
+        ValueError: `heartbeat` or `patience` is not more than 0.
     """
 
     _method = "MEMORY"

@@ -32,7 +32,7 @@ class MemoryStream(FramedStream):
 
 
 def memory_pair(**options: Any) -> tuple[MemoryStream, MemoryStream]:
-    """Two streams, each the peer of the other. `options` are those of `FramedStream`.
+    """Two streams, each the peer of the other.
 
     >>> import asyncio
     >>> from objectstreaming.duplex import Symbol, memory_pair
@@ -45,6 +45,9 @@ def memory_pair(**options: Any) -> tuple[MemoryStream, MemoryStream]:
     ...                 return item.text_value
     >>> asyncio.run(main())
     'Hello, Bob.'
+
+    Args:
+        **options: those of `FramedStream`, for both.
     """
     there, back = _messages(), _messages()
     return MemoryStream(MemoryPipe(there, back), **options), MemoryStream(MemoryPipe(back, there), **options)

@@ -39,7 +39,7 @@ Receiver: TypeAlias = Callable[[StreamItem], Awaitable[Any] | Any]
 
 
 class DuplexSession:
-    """Exchanges on `stream`. Whoever made the stream connects and disconnects it. A connection has one session.
+    """Exchanges on a stream. A connection has one session.
 
     >>> from objectstreaming.duplex import DuplexSession, Symbol, memory_pair
     >>> async def main():
@@ -63,6 +63,9 @@ class DuplexSession:
 
     `on_symbol` and `on_event` are functions, sync or async, for the items that arrive. The session reads on while
     one is busy, so that it notices an `interrupt` at once. When 8 MiB wait to be taken, the peer has to wait.
+
+    Args:
+        stream: of one connection; whoever made it connects and disconnects it.
     """
 
     def __init__(self, stream: DuplexStream) -> None:
@@ -81,16 +84,25 @@ class DuplexSession:
         return self._interrupted
 
     async def run_duplex(self, sender: Sender, receiver: Receiver | None = None) -> None:
-        """One exchange: send what `sender()` gives, then `stream_end`, and pass everything that arrives to `receiver`.
+        """One exchange: send, then `stream_end`, and pass everything that arrives to the receiver.
 
-        Without a receiver symbols go to `on_symbol` and events to `on_event`. Returns when the `stream_end` of both
-        sides has passed, when either side interrupts, or when the peer has left before the exchange has begun.
+        Returns when the `stream_end` of both sides has passed, when either side interrupts, or when the peer has left
+        before the exchange has begun.
 
-        An error of either direction stops the other and is raised: an error of the sender or the receiver; what the
-        stream failed with; `StreamError`, if the peer sends an `error` event; `StreamIncomplete`, if the peer leaves in
-        the middle. The peer is interrupted then, so that the connection can still be used. Raises `RuntimeError` if an
-        exchange is running, if the last one was interrupted and `reset` not called, and if neither a receiver nor
-        `on_symbol` is there for the symbols. If the last one was interrupted and is not over yet, this waits for it.
+        An error of either direction stops the other and is raised: one of the sender, of the receiver or of the stream.
+        The peer is interrupted then, so that the connection can still be used. If the last exchange was interrupted and
+        is not over yet, this waits for it.
+
+        Args:
+            sender: a function that returns an async iterable of the items to send.
+            receiver: a function, sync or async, that is called with each item; without one symbols go to `on_symbol`
+                and events to `on_event`.
+
+        Raises:
+            StreamError: The peer sent an `error` event.
+            StreamIncomplete: The peer left in the middle.
+            RuntimeError: An exchange is running, the last one was interrupted and `reset` not called, or there is
+                neither a receiver nor `on_symbol`.
         """
         while (before := self._exchange) is not None:
             if not before.halted or before.is_current():
@@ -120,10 +132,13 @@ class DuplexSession:
     def interrupt(self, played_ms: float | None = None) -> Awaitable[None]:
         """Stop the exchange (barge-in), at once. Await what it returns to wait until `run_duplex` has returned.
 
-        The sender and the receiver are cancelled, and `run_duplex` returns normally. The peer gets an `interrupt`, with
-        `played_ms`, the milliseconds of its sound that were played, if that is known. What was received but not yet
-        given to the receiver is dropped, up to the peer's answer. May be called from any task or callback of the event
-        loop, also from the sender and the receiver. If it is awaited, it raises what the stream failed with.
+        The sender and the receiver are cancelled, and `run_duplex` returns normally. The peer gets an `interrupt`. What
+        was received but not yet given to the receiver is dropped, up to the peer's answer. May be called from any task
+        or callback of the event loop, also from the sender and the receiver. If it is awaited, it raises what the
+        stream failed with.
+
+        Args:
+            played_ms: how many milliseconds of the peer's sound were played, if that is known.
         """
         exchange = self._exchange
         self._interrupted = True
@@ -136,7 +151,11 @@ class DuplexSession:
         return _Interruption(sent, None if exchange.is_current() else exchange.over)
 
     def reset(self) -> None:
-        """Allow the next exchange on the same connection. Raises `RuntimeError` while one is running."""
+        """Allow the next exchange on the same connection.
+
+        Raises:
+            RuntimeError: An exchange is running.
+        """
         if self._exchange is not None and not self._exchange.halted:
             raise RuntimeError("an exchange is running: interrupt it or wait for its end")
         self._interrupted = False

@@ -40,13 +40,21 @@ def _aware(timestamp: datetime) -> None:
 class Symbol:
     """A piece of sound, video, text or an image: `data`, and what one must know to perceive it.
 
-    `timestamp` is time-zone aware, now by default; `metadata` is a JSON object. Raises `TypeError` for values of other
-    types, `ValueError` for a timestamp without a time zone.
-
     >>> Symbol.text("Good morning.", language="en").text_value
     'Good morning.'
     >>> Symbol(Modality.IMAGE, b"...", "image/png").text_value is None
     True
+
+    Args:
+        modality: how it is perceived.
+        data: in the format that `mime_type` names.
+        mime_type: a media type, such as `audio/pcm;rate=16000;channels=1;bits=16`.
+        timestamp: with a time zone; by default now.
+        metadata: a JSON object.
+
+    Raises:
+        TypeError: A value is of another type.
+        ValueError: The timestamp has no time zone.
     """
 
     modality: Modality
@@ -76,10 +84,20 @@ class Symbol:
         bit_depth: Literal[16, 32] = 16,
         **metadata: Any,
     ) -> Symbol:
-        """PCM: signed, little-endian, interleaved, whole sample frames. `sample_rate` in Hz. Otherwise `ValueError`.
+        """A symbol of PCM.
 
         >>> Symbol.audio(bytes(640)).mime_type
         'audio/pcm;rate=16000;channels=1;bits=16'
+
+        Args:
+            data: signed, little-endian, interleaved, whole sample frames.
+            sample_rate: in Hz.
+            channels: how many, interleaved.
+            bit_depth: of a sample, 16 or 32.
+            **metadata: members of its `metadata` beside these.
+
+        Raises:
+            ValueError: The data is not whole sample frames, or the format cannot be.
         """
         if sample_rate < 1 or channels < 1 or bit_depth not in (16, 32):
             raise ValueError(f"no such PCM: {sample_rate} Hz, {channels} channels, {bit_depth} bits (16 or 32)")
@@ -92,7 +110,16 @@ class Symbol:
 
     @classmethod
     def text(cls, text: str, encoding: str = "utf-8", **metadata: Any) -> Symbol:
-        """Text. Raises `ValueError` for an encoding that is not in the list here, or that cannot encode the text."""
+        """A symbol of text.
+
+        Args:
+            text: is kept as bytes in `encoding`.
+            encoding: of its bytes, such as `utf-8`.
+            **metadata: members of its `metadata`, such as `language`.
+
+        Raises:
+            ValueError: The encoding is not one of those known here, or cannot encode the text.
+        """
         data = text.encode(_known(encoding))
         return cls(Modality.TEXT, data, f"text/plain;charset={encoding}", metadata={"encoding": encoding, **metadata})
 
@@ -151,8 +178,13 @@ class StreamEvent:
     | `error` | what was being sent cannot be finished | `{"code", "message"}` |
     | `metadata` | whatever the application defines | any JSON |
 
-    `data` is any JSON value. `{}` is stored as `None`. Raises `ValueError` for any other type, and for a timestamp
-    without a time zone.
+    Args:
+        type: one of the table.
+        data: any JSON value; `{}` is stored as `None`.
+        timestamp: with a time zone; by default now.
+
+    Raises:
+        ValueError: There is no such type, or the timestamp has no time zone.
     """
 
     type: EventType

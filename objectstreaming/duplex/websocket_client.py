@@ -35,15 +35,18 @@ _PROBLEM_SIZE: Final = 16 * 1024
 
 
 class WebSocketClientStream(FramedStream):
-    """A duplex stream to `url`: `ws://` or `wss://`, or `http://` or `https://` for the same.
+    """A duplex stream to a server, over a WebSocket.
 
         async with WebSocketClientStream("wss://host/duplex") as stream:
             session = DuplexSession(stream)
 
-    `options` are those of `FramedStream`. `connection` is passed to `websockets.connect`, for example
-    `{"additional_headers": {...}, "ssl": context}`. `connect` raises `ResponseError` if the server refuses,
-    `ContentTypeError` if it does not speak the subprotocol, `ValueError` if `url` is not a URL, and `OSError`
-    (`TimeoutError` is one) if the server cannot be reached.
+    `connect` raises `ResponseError` if the server refuses, `ContentTypeError` if it does not speak the subprotocol,
+    `ValueError` if `url` is not a URL, and `OSError` (`TimeoutError` is one) if the server cannot be reached.
+
+    Args:
+        url: `ws://` or `wss://`, or `http://` or `https://` for the same.
+        connection: is passed to `websockets.connect`, for example `{"additional_headers": {...}, "ssl": context}`.
+        **options: those of `FramedStream`.
     """
 
     _method = "WEBSOCKET"

@@ -35,7 +35,7 @@ class _WebSocket(Protocol):
 
 
 class WebSocketServerStream(FramedStream):
-    """The duplex stream of a WebSocket that is not yet accepted: `connect` accepts it. It connects once.
+    """The duplex stream of a WebSocket that is not yet accepted. It connects once.
 
         @app.websocket("/duplex")
         async def duplex(websocket: WebSocket):
@@ -45,6 +45,10 @@ class WebSocketServerStream(FramedStream):
     A client that does not offer the subprotocol is refused with HTTP 403, and `connect` raises `ProtocolError`. If the
     client has left meanwhile, `connect` raises `StreamIncomplete`. The endpoint must check which pages may connect
     (`Origin`): a browser sends cookies with a WebSocket from any page.
+
+    Args:
+        websocket: of Starlette or FastAPI; `connect` accepts it.
+        **options: those of `FramedStream`.
     """
 
     _method = "WEBSOCKET"

@@ -22,7 +22,7 @@ def buffer(source: AsyncIterable[T], maxsize: int | None, join: Callable[[list[T
 def buffer(
     source: AsyncIterable[Any], maxsize: int | None, join: Callable[[list[Any]], Any] | None = None
 ) -> Branch[Any]:
-    """Read up to `maxsize` items ahead (`None`: no bound), in a task, while the reader is busy.
+    """Read items ahead, in a task, while the reader is busy.
 
     >>> import asyncio
     >>> from objectstreaming.flow import buffer, from_iterable
@@ -32,8 +32,16 @@ def buffer(
     >>> all(asyncio.run(main()))
     True
 
-    With `join`, all items that wait are given as one, `join(list_of_items)`: `"".join` for text, `b"".join` for bytes.
-    Reading begins when the first item is asked for. Raises `ValueError` if maxsize < 1.
+    Reading begins when the first item is asked for.
+
+    Args:
+        source: is read by the task, and closed when the result is.
+        maxsize: how many items are read ahead; `None`: no bound.
+        join: makes one item of the list of all that wait: `"".join` for text, `b"".join` for bytes. Without it each is
+            given alone.
+
+    Raises:
+        ValueError: `maxsize` is less than 1.
     """
     pump = Pump(source, 1, maxsize=maxsize, ahead=1 << 62)
     return Branch(pump, pump.outlets[0]) if join is None else _Joined(pump, join)
@@ -65,8 +73,14 @@ def rechunk(
     ['ab', 'c']
 
     With `max_size` alone items are cut and never joined. With `min_size` alone they are joined and never cut. With both
-    equal all pieces have that size. Sizes are in bytes or characters. Empty items are dropped. Raises `ValueError` if
-    neither is given, one is < 1, or max_size < min_size.
+    equal all pieces have that size. Empty items are dropped.
+
+    Args:
+        max_size: of a piece, in bytes or characters; `None`: nothing is cut.
+        min_size: of a piece, in bytes or characters; `None`: nothing is joined.
+
+    Raises:
+        ValueError: Neither size is given, one is less than 1, or `max_size` is less than `min_size`.
     """
     if max_size is None and min_size is None:
         raise ValueError("rechunk needs max_size, min_size or both")

@@ -22,7 +22,7 @@ E = TypeVar("E", bound=Exception)
 
 
 def timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T, None]:
-    """Raise `TimeoutError` when the source gives no item within `seconds` of being asked for one.
+    """Fail when the source gives no item within `seconds` of being asked for one.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, timeout
@@ -30,7 +30,15 @@ def timeout(source: AsyncIterable[T], seconds: float) -> AsyncGenerator[T, None]
     ['a', 'b']
 
     The time is counted for each item separately, and only while the stream waits for it: the reader's own time does not
-    count. The source is cancelled and closed. Raises `ValueError` unless seconds > 0.
+    count.
+
+    Args:
+        source: is cancelled and closed when it is too slow.
+        seconds: for each item; more than 0.
+
+    Raises:
+        TimeoutError: The source was too slow.
+        ValueError: `seconds` is not more than 0.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")
@@ -67,8 +75,14 @@ def on_silence(source: AsyncIterable[T], seconds: float, make: Callable[[], U | 
 
     It is given again each time that the reader has waited so long. Nothing of the source is lost: a task reads it, one
     item ahead. For the same reason a reader that waits with a limit of its own (`asyncio.timeout` around `anext`) can
-    ask again afterwards. With most other verbs such a limit ends the stream. `make` may be
-    sync or async. Raises `ValueError` unless seconds > 0.
+    ask again afterwards. With most other verbs such a limit ends the stream.
+
+    Args:
+        seconds: of waiting for one item; more than 0.
+        make: a function, sync or async, that makes the item for the silence.
+
+    Raises:
+        ValueError: `seconds` is not more than 0.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")
@@ -107,9 +121,13 @@ async def recover(
     >>> asyncio.run(collect(recover(broken(), ConnectionError, lambda error: f"({error})")))
     ['first', '(the line went dead)']
 
-    The handler may be sync or async. If it returns None, the stream ends. An iterator, generator or async iterable is
-    read to its end, and its own errors are raised. Anything else is one last item. The source is closed before the
-    handler is called. Other exceptions, and cancellation, are raised.
+    Other exceptions, and cancellation, are raised.
+
+    Args:
+        source: is closed before the handler is called.
+        kind: an exception class, or a tuple of them.
+        handler: a function, sync or async. If it returns `None`, the stream ends. An iterator or async iterable is read
+            to its end, and its own errors are raised. Anything else is one last item.
     """
     iterator = aiter(source)
     try:
@@ -151,7 +169,11 @@ async def until(source: AsyncIterable[T], event: asyncio.Event) -> AsyncGenerato
     >>> asyncio.run(main())
     []
 
-    If the stream waits for an item when the event is set, that item is lost. The source is cancelled and closed.
+    If the stream waits for an item when the event is set, that item is lost.
+
+    Args:
+        source: is cancelled and closed when the event is set.
+        event: may be set before the first item is asked for: then there are none.
     """
     iterator = aiter(source)
     loop = asyncio.get_running_loop()
@@ -189,7 +211,7 @@ async def until(source: AsyncIterable[T], event: asyncio.Event) -> AsyncGenerato
 def rate_limit(
     source: AsyncIterable[T], rate: float, cost: Callable[[T], float] | None = None, ahead: float = 0.0
 ) -> AsyncGenerator[T, None]:
-    """Give items at the speed at which they are played: `rate` units a second. An item is `cost(item)` units, or one.
+    """Give items at the speed at which they are played.
 
     >>> import asyncio
     >>> from objectstreaming.flow import drain, from_iterable, rate_limit
@@ -197,8 +219,15 @@ def rate_limit(
     >>> asyncio.run(drain(rate_limit(pcm, rate=32_000, cost=len, ahead=0.5)))
     3
 
-    An item is given `ahead` seconds (the listener's buffer) before all items before it have been played; the first one
-    at once. Time that a slow source has lost is not caught up. Raises `ValueError` unless rate > 0 and ahead >= 0.
+    The first item is given at once. Time that a slow source has lost is not caught up.
+
+    Args:
+        rate: units a second: items, or whatever `cost` counts.
+        cost: how many units an item has; by default one.
+        ahead: how many seconds an item is given before all items before it have been played: the listener's buffer.
+
+    Raises:
+        ValueError: `rate` is not a positive number, or `ahead` is negative.
     """
     if not (rate > 0 and math.isfinite(rate)) or not ahead >= 0:
         raise ValueError(f"rate must be a positive number and ahead at least 0, not {rate} and {ahead}")

@@ -25,9 +25,14 @@ async def from_iterable(
     >>> asyncio.run(collect(from_iterable("abc")))
     ['a', 'b', 'c']
 
-    `delay`: seconds to sleep between items, also before the first with `delay_first`, and after the last unless
-    `delay_end=False`. Without a delay no other task runs between items; `delay=0` lets others run after each item. The
-    iterable must not block: read a blocking generator on a thread of its own. A generator is closed on an early exit.
+    Read a blocking generator on a thread of its own.
+
+    Args:
+        items: must not block. A generator is closed on an early exit.
+        delay: seconds to sleep between items; 0 lets other tasks run after each item. `None`: no other
+            task runs between items.
+        delay_first: whether to sleep before the first item too.
+        delay_end: whether to sleep after the last item too.
     """
     iterator = iter(items)
     pause = delay is not None and delay_first

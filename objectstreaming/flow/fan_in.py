@@ -33,13 +33,17 @@ def concat(*sources: Any, prefetch: int | None = None, maxsize: int | None = MAX
     >>> asyncio.run(collect(concat(from_iterable("ab"), from_iterable("cd"))))
     ['a', 'b', 'c', 'd']
 
-    One iterable of streams is taken like the streams: `concat(pages)` is `concat(*pages)`.
+    If a source that runs ahead fails, its error is raised after its items, when it is its turn. Closing stops all.
 
-    `prefetch` is how many later sources run while one is read. `None`: all run from the beginning, so that two slow
-    sources take the time of the slower one. 0: no source is started before the one before it has ended. A source that
-    runs ahead holds at most `maxsize` items (`None`: no bound) and then waits. If it fails, its error is raised after
-    its items, when it is its turn. Closing stops all. Raises `ValueError` if prefetch < 0 or maxsize < 1, and
-    `TypeError` for what is not a stream.
+    Args:
+        *sources: the streams, or one iterable of them: `concat(pages)` is `concat(*pages)`.
+        prefetch: how many later sources run while one is read. `None`: all run from the beginning, so that two slow
+            sources take the time of the slower one. 0: no source is started before the one before it has ended.
+        maxsize: how many items a source that runs ahead may hold before it waits; `None`: no bound.
+
+    Raises:
+        ValueError: `prefetch` is negative, or `maxsize` less than 1.
+        TypeError: A source is not a stream.
     """
     streams = streams_of(sources)
     if prefetch is not None and prefetch < 0:
@@ -82,10 +86,16 @@ def merge(*sources: Any, stop_on_first: bool = False) -> AsyncGenerator[Any, Non
     >>> sorted(asyncio.run(collect(merge(from_iterable("ab"), from_iterable("cd")))))
     ['a', 'b', 'c', 'd']
 
-    Ends when all sources have ended, or, with `stop_on_first`, when the first has. Each source runs in a task of its
-    own and is at most one item ahead. The first error is raised as it is, after the items that came before it, and the
-    other sources are stopped. If a source is cancelled from within, only that source ends. One iterable of streams is
-    taken like the streams: `merge(senses)` is `merge(*senses)`. Raises `TypeError` for what is not a stream.
+    Each source runs in a task of its own and is at most one item ahead. The first error is raised as it is, after the
+    items that came before it, and the other sources are stopped. If a source is cancelled from within, only that source
+    ends.
+
+    Args:
+        *sources: the streams, or one iterable of them: `merge(senses)` is `merge(*senses)`.
+        stop_on_first: end with the source that ends first; by default with the last.
+
+    Raises:
+        TypeError: A source is not a stream.
     """
     return _merge(streams_of(sources), stop_on_first)
 
@@ -127,9 +137,16 @@ def merge_latest(sources: Mapping[K, AsyncIterable[Any]], *, each: bool = False)
     >>> asyncio.run(collect(merge_latest({"frame": frames, "slide": slides})))[-1]
     {'frame': 2, 'slide': 'a'}
 
-    A source that has given nothing yet has no key in it: None is an item like any other. The stream ends with the first
-    source. With `each` there is a dict for every item of any source, and the stream ends with the last source. An error
-    of any source is raised. Every dict is a new object. Raises `ValueError` if there are no sources.
+    A source that has given nothing yet has no key in it: None is an item like any other. An error of any source is
+    raised. Every dict is a new object.
+
+    Args:
+        sources: each under the key that its items have in the dict.
+        each: give a dict for every item of any source, and end with the last source. By default the first source alone
+            decides: a dict for each of its items, and the end with its end.
+
+    Raises:
+        ValueError: There are no sources.
     """
     if not sources:
         raise ValueError("merge_latest needs at least one source")

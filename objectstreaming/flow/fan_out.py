@@ -37,17 +37,23 @@ def split(
     >>> asyncio.run(main())
     [['hello', 'world'], ['hello', 'world']]
 
-    `with_copy`: every branch gets its own deep copy, for readers that change the items. An error of the source is
-    raised in every branch, after the items before it. A branch that is closed, or is no longer referenced, does not
-    hold the others up any more. The last one closes the source.
+    An error of the source is raised in every branch, after the items before it. A branch that is closed, or is no
+    longer referenced, does not hold the others up any more. The last one closes the source.
 
-    `maxsize` is how many items a branch may be behind the fastest one. `None`: no bound, which is needed to read one
-    branch to its end before the next. `when_full` says what happens for a branch that is that far behind. `"wait"`: the
-    fast ones wait for it, and a warning is logged if it is not read for 10 s. `"drop_oldest"`: it loses its oldest item
-    (with `maxsize=1` it always sees the latest). `"fail"`: it gets what it has, then `BufferError`, and the others
-    continue.
+    At most `min(32, maxsize)` items are read ahead of the fastest branch.
 
-    At most `min(32, maxsize)` items are read ahead of the fastest branch. Raises `ValueError` if n < 1 or maxsize < 1.
+    Args:
+        source: is read once, by a task, which starts when a branch is asked for its first item.
+        n: how many branches.
+        with_copy: give every branch a deep copy of its own, for readers that change the items.
+        maxsize: how many items a branch may be behind the fastest one. `None`: no bound, which is needed to read one
+            branch to its end before the next.
+        when_full: what happens for a branch that is that far behind. `"wait"`: the fast ones wait for it, and a warning
+            is logged if it is not read for 10 s. `"drop_oldest"`: it loses its oldest item; with `maxsize=1` it always
+            sees the latest. `"fail"`: it gets what it has, then `BufferError`, and the others continue.
+
+    Raises:
+        ValueError: `n` or `maxsize` is less than 1.
     """
     if n < 1:
         raise ValueError(f"cannot split a stream into {n} branches")
@@ -72,9 +78,16 @@ def partition(
     >>> asyncio.run(main())
     [[2, 4], [1, 3]]
 
-    The predicate may be sync or async. It is called once for each item. Its error, or an error of the source, is raised
-    in both branches, after the items before it. Items for a closed branch are dropped. `maxsize` and `when_full` are
-    those of `split`.
+    An error of the source or the predicate is raised in both branches, after the items before it. Items for a closed
+    branch are dropped.
+
+    Args:
+        predicate: a function, sync or async, that is called once for each item.
+        maxsize: as for `split`.
+        when_full: as for `split`.
+
+    Returns:
+        The branch of the items for which it is true, and the other.
     """
     pump = Pump(source, 2, maxsize=maxsize, when_full=when_full, choose=predicate)
     true, false = pump.outlets

@@ -55,8 +55,13 @@ async def read_lines(path: Path, encoding: str = "utf-8") -> AsyncGenerator[str,
     >>> asyncio.run(collect(read_lines(talk)))
     ['Hello', 'World']
 
-    The file is opened when the first line is asked for. Raises `OSError`, and `UnicodeDecodeError` where the text is
-    not in that encoding.
+    Args:
+        path: of a file; it is opened when the first line is asked for.
+        encoding: of its text.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnicodeDecodeError: The text is not in that encoding.
     """
     async with _opened(path, "r", encoding=encoding) as file:
         while lines := await _on_thread(file.readlines, _BATCH):
@@ -74,8 +79,15 @@ async def write_lines(source: AsyncIterable[Any], path: Path, encoding: str = "u
     >>> copy.read_text()
     'a\nb\n'
 
-    The file is opened before the first item is asked for. Writing is buffered (64 KiB). After an error the items before
-    it are in the file. Raises `OSError` and what the source raises.
+    The file is opened before the first item is asked for. Writing is buffered (64 KiB).
+
+    Args:
+        source: an error of it is raised, with the items before it in the file.
+        path: of the file.
+        encoding: of its text.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     await _write(source, path, lambda item: f"{item}\n", mode="w", encoding=encoding, newline="\n")
 
@@ -90,7 +102,13 @@ def read_chunks(path: Path, size: int = _BATCH) -> AsyncGenerator[bytes, None]:
     >>> asyncio.run(collect(read_chunks(sound, 2)))
     [b'ab', b'cd', b'e']
 
-    Raises `ValueError` if size < 1, and `OSError`.
+    Args:
+        path: of a file; it is opened when the first chunk is asked for.
+        size: of a chunk, in bytes.
+
+    Raises:
+        ValueError: `size` is less than 1.
+        OSError: The file cannot be read.
     """
     if size < 1:
         raise ValueError(f"size must be at least 1, not {size}")
@@ -113,7 +131,14 @@ async def write_chunks(source: AsyncIterable[bytes | bytearray | memoryview], pa
     >>> copy.read_bytes()
     b'abc'
 
-    Opens, buffers and raises as `write_lines` does.
+    Opens and buffers as `write_lines` does.
+
+    Args:
+        source: an error of it is raised, with the items before it in the file.
+        path: of the file.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     await _write(source, path, bytes, mode="wb")
 

@@ -33,7 +33,7 @@ _NOT_GIVEN: Final = object()
 
 
 async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: object = _NOT_GIVEN) -> None:
-    """Put every item into the queue, then the end, None. Waits while the queue is full.
+    """Put every item into the queue, then the end. Waits while the queue is full.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, dequeue, enqueue, from_iterable
@@ -48,6 +48,11 @@ async def enqueue(source: AsyncIterable[T], queue: asyncio.Queue[T], *, end: obj
     given `end` is put after an error too, so that no reader waits for ever. When this is cancelled it does not wait for
     room: in a full queue the end replaces the newest item, because the stream is broken in any case, and `dequeue`
     raises `EOFError`.
+
+    Args:
+        source: an error of it is raised here too.
+        queue: a bounded one holds the source back.
+        end: the object that marks the end; by default `None`.
     """
     iterator = aiter(source)
     marked: asyncio.Queue[Any] = queue  # also carries the end
@@ -88,7 +93,7 @@ def _put_in_any_case(queue: asyncio.Queue[Any], mark: object) -> None:
 
 
 async def dequeue(queue: asyncio.Queue[T], *, end: object = _NOT_GIVEN) -> AsyncGenerator[T, None]:
-    """The items of a queue up to its end, None unless `end` says otherwise. Calls `task_done()` for each.
+    """The items of a queue up to its end. Calls `task_done()` for each.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, dequeue
@@ -100,7 +105,12 @@ async def dequeue(queue: asyncio.Queue[T], *, end: object = _NOT_GIVEN) -> Async
     >>> asyncio.run(main())
     ['a', 'b']
 
-    Raises the error that the source of `enqueue` raised.
+    Args:
+        queue: is read by this alone.
+        end: the object that marks the end; by default `None`.
+
+    Raises:
+        Exception: The error that the source of `enqueue` raised.
     """
     arrivals: asyncio.Queue[Any] = queue
     mark = None if end is _NOT_GIVEN else end

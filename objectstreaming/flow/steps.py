@@ -35,6 +35,9 @@ def map(source: AsyncIterable[Any], function: Callable[[Any], Any]) -> AsyncGene
     ['a', 'b']
 
     To drop items use `filter`: None is an item like any other.
+
+    Args:
+        function: sync or async; the next item waits for it.
     """
     return _map_async(source, function) if iscoroutinefunction(function) else _map(source, function)
 
@@ -69,7 +72,7 @@ async def _map_async(
 def map_concurrent(
     source: AsyncIterable[T], function: Callable[[T], Awaitable[U]], limit: int = 16
 ) -> AsyncGenerator[U, None]:
-    """`await function(item)` for up to `limit` items at once. The results come in the order of the items.
+    """`await function(item)` for several items at once. The results come in the order of the items.
 
     >>> import asyncio
     >>> from objectstreaming.flow import collect, from_iterable, map_concurrent
@@ -81,7 +84,14 @@ def map_concurrent(
 
     A call counts from its start until its result is read. So a slow reader, or a slow call whose turn it is, holds new
     calls back. A result is given as soon as all results before it are, however slow the source is. The error of a call
-    is raised in its place. The calls after it are cancelled and awaited. Raises `ValueError` if limit < 1.
+    is raised in its place. The calls after it are cancelled and awaited.
+
+    Args:
+        function: an async function.
+        limit: how many calls run at once, at most.
+
+    Raises:
+        ValueError: `limit` is less than 1.
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
@@ -144,6 +154,9 @@ def filter(  # noqa: A001
     >>> from objectstreaming.flow import collect, filter, from_iterable
     >>> asyncio.run(collect(filter(from_iterable(range(6)), lambda n: n % 2)))
     [1, 3, 5]
+
+    Args:
+        predicate: a function, sync or async.
     """
     return _filter(source, predicate)
 
@@ -202,6 +215,9 @@ async def tap(
     a
     b
     2
+
+    Args:
+        function: sync or async; what it returns is not looked at.
     """
     iterator = aiter(source)
     try:
@@ -221,6 +237,9 @@ async def enumerate(source: AsyncIterable[T], start: int = 0) -> AsyncGenerator[
     >>> from objectstreaming.flow import collect, enumerate, from_iterable
     >>> asyncio.run(collect(enumerate(from_iterable("ab"), start=1)))
     [(1, 'a'), (2, 'b')]
+
+    Args:
+        start: the first number.
     """
     iterator = aiter(source)
     number = start

@@ -56,10 +56,9 @@ def switch(
     >>> asyncio.run(collect(switch(questions, answer, on_cancel=lambda question: f"{question}: stopped")))
     ['one: let me think', 'one: stopped', 'two: let me think', 'two: here it is']
 
-    An item of `cancel` stops the running flow too; without a running flow it does nothing. When a flow is stopped, its
-    items that were not read yet are dropped, and its cleanup is awaited. Then comes the item `on_cancel(item)`, if
-    `on_cancel` is given, and then the next flow begins. After the last item the running flow is read to its end. The
-    end of `cancel` has no effect. An error of any of them is raised at once and stops the others.
+    When a flow is stopped, its items that were not read yet are dropped, and its cleanup is awaited. After the last
+    item the running flow is read to its end. The end of `cancel` has no effect. An error of any of them is raised at
+    once and stops the others.
 
     With `outputs=n` the sub-flow is called with a stream of the one item, gives `n` streams, and so does `switch`:
 
@@ -74,9 +73,18 @@ def switch(
     [['one'], [b'one']]
 
     A new item stops all streams of the running flow, also while nobody reads, and an output drops what was not read of
-    it. The outputs have to be read at the same time, as the branches of a split. `on_cancel` is then a sequence of `n`
-    functions, one for each output, or None for no item. Raises `ValueError` if outputs < 1, or `on_cancel` or what the
-    sub-flow gives does not have `n` members.
+    it. The outputs have to be read at the same time, as the branches of a split.
+
+    Args:
+        subflow: makes the flow of an item: an async iterable. With `outputs` it takes a stream of the one item, and
+            gives `outputs` streams.
+        outputs: how many streams come out; `None`: one, which is returned alone.
+        cancel: each of its items stops the running flow.
+        on_cancel: makes the item, of that of the stopped flow, that comes in its place; sync or async. With `outputs` a
+            sequence, one function or `None` for each.
+
+    Raises:
+        ValueError: `outputs` is less than 1, or `on_cancel` or what the sub-flow gives does not have as many members.
     """
     if outputs is None:
         return _switch(source, subflow, cancel, on_cancel)

@@ -21,7 +21,7 @@ _KINDS = ("text", "bytes", "json", "any")
 async def from_websocket(
     websocket: WebSocket, kind: Literal["text", "bytes", "json", "any"] = "text"
 ) -> AsyncGenerator[Any, None]:
-    """The messages of a WebSocket: `str`, `bytes`, values decoded from JSON, or, with `"any"`, `str` and `bytes`.
+    """The messages of a WebSocket.
 
         @app.websocket("/shout")
         async def shout(websocket: WebSocket):
@@ -32,8 +32,15 @@ async def from_websocket(
     The stream ends when the peer has left, after the messages before that. A connection that is not accepted yet is
     accepted when the first message is asked for. From then on messages are received in a task, so that the server
     answers pings and notices a hang-up while a step is slow. Up to 8 MiB are kept; after that the peer has to wait. So
-    do not call the `receive` methods of the WebSocket after this: the message may be here already. Raises `ValueError`
-    for a message of the other kind, or one that is not JSON.
+    do not call the `receive` methods of the WebSocket after this: the message may be here already.
+
+    Args:
+        websocket: of Starlette or FastAPI.
+        kind: which messages are expected: `"text"` gives `str`, `"bytes"` gives `bytes`, `"json"` gives what either
+            holds as JSON, `"any"` gives `str` and `bytes`.
+
+    Raises:
+        ValueError: A message is of the other kind, or not JSON.
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}, not {kind!r}")
@@ -57,12 +64,20 @@ def _content(message: Message, kind: str) -> Any:
 async def to_websocket(source: AsyncIterable[Any], websocket: WebSocket, *, watch: bool = True) -> None:
     """Send every item: `str` as text, bytes-like as binary, anything else as JSON text (pydantic models too).
 
-    Ends when the source ends, and at once when the peer leaves, even if the source is silent. The source is cancelled
-    and closed then. The connection stays open; whoever opened it closes it. Raises what the source raises, and
-    `TypeError` or `ValueError` for an item that cannot be JSON.
+    Ends when the source ends, and at once when the peer leaves, even if the source is silent. The connection stays
+    open; whoever opened it closes it. An error of the source is raised.
 
-    To notice that the peer has left, the connection is read. Messages that arrive are kept for `from_websocket`. Who
-    reads it by other means passes `watch=False`: then a hang-up is noticed when the next item is sent.
+    To notice that the peer has left, the connection is read. Messages that arrive are kept for `from_websocket`.
+
+    Args:
+        source: is cancelled and closed when the peer leaves.
+        websocket: of Starlette or FastAPI.
+        watch: whether to read the connection. Who reads it by other means passes `False`: then a hang-up is noticed
+            when the next item is sent.
+
+    Raises:
+        TypeError: An item cannot be JSON.
+        ValueError: An item cannot be JSON: it holds NaN.
     """
     iterator = aiter(source)
     try:

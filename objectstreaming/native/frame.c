@@ -6,14 +6,19 @@ PyDoc_STRVAR(Frame_doc,
              "Frame(header_bytes, payload=b'', index=0, offset=0)\n"
              "--\n"
              "\n"
-             "One frame: `header_bytes` and `payload` as they were on the wire; `header` parsed on first use and kept.\n"
+             "One frame. `header` is parsed on first use and kept.\n"
              "\n"
-             "`index` and `offset` tell where the frame stood in its stream (0, 0 for a loose one); two frames are equal if\n"
-             "their bytes are. `bytes(frame)` is the frame in the standard layout.\n"
+             "Two frames are equal if their bytes are. `bytes(frame)` is the frame in the standard layout.\n"
              "\n"
              ">>> frame = Frame(b'{\"a\": 1}', b\"xy\")\n"
              ">>> frame.header, frame.payload, len(bytes(frame))\n"
-             "({'a': 1}, b'xy', 18)\n");
+             "({'a': 1}, b'xy', 18)\n"
+             "\n"
+             "Args:\n"
+             "    header_bytes: the header as it was on the wire.\n"
+             "    payload: the payload as it was on the wire.\n"
+             "    index: the number of the frame in its stream, from 0.\n"
+             "    offset: the byte of the stream at which it began.\n");
 
 static PyObject *Frame_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"header_bytes", "payload", "index", "offset", "_header", NULL};

@@ -30,10 +30,7 @@ ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 class StreamingASGITransport(httpx.AsyncBaseTransport):
     """`httpx.AsyncClient(transport=StreamingASGITransport(app), base_url="http://test")`. asyncio only.
 
-    `buffer`: how many bytes the application may be ahead of the reader, 64 KiB as in uvicorn. With 0 each `send` waits
-    until its chunk was read. `spec_version`: below 2.4, what is sent after the client has left is dropped; from 2.4 on
-    it raises `OSError`, as the ASGI specification says. Closing the client waits `grace` seconds for applications that
-    are still running, then cancels them. The read timeouts of requests are kept. Lifespan events are not sent.
+    The read timeouts of requests are kept. Lifespan events are not sent.
 
     >>> async def app(scope, receive, send):
     ...     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -47,6 +44,16 @@ class StreamingASGITransport(httpx.AsyncBaseTransport):
     ...                 return chunk
     >>> asyncio.run(first_bytes())
     b'0 '
+
+    Args:
+        app: the ASGI application.
+        buffer: how many bytes the application may be ahead of the reader, 64 KiB as in uvicorn. With 0 each `send`
+            waits until its chunk was read.
+        spec_version: of ASGI. Below 2.4, what is sent after the client has left is dropped; from 2.4 on it raises
+            `OSError`.
+        grace: closing the client waits so many seconds for applications that are still running, then cancels them.
+        root_path: as in the ASGI scope.
+        client: address and port of the client, as in the ASGI scope.
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class StreamingASGITransport(httpx.AsyncBaseTransport):
         self._running: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Run the application for one request; httpx calls this. Returns when the response has begun."""
         exchange = _Exchange(self, request)
         task = asyncio.get_running_loop().create_task(exchange.run())
         self._running.add(task)

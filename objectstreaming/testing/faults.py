@@ -19,8 +19,12 @@ __all__ = ["Crumble", "Cut", "Fault", "FaultyApp", "Stall", "ainject", "inject"]
 
 @dataclass(frozen=True)
 class Cut:
-    """Nothing comes after `at` bytes: the connection breaks with `ConnectionResetError`. If `clean`, the stream ends as
-    if it were complete instead, as behind a proxy or a middleware that swallows exceptions.
+    """The connection breaks, with `ConnectionResetError`.
+
+    Args:
+        at: after how many bytes.
+        clean: the stream ends as if it were complete instead, as behind a proxy or a middleware that swallows
+            exceptions.
     """
 
     at: int
@@ -29,7 +33,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Stall:
-    """After `at` bytes nothing comes for `seconds`. `math.inf`, for ever, only works with asynchronous chunks."""
+    """Nothing comes for a while.
+
+    Args:
+        at: after how many bytes.
+        seconds: how long; `math.inf`, for ever, only works with asynchronous chunks.
+    """
 
     at: int
     seconds: float
@@ -53,6 +62,10 @@ def inject(chunks: Iterable[bytes], *faults: Fault) -> Iterator[bytes]:
     >>> list(inject([b"abc", b"defg"], Cut(6)))
     Traceback (most recent call last):
     ConnectionResetError: cut after 6 bytes, as the test demands
+
+    Args:
+        chunks: of any size.
+        *faults: `Cut`, `Stall` and `Crumble`, in any order.
     """
     plan = _Plan(faults)
     for chunk in chunks:
@@ -66,7 +79,12 @@ def inject(chunks: Iterable[bytes], *faults: Fault) -> Iterator[bytes]:
 
 
 async def ainject(chunks: AsyncIterable[bytes], *faults: Fault) -> AsyncIterator[bytes]:
-    """`inject` for an asynchronous iterable."""
+    """`inject` for an asynchronous iterable.
+
+    Args:
+        chunks: of any size.
+        *faults: as for `inject`.
+    """
     plan = _Plan(faults)
     async for chunk in chunks:
         for step in plan.steps(chunk):
@@ -94,6 +112,10 @@ class FaultyApp:
     >>> asyncio.run(ask())
     Traceback (most recent call last):
     httpx.RemoteProtocolError: peer closed connection without sending complete message body
+
+    Args:
+        app: the ASGI application.
+        *faults: `Cut`, `Stall` and `Crumble`, for each response.
     """
 
     def __init__(self, app: ASGIApp, *faults: Fault) -> None:

@@ -74,13 +74,19 @@ def read_outcome(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> Outcome:
-    """Read a stream to its end, or to an error in it. Raises nothing that the package documents.
+    """Read a stream to its end, or to an error in it, which is returned and not raised.
 
     >>> from objectstreaming import JsonCoder
     >>> wire = JsonCoder().encode({}, "hello")
     >>> outcome = read_outcome([wire[:5], wire[5:], b"no frame"], JsonCoder())
     >>> outcome.messages, outcome.verdict
     ([({}, 'hello')], ('FrameTooLarge', 'frame_too_large', 1, 17))
+
+    Args:
+        chunks: the bytes, in any pieces.
+        coder: decodes the messages.
+        limits: as for `StreamDecoder`.
+        require_end: as for `StreamDecoder`.
     """
     with _Recorder(coder, limits, require_end) as recorder:
         for chunk in chunks:
@@ -95,7 +101,14 @@ async def aread_outcome(
     limits: Limits | None = None,
     require_end: bool | None = None,
 ) -> Outcome:
-    """`read_outcome` for an asynchronous iterable: a response's `aiter_bytes()`."""
+    """`read_outcome` for an asynchronous iterable: a response's `aiter_bytes()`.
+
+    Args:
+        chunks: the bytes, in any pieces.
+        coder: decodes the messages.
+        limits: as for `StreamDecoder`.
+        require_end: as for `StreamDecoder`.
+    """
     with _Recorder(coder, limits, require_end) as recorder:
         async for chunk in chunks:
             recorder.feed(chunk)

@@ -26,10 +26,15 @@ _LINGER: Final = 0.5
 
 
 def response_head(status: str = "200 OK", content_type: str = STREAM_TYPE, **headers: str) -> bytes:
-    """The head of a response; underscores in names of headers become hyphens. An empty content type is left out.
+    """The head of a response.
 
     >>> response_head(content_type="text/html", content_length="9")
     b'HTTP/1.1 200 OK\\r\\ncontent-type: text/html\\r\\ncontent-length: 9\\r\\n\\r\\n'
+
+    Args:
+        status: the code and its phrase.
+        content_type: by default that of a stream of JSON; empty: there is no such header.
+        **headers: underscores in their names become hyphens.
     """
     lines = [f"HTTP/1.1 {status}", *([f"content-type: {content_type}"] if content_type else [])]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -56,7 +61,11 @@ class Connection:
         """Set once `until_client_leaves` has seen the client close its side."""
 
     def send(self, data: bytes) -> None:
-        """Send bytes now. Raises `OSError` if the client is gone."""
+        """Send bytes now.
+
+        Raises:
+            OSError: The client is gone.
+        """
         self._peer.sendall(data)
 
     def send_chunks(self, chunks: Iterable[bytes]) -> None:
@@ -141,9 +150,7 @@ class Connection:
 
 
 class RawServer:
-    """Answers each request by calling `respond` with its `Connection`, then closes the connection.
-
-    Port 0 is a free one.
+    """Answers each request as a test says, then closes the connection.
 
     >>> import httpx
     >>> from objectstreaming import JsonCoder, StreamIncomplete
@@ -159,6 +166,10 @@ class RawServer:
     ...             print(error)
     hello
     the stream stopped after 1 data frames without its end: was it cut?
+
+    Args:
+        respond: is called with the `Connection` of each request, in a thread of its own.
+        port: 0 is a free one.
     """
 
     def __init__(self, respond: Callable[[Connection], None], port: int = 0) -> None:

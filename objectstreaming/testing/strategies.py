@@ -54,7 +54,12 @@ def headers(max_leaves: int = 5) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def frames(limits: Limits | None = None, *, max_payload: int = 200) -> st.SearchStrategy[Frame]:
-    """Data frames with any header and any bytes, none beyond `limits`."""
+    """Data frames with any header and any bytes.
+
+    Args:
+        limits: none is beyond them.
+        max_payload: in bytes.
+    """
     limits = limits if limits is not None else Limits()
     made = st.builds(
         lambda header, payload: encode_frame(header, payload),
@@ -155,11 +160,16 @@ def streams(
     max_messages: int = 5,
     errors: bool = True,
 ) -> Stream:
-    """Whole streams, of version 1 (`v=1`), plain (`v=None`), or either.
+    """Whole streams, of version 1, plain, or either.
 
-    `coder`: one coder; `None` draws one of this package. `messages`: what to send, for a coder of your own, or one with
-    a type. Streams of version 1 have pings and control frames of unknown types, may have an `open` frame, and, with
-    `errors`, may end with an error.
+    Streams of version 1 have pings and control frames of unknown types, and may have an `open` frame.
+
+    Args:
+        coder: `None` draws one of this package.
+        v: 1, `None` for plain streams, or `"any"`.
+        messages: a strategy of pairs, header and payload, for a coder of your own, or one with a type.
+        max_messages: in a stream.
+        errors: whether streams of version 1 may end with an error.
     """
     if coder is None:
         coder = draw(_coders())
@@ -212,7 +222,12 @@ def _interludes(draw: st.DrawFn, encoder: StreamEncoder[Any, Any], coder: Coder[
 
 @st.composite
 def chunkings(draw: st.DrawFn, data: bytes, *, max_cuts: int = 20) -> list[bytes]:
-    """Ways in which a transport may cut `data`: not at all, anywhere, with empty chunks, byte by byte."""
+    """Ways in which a transport may cut `data`: not at all, anywhere, with empty chunks, byte by byte.
+
+    Args:
+        data: the bytes of a stream.
+        max_cuts: of those that are not byte by byte.
+    """
     if draw(st.integers(0, 9)) == 9:
         return [data[at : at + 1] for at in range(len(data))]
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=max_cuts)))
