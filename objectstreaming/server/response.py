@@ -451,6 +451,8 @@ class _Exchange:
             self._set_timer("duration", response.max_duration, self.stop, expired)
         listener = self._loop.create_task(self._listen())
         running.add(self)
+        if stopping.begun:  # while the store was asked
+            self.stop(SHUTTING_DOWN)
         try:
             with self._sending:
                 await self._stream()

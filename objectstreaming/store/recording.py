@@ -31,7 +31,7 @@ from ..frames import Limits
 from ..protocol import StreamEncoder
 from ..server.problems import public_error, report
 from ..server.sources import Writer, runner_for
-from ..shutdown import running
+from ..shutdown import running, stopping
 from .end import DEAD, LOST, SHUTTING_DOWN, UNREACHABLE, End
 from .reader import answered
 from .tail import BATCH, Tail
@@ -144,6 +144,8 @@ class Recording:
             self._set_timer("duration", self._max_duration, self.stop, expired)
         started = False
         running.add(self)
+        if stopping.begun:  # while the log was created
+            self.stop(SHUTTING_DOWN.failure())
         try:
             try:
                 self._runner.start()

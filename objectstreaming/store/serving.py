@@ -30,6 +30,7 @@ from ..server.problems import problem_response
 from ..server.response import FrameResponse
 from ..server.sources import Feed
 from ..server.views import View, ViewEncoder
+from ..shutdown import stopping
 from .feed import StoredFeed
 from .reader import Reader, page_for
 from .verbs import About
@@ -146,6 +147,7 @@ class StoredResponse(FrameResponse):
             elif scope["method"] == "HEAD":
                 answer = await self._head()
             else:
+                stopping.refuse()
                 await self._answer_get(position, request, receive, send)
                 return
         except StreamError as error:

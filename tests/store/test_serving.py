@@ -17,10 +17,13 @@ from served import EVENTS, FRAMES, make_app, serving
 from starlette.responses import Response
 from stored_streams import Source, until
 
-from objectstreaming import JsonCoder, StreamDecoder, StreamError, TruncatedFrame
+from objectstreaming import EncodeError, JsonCoder, StreamDecoder, StreamError, TruncatedFrame
 from objectstreaming.client import Place, aopen_stream
-from objectstreaming.server import FrameResponse
+from objectstreaming.server import FrameResponse, ResponseAborted, View
+from objectstreaming.shutdown import stopping
 from objectstreaming.store import FileStore, MemoryStore, Store, StoredResponse, new_id
+from objectstreaming.store.tail import Tail
+from objectstreaming.store.verbs import About
 from objectstreaming.testing import Cut, FaultyApp, StreamingASGITransport
 
 MESSAGES = [({"n": n}, "x" * (n * 37 % 300)) for n in range(400)]
@@ -309,6 +312,82 @@ async def test_a_process_that_stops_reading_cuts_its_readers_and_they_go_on_else
                 got += await stream.read_all()
     assert got == MESSAGES[:4]
     assert [request.split()[1].rpartition("=")[2] for request in proxy.requests] == ["0", "2"]
+
+
+class _Last(View):
+    """Says nothing of a message but of the last one; refuses a message with the number `bad`."""
+
+    media_type = "text/plain"
+    position = 0
+
+    def encoder(self, coder: Any, limits: Any, position: int | None) -> Any:
+        return _Last()
+
+    def open(self, *, heartbeat: float | None = None, metadata: Any = None) -> bytes:
+        return b""
+
+    def data(self, header: Any, payload: Any) -> bytes:
+        self.position += 1
+        if "bad" in header:
+            raise EncodeError("a view of the test's cannot say this")
+        return b"the last\n" if "last" in header else b""
+
+    def ping(self) -> bytes:
+        return b""
+
+    def end(self, *, trailers: Any = None, error: StreamError | None = None) -> bytes:
+        return f"{error.code if error else 'end'} {self.position}".encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [({"n": 1}, "the last\nend 102"), ({"bad": 1}, "the last\ninternal 102")],
+    ids=["whole", "fails"],
+)
+async def test_a_view_may_have_nothing_to_say_of_whole_batches_and_fail_after_good_ones(
+    store: Store, header: dict[str, int], text: str
+) -> None:
+    source = [*(({"n": n}, "x" * 3000) for n in range(100)), ({"last": 1}, ""), (header, "")]
+    body = b""
+
+    async def send(message: Any) -> None:
+        nonlocal body
+        body += bytes(message.get("body", b""))
+
+    recording = await store.record(source, coder=JsonCoder())
+    await recording.ended()
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept", b"text/plain")], "query_string": b""}
+    response = StoredResponse(store, recording.id, coder=JsonCoder(), views=[_Last()])
+    async with asyncio.timeout(20):
+        try:
+            await response(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
+        except ResponseAborted:
+            assert "bad" in header
+    assert body.decode() == text
+
+
+async def test_a_process_that_is_told_to_stop_ends_what_just_begins_and_sends_readers_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "begun", False)
+
+    class SlowStore(FaultyStore):
+        async def create(self, id: str, about: About, first: int = 0) -> Tail | None:
+            tail = await super().create(id, about, first)
+            stopping.begun = True  # the signal has come, and end_streams has found nothing
+            return tail
+
+    store = SlowStore(MemoryStore())
+    source = Source()  # without an end
+    async with client_of(make_app(store, [source])) as http, asyncio.timeout(20):
+        stream = new_id()
+        answer = await http.put(f"/ask/{stream}", headers=FRAMES)
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        await until(lambda: not store.writing)
+        store.calls.clear()
+        answer = await http.get(f"/api/streams/{stream}", headers=FRAMES)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert store.calls == []
 
 
 @pytest.mark.parametrize(("of_response", "of_router"), [("ann", None), ("", lambda: "ann")])
