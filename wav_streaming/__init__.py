@@ -10,7 +10,7 @@ Start with `tal`. An engine in `synthesizers` or `recognizers` imports what it n
 
 from .chunking import Pacing
 from .g711 import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
-from .pcm import PcmSplitter, float32_to_int16, to_float32, to_int16, to_int32
+from .pcm import PcmSplitter, to_float32, to_int16, to_int32
 from .processor import TTSAsyncProcessor, encode_to_base64
 from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
 from .resampling import Resampler, resample, to_mono
@@ -61,7 +61,6 @@ __all__ = [
     "alaw_to_pcm",
     "default_synthesizer",
     "encode_to_base64",
-    "float32_to_int16",
     "mulaw_to_pcm",
     "pcm_to_alaw",
     "pcm_to_mulaw",

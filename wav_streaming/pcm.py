@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = "numpy.ndarray[Any, Any]"
 
-__all__ = ["PcmSplitter", "float32_to_int16", "to_float32", "to_int16", "to_int32"]
+__all__ = ["PcmSplitter", "to_float32", "to_int16", "to_int32"]
 
 
 def to_float32(samples: Array) -> Array:
@@ -63,11 +63,6 @@ def to_int32(samples: Array) -> Array:
     if samples.dtype.itemsize == 2:
         return samples.astype("<i4") << 16
     return samples.astype("<i4")
-
-
-def float32_to_int16(samples: Array) -> Array:
-    """`to_int16`, by the name that people look for when an engine gives floats."""
-    return to_int16(samples)
 
 
 def _kind(samples: Array) -> str:

@@ -262,7 +262,7 @@ def _complaint(tal: TALAudio) -> str:
         _, kind, allowed, _, _ = member
         if type(value) is not kind or (allowed is not None and value not in allowed):
             floats = member.name == "audioType" and isinstance(value, str) and "float" in value
-            advice = "convert floats first, with float32_to_int16" if floats else member.meaning
+            advice = "convert floats first, with to_int16" if floats else member.meaning
             return f"{member.name} is {member.values}, not {_shown(value)}: {advice}"
     depth = _DEPTHS[tal.audioType]
     if tal.bitDepth != depth:

@@ -17,11 +17,11 @@
 """
 
 from .coder import SymbolCoder
-from .framed import SUBPROTOCOL, FramedStream, Pipe, PipeClosed
-from .memory import MemoryStream, memory_pair
+from .framed import SUBPROTOCOL, FramedStream
+from .memory import memory_pair
 from .session import DuplexSession
 from .stream import DuplexStream, StreamFactory
-from .symbol import EventType, Modality, StreamEvent, StreamItem, Symbol
+from .symbol import Modality, StreamEvent, StreamItem, Symbol
 from .websocket_client import WebSocketClientStream
 from .websocket_server import WebSocketServerStream
 
@@ -29,12 +29,8 @@ __all__ = [
     "SUBPROTOCOL",
     "DuplexSession",
     "DuplexStream",
-    "EventType",
     "FramedStream",
-    "MemoryStream",
     "Modality",
-    "Pipe",
-    "PipeClosed",
     "StreamEvent",
     "StreamFactory",
     "StreamItem",

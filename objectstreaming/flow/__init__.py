@@ -26,7 +26,7 @@ from .ends import collect, drain, empty, endless, from_iterable
 from .fan_in import concat, merge, merge_latest
 from .fan_out import partition, split
 from .files import read_chunks, read_lines, write_chunks, write_lines
-from .pump import Branch, WhenFull
+from .pump import Branch
 from .queues import dequeue, enqueue
 from .steps import enumerate, filter, flatten, map, map_concurrent, tap  # noqa: A004  in a namespace of their own
 from .switching import switch
@@ -34,7 +34,6 @@ from .websocket import from_websocket, to_websocket
 
 __all__ = [
     "Branch",
-    "WhenFull",
     "buffer",
     "collect",
     "concat",

@@ -4,7 +4,7 @@ from ..extras import extra
 
 with extra("testing"):
     from .asgi import StreamingASGITransport
-    from .faults import Crumble, Cut, Fault, FaultyApp, Stall, ainject, inject
+    from .faults import Crumble, Cut, FaultyApp, Stall, ainject, inject
     from .outcomes import Outcome, aread_outcome, read_outcome
     from .raw_server import Connection, RawServer, response_head
     from .strategies import (
@@ -24,7 +24,6 @@ __all__ = [
     "Corruption",
     "Crumble",
     "Cut",
-    "Fault",
     "FaultyApp",
     "Outcome",
     "RawServer",

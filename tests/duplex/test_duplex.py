@@ -42,7 +42,6 @@ from objectstreaming.duplex import (
     SUBPROTOCOL,
     DuplexSession,
     DuplexStream,
-    MemoryStream,
     Modality,
     StreamEvent,
     StreamFactory,
@@ -53,6 +52,7 @@ from objectstreaming.duplex import (
     memory_pair,
 )
 from objectstreaming.duplex.mailbox import Mailbox
+from objectstreaming.duplex.memory import MemoryStream
 from objectstreaming.testing.strategies import json_values
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wav_streaming import PcmSplitter, Sound, float32_to_int16, to_float32, to_int16, to_int32
+from wav_streaming import PcmSplitter, Sound, to_float32, to_int16, to_int32
 
 
 def test_int16_survives_float_and_int32() -> None:
@@ -20,7 +20,7 @@ def test_int16_survives_float_and_int32() -> None:
 
 def test_floats_are_rounded_clipped_and_never_wrap() -> None:
     floats = numpy.array([0.0, 1.0, -1.0, 7.0, -7.0, numpy.nan, numpy.inf, -numpy.inf, 0.6 / 32768], "f4")
-    assert float32_to_int16(floats).tolist() == [0, 32767, -32768, 32767, -32768, 0, 32767, -32768, 1]
+    assert to_int16(floats).tolist() == [0, 32767, -32768, 32767, -32768, 0, 32767, -32768, 1]
     assert to_int32(floats)[:5].tolist() == [0, 2**31 - 1, -(2**31), 2**31 - 1, -(2**31)]
     assert to_float32(numpy.array([2**30], "<i4")).tolist() == [0.5]
     assert to_float32(numpy.array([0.5])).dtype == numpy.float32
