@@ -249,6 +249,7 @@ impl Request {
 
 /// Where redirects have led, as an extension of a response. For a client that follows them.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // so old compilers say
 pub(super) struct FinalUrl(pub(super) Uri);
 
 /// A response that is a stream of the coder that was asked for.
