@@ -137,6 +137,21 @@ describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => 
     expect(snippets[1]?.heard).toBeCloseTo(0.4, 3);
   });
 
+  it("plays compressed sentences as long as PCM: FLAC is the same to half a step of 16 bits", () => {
+    const { pcm, flac, opus } = report.compressed;
+    for (const found of [pcm, flac, opus]) expect(found?.sentence).toEqual([4411, 4411, 4411]);
+    expect(pcm?.difference).toBe(0);
+    expect(flac?.difference).toBeLessThan(1 / 32_768);
+    expect(flac?.heard).toBe(pcm?.heard);
+    expect(opus?.heard).toBe(pcm?.heard);
+    expect(opus?.difference).toBeGreaterThan(0);
+    expect(opus?.likeness).toBeGreaterThan(0.85);
+  });
+
+  it("loses the sound of a sentence that it cannot decode, keeps the text, and asks for other formats next time", () => {
+    expect(report.broken).toEqual({ text: "One. Two. Three.", count: 1, asked: ["opus,flac", "flac", "pcm"] });
+  });
+
   it("plays what comes at odd times as if it had come at once, while the cushion lasts", () => {
     expect(report.jitter).toEqual({ difference: 0, underruns: 0, count: expect.any(Number) });
     expect(report.jitter.count).toBeGreaterThan(40_000);

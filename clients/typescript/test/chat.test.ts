@@ -1,8 +1,16 @@
 /** streamChat, server-sent events and WAV, in Node. */
 
 import type { ServerResponse } from "node:http";
-import { describe, expect, it, vi } from "vitest";
-import { Chat, decodeWav, type ChatCallbacks, type ChatOptions, SseParser, streamChat } from "../src/audio/index.js";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import {
+  type AudioPlayer,
+  Chat,
+  decodeWav,
+  type ChatCallbacks,
+  type ChatOptions,
+  SseParser,
+  streamChat,
+} from "../src/audio/index.js";
 import { encodeWav, fromBase64, toBase64 } from "../src/audio/wav.js";
 import { encodeFrame, type Place, rawCoder, StreamEncoder, StreamError, StreamIncompleteError } from "../src/index.js";
 import { serve } from "./server.js";
@@ -70,6 +78,98 @@ describe("streamChat", () => {
     expect(result).toMatchObject({ text: "One.\n Two. é", count: 2 });
     expect(requests[0]?.headers.accept).toBe("text/event-stream");
     expect(JSON.parse(requests[0]?.body ?? "").voice).toBe("af_sarah");
+  });
+
+  it("asks for the formats that it is given, and for PCM where nothing decodes", async () => {
+    const asked = async (audio: ChatOptions["audio"]) =>
+      JSON.parse((await chat(frames(), RAW, 200, { audio })).requests[0]?.body ?? "").audio;
+    expect(await asked(["opus", "pcm"])).toEqual(["pcm"]); // Node has no decoder
+    expect(await asked(["opus"])).toEqual(["pcm"]);
+    expect(await asked(true)).toBeUndefined();
+    expect(await asked(false)).toBe(false);
+  });
+
+  describe("with compressed sound", () => {
+    let decode: () => void = () => undefined;
+    let go: Promise<unknown> = Promise.resolve();
+    class Decoder {
+      constructor(
+        _channels: number,
+        _length: number,
+        readonly sampleRate: number,
+      ) {}
+      async decodeAudioData(file: ArrayBuffer) {
+        await go;
+        const samples = Float32Array.from(new Uint8Array(file), (value) => value / 8);
+        return { numberOfChannels: 1, getChannelData: () => samples };
+      }
+    }
+    afterEach(() => vi.unstubAllGlobals());
+
+    function answer() {
+      const encoder = new StreamEncoder(rawCoder());
+      const flac = { ...audio, format: "flac" };
+      return join([
+        encoder.open(),
+        encoder.data({ ...flac, sentence: 1, text: "One. ", samples: 4, at: 0 }, new Uint8Array([1, 2])),
+        encoder.data({ ...audio, sentence: 2, text: "Two. ", samples: 1, at: 0 }, bytes(pcm(3))),
+        encoder.data({ kind: "text" }, utf8.encode("One. Two. Three.")),
+        encoder.data({ ...flac, sentence: 3, text: "Three.", samples: 1, at: 0 }, new Uint8Array([4, 5])),
+        encoder.end(),
+      ]);
+    }
+
+    it("text does not wait for the decoder, sounds stay in order, cut or padded, and a flush drops what waits", async () => {
+      vi.stubGlobal("OfflineAudioContext", Decoder);
+      go = new Promise<undefined>((resolve) => (decode = () => resolve(undefined)));
+      const told: unknown[] = [];
+      const pushed: unknown[] = [];
+      const player = {
+        flushes: 0,
+        push: (_: unknown, { id }: { id: number }) => pushed.push(id),
+        end: () => undefined,
+      };
+      const server = await serve((response) => response.writeHead(200, RAW).end(answer()));
+      const source = streamChat(
+        "Hello!",
+        { onText: (text) => told.push(text), onSound: ({ sentence, pcm }) => told.push([sentence, ...pcm]) },
+        { url: server.url, player: player as unknown as AudioPlayer },
+      );
+      await vi.waitFor(() => expect(told).toEqual(["One. Two. Three."]));
+      player.flushes++;
+      decode();
+      await source.done;
+      await server.close();
+      expect(told.slice(1)).toEqual([
+        [1, 1 / 8, 2 / 8, 0, 0],
+        [2, 3],
+        [3, 4 / 8],
+      ]);
+      expect(pushed.filter((id) => id !== 3)).toEqual([]);
+    });
+
+    it("a callback that throws is an error, and the sound of before is told", async () => {
+      vi.stubGlobal("OfflineAudioContext", Decoder);
+      const server = await serve((response) => response.writeHead(200, RAW).end(answer()));
+      const onSound = () => {
+        throw new RangeError("mine");
+      };
+      const source = streamChat("Hello!", { onSound }, { url: server.url });
+      await expect(source.done).rejects.toThrow("mine");
+      await server.close();
+    });
+
+    it.each([
+      ["samples", -1],
+      ["samples", 1e12],
+      ["rate", 0.5],
+      ["channels", "2"],
+    ])("a header whose %s is %s is an error", async (name, value) => {
+      const encoder = new StreamEncoder(rawCoder());
+      const header = { ...audio, format: "flac", sentence: 1, samples: 1, [name]: value };
+      const { result } = await chat(join([encoder.open(), encoder.data(header, bytes(pcm(1)))]), RAW);
+      expect(result).toBeInstanceOf(TypeError);
+    });
   });
 
   it("takes no cut for an end, at any byte", async () => {

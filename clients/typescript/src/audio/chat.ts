@@ -12,9 +12,10 @@ import { StreamError, StreamIncompleteError } from "../errors.js";
 import type { ResponseLike } from "../response.js";
 import type { Place } from "../resuming.js";
 import type { JsonObject } from "../strict-json.js";
+import { type AudioFormat, decodeSound, isCompressed, readable } from "./compressed.js";
 import { AudioPlayer } from "./player.js";
 import { SseParser } from "./sse.js";
-import { decodeWav, encodeWav, fromBase64, toBase64, toInt16 } from "./wav.js";
+import { decodeWav, encodeWav, fromBase64, toBase64, toInt16, toPcm } from "./wav.js";
 
 /** A piece of the sound of a sentence. */
 export interface SpokenPiece {
@@ -51,8 +52,12 @@ export interface ChatOptions {
   readonly voice?: string | undefined;
   /** 0.5 to 2. */
   readonly speed?: number | undefined;
-  /** `false`: text only. */
-  readonly audio?: boolean | undefined;
+  /**
+   * `false`: text only. Or the formats in which sound may come, such as `["opus", "flac", "pcm"]`: the server chooses among them
+   * as the connection needs it. A sentence that the browser cannot decode is silent, and its format is not asked for again. The
+   * default is PCM.
+   */
+  readonly audio?: boolean | readonly AudioFormat[] | undefined;
   /** Plays the sound. `close` silences it. */
   readonly player?: AudioPlayer | undefined;
   /** A function is called for each request. */
@@ -153,6 +158,8 @@ class Answer {
   over = false;
   stream: { readonly place: Place | undefined } | undefined;
   #sentence = 0;
+  #decoding: Promise<void> | undefined; // what comes meanwhile waits for it, in order
+  #behind = 0;
   #waiting: { pieces: Uint8Array[]; rate: number; channels: number } | undefined; // for onAudio
 
   constructor(
@@ -171,13 +178,57 @@ class Answer {
     this.callbacks.onText?.(text);
   }
 
-  addAudio(header: JsonObject, payload: Uint8Array<ArrayBuffer>): void {
-    const { sentence, text, format, rate, channels = 1, at } = header;
-    if (format !== "s16le" || typeof sentence !== "number") return; // one that failed, or of a later version
-    if (typeof rate !== "number" || typeof channels !== "number" || payload.length % (2 * channels)) {
-      throw new TypeError("the sound is not whole sample frames of 16 bits");
-    }
-    const pcm = toInt16(payload);
+  /** Resolves when there is room for more: not before a decoder that is slow has caught up. */
+  async addAudio(header: JsonObject, payload: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { sentence, format, rate, channels = 1, samples } = header;
+    if (typeof sentence !== "number") return; // of a later version
+    if (isCompressed(format)) {
+      if (!isCount(rate) || !isCount(channels) || !isCount(samples) || samples > LONGEST * rate) {
+        throw new TypeError("the header of the sound does not say how long it is");
+      }
+      const flushes = this.player?.flushes;
+      const decoded = decodeSound(payload, format, { rate, channels, samples });
+      this.#inOrder(async () => {
+        const sound = await decoded;
+        if (sound) this.#addSound(header, sentence, sound, rate, channels, flushes);
+      });
+    } else if (format === "s16le") {
+      if (!isCount(rate) || !isCount(channels) || payload.length % (2 * channels)) {
+        throw new TypeError("the sound is not whole sample frames of 16 bits");
+      }
+      const pcm = toInt16(payload);
+      if (!this.#decoding) this.#addSound(header, sentence, pcm, rate, channels);
+      else {
+        const flushes = this.player?.flushes;
+        this.#inOrder(() => this.#addSound(header, sentence, pcm, rate, channels, flushes));
+      }
+    } // else one that failed, or of a later version
+    if (this.#behind >= BEHIND) await this.#decoding;
+  }
+
+  /** What has come is decoded, and told. */
+  async decoded(): Promise<void> {
+    await this.#decoding;
+  }
+
+  #inOrder(tell: () => void | Promise<void>): void {
+    this.#behind++;
+    const decoding = (this.#decoding ?? Promise.resolve()).then(tell).then(() => {
+      this.#behind--;
+      if (this.#decoding === decoding) this.#decoding = undefined;
+    });
+    this.#decoding = decoding;
+    decoding.catch(() => undefined); // a callback that threw: who waits for the end is told
+  }
+
+  #addSound(
+    { text, at }: JsonObject,
+    sentence: number,
+    pcm: SpokenPiece["pcm"],
+    rate: number,
+    channels: number,
+    flushes = this.player?.flushes,
+  ): void {
     if (sentence !== this.#sentence) {
       this.finishAudio();
       this.#sentence = sentence;
@@ -185,16 +236,19 @@ class Answer {
     }
     if (this.callbacks.onAudio) {
       this.#waiting ??= { pieces: [], rate, channels };
-      this.#waiting.pieces.push(payload.slice());
+      this.#waiting.pieces.push(toPcm(pcm));
     }
-    this.#tell({
-      sentence,
-      text: typeof text === "string" ? text : undefined,
-      pcm,
-      rate,
-      channels,
-      at: typeof at === "number" ? at : undefined,
-    });
+    this.#tell(
+      {
+        sentence,
+        text: typeof text === "string" ? text : undefined,
+        pcm,
+        rate,
+        channels,
+        at: typeof at === "number" ? at : undefined,
+      },
+      flushes,
+    );
   }
 
   addWav(base64: string): void {
@@ -214,14 +268,25 @@ class Answer {
     this.callbacks.onAudio?.(toBase64(encodeWav(waiting.pieces, waiting.rate, waiting.channels)));
   }
 
-  #tell(piece: SpokenPiece): void {
+  /** `flushes` is how often the player had been flushed when the piece came. */
+  #tell(piece: SpokenPiece, flushes = this.player?.flushes): void {
     // Asked each time: a callback may have closed the source.
-    if (!this.over) this.player?.push(piece.pcm, { rate: piece.rate, channels: piece.channels, id: piece.sentence });
+    if (!this.over && this.player?.flushes === flushes) {
+      this.player?.push(piece.pcm, { rate: piece.rate, channels: piece.channels, id: piece.sentence });
+    }
     if (!this.over) this.callbacks.onSound?.(piece);
   }
 }
 
 const SSE = "text/event-stream";
+/** Seconds: a sound that claims to be longer is refused before there is memory for it. */
+const LONGEST = 600;
+/** The most sounds that wait for a decoder. */
+const BEHIND = 8;
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0;
+}
 
 /** Reads the answer. Returns the trailers. */
 async function read(
@@ -260,10 +325,14 @@ async function read(
     answer.stream = stream;
     for await (const { header, payload } of stream) {
       if (header["kind"] === "text") answer.addText(new TextDecoder().decode(payload));
-      else if (header["kind"] === "audio") answer.addAudio(header, payload);
+      else if (header["kind"] === "audio") await answer.addAudio(header, payload);
     }
+    await answer.decoded();
     answer.finishAudio();
     return stream.trailers ?? {};
+  } catch (error) {
+    await answer.decoded().catch(() => undefined); // what came before is told and heard
+    throw error;
   } finally {
     connection.close();
   }
@@ -281,6 +350,7 @@ async function ask(
   const { signal } = connection;
   if (signal.aborted) throw signal.reason;
   const given = typeof headers === "function" ? await connection.within(Promise.resolve(headers()), late) : headers;
+  const formats = typeof audio === "object" ? readable(audio) : undefined; // the server's default is PCM
   const init = {
     method: "POST",
     headers: {
@@ -288,7 +358,7 @@ async function ask(
       accept: transport === "sse" ? SSE : `${ACCEPT}, ${SSE};q=0.3`,
       ...given,
     },
-    body: JSON.stringify({ message, voice, speed, audio: audio === false ? false : undefined }),
+    body: JSON.stringify({ message, voice, speed, audio: audio === false ? false : formats }),
     signal,
   };
   return await connection.within(send(url, init), late);

@@ -10,6 +10,7 @@ export {
   type SpokenPiece,
   streamChat,
 } from "./chat.js";
+export type { AudioFormat } from "./compressed.js";
 export { AudioPlayer, type PlayerOptions, type SoundFormat } from "./player.js";
 export { Resampler } from "./resampler.js";
 export { type SseEvent, SseParser } from "./sse.js";

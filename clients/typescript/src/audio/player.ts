@@ -63,6 +63,7 @@ export class AudioPlayer {
   #readyFrames = 0;
   #id: unknown;
   #scheduled: Scheduled[] = [];
+  #flushes = 0;
   #tail: AudioBufferSourceNode | undefined;
   #tailAt = 0; // where the sound that was scheduled last ends, in sample frames of the context
   #inSound = false; // a sound has begun, and end() has not been reached
@@ -118,6 +119,7 @@ export class AudioPlayer {
 
   /** Silence, within 5 ms. All that was pushed is dropped. What is pushed afterwards is a new sound. */
   flush(): void {
+    this.#flushes++;
     if (this.#context === undefined) return;
     const { currentTime, sampleRate } = this.#context;
     const until = currentTime + FADE;
@@ -136,6 +138,11 @@ export class AudioPlayer {
     this.#cushion = FIRST_CUSHION;
     this.#bus = undefined;
     this.#changed();
+  }
+
+  /** How often it was flushed: what was pushed, or began to be decoded, before the last time is not to be heard. */
+  get flushes(): number {
+    return this.#flushes;
   }
 
   /** How many seconds were heard, by the clock of the context. */

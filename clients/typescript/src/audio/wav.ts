@@ -69,6 +69,16 @@ export function toInt16(bytes: Uint8Array): Int16Array<ArrayBuffer> {
   return samples;
 }
 
+/** The bytes of 16-bit PCM, little-endian. Samples beyond full scale are clipped. */
+export function toPcm(samples: Int16Array | Float32Array): Uint8Array<ArrayBuffer> {
+  const scale = samples instanceof Int16Array ? 1 : 32_768;
+  const view = new DataView(new ArrayBuffer(2 * samples.length));
+  samples.forEach((value, n) =>
+    view.setInt16(2 * n, Math.max(-32_768, Math.min(32_767, Math.round(scale * value))), true),
+  );
+  return new Uint8Array(view.buffer);
+}
+
 /** A WAV file of 16-bit PCM bytes. */
 export function encodeWav(pcm: readonly Uint8Array[], rate: number, channels: number): Uint8Array<ArrayBuffer> {
   const size = pcm.reduce((sum, { length }) => sum + length, 0);

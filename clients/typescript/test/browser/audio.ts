@@ -1,6 +1,10 @@
 /** The player in a real browser, in an OfflineAudioContext, which is exact. It posts what it found. */
 
-import { AudioPlayer } from "../../src/audio/index.js";
+import { AudioPlayer, streamChat } from "../../src/audio/index.js";
+import { decodeSound, readable } from "../../src/audio/compressed.js";
+import { fromBase64 } from "../../src/audio/wav.js";
+import { rawCoder, StreamEncoder } from "../../src/index.js";
+import { FLAC, OPUS } from "./sounds.js";
 
 export interface AudioReport {
   /** By case: how many samples were compared, and the largest difference. */
@@ -10,6 +14,10 @@ export interface AudioReport {
   underrun: { count: number; step: number; heard: number };
   locked: { position: number; difference: number };
   jitter: { count: number; difference: number; underruns: number };
+  /** By format: the samples of a sentence, those that are heard of three, and the largest difference and likeness to PCM. */
+  compressed: Record<string, { sentence: number[]; heard: number; difference: number; likeness: number }>;
+  /** The text of an answer whose sound cannot be decoded, its sounds, and what is asked for before and after. */
+  broken: { text: string; count: number; asked: string[] };
   error?: string;
 }
 
@@ -205,6 +213,81 @@ async function jitter(): Promise<AudioReport["jitter"]> {
   return { count, difference: largest < 1e-6 ? 0 : largest, underruns };
 }
 
+function product(one: Float32Array, other: Float32Array): number {
+  return one.reduce((sum, value, n) => sum + value * (other[n] ?? 0), 0);
+}
+
+const OF_A_SENTENCE = 4411;
+
+/** An answer of three sentences with the same sound, the second of them as PCM. */
+function answer(format: string, file: Uint8Array): Uint8Array<ArrayBuffer> {
+  const pcm = new Uint8Array(tone(22_050, OF_A_SENTENCE).buffer);
+  const encoder = new StreamEncoder(rawCoder());
+  const pieces = [encoder.open(), encoder.data({ kind: "text" }, new TextEncoder().encode("One. Two. Three."))];
+  for (const sentence of [1, 2, 3]) {
+    const form = { kind: "audio", sentence, text: "", rate: 22_050, channels: 1, samples: OF_A_SENTENCE, at: 0 };
+    if (sentence !== 2) pieces.push(encoder.data({ ...form, format }, file));
+    else {
+      pieces.push(encoder.data({ ...form, format: "s16le" }, pcm.subarray(0, 2_000)));
+      pieces.push(encoder.data({ ...form, format: "s16le" }, pcm.subarray(2_000)));
+    }
+  }
+  pieces.push(encoder.end());
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+async function heardOf(format: string, file: Uint8Array): Promise<{ sentence: number[]; samples: Float32Array }> {
+  const context = new OfflineAudioContext(1, 44_100, 44_100);
+  const player = new AudioPlayer({ context });
+  const sentence = [0, 0, 0];
+  const body = answer(format, file);
+  const headers = { "content-type": "application/vnd.objectstreaming;v=1;coder=raw" };
+  await streamChat(
+    "Hi",
+    { onSound: (piece) => (sentence[piece.sentence - 1] = (sentence[piece.sentence - 1] ?? 0) + piece.pcm.length) },
+    { player, audio: ["opus", "flac", "pcm"], fetch: () => Promise.resolve(new Response(body, { headers })) },
+  ).done;
+  const samples = (await context.startRendering()).getChannelData(0);
+  await player.close();
+  return { sentence, samples };
+}
+
+async function compressed(): Promise<AudioReport["compressed"]> {
+  const plain = await heardOf("s16le", new Uint8Array(tone(22_050, OF_A_SENTENCE).buffer));
+  const found: AudioReport["compressed"] = {};
+  for (const [name, format, file] of [
+    ["pcm", "s16le", new Uint8Array(tone(22_050, OF_A_SENTENCE).buffer)],
+    ["flac", "flac", fromBase64(FLAC)],
+    ["opus", "ogg-opus", fromBase64(OPUS)],
+  ] as const) {
+    const { sentence, samples } = await heardOf(format, file);
+    let heard = samples.length;
+    while (heard > 0 && samples[heard - 1] === 0) heard--;
+    const likeness = product(samples, plain.samples) / product(plain.samples, plain.samples);
+    found[name] = { sentence, heard, difference: difference([samples], [plain.samples])[1], likeness };
+  }
+  return found;
+}
+
+async function broken(): Promise<AudioReport["broken"]> {
+  const asked = [readable(["opus", "flac"]).join()];
+  const headers = { "content-type": "application/vnd.objectstreaming;v=1;coder=raw" };
+  const body = answer("ogg-opus", fromBase64(OPUS).subarray(0, 100));
+  const fetch = () => Promise.resolve(new Response(body, { headers }));
+  const { text, count } = await streamChat("Hi", { onSound: () => undefined }, { fetch, audio: ["opus"] }).done;
+  asked.push(readable(["opus", "flac"]).join());
+  const form = { rate: 22_050, channels: 1, samples: 1 };
+  if (await decodeSound(new Uint8Array(9), "flac", form)) throw new Error("nine zeros are no FLAC");
+  asked.push(readable(["opus", "flac"]).join());
+  return { text, count, asked };
+}
+
 async function report(): Promise<Partial<AudioReport>> {
   try {
     return {
@@ -213,6 +296,8 @@ async function report(): Promise<Partial<AudioReport>> {
       underrun: await underrun(),
       locked: await locked(),
       jitter: await jitter(),
+      compressed: await compressed(),
+      broken: await broken(),
     };
   } catch (error) {
     return { error: String((error as Error).stack) };
