@@ -244,6 +244,7 @@ MEMBERS: Final = _read_table()
 """The ten members in their order."""
 
 _DEFAULTS: Final[Mapping[str, Any]] = {member.name: member.default for member in MEMBERS}
+_CHECKS: Final = tuple((member.default, member.kind, member.allowed) for member in MEMBERS)
 _DEPTHS: Final[Mapping[str, int]] = {"int16": 16, "int32": 32}
 _NO_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -258,8 +259,10 @@ if TALAudio.__doc__:  # pragma: no branch - python -OO has none
 
 def _complaint(tal: TALAudio) -> str:
     """What is wrong with the members, the first of them; empty if nothing is."""
-    for member, value in zip(MEMBERS, msgspec.structs.astuple(tal), strict=False):
-        _, kind, allowed, _, _ = member
+    values = msgspec.structs.astuple(tal)
+    for value, (default, kind, allowed), member in zip(values, _CHECKS, MEMBERS, strict=False):
+        if value is default:  # most of them are
+            continue
         if type(value) is not kind or (allowed is not None and value not in allowed):
             floats = member.name == "audioType" and isinstance(value, str) and "float" in value
             advice = "convert floats first, with to_int16" if floats else member.meaning
@@ -457,21 +460,40 @@ class TalEncoder:
 
 _SPACED: Final = "{" + ", ".join(f'"{member.name}": %s' for member in MEMBERS) + "}"
 """A header as the standard library writes it."""
+_KINDS: Final = [*(member.kind for member in MEMBERS), UnsetType]
+
+_last: tuple[tuple[Any, ...], str, str] = (), "", ""
+"""The members but for `answer` and `order` of the last header that was checked here; what is written before and after
+`answer`. In a stream nearly all headers have the same: checking and writing them again would take most of the time."""
 
 
 def _encode_original(tal: TALAudio, pcm: Any, byte_length: Any) -> bytes | None:
     """What `tal_encoder` returns for nearly every call; `None` for any other."""
-    if type(pcm) is not bytes or type(byte_length) is not int or byte_length != LAYOUT.byte_length:
+    global _last
+    plain = type(tal) is TALAudio and type(pcm) is bytes and type(byte_length) is int
+    if not plain or byte_length != LAYOUT.byte_length:
         return None
     try:
-        if _complaint(tal) or tal._extra is not UNSET or len(pcm) % tal.block_align:
+        values = msgspec.structs.astuple(tal)
+        if list(map(type, values)) != _KINDS:
             return None
-    except AttributeError:
+        *first, answer, url, sign, order, _ = values
+        members = (*first, url, sign)
+        known, before, after = _last  # at once, because threads may share it
+        if members != known:
+            if _complaint(tal):
+                return None
+            texts = [_quoted(value) if type(value) is str else value for value in (*first, "", url, sign, "")]
+            texts[len(first)] = texts[-1] = "\0"  # is in no text of JSON
+            before, after, _ = (_SPACED % tuple(texts)).split("\0")
+            _last = members, before, after
+        if not 0 < order <= MAX_ORDER or 8 * len(pcm) % (tal.bitDepth * tal.channels):
+            return None
+        header = f"{before}{_quoted(answer)}{after}{order}}}".encode()
+        # A surrogate may be a lone one, which strict JSON refuses.
+        return None if b"\\ud" in header else _pack(8 + len(header) + len(pcm), len(header)) + header + pcm
+    except (AttributeError, struct.error):
         return None
-    values = msgspec.structs.astuple(tal)[:-1]
-    header = _SPACED % tuple(_quoted(value) if type(value) is str else value for value in values)
-    # A surrogate may be a lone one, which strict JSON refuses.
-    return None if "\\ud" in header else join_frame(header.encode("ascii"), pcm)
 
 
 def _decode_original(data: Any, byte_length: Any) -> tuple[tuple[dict[str, Any], bytes], bytes] | None:
