@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    from .terminal import printable
+    from .terminal import coloured, printable
 
-    sys.stderr.write(f"objectstreaming: {printable(message)}\n")
+    sys.stderr.write(f"{coloured('objectstreaming:', 'red', sys.stderr)} {printable(message)}\n")
     sys.exit(status)

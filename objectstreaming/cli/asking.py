@@ -53,9 +53,9 @@ def endpoint(url: str, path: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise CommandError(f"{url} is not a URL: {error}") from None
+        raise CommandError(f"{url} is not a URL: {error}", status=2) from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise CommandError(f"{url} is not an http URL")
+        raise CommandError(f"{url} is not an http URL", status=2)
     base = parsed.path.rstrip("/")
     return str(parsed.copy_with(path=base if base.endswith(f"/{path}") else f"{base}/{path}"))
 

@@ -19,7 +19,6 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Frames that stream objects and speech.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # a wrong option is one plain line, not a box
     pretty_exceptions_enable=False,
 )
@@ -107,7 +106,12 @@ def serve(
         typer.Option(min=0, max=65535, metavar="PORT", help="Also speak, listen and answer for Home Assistant, here."),
     ] = None,
 ) -> None:
-    """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY."""
+    """Serve the reference app. The key for the endpoints is taken from OPENAI_API_KEY.
+
+    \b
+    Example:
+      objectstreaming serve --docs handbook --port 9000
+    """
     from .serving import serve as run
 
     run(
@@ -144,7 +148,12 @@ def demo(
     wav: Annotated[Path | None, typer.Option(help="A WAV file to ask with instead.")] = None,
     out: Annotated[Path, typer.Option(help="Where the spoken answer is saved.")] = Path("answer.wav"),
 ) -> None:
-    """Start a server, ask it by text and by speech, and show every frame of the answers."""
+    """See it work, with every frame. A server is started, and asked by text and by speech.
+
+    \b
+    Example:
+      objectstreaming demo --question 'What is a frame?'
+    """
     from .demo import run
 
     run(question=question, spoken=spoken, wav=wav, out=out, say=_out, interactive=sys.stdout.isatty())
@@ -169,15 +178,20 @@ def ask(
         typer.Option(help="Keep here how far a text answer has come. If it is there already, go on with that answer."),
     ] = None,
 ) -> None:
-    """Ask a server. The answer goes to stdout, progress to stderr."""
+    """Ask a server. The answer goes to stdout, progress to stderr.
+
+    \b
+    Example:
+      objectstreaming ask http://127.0.0.1:8000 'What is a frame?' --out answer.wav
+    """
     import httpx
 
     from . import asking
 
     if (text is None) == (wav is None):
-        raise CommandError("ask either with a text or with --wav FILE")
+        raise CommandError("ask either with a text or with --wav FILE", status=2)
     if place is not None and (wav is not None or out is not None):
-        raise CommandError("--place is for an answer in text")
+        raise CommandError("--place is for an answer in text", status=2)
     piped = out == Path("-")
     show = _note if piped else _out
     lines = FrameLines((lambda line: None) if quiet else _note)
@@ -222,7 +236,12 @@ def talk(
     wav: Annotated[Path | None, typer.Option(help="A WAV file that asks, instead of lines from stdin.")] = None,
     out: Annotated[Path | None, typer.Option(help="Save the sound of the answers here as WAV.")] = None,
 ) -> None:
-    """Talk with a server. A line asks, and stops the answer before it. Answers go to stdout, the rest to stderr."""
+    """Talk with a server. A line asks, and stops the answer before it. Answers go to stdout, the rest to stderr.
+
+    \b
+    Example:
+      objectstreaming talk http://127.0.0.1:8000 --out talk.wav
+    """
     from .talking import talk as run
 
     run(url=url, lines=sys.stdin, interactive=sys.stdin.isatty(), wav=wav, out=out, say=_out, note=_note)
@@ -253,10 +272,15 @@ def conformance(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rewrite the marked block of this Markdown file.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of the table.")] = False,
 ) -> None:
-    """Run the conformance suite against a program that speaks its protocol, and print a table.
+    """Test an implementation. The conformance suite runs against a program that speaks its protocol.
 
     Exit status: 0 if it conforms, 1 if it does not, 2 if it could not be run.
+
+    \b
+    Example:
+      objectstreaming conformance --only http- node my-client.mjs
     """
     try:
         from ..conformance.program import CannotRun
@@ -274,9 +298,11 @@ def conformance(
         raise CommandError("--implementations needs --all or --implementation: which of the list?", status=2)
     if write is not None and (not every or only):
         raise CommandError("--write needs --all and no --only: the block of the page is about all cases", status=2)
+    if as_json and listed:
+        raise CommandError("--json is for one implementation, without --all and --implementation", status=2)
     try:
         if not listed:
-            status = run_one(command or [], only=only, verbose=verbose, say=_out)
+            status = run_one(command or [], only=only, verbose=verbose, as_json=as_json, say=_out)
         else:
             status = run_list(implementations, implementation or [], only=only, verbose=verbose, write=write, say=_out)
     except (CannotRun, OSError) as error:

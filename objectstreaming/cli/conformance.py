@@ -5,6 +5,7 @@ The functions return the exit status: 0 if all conform, 1 if one does not, 2 if 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -16,17 +17,18 @@ from ..conformance.registry import find_list, load_implementations
 from ..conformance.runner import check
 from ..conformance.summary import check_listed, split_page, summary_table, write_page
 from .reference_app import reference_app
+from .terminal import counter
 
 __all__ = ["run_list", "run_one"]
 
 _OUR_OWN: Final = (sys.executable, "-m", "objectstreaming.conformance.python_implementation")
 
 
-def run_one(command: Sequence[str], *, only: str, verbose: bool, say: Callable[[str], object]) -> int:
+def run_one(command: Sequence[str], *, only: str, verbose: bool, as_json: bool, say: Callable[[str], object]) -> int:
     """Try `command`, or our own implementation if it is empty. Raises `CannotRun`."""
     with reference_app() as app:
-        report = check(command or _OUR_OWN, app=app.url, only=only)
-    say(report.render(verbose=verbose))
+        report = check(command or _OUR_OWN, app=app.url, only=only, tried=counter("cases", sys.stderr))
+    say(json.dumps(report.as_json()) if as_json else report.render(verbose=verbose))
     return 0 if report.ok() else 1
 
 
@@ -50,7 +52,8 @@ def run_list(
     rows = []
     with reference_app() as app:
         for implementation in implementations:
-            row = check_listed(implementation, required=required, only=only, app=app.url)
+            tried = counter(f"cases of {implementation.name}", sys.stderr)
+            row = check_listed(implementation, required=required, only=only, app=app.url, tried=tried)
             rows.append(row)
             say(row.render(verbose=verbose))
     able = [row.implementation for row in rows if row.report is not None]

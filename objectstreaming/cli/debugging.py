@@ -64,12 +64,14 @@ def inspect(
     data: Data = None,
     timeout: Timeout = 60.0,
 ) -> None:
-    """Show the frames of a stream while they arrive: index, offset, time, gap, bytes, header, payload.
+    """Show the frames of a stream as they arrive. A line has index, offset, time, gap, bytes, header and payload.
 
     Exit status: 0 if the stream is whole, 1 if it breaks the rules, 3 if it was cut, 4 if it ended with an error, 5 if
     there is none.
 
-    Example: objectstreaming inspect http://127.0.0.1:8000/objects -d '{"question": "What is a frame?"}' --stats
+    \b
+    Example:
+      objectstreaming inspect http://127.0.0.1:8000/objects -d '{"question": "What is a frame?"}' --stats
     """
     from .inspecting import Choice
     from .inspecting import inspect as run
@@ -107,11 +109,13 @@ def cat(
     data: Data = None,
     timeout: Timeout = 60.0,
 ) -> None:
-    """Write the text of a stream to stdout as it comes, and play its sound.
+    """Write the text of a stream, play its sound. The text goes to stdout as it comes.
 
     Exit status: that of inspect.
 
-    Example: objectstreaming cat http://127.0.0.1:8000/wav -d '{"question": "What is a frame?"}' --play
+    \b
+    Example:
+      objectstreaming cat http://127.0.0.1:8000/wav -d '{"question": "What is a frame?"}' --play
     """
     from .contents import cat as run
     from .streams import Request
@@ -145,11 +149,13 @@ def to_wav(
     data: Data = None,
     timeout: Timeout = 60.0,
 ) -> None:
-    """Save the sound of a stream, or of one in a recording, as a WAV file.
+    """Save the sound of a stream as a WAV file. It may be one in a recording.
 
     Exit status: that of inspect.
 
-    Example: objectstreaming to-wav call.rec.frames -o call.wav
+    \b
+    Example:
+      objectstreaming to-wav call.rec.frames -o call.wav
     """
     from .contents import to_wav as run
     from .streams import Request
@@ -173,11 +179,13 @@ def record(
     data: Data = None,
     timeout: Timeout = 60.0,
 ) -> None:
-    """Record an answer, or with --proxy all requests and answers, with their times.
+    """Record an answer with its times. With --proxy, record all requests and answers.
 
     Credentials in headers and in the query are masked. Bodies are not: look before you pass a recording on.
 
-    Example: objectstreaming record --proxy 9000 --to http://127.0.0.1:8000 -o call.rec.frames
+    \b
+    Example:
+      objectstreaming record --proxy 9000 --to http://127.0.0.1:8000 -o call.rec.frames
     """
     from .recording import record as run
     from .recording import record_proxy
@@ -209,11 +217,14 @@ def replay(
     duplicate: Annotated[list[int] | None, typer.Option(min=0, metavar="FRAME", help="Send this frame twice.")] = None,
     flip: Annotated[list[int] | None, typer.Option(min=0, metavar="BYTE", help="Flip a bit of this byte.")] = None,
 ) -> None:
-    """Answer every request on 127.0.0.1 with a recorded answer, at its pace, with faults for a client to find.
+    """Answer requests with a recorded answer. It does so on 127.0.0.1, at the recorded pace, with faults for a
+    client to find.
 
     Frames and bytes are counted as inspect shows them.
 
-    Example: objectstreaming replay call.rec.frames --serve 9000 --stall 3:1.5 --cut-at 150
+    \b
+    Example:
+      objectstreaming replay call.rec.frames --serve 9000 --stall 3:1.5 --cut-at 150
     """
     from .replaying import Faults
     from .replaying import replay as run
@@ -241,14 +252,16 @@ def doctor(
     data: Data = None,
     timeout: Timeout = 60.0,
 ) -> None:
-    """Find what proxies between a server and here do to its streams, and what to change.
+    """Find what proxies do to streams. That is, those between a server and here; and what to change.
 
     The server has the route objectstreaming.server.doctor_route, as that of serve does. It takes a few seconds. With -X
     or -d one request is sent to the URL instead, and less is found.
 
     Exit status: 0 if nothing bad is found, 1 if something is, 5 if there is no such route or stream.
 
-    Example: objectstreaming doctor https://example.com --idle 65
+    \b
+    Example:
+      objectstreaming doctor https://example.com --idle 65
     """
     from .diagnosing import diagnose, diagnose_endpoint, status_of
     from .diagnosing import doctor as show

@@ -12,6 +12,7 @@ when they were sent (`at`, SPEC section 3.3).
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from .errors import CommandError
 from .recordings import Piece
 from .remedies import proxy_of, remedies_for
 from .streams import CUT, NO_STREAM, Request, Seen, Watch, sent, stream_of
+from .terminal import coloured
 
 __all__ = [
     "Diagnosis",
@@ -377,12 +379,16 @@ def _diagnosis(examination: Examination, findings: Sequence[Finding]) -> Diagnos
     return Diagnosis(examination.url, head.http, server, examination.proxy, findings)
 
 
+_COLOURS: Final = {"ok": "green", "unknown": "yellow", "warning": "yellow", "bad": "red"}
+
+
 def doctor(diagnosis: Diagnosis, say: Callable[[str], object]) -> int:
     """Show a diagnosis. Returns the exit status."""
     via = f", Server: {diagnosis.server}" if diagnosis.server else ""
     say(f"{diagnosis.url}: {diagnosis.http}{via}")
     for finding in diagnosis.findings:
-        say(f"{finding.verdict:<8} {finding.check:<12} {finding.text}")
+        verdict = coloured(f"{finding.verdict:<8}", _COLOURS[finding.verdict], sys.stdout)
+        say(f"{verdict} {finding.check:<12} {finding.text}")
         for program, lines in finding.remedies.items():
             for number, line in enumerate(lines.splitlines()):
                 say(f"{'':<21} {f'{program}:' if number == 0 else '':<12} {line}")

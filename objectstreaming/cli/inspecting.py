@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ..frames import Frame
 from .errors import CommandError
 from .previews import preview
 from .streams import Request, Seen, Watch, opened
-from .terminal import brief, printable
+from .terminal import brief, coloured, printable
 
 __all__ = ["Choice", "Condition", "Statistics", "inspect"]
 
@@ -46,7 +47,9 @@ class Condition:
     def __init__(self, text: str) -> None:
         found = _WHERE.fullmatch(text)
         if found is None:
-            raise CommandError(f"--where is a member of the header and what it is, as in 'sign==3', not {text!r}")
+            raise CommandError(
+                f"--where is a member of the header and what it is, as in 'sign==3', not {text!r}", status=2
+            )
         path, self._operator, value = found.groups()
         self._path = path.split(".")
         try:
@@ -80,10 +83,12 @@ class Choice:
         chosen = [kind for kind in kinds.split(",") if kind]
         unknown = set(chosen) - {"data", "open", "ping", "end", "other"}
         if unknown:
-            raise CommandError(f"--kind is one of data, open, ping, end and other, not {', '.join(sorted(unknown))}")
+            raise CommandError(
+                f"--kind is one of data, open, ping, end and other, not {', '.join(sorted(unknown))}", status=2
+            )
         found = re.fullmatch(r"(\d{0,15})(?:(:)(\d{0,15}))?", frames)
         if found is None:
-            raise CommandError(f"--frames is an index or a range, as in 10:20, not {frames!r}")
+            raise CommandError(f"--frames is an index or a range, as in 10:20, not {frames!r}", status=2)
         first, colon, behind = int(found[1] or 0), found[2], found[3]
         end = None if not frames or (colon and not behind) else int(behind) if colon else first + 1
         return cls(chosen, first, end, [Condition(text) for text in where])
@@ -162,7 +167,8 @@ def inspect(
     if statistics:
         report = figures.report(watch)
         say(json.dumps({"statistics": report}) if as_json else "\n".join(_table(report)))
-    note(f"{watch.frames} frames, {watch.bytes:,} bytes; {printable(watch.verdict)}")
+    verdict = coloured(printable(watch.verdict), "red" if watch.status else "green", sys.stderr)
+    note(f"{watch.frames} frames, {watch.bytes:,} bytes; {verdict}")
     return watch.status
 
 

@@ -64,7 +64,7 @@ def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], obje
     """
     url = httpx.URL(upstream)
     if url.scheme != "http" or not url.host:
-        raise CommandError(f"--to is an http URL, as in http://127.0.0.1:8000, not {upstream}")
+        raise CommandError(f"--to is an http URL, as in http://127.0.0.1:8000, not {upstream}", status=2)
     listener = listen("127.0.0.1", port)
     with out.open("wb") as file:
         recorder = Recorder(file, f"{url.host}:{url.port or 80}")

@@ -83,7 +83,9 @@ def serve(
 
         answerer = ChatAnswerer(chat, model, headers=headers)
     if (speech_model and speech is None) or (transcription_model and transcription is None):
-        raise CommandError("--speech-model needs --speech URL, and --transcription-model needs --transcription URL")
+        raise CommandError(
+            "--speech-model needs --speech URL, and --transcription-model needs --transcription URL", status=2
+        )
     synthesizer: Synthesizer | None
     synthesizer = None if speech is None else OpenAISynthesizer(speech, model=speech_model or "tts-1", api_key=key)
     recognizer: Recognizer | None

@@ -81,7 +81,7 @@ class Request:
         for line in self.headers:
             name, colon, value = line.partition(":")
             if not colon or not name.strip():
-                raise CommandError(f"a header is written 'Name: value', not {line!r}")
+                raise CommandError(f"a header is written 'Name: value', not {line!r}", status=2)
             fields[name.strip()] = value.strip()
         return fields
 

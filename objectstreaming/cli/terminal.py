@@ -5,22 +5,57 @@ A terminal obeys control sequences. A server could send some, so all of them are
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final, Generic, TypeVar
+from typing import Any, BinaryIO, ClassVar, Final, Generic, TextIO, TypeVar
 
 from ..coders import Coder, OrderCheck
 from ..errors import FrameError
 from ..frames import Frame
 
-__all__ = ["FrameLines", "Watched", "brief", "harmless", "printable"]
+__all__ = ["FrameLines", "Watched", "brief", "coloured", "counter", "harmless", "printable"]
 
 H = TypeVar("H")
 P = TypeVar("P")
 
 _LINE: Final = 100
+
+
+_COLOURS: Final = {"red": 31, "green": 32, "yellow": 33}
+
+
+def coloured(text: str, colour: str, stream: TextIO) -> str:
+    """`text` in a colour if `stream` is a terminal that has colours, and NO_COLOR is not set (no-color.org).
+
+    >>> import io
+    >>> coloured("ok", "green", io.StringIO())
+    'ok'
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def counter(what: str, stream: TextIO) -> Callable[[int, int], None]:
+    """A function to be called with how many of how many are done. It keeps a line on a terminal, and nothing elsewhere.
+
+    >>> import io
+    >>> shown = io.StringIO()
+    >>> counter("cases", shown)(1, 2)
+    >>> shown.getvalue()
+    ''
+    """
+    is_terminal = stream.isatty()
+
+    def show(number: int, of: int) -> None:
+        if is_terminal:
+            stream.write("\r\x1b[K" if number >= of else f"\r{number} of {of} {what}")
+            stream.flush()
+
+    return show
 
 
 def printable(text: str) -> str:

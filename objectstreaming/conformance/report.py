@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
 
 __all__ = ["CaseResult", "Report", "Status", "stage_of"]
 
@@ -77,6 +77,11 @@ class Report:
     def ok(self, *, strict: bool = False) -> bool:
         """Whether it conforms: no unknown failure of level must (`strict`: of any level), and no surprise."""
         return not self.surprises and not any(strict or result.level == "must" for result in self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The results as values of JSON."""
+        cases = [asdict(result) for result in self.results]
+        return {"name": self.name, "features": sorted(self.features), "conforms": self.ok(), "cases": cases}
 
     def table(self) -> str:
         """A row a suite, a column a level: passed of tried; then what was skipped."""

@@ -43,6 +43,7 @@ def check(
     silence: float = SILENCE,
     stop_at_first_failure: bool = False,
     stages: Collection[int] = (1, 2, 3),
+    tried: Callable[[int, int], object] = lambda number, of: None,
 ) -> Report:
     """Try the program `command`, which runs in `cwd`: at level 1, at level 2 if it has the feature `fetch`, and at
     level 3 if it has `resume`.
@@ -50,6 +51,7 @@ def check(
     `app`: the URL, without a path, where the reference application is served as `app_cases` says; without it those
     cases are skipped. `only`: the beginning of the ids to try. `known_failing`: ids that are expected to fail.
     `silence`: seconds without an answer after which the program counts as hung. `stages`: the levels to try.
+    `tried`: is called after each case, with how many were tried, and of how many.
 
     Raises `CannotRun` if the program does not start or does not answer `hello`, or if an id of `known_failing` is
     unknown.
@@ -60,7 +62,9 @@ def check(
         raise CannotRun(f"the known-failing list names cases that do not exist: {', '.join(sorted(unknown))}")
     cases = [case for case in cases if case["id"].startswith(only) and 1 in stages]
     http_cases = [case for case in http_cases if case.id.startswith(only) and stage_of(case.id) in stages]
-    return asyncio.run(_check(command, cwd, silence, cases, http_cases, app, known_failing, stop_at_first_failure))
+    return asyncio.run(
+        _check(command, cwd, silence, cases, http_cases, app, known_failing, stop_at_first_failure, tried)
+    )
 
 
 async def _check(
@@ -72,6 +76,7 @@ async def _check(
     app: str,
     known_failing: Collection[str],
     stop_at_first_failure: bool,
+    tried: Callable[[int, int], object],
 ) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         programs = [await stack.enter_async_context(Program(command, cwd, silence))]
@@ -81,20 +86,30 @@ async def _check(
         def add(id: str, spec: str, requirement: str, level: str, outcome: Outcome) -> None:
             report.results.append(CaseResult(id, spec, requirement, level, *outcome, id in known_failing))
 
-        for case in cases:
+        http_cases = [case for case in http_cases if _OPS[stage_of(case.id)] in report.features]
+        count = len(cases) + len(http_cases)
+        for number, case in enumerate(cases, 1):
             outcome = await _try_codec_case(programs[0], case, report.features)
+            tried(number, count)
             add(case["id"], case["spec"], case["requirement"], case["level"], outcome)
             if stop_at_first_failure and outcome[0] == "failed":
                 http_cases = ()
                 break
-        http_cases = [case for case in http_cases if _OPS[stage_of(case.id)] in report.features]
         if http_cases:
             for _ in http_cases[1:_PROCESSES]:
                 programs.append(await stack.enter_async_context(Program(command, cwd, silence)))  # noqa: PERF401
-            outcomes = await _try_http_cases(programs, http_cases, report.features, app, stop_at_first_failure)
-            for tried in http_cases:
-                if tried.id in outcomes:
-                    add(tried.id, tried.spec, tried.requirement, tried.level, outcomes[tried.id])
+            outcomes = await _try_http_cases(
+                programs,
+                http_cases,
+                report.features,
+                app,
+                stop_at_first_failure,
+                lambda number: tried(len(cases) + number, count),
+            )
+            for http_case in http_cases:
+                if http_case.id in outcomes:
+                    outcome = outcomes[http_case.id]
+                    add(http_case.id, http_case.spec, http_case.requirement, http_case.level, outcome)
         report.restarts = sum(max(0, program.starts - 1) for program in programs)
         return report
 
@@ -150,6 +165,7 @@ async def _try_http_cases(
     features: Collection[str],
     app: str,
     stop_at_first_failure: bool,
+    tried: Callable[[int], object],
 ) -> dict[str, Outcome]:
     """The outcome of each case, by its id. Several programs take them, those that wait for long first."""
     waiting = sorted(cases, key=lambda case: not case.slow)
@@ -182,6 +198,7 @@ async def _try_http_cases(
                 continue
             tries = [one_try(url, f"/{case.id}/{number}", way) for number, way in enumerate(case.ways)]
             outcomes[case.id] = await _try(program, tries, may_skip=False)
+            tried(len(outcomes))
             if stop_at_first_failure and outcomes[case.id][0] == "failed":
                 waiting.clear()
 

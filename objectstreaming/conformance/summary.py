@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,11 +34,18 @@ class Row:
         return f"{self.implementation.name}: {'NOT RUN' if self.status else 'SKIPPED'}: {self.why}\n"
 
 
-def check_listed(implementation: Implementation, *, required: bool, only: str = "", app: str = "") -> Row:
+def check_listed(
+    implementation: Implementation,
+    *,
+    required: bool,
+    only: str = "",
+    app: str = "",
+    tried: Callable[[int, int], object] = lambda number, of: None,
+) -> Row:
     """Try an implementation of a list, strictly: a failed *should* is a failure too.
 
-    One whose program is not on this machine, or is not built, is skipped, unless it is `required`. `only` and `app` are
-    those of `check`.
+    One whose program is not on this machine, or is not built, is skipped, unless it is `required`. `only`, `app`
+    and `tried` are those of `check`.
     """
     missing = implementation.missing()
     if missing:
@@ -50,6 +57,7 @@ def check_listed(implementation: Implementation, *, required: bool, only: str = 
             app=app,
             only=only,
             known_failing=implementation.known_failing,
+            tried=tried,
         )
     except (CannotRun, OSError) as error:
         return Row(implementation, None, str(error), 2)

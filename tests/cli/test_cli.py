@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import pty
@@ -31,7 +32,7 @@ import objectstreaming
 from objectstreaming import StreamEncoder, encode_frame
 from objectstreaming.cli.asking import endpoint
 from objectstreaming.cli.loopback import LoopbackServer
-from objectstreaming.cli.terminal import FrameLines, brief, printable
+from objectstreaming.cli.terminal import FrameLines, brief, coloured, counter, printable
 from objectstreaming.testing import RawServer, response_head
 from wav_streaming import TALAudio, TALCoder, pcm_to_wav, read_wav
 
@@ -53,6 +54,51 @@ def test_version_names_the_codec(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == f"objectstreaming {objectstreaming.__version__}"
     assert re.fullmatch("codec: (pure|native)", shown[1])
+
+
+def test_the_help_of_each_command_has_an_example_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    commands = re.findall(r"^  ([a-z-]+)  ", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE)
+    assert "doctor" in commands
+    for command in commands:
+        assert run(command, "--help") == 0
+        assert re.search(rf"^  Example:\n    objectstreaming {command} .+$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_shell_completes_commands_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tmp_path / "objectstreaming"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m objectstreaming "$@"\n')
+    command.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    typed = {"inspect": ("objectstreaming", "ins"), "--idle": ("objectstreaming", "doctor", "--id")}
+    script = 'eval "$(_OBJECTSTREAMING_COMPLETE=source_bash objectstreaming)"\n'
+    for words in typed.values():
+        script += f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
+        script += "_objectstreaming_completion objectstreaming; echo ${COMPREPLY[@]}\n"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (ran.stdout.split(), ran.stderr) == ([*typed], "")
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert coloured("bad", "red", Terminal()) == "\x1b[31mbad\x1b[0m"
+    assert coloured("bad", "red", io.StringIO()) == "bad"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert coloured("bad", "red", Terminal()) == "bad"
+
+
+def test_progress_is_a_line_of_a_terminal_that_goes_away() -> None:
+    controller, terminal = pty.openpty()
+    with open(controller, "rb", buffering=0) as seen, open(terminal, "w") as stream:
+        show = counter("cases", stream)
+        show(1, 2)
+        show(2, 2)
+        assert seen.read(100) == b"\r1 of 2 cases\r\x1b[K"
 
 
 def test_the_module_is_the_command() -> None:
@@ -135,7 +181,7 @@ class TestAsk:
     def test_it_is_asked_in_one_way(
         self, url: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert run("ask", url, *arguments) == 1
+        assert run("ask", url, *arguments) == 2
         assert "either with a text or with --wav" in only_line(capsys.readouterr().err)
 
     def test_a_server_that_is_not_there_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +192,7 @@ class TestAsk:
 
     @pytest.mark.parametrize("wrong", ["ftp://a/", "http://", "http://a:port/"])
     def test_an_invalid_url_is_one_line(self, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("ask", wrong, "why?") == 1
+        assert run("ask", wrong, "why?") == 2
         assert "URL" in only_line(capsys.readouterr().err)
 
     def test_a_question_that_is_not_a_wav_file_is_one_line(
@@ -291,26 +337,31 @@ class TestServe:
             assert response.json()["code"] == "unavailable"
 
     @pytest.mark.parametrize(
-        ("arguments", "wrong"),
+        ("arguments", "status", "wrong"),
         [
-            (("--docs", "/nowhere"), "/nowhere"),
-            (("--docs", "{empty}"), "no Markdown or text"),
-            (("--forwarded-allow-ips", "proxy.example"), "proxy.example"),
-            (("--speech-model", "m"), "--speech URL"),
-            (("--transcription-model", "m"), "--transcription URL"),
-            (("--voice", "-w"), "-w"),
-            (("--host", "no.such.host.invalid"), "no.such.host.invalid"),
-            (("--port", "{taken}"), "cannot listen"),
+            (("--docs", "/nowhere"), 1, "/nowhere"),
+            (("--docs", "{empty}"), 1, "no Markdown or text"),
+            (("--forwarded-allow-ips", "proxy.example"), 1, "proxy.example"),
+            (("--speech-model", "m"), 2, "--speech URL"),
+            (("--transcription-model", "m"), 2, "--transcription URL"),
+            (("--voice", "-w"), 1, "-w"),
+            (("--host", "no.such.host.invalid"), 1, "no.such.host.invalid"),
+            (("--port", "{taken}"), 1, "cannot listen"),
         ],
     )
     def test_an_error_is_one_line(
-        self, arguments: tuple[str, ...], wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        arguments: tuple[str, ...],
+        status: int,
+        wrong: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            assert run("serve", *(word.format(empty=tmp_path, taken=port) for word in arguments)) == 1
+            assert run("serve", *(word.format(empty=tmp_path, taken=port) for word in arguments)) == status
         assert wrong in only_line(capsys.readouterr().err)
 
 

@@ -141,9 +141,3 @@ class TestToWav:
         (tmp_path / "text").write_bytes(encode_frame({}, b'"no sound"'))
         assert run("to-wav", tmp_path / "text", "-o", tmp_path / "a.wav") == 1
         assert "no sound" in only_line(capsys.readouterr().err)
-
-
-@pytest.mark.parametrize("command", ["inspect", "cat", "to-wav", "record", "replay"])
-def test_the_help_of_each_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(command, "--help") == 0
-    assert f"Example: objectstreaming {command}" in capsys.readouterr().out

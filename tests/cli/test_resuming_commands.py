@@ -80,7 +80,7 @@ def test_a_file_that_is_no_place_is_one_line(url: str, tmp_path: Path, capsys: p
     place.write_text(json.dumps([1]))
     assert run("ask", url, "q", "--place", place) == 1
     assert "is no place" in capsys.readouterr().err
-    assert run("ask", url, "q", "--place", place, "--out", tmp_path / "a.wav") == 1
+    assert run("ask", url, "q", "--place", place, "--out", tmp_path / "a.wav") == 2
     assert "--place is for an answer in text" in capsys.readouterr().err
 
 
