@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -100,6 +101,32 @@ func readPrefixed[H, P any](r io.Reader, take func(H, P)) error {
 	}
 }
 
+// readLines reads JSON lines, which need no framing.
+func readLines[H, P any](r io.Reader, take func(H, P)) error {
+	decoder := json.NewDecoder(r)
+	for {
+		var message pair[H, P]
+		if err := decoder.Decode(&message); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		take(message.Header, message.Payload)
+	}
+}
+
+func linesWire(tb testing.TB) []byte {
+	var wire bytes.Buffer
+	encoder := json.NewEncoder(&wire)
+	for n := range benchFrames {
+		header, payload := benchMessage(n)
+		if err := encoder.Encode(pair[benchStatus, benchAnswer]{header, payload}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return wire.Bytes()
+}
+
 // pieces returns at most size bytes per read.
 type pieces struct {
 	data []byte
@@ -115,16 +142,16 @@ func (p *pieces) Read(dst []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkT reads workload T in turns with this package and with bufio, a length word and encoding/json. It reports the
-// medians and their ratio.
+// BenchmarkT reads workload T in turns with this package, with bufio, a length word and encoding/json, and as JSON lines. It
+// reports the medians and their ratios.
 func BenchmarkT(b *testing.B) {
 	b.Run("typed", benchT[benchStatus, benchAnswer])
 	b.Run("maps", benchT[map[string]any, any])
 }
 
 func benchT[H, P any](b *testing.B) {
-	ours, theirs := benchWire(b), prefixedWire(b)
-	var oursTook, theirsTook []time.Duration
+	ours, theirs, lines := benchWire(b), prefixedWire(b), linesWire(b)
+	var oursTook, theirsTook, linesTook []time.Duration
 	for b.Loop() {
 		began, seen := time.Now(), 0
 		for _, err := range NewDecoder(&pieces{ours, readSize}, JSON[H, P]()).All() {
@@ -137,15 +164,20 @@ func benchT[H, P any](b *testing.B) {
 		began = time.Now()
 		err := readPrefixed(&pieces{theirs, readSize}, func(H, P) { seen++ })
 		theirsTook = append(theirsTook, time.Since(began))
-		if err != nil || seen != 2*benchFrames {
+		began = time.Now()
+		err = errors.Join(err, readLines(&pieces{lines, readSize}, func(H, P) { seen++ }))
+		linesTook = append(linesTook, time.Since(began))
+		if err != nil || seen != 3*benchFrames {
 			b.Fatal(seen, "messages,", err)
 		}
 	}
-	us, them := median(oursTook), median(theirsTook)
+	us, them, line := median(oursTook), median(theirsTook), median(linesTook)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(us/benchFrames, "ours-ns/message")
 	b.ReportMetric(them/benchFrames, "encoding/json-ns/message")
 	b.ReportMetric(them/us, "times-ours")
+	b.ReportMetric(line/benchFrames, "lines-ns/message")
+	b.ReportMetric(line/us, "lines-times-ours")
 }
 
 func median(times []time.Duration) float64 {

@@ -1,10 +1,11 @@
 //! Workload T: 10,000 frames of `{"status","reason"}` + `{"answer","source"}`, read into typed headers and payloads from
 //! chunks of 64 KiB. It is compared with the usual way in Rust: tokio's `LengthDelimitedCodec` around each part, and
-//! `serde_json`. Both read the same JSON texts. The rounds are interleaved, the medians are printed.
+//! `serde_json`, and with JSON lines. All read the same JSON texts. The rounds are interleaved, the medians are printed.
 //!
 //! `cargo bench --all-features`
 
 use std::hint::black_box;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -49,7 +50,9 @@ fn main() {
     for (header, payload) in &messages {
         LengthDelimitedCodec::new().encode(Bytes::from(format!("[{header},{payload}]")), &mut pairs).unwrap();
     }
-    let mut contenders: [(&str, Run); 7] = [
+    let lines: Vec<u8> =
+        messages.iter().flat_map(|(header, payload)| format!("[{header},{payload}]\n").into_bytes()).collect();
+    let mut contenders: [(&str, Run); 8] = [
         ("LengthDelimitedCodec + serde_json", Box::new(|| length_delimited(&theirs))),
         ("StreamDecoder, typed", Box::new(|| messages_of(&ours, CHUNK))),
         ("the same, one part a message", Box::new(|| length_delimited_pairs(&pairs))),
@@ -57,6 +60,7 @@ fn main() {
         ("FrameDecoder, header unparsed", Box::new(|| frames_of(&ours, CHUNK))),
         ("FrameCodec, header unparsed", Box::new(|| codec_frames_of(&ours))),
         ("FrameDecoder, 1-byte chunks", Box::new(|| frames_of(&ours, 1))),
+        ("JSON lines", Box::new(|| json_lines(&lines))),
     ];
     let mut times = vec![Vec::new(); contenders.len()];
     for _ in 0..ROUNDS {
@@ -73,6 +77,7 @@ fn main() {
     }
     println!("typed: {:.2} of the time of LengthDelimitedCodec + serde_json", ratio(medians[1], medians[0]));
     println!("       {:.2} of it where header and payload are one JSON text", ratio(medians[1], medians[2]));
+    println!("       {:.2} of that of JSON lines", ratio(medians[1], medians[7]));
     println!("bare:  {:.2} of the time of LengthDelimitedCodec alone", ratio(medians[4], medians[3]));
 }
 
@@ -110,6 +115,16 @@ fn length_delimited_pairs(wire: &[u8]) -> usize {
             let (status, answer) = serde_json::from_slice(&part).unwrap();
             size += seen(&status, &answer);
         }
+    }
+    size
+}
+
+fn json_lines(wire: &[u8]) -> usize {
+    let (mut lines, mut line, mut size) = (BufReader::with_capacity(CHUNK, wire), Vec::new(), 0);
+    while lines.read_until(b'\n', &mut line).unwrap() > 0 {
+        let (status, answer) = serde_json::from_slice(&line).unwrap();
+        size += seen(&status, &answer);
+        line.clear();
     }
     size
 }

@@ -1,6 +1,7 @@
 package io.github.objectstreaming.bench;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.MappingIterator;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectReader;
 import io.github.objectstreaming.Frame;
@@ -23,6 +24,7 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -32,7 +34,7 @@ import java.util.function.ToLongFunction;
 
 /**
  * Workload T, 10,000 messages of {"status","reason"} + {"answer","source"} in chunks of 64 KiB, read by this client, and
- * by Netty's LengthFieldBasedFrameDecoder with Jackson. Both run in one process; the results are medians of interleaved
+ * by Netty's LengthFieldBasedFrameDecoder with Jackson, and as JSON lines. All run in one process; the results are medians of interleaved
  * rounds. Then the time of one-byte chunks, and the memory of a long stream.
  *
  * <p>{@code make bench}, in clients/java.
@@ -72,6 +74,7 @@ public final class Bench {
         Map<String, ToLongFunction<List<byte[]>>> contenders = new LinkedHashMap<>();
         contenders.put("typed: ours", Bench::ours);
         contenders.put("typed: netty + jackson", Bench::netty);
+        contenders.put("typed: JSON lines, jackson", Bench::lines);
         contenders.put("framing only: ours", Bench::ourFrames);
         contenders.put("framing only: netty", Bench::nettyFrames);
 
@@ -91,9 +94,10 @@ public final class Bench {
             }
         }
         System.out.printf("workload T, %d messages, medians of %d interleaved rounds%n", FRAMES, ROUNDS);
-        times.forEach((name, samples) -> System.out.printf("  %-24s %7.0f ns a message%n", name, median(samples)));
+        times.forEach((name, samples) -> System.out.printf("  %-27s %7.0f ns a message%n", name, median(samples)));
         System.out.printf(
-                "  ours / netty: typed %.2f, framing only %.2f%n",
+                "  ours / JSON lines: %.2f; ours / netty: typed %.2f, framing only %.2f%n",
+                median(times.get("typed: ours")) / median(times.get("typed: JSON lines, jackson")),
                 median(times.get("typed: ours")) / median(times.get("typed: netty + jackson")),
                 median(times.get("framing only: ours")) / median(times.get("framing only: netty")));
         byteByByte();
@@ -141,6 +145,42 @@ public final class Bench {
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final ObjectReader HEADERS = MAPPER.readerFor(Status.class);
     private static final ObjectReader PAYLOADS = MAPPER.readerFor(Answer.class);
+
+    /**
+     * A line.
+     *
+     * @param h the header
+     * @param p the payload
+     */
+    public record Line(Status h, Answer p) {}
+
+    private static final ObjectReader LINES = MAPPER.readerFor(Line.class);
+    private static final byte[] LINES_OF_T = linesOf(FRAMES);
+
+    private static byte[] linesOf(int frames) {
+        StringBuilder text = new StringBuilder();
+        for (int n = 0; n < frames; n++) {
+            text.append("{\"h\":{\"status\":\"success\",\"reason\":\"\"},\"p\":{\"answer\":\"Sentence number ")
+                    .append(n)
+                    .append(" of the answer, as long as sentences are.\",\"source\":\"guide.md#chapter-")
+                    .append(n % 17)
+                    .append("\"}}\n");
+        }
+        return text.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Jackson finds the ends of the lines itself; it has the whole text at once. */
+    private static long lines(List<byte[]> ignored) {
+        long seen = 0;
+        try (MappingIterator<Line> lines = LINES.readValues(LINES_OF_T)) {
+            while (lines.hasNextValue()) {
+                seen += lines.nextValue().p().answer().isEmpty() ? 0 : 1;
+            }
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
+        return seen;
+    }
 
     /** The usual way with Netty: the frame decoder, and a handler that reads two JSON texts of each frame. */
     private static final class JsonHandler extends ChannelInboundHandlerAdapter {
