@@ -302,20 +302,16 @@ class StreamEncoder(Generic[H, P]):
         if not is_ordinary(wire, self._max_frame, self._max_header):
             self._refuse(wire)
         if self._check_order is not None:
-            self._follow(header)
+            if header is None:  # any order may follow an unknown one, as in a resumed stream
+                self._check_order = self._coder.order_check()
+            else:
+                try:
+                    self._check_order(header, self._position)
+                except ProtocolError as error:
+                    raise EncodeError(f"{error.message} ({error.code}: every reader refuses such a stream)") from None
         self._state = _STREAMING
         self._position += 1
         return wire
-
-    def _follow(self, header: H | None) -> None:
-        """Check that a message may follow the one before it."""
-        if header is None or self._check_order is None:  # any order may follow an unknown one, as in a resumed stream
-            self._check_order = self._coder.order_check()
-            return
-        try:
-            self._check_order(header, self._position)
-        except ProtocolError as error:
-            raise EncodeError(f"{error.message} ({error.code}: every reader refuses such a stream)") from None
 
     def _allow(self, event: Event) -> State:
         """The state after `event`. Raises `EncodeError` if it is not allowed."""
