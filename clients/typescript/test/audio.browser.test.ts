@@ -123,6 +123,18 @@ describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => 
     expect(report.underrun.heard).toBeCloseTo(1, 3);
   });
 
+  it("changes its speed within 80 ms while it is heard, without a step, and knows where it is", () => {
+    const { heardAfter, seconds, step, position, playing, byCutting } = report.speed;
+    expect(heardAfter).toBeGreaterThan(0.04);
+    expect(heardAfter).toBeLessThan(0.08); // made again after 50 ms; two hops of a tone are like it was
+    expect(position).toBeCloseTo(3, 3);
+    // 0.45 s as it is, since the cushion is 0.1 s; 0.5 s at 1.5; 0.5 s at 0.5; 0.5 s at 1; the rest, 1.05 s, at 2
+    expect(seconds).toBeCloseTo(0.45 + 0.5 + 0.5 + 0.5 + 1.05 / 2, 1);
+    expect(step).toBeLessThan(1.25);
+    expect(playing).toEqual([1, 1, 1, 1]);
+    expect(byCutting).toBeLessThan(1e-6);
+  });
+
   it("loses nothing while the context does not run, and its position stands still", () => {
     expect(report.locked).toEqual({ position: 0, difference: 0 });
   });

@@ -10,11 +10,15 @@
  * **Late pieces.** After each piece a fade of 3 ms is scheduled, and taken back when the next piece comes in time. If it
  * does not, the sound fades out, and goes on with a fade-in as soon as there is a cushion, which grows.
  *
+ * **Speed** (`wsola.ts`) keeps the pitch. What is scheduled is kept as it was before, so that a change is heard within 80 ms:
+ * the sound that is 50 ms ahead is made again, from a place where old and new fit without a step.
+ *
  * **Only the clock of the context tells what was heard.** `flush` never suspends the context: what is suspended plays on
  * after the resume.
  */
 
 import { Resampler } from "./resampler.js";
+import { type Mark, type Stretched, Stretcher } from "./wsola.js";
 
 export interface SoundFormat {
   /** Sample frames a second. */
@@ -38,15 +42,29 @@ const SMALLEST_PIECE = 0.02; // a node for less costs more than its sound
 const PIECE = 0.1; // once there is time
 const LATE = 0.015; // the audio thread is ahead of currentTime by at least one quantum
 const PUMP = 100; // milliseconds
+const SOON = 0.05; // from here on a change of speed makes the sound again
+const SLOWEST = 0.5;
+const FASTEST = 2;
 
 interface Piece extends SoundFormat {
   readonly samples: Int16Array | Float32Array;
 }
 
+/** Converted sound, before its speed is changed. Without channels it is the end of a sound. */
+interface Converted {
+  readonly channels: Float32Array<ArrayBuffer>[];
+  readonly at: number; // in sample frames of the sound since the last flush
+  readonly end: number;
+  readonly id: unknown;
+}
+
 interface Scheduled {
   readonly source: AudioBufferSourceNode;
   readonly start: number; // in sample frames of the context
-  readonly end: number;
+  end: number;
+  readonly from: number; // in sample frames of the sound
+  to: number;
+  readonly marks: readonly Mark[];
   readonly id: unknown;
 }
 
@@ -59,8 +77,14 @@ export class AudioPlayer {
   #bus: GainNode | undefined; // of the sound since the last flush
   #queue: Piece[] = [];
   #resampler: Resampler | undefined;
-  #ready: Float32Array<ArrayBuffer>[][] = []; // converted, not scheduled yet; by piece and channel
+  #speed = 1;
+  #stretcher: Stretcher | undefined;
+  #converted: Converted[] = []; // what may still be made again with another speed
+  #convertedFrames = 0;
+  #ready: Float32Array<ArrayBuffer>[][] = []; // at its speed, not scheduled yet; by piece and channel
   #readyFrames = 0;
+  #readyMarks: Mark[] = [];
+  #readyFrom = 0; // in sample frames of the sound
   #id: unknown;
   #scheduled: Scheduled[] = [];
   #flushes = 0;
@@ -69,7 +93,7 @@ export class AudioPlayer {
   #inSound = false; // a sound has begun, and end() has not been reached
   #ending = false; // end() was called, and its sound is still in the queue
   #fadeIn = false;
-  #heardBefore = 0; // sample frames of pieces that are over
+  #heardBefore = 0; // sample frames of the sound, of pieces that are over
   #cushion = FIRST_CUSHION;
   #underruns = 0;
   #muted = false;
@@ -129,10 +153,11 @@ export class AudioPlayer {
     this.#tail?.stop(until);
     this.#heardBefore = this.#heard();
     this.#scheduled = [];
-    this.#tail = this.#resampler = this.#id = undefined;
+    this.#tail = this.#resampler = this.#stretcher = this.#id = undefined;
     this.#queue = [];
-    this.#ready = [];
-    this.#readyFrames = 0;
+    this.#converted = [];
+    this.#unready();
+    this.#convertedFrames = this.#readyFrom = 0;
     this.#tailAt = Math.ceil(until * sampleRate);
     this.#inSound = this.#ending = this.#fadeIn = false;
     this.#cushion = FIRST_CUSHION;
@@ -145,7 +170,7 @@ export class AudioPlayer {
     return this.#flushes;
   }
 
-  /** How many seconds were heard, by the clock of the context. */
+  /** How many seconds of the sound were heard, by the clock of the context. At speed 2 it is two a second. */
   get position(): number {
     return this.#context ? this.#heard() / this.#context.sampleRate : 0;
   }
@@ -164,8 +189,22 @@ export class AudioPlayer {
     for (const { start, end } of this.#scheduled) {
       seconds += Math.max(0, end - Math.max(start, now)) / this.#context.sampleRate;
     }
-    for (const { samples, rate, channels = 1 } of this.#queue) seconds += samples.length / channels / rate;
+    for (const { samples, rate, channels = 1 } of this.#queue) {
+      seconds += samples.length / channels / rate / this.#speed;
+    }
     return seconds;
+  }
+
+  /** 0.5 to 2, at the same pitch. A change is heard within 80 ms. */
+  get speed(): number {
+    return this.#speed;
+  }
+
+  set speed(speed: number) {
+    speed = Math.min(FASTEST, Math.max(SLOWEST, speed));
+    if (Number.isNaN(speed) || speed === this.#speed) return;
+    this.#speed = speed;
+    if (this.#stretcher) this.#remake(this.#stretcher);
   }
 
   /** How often a piece came too late. */
@@ -239,15 +278,17 @@ export class AudioPlayer {
     return this.#context ? this.#context.currentTime * this.#context.sampleRate : 0;
   }
 
-  /** The sample frames heard in all. Forgets what is over. */
+  /** The sample frames of the sound that were heard in all. Forgets what is over. */
   #heard(): number {
     const now = this.#now();
     while (this.#scheduled[0] && this.#scheduled[0].end <= now) {
-      const { start, end } = this.#scheduled.shift() as Scheduled;
-      this.#heardBefore += end - start;
+      const { from, to } = this.#scheduled.shift() as Scheduled;
+      this.#heardBefore += to - from;
     }
     let frames = this.#heardBefore;
-    for (const { start, end } of this.#scheduled) frames += Math.max(0, Math.min(end, now) - start);
+    for (const { start, end, from, to } of this.#scheduled) {
+      frames += (Math.max(0, Math.min(end, now) - start) / (end - start)) * (to - from);
+    }
     return frames;
   }
 
@@ -260,6 +301,7 @@ export class AudioPlayer {
       const { samples, rate, channels = 1, id } = this.#queue.shift() as Piece;
       if (this.#resampler?.from !== rate || this.#resampler.channels !== channels) {
         if (this.#resampler) this.#convert(this.#resampler.end());
+        if (this.#resampler && this.#resampler.channels !== channels) this.#convert([]);
         this.#schedule();
         this.#resampler = new Resampler(rate, sampleRate, channels);
       }
@@ -272,9 +314,9 @@ export class AudioPlayer {
     if (this.#queue.length === 0) {
       if (this.#ending) {
         if (this.#resampler) this.#convert(this.#resampler.end());
-        this.#schedule();
-        this.#untail(); // a sound that ends as it should needs no fade
-        this.#ending = this.#inSound = false;
+        this.#convert([]);
+        this.#finish();
+        this.#ending = false;
       } else if ((this.#inSound || waited) && (this.#tailAt - this.#now()) / sampleRate < 3 * SMALLEST_PIECE) {
         this.#schedule(); // too little for a piece, but the sound would break off
       }
@@ -285,11 +327,83 @@ export class AudioPlayer {
     }
   }
 
+  /** Takes converted sound, or its end: no channels. */
   #convert(channels: Float32Array<ArrayBuffer>[]): void {
     const frames = channels[0]?.length ?? 0;
+    if (frames === 0 && channels.length > 0) return;
+    const at = this.#convertedFrames;
+    this.#convertedFrames += frames;
+    this.#converted.push({ channels, at, end: at + frames, id: this.#id });
+    this.#stretcher ??= new Stretcher(this.#made().sampleRate, this.#speed);
+    this.#stretch(this.#stretcher, channels);
+  }
+
+  #stretch(stretcher: Stretcher, piece: Float32Array<ArrayBuffer>[]): void {
+    const { channels, marks }: Stretched = piece.length > 0 ? stretcher.push(piece) : stretcher.end();
+    const frames = channels[0]?.length ?? 0;
     if (frames === 0) return;
+    for (const mark of marks) this.#readyMarks.push({ ...mark, offset: mark.offset + this.#readyFrames });
     this.#ready.push(channels);
     this.#readyFrames += frames;
+  }
+
+  #unready(): void {
+    this.#ready = [];
+    this.#readyFrames = 0;
+    this.#readyMarks = [];
+  }
+
+  /** The sound has ended as it should: it needs no fade. */
+  #finish(): void {
+    this.#schedule();
+    this.#untail();
+    this.#inSound = false;
+  }
+
+  /** Makes what is not heard soon again, with the speed of now. */
+  #remake(before: Stretcher): void {
+    const { sampleRate } = this.#made();
+    const soon = Math.ceil(this.#now() + SOON * sampleRate);
+    let mark: Mark | undefined;
+    const index = this.#scheduled.findIndex((each) => (mark = markAt(each, soon)));
+    mark ??= this.#readyMarks[0];
+    before.speed = this.#speed;
+    if (mark === undefined) return; // nothing is left that could change
+    const { next } = mark;
+    if (index >= 0) {
+      const [cut, ...later] = this.#scheduled.splice(index) as [Scheduled, ...Scheduled[]];
+      cut.end = this.#tailAt = cut.start + mark.offset;
+      cut.to = next;
+      cut.source.stop((cut.end - 0.25) / sampleRate); // browsers round up to the next sample
+      if (mark.offset > 0) this.#scheduled.push(cut);
+      for (const { source } of later) {
+        source.onended = null;
+        source.disconnect();
+        source.stop();
+      }
+      this.#untail();
+      this.#id = cut.id;
+    }
+    this.#unready();
+    this.#readyFrom = next;
+    const stretcher = (this.#stretcher = new Stretcher(sampleRate, this.#speed, mark));
+    const { needed } = stretcher;
+    for (const { channels, at, end, id } of this.#converted) {
+      if (channels.length === 0) {
+        if (at <= next) continue; // of a sound that is over
+        this.#stretch(stretcher, channels);
+        this.#finish();
+      } else if (end > needed) {
+        if (end > next && id !== this.#id) this.#schedule();
+        if (end > next) this.#id = id;
+        this.#stretch(
+          stretcher,
+          channels.map((samples) => samples.subarray(Math.max(0, needed - at))),
+        );
+      }
+    }
+    this.#schedule();
+    this.#pump();
   }
 
   /** Makes one node of what is ready, and lets it start where the sound before it ends. */
@@ -308,14 +422,18 @@ export class AudioPlayer {
         at += piece[channel]?.length ?? 0;
       }
     }
-    this.#ready = [];
-    this.#readyFrames = 0;
+    const marks = this.#readyMarks;
+    this.#unready();
     this.#place(buffer);
     this.#untail();
     const start = this.#tailAt;
     const source = this.#start(buffer, start);
     const end = start + length;
-    this.#scheduled.push({ source, start, end, id: this.#id });
+    const from = this.#readyFrom;
+    const to = (this.#readyFrom = this.#stretcher?.next ?? from);
+    this.#scheduled.push({ source, start, end, from, to, marks, id: this.#id });
+    const past = (this.#scheduled[0]?.from ?? from) - sampleRate; // a second more than what may be needed
+    this.#converted = this.#converted.filter((each) => each.end > past);
     source.onended = () => {
       this.#heard();
       this.#changed();
@@ -367,6 +485,17 @@ export class AudioPlayer {
     this.#tail?.stop();
     this.#tail = undefined;
   }
+}
+
+/** The first mark of a piece that is at this sample frame of the context or later. */
+function markAt({ start, end, marks }: Scheduled, frame: number): Mark | undefined {
+  const offset = Math.max(0, frame - start);
+  if (end <= frame) return undefined;
+  const after = marks.findIndex((mark) => mark.offset >= offset);
+  const before = marks.at(after < 0 ? -1 : after - 1);
+  if (marks[after]?.offset === offset || after === 0 || !before?.isCopy) return marks[after];
+  const ahead = offset - before.offset;
+  return { ...before, offset, next: before.next + ahead, ideal: before.ideal + ahead };
 }
 
 /** From 1 to 0, without a corner at either end. */

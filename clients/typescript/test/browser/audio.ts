@@ -18,6 +18,8 @@ export interface AudioReport {
   compressed: Record<string, { sentence: number[]; heard: number; difference: number; likeness: number }>;
   /** The text of an answer whose sound cannot be decoded, its sounds, and what is asked for before and after. */
   broken: { text: string; count: number; asked: string[] };
+  /** The speed is changed while the sound is heard: seconds until a change is heard, and of the whole; steps in slopes. */
+  speed: { heardAfter: number; seconds: number; step: number; position: number; playing: unknown[]; byCutting: number };
   error?: string;
 }
 
@@ -288,6 +290,59 @@ async function broken(): Promise<AudioReport["broken"]> {
   return { text, count, asked };
 }
 
+const CHANGES = [
+  [0.5, 1.5],
+  [1, 0.5],
+  [1.5, 1],
+  [2, 2],
+] as const;
+
+/** 3 s in two sounds, one after the other; the speed changes in both. */
+async function atSpeeds(sizes: () => number, changes: readonly (readonly [time: number, speed: number])[]) {
+  const rate = 48_000;
+  const sound = tone(22_050, 66_150);
+  const context = new OfflineAudioContext(1, 5 * rate, rate);
+  const player = new AudioPlayer({ context });
+  for (let at = 0; at < sound.length;) {
+    const next = Math.min(sound.length, at + sizes(), at < 44_100 ? 44_100 : Infinity);
+    player.push(sound.slice(at, next), { rate: 22_050, id: at < 44_100 ? 1 : 2 });
+    at = next;
+  }
+  player.end();
+  const playing: unknown[] = [];
+  for (const [time, speed] of changes) {
+    void context.suspend((128 * Math.round(time * 375)) / rate).then(() => {
+      playing.push(player.playing);
+      player.speed = speed;
+      return context.resume();
+    });
+  }
+  const samples = (await context.startRendering()).getChannelData(0);
+  const { position } = player;
+  await player.close();
+  return { samples, position, playing };
+}
+
+async function speed(): Promise<AudioReport["speed"]> {
+  const rate = 48_000;
+  const plain = await atSpeeds(() => 99_999, []);
+  const { samples, position, playing } = await atSpeeds(() => 99_999, CHANGES);
+  const next = random(3);
+  const cut = await atSpeeds(() => 1 + Math.floor(next() * 900), CHANGES);
+  const heard = samples.findIndex((value, n) => Math.abs(value - (plain.samples[n] as number)) > 1e-6);
+  const begin = samples.findIndex((value) => value !== 0);
+  let end = samples.length - 1;
+  while (samples[end] === 0) end--;
+  return {
+    heardAfter: heard / rate - 0.5,
+    seconds: (end - begin) / rate,
+    step: largestStep(samples, begin + 50, end - rate / 50) / slope(rate),
+    position,
+    playing,
+    byCutting: difference([samples], [cut.samples])[1],
+  };
+}
+
 async function report(): Promise<Partial<AudioReport>> {
   try {
     return {
@@ -298,6 +353,7 @@ async function report(): Promise<Partial<AudioReport>> {
       jitter: await jitter(),
       compressed: await compressed(),
       broken: await broken(),
+      speed: await speed(),
     };
   } catch (error) {
     return { error: String((error as Error).stack) };
