@@ -102,11 +102,21 @@ def test_without_sound_a_screen_reader_is_told_sentences(page: Browser) -> None:
     assert "0.0 s of speech" in text(page, "status")
 
 
-def test_server_sent_events_give_the_same_text(page: Browser) -> None:
-    page.run("at('transport').value = 'sse'")
+@pytest.mark.parametrize("transport", ["sse", "jsonlines"])
+def test_other_transports_give_the_same_text(page: Browser, transport: str) -> None:
+    page.run(f"at('transport').value = '{transport}'")
     assert ask(page, "why?") == "done"
     assert text(page, "answer") == "You asked: why? The fox is red."
     assert "s of speech" in text(page, "status")
+
+
+def test_the_speed_changes_what_is_heard(page: Browser) -> None:
+    page.run("at('speed').value = '2'; at('speed').dispatchEvent(new Event('change'))")
+    assert ask(page, "why?") == "done"
+    until(page, "at('stop').disabled")
+    spoken = float(re.findall(r"([\d.]+) s of speech", text(page, "status"))[0])
+    left = float(page.run("parseFloat(at('mark').style.left)"))
+    assert left == pytest.approx(100 * spoken / max(1, spoken), abs=20)  # the mark goes through the whole sound
 
 
 def test_a_failure_is_shown(page: Browser) -> None:
@@ -153,9 +163,10 @@ def test_it_tells_what_frames_and_events_cost(page: Browser) -> None:
     until(page, "!at('compare').disabled")
     rows = page.run("[...at('figures-body').rows].map(row => [...row.cells].map(cell => cell.textContent))")
     assert [row[0] for row in rows][:4] == ["Bytes", "First text", "First sound", "Last sound"]
-    assert all(row[1] and row[2] for row in rows[:5])
-    frames, events = (int(size.replace(",", "")) for size in rows[0][1:3])
+    assert all(row[1] and row[2] and row[3] for row in rows[:5])
+    frames, events, lines = (int(size.split()[0].replace(",", "")) for size in rows[0][1:])
     assert 1.2 < events / frames < 1.4
+    assert 1.2 < lines / frames < 1.5
     listed = page.run("[...at('frames').rows].map(row => row.cells[2].textContent)")
     assert listed[0] == "text"
     assert {"sound, 1", "sound, 2"} < set(listed)

@@ -1,10 +1,11 @@
-/** What an answer cost, in a table: a column for frames, one for server-sent events. */
+/** What an answer cost, in a table: a column for each transport, and how much more the others cost than frames. */
 
 import { type ChatOptions, streamChat } from "../src/audio/index.js";
 import { at } from "./elements.js";
 import type { Recording } from "./recording.js";
 
-export type Transport = "frames" | "sse";
+export const TRANSPORTS = ["frames", "sse", "jsonlines"] as const;
+export type Transport = (typeof TRANSPORTS)[number];
 
 export interface Figures {
   /** Of the body. */
@@ -32,22 +33,28 @@ export class FiguresTable {
 
   show(transport: Transport, figures: Figures): void {
     this.#known[transport] = figures;
-    const { frames, sse } = this.#known;
-    const rows = ROWS.filter(([name]) => (frames?.[name] ?? sse?.[name]) !== undefined).map(([name, label, text]) => {
-      const row = document.createElement("tr");
-      const heading = document.createElement("th");
-      heading.scope = "row";
-      heading.textContent = label;
-      row.append(heading);
-      for (const column of [frames, sse]) {
-        const value = column?.[name];
-        const cell = row.insertCell();
-        if (value !== undefined) cell.textContent = text(value);
-      }
-      const [one, other] = [frames?.[name], sse?.[name]];
-      row.insertCell().textContent = one && other && name !== "underruns" ? `${(other / one).toFixed(2)} ×` : "";
-      return row;
-    });
+    const columns = TRANSPORTS.map((each) => this.#known[each]);
+    const rows = ROWS.filter(([name]) => columns.some((each) => each?.[name] !== undefined)).map(
+      ([name, label, text]) => {
+        const row = document.createElement("tr");
+        const heading = document.createElement("th");
+        heading.scope = "row";
+        heading.textContent = label;
+        row.append(heading);
+        for (const column of columns) {
+          const value = column?.[name];
+          const cell = row.insertCell();
+          if (value === undefined) continue;
+          cell.textContent = text(value);
+          const frames = columns[0]?.[name];
+          if (column === columns[0] || !frames || !value || name === "underruns") continue;
+          const ratio = document.createElement("small");
+          ratio.textContent = ` ${(value / frames).toFixed(2)} ×`;
+          cell.append(ratio);
+        }
+        return row;
+      },
+    );
     at("figures-body", HTMLTableSectionElement).replaceChildren(...rows);
     at("figures", HTMLElement).hidden = false;
   }

@@ -8,7 +8,7 @@ import { AudioPlayer, type ChatCallbacks, type ChatOptions, type ChatSource, str
 import { AnswerText } from "./answer.js";
 import { broken, READERS } from "./broken.js";
 import { at, reasonOf } from "./elements.js";
-import { decodingTime, type Figures, FiguresTable, type Transport } from "./figures.js";
+import { decodingTime, type Figures, FiguresTable, type Transport, TRANSPORTS } from "./figures.js";
 import { FrameList } from "./frame-list.js";
 import { Recording } from "./recording.js";
 import { Waveform } from "./waveform.js";
@@ -43,6 +43,7 @@ function tell(state: "asking" | "done" | "failed" | "stopped", text: string): vo
 const isHeard = () => sound.ariaPressed === "true";
 
 const CUT_AFTER = 20_000; // bytes
+const UNITS: Record<Transport, string> = { frames: "frames", sse: "events", jsonlines: "lines" };
 
 interface Run {
   readonly recording: Recording;
@@ -86,7 +87,6 @@ function streamed(
       transport,
       fetch: run.recording.fetch,
       voice: voice.value || undefined,
-      speed: Number(speed.value),
       ...options,
     },
   );
@@ -105,7 +105,7 @@ function ask(message: string): void {
   if (isHeard()) player.unlock(); // at once: a browser wants it in the handler of the click
   const began = performance.now();
   const since = () => performance.now() - began;
-  const chosen = transport.value === "sse" ? "sse" : "frames";
+  const chosen = TRANSPORTS.find((each) => each === transport.value) ?? "frames";
   const lateBefore = player.underruns;
   heardBefore = player.position;
   asked = message;
@@ -138,7 +138,7 @@ function ask(message: string): void {
         follow();
       },
       onComplete: () => {
-        let many = `${run.frames} ${chosen === "sse" ? "events" : "frames"}`;
+        let many = `${run.frames} ${UNITS[chosen]}`;
         if (run.recording.parts > 1) many += ", cut and resumed: none is lost, none came twice";
         tell("done", `Whole after ${(since() / 1000).toFixed(2)} s: ${many}, ${run.spoken.toFixed(1)} s of speech`);
         run.figures.underruns = player.underruns - lateBefore;
@@ -167,10 +167,10 @@ function follow(): void {
   });
 }
 
-/** Asks again, by frames and then by server-sent events, without playing the sound. */
+/** Asks again, in each way, without playing the sound. */
 async function compare(): Promise<void> {
   compareButton.disabled = true;
-  for (const way of ["frames", "sse"] as const) {
+  for (const way of TRANSPORTS) {
     const [each, run] = streamed(asked, way, {}, {});
     if (await each.done.catch(() => undefined)) await showFigures(run);
   }
@@ -235,6 +235,10 @@ sound.addEventListener("click", () => {
 cut.addEventListener("click", () => {
   cut.ariaPressed = String(cut.ariaPressed !== "true");
 });
+// The player's speed and not the voice's: it changes what is being heard, and the same sound is compared and cached.
+speed.addEventListener("change", () => {
+  player.speed = Number(speed.value);
+});
 unlock.addEventListener("click", () => player.unlock());
 compareButton.addEventListener("click", () => void compare());
 breakButton.addEventListener("click", () => void breakAnswers());
@@ -242,7 +246,6 @@ breakButton.addEventListener("click", () => void breakAnswers());
 interface Voices {
   voices: { name: string; language: string; gender: string }[];
   default: string | null;
-  speed: [number, number];
 }
 
 async function listVoices(): Promise<void> {
@@ -253,7 +256,7 @@ async function listVoices(): Promise<void> {
     const about = [language, gender].filter((word) => word && word !== name).join(", ");
     voice.add(new Option(about ? `${name} (${about})` : name, name, name === known.default));
   }
-  at("voices", HTMLElement).hidden = at("speeds", HTMLElement).hidden = known.voices.length === 0;
+  at("voices", HTMLElement).hidden = known.voices.length === 0;
 }
 
 /** Answers can be broken only where the server does that on purpose: in the demo. */

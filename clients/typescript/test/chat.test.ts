@@ -20,6 +20,7 @@ const utf8 = new TextEncoder();
 const pcm = (...samples: number[]) => Int16Array.from(samples);
 const bytes = (samples: Int16Array) => new Uint8Array(samples.buffer);
 const RAW = { "content-type": "application/vnd.objectstreaming;v=1;coder=raw" };
+const LINES = { "content-type": "application/x-ndjson" };
 const SSE = { "content-type": "text/event-stream" };
 const audio = { kind: "audio", format: "s16le", rate: 22_050, channels: 1 };
 
@@ -39,6 +40,20 @@ function frames(): Uint8Array {
 }
 
 const wav = (...samples: number[]) => toBase64(encodeWav([bytes(pcm(...samples))], 22_050, 1));
+const base64 = (...samples: number[]) => toBase64(bytes(pcm(...samples)));
+const lines = (...last: object[]) =>
+  [
+    { kind: "text", text: "One.\n " },
+    { ...audio, sentence: 1, text: "One.\n ", samples: 3, at: 0, data: base64(1, 2) },
+    { ...audio, sentence: 1, at: 91, data: base64(3) },
+    { kind: "text", text: "Two. é" },
+    { kind: "audio", sentence: 2, text: "Two. é", error: "unavailable" },
+    { kind: "later", what: 1 },
+    { ...audio, sentence: 3, at: 136, data: base64(4) },
+    ...last,
+  ]
+    .map((line) => `${JSON.stringify(line)}\n\n`)
+    .join("");
 const events = (last = "event: done\ndata: 2\n\n") =>
   `: hello\n\nevent: text\ndata: One.\ndata:  \n\nevent: audio\ndata: ${wav(1, 2, 3)}\n\n` +
   `event: text\r\ndata: Two. é\r\n\r\nevent: audio\ndata: ${wav(4)}\n\n${last}`;
@@ -172,6 +187,15 @@ describe("streamChat", () => {
     });
   });
 
+  it("reads JSON lines, the same as frames", async () => {
+    const body = lines({ kind: "end", sentences: 3 });
+    const { told, sounds, result, requests } = await chat(body, LINES, 200, { transport: "jsonlines" });
+    expect(told).toEqual(["One.\n ", "Two. é", [1, 2, 3], [4], 2]);
+    expect(sounds).toEqual([1, 2, 3, 4]);
+    expect(result).toEqual({ text: "One.\n Two. é", count: 2, trailers: { sentences: 3 } });
+    expect(requests[0]?.headers.accept).toBe("application/x-ndjson");
+  });
+
   it("takes no cut for an end, at any byte", async () => {
     const wire = frames();
     for (let at = 0; at < wire.length; at += 7) {
@@ -179,8 +203,10 @@ describe("streamChat", () => {
       expect(told.at(-1)).toMatchObject({ code: expect.stringMatching(/truncated_frame|stream_incomplete/) });
     }
     const text = events();
-    for (const at of [0, 1, 30, 60, text.length - 5, text.length - 1]) {
+    const json = lines({ kind: "end" });
+    for (const at of [0, 1, 30, 60, -5, -3]) {
       expect((await chat(text.slice(0, at), SSE)).told.at(-1)).toBeInstanceOf(StreamIncompleteError);
+      expect((await chat(json.slice(0, at), LINES)).told.at(-1)).toBeInstanceOf(StreamIncompleteError);
     }
   });
 
@@ -188,6 +214,9 @@ describe("streamChat", () => {
     const inEvents = await chat(events("event: error\ndata: the model is down\n\n"), SSE);
     expect((inEvents.told.at(-1) as StreamError).rawMessage).toBe("the model is down");
     expect(inEvents.result).toBe(inEvents.told.at(-1));
+    const inLines = await chat(lines({ kind: "error", code: "unavailable", message: "down" }), LINES);
+    expect(inLines.told.at(-1)).toMatchObject({ code: "unavailable", rawMessage: "down" });
+    expect((await chat("no JSON\n", LINES)).told).toEqual([expect.objectContaining({ code: "invalid_payload" })]);
     const encoder = new StreamEncoder(rawCoder());
     const wire = join([encoder.open(), encoder.end({ error: new StreamError("unavailable", "down") })]);
     expect((await chat(wire, RAW)).told).toEqual([expect.objectContaining({ code: "unavailable" })]);

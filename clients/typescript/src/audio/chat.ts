@@ -8,10 +8,10 @@
 import { ACCEPT, type FetchLike, openStream } from "../client.js";
 import { Connection } from "../connection.js";
 import { rawCoder } from "../coders/raw.js";
-import { StreamError, StreamIncompleteError } from "../errors.js";
+import { isStreamErrorCode, PayloadError, StreamError, StreamIncompleteError } from "../errors.js";
 import type { ResponseLike } from "../response.js";
 import type { Place } from "../resuming.js";
-import type { JsonObject } from "../strict-json.js";
+import { type JsonObject, parseObject, reason } from "../strict-json.js";
 import { type AudioFormat, decodeSound, isCompressed, readable } from "./compressed.js";
 import { AudioPlayer } from "./player.js";
 import { SseParser } from "./sse.js";
@@ -47,8 +47,8 @@ export interface ChatCallbacks {
 export interface ChatOptions {
   /** The default is `/api/chat/stream`. */
   readonly url?: string | undefined;
-  /** `sse` asks for server-sent events, for servers that have nothing else. The default is `frames`. */
-  readonly transport?: "frames" | "sse" | undefined;
+  /** `sse` and `jsonlines` ask for server-sent events and JSON lines, for comparisons. The default is `frames`. */
+  readonly transport?: "frames" | "sse" | "jsonlines" | undefined;
   readonly voice?: string | undefined;
   /** 0.5 to 2. */
   readonly speed?: number | undefined;
@@ -154,6 +154,7 @@ export function streamChat(
 /** What has come, told to the callbacks and to the player. */
 class Answer {
   text = "";
+  messages = 0;
   count = 0;
   over = false;
   stream: { readonly place: Place | undefined } | undefined;
@@ -173,6 +174,7 @@ class Answer {
   }
 
   addText(text: string): void {
+    this.messages++;
     if (this.over || text === "") return;
     this.text += text;
     this.callbacks.onText?.(text);
@@ -180,6 +182,7 @@ class Answer {
 
   /** Resolves when there is room for more: not before a decoder that is slow has caught up. */
   async addAudio(header: JsonObject, payload: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.messages++;
     const { sentence, format, rate, channels = 1, samples } = header;
     if (typeof sentence !== "number") return; // of a later version
     if (isCompressed(format)) {
@@ -252,6 +255,7 @@ class Answer {
   }
 
   addWav(base64: string): void {
+    this.messages++;
     if (this.over) return;
     this.count++;
     this.callbacks.onAudio?.(base64);
@@ -279,6 +283,8 @@ class Answer {
 }
 
 const SSE = "text/event-stream";
+const JSON_LINES = "application/x-ndjson";
+const LONGEST_LINE = 32 * 1024 * 1024;
 /** Seconds: a sound that claims to be longer is refused before there is memory for it. */
 const LONGEST = 600;
 /** The most sounds that wait for a decoder. */
@@ -303,10 +309,9 @@ async function read(
     let first: ResponseLike | undefined;
     if (typeof message === "string") {
       first = await ask(at, message, options, connection, send);
-      if (first.ok && (first.headers.get("content-type") ?? "").toLowerCase().startsWith(SSE)) {
-        await readEvents(first, answer, connection);
-        return {};
-      }
+      const type = first.ok ? (first.headers.get("content-type") ?? "").toLowerCase() : "";
+      if (type.startsWith(SSE)) return await readText(first, connection, answer, eventReader(answer));
+      if (type.startsWith(JSON_LINES)) return await readText(first, connection, answer, lineReader(answer));
     } else at = message;
     // openStream checks the status and the type, notices silence, and resumes.
     const stream = await openStream(at, {
@@ -355,7 +360,7 @@ async function ask(
     method: "POST",
     headers: {
       "content-type": "application/json",
-      accept: transport === "sse" ? SSE : `${ACCEPT}, ${SSE};q=0.3`,
+      accept: transport === "sse" ? SSE : transport === "jsonlines" ? JSON_LINES : `${ACCEPT}, ${SSE};q=0.3`,
       ...given,
     },
     body: JSON.stringify({ message, voice, speed, audio: audio === false ? false : formats }),
@@ -364,28 +369,81 @@ async function ask(
   return await connection.within(send(url, init), late);
 }
 
-/** Server-sent events: `text`, `audio`, and at last `done` or `error`. */
-async function readEvents(response: ResponseLike, answer: Answer, connection: Connection): Promise<void> {
+/** Takes a piece of the body. Returns the trailers, once the end has come. */
+type TextReader = (text: string) => JsonObject | undefined | Promise<JsonObject | undefined>;
+
+async function readText(
+  response: ResponseLike,
+  connection: Connection,
+  answer: Answer,
+  read: TextReader,
+): Promise<JsonObject> {
   const reader = response.body?.getReader();
-  const parser = new SseParser();
   const decoder = new TextDecoder();
-  let position = 0;
   try {
     for (;;) {
-      const result = reader && (await connection.within(reader.read(), () => connection.silence(position)));
+      const result = reader && (await connection.within(reader.read(), () => connection.silence(answer.messages)));
       if (!result || result.done) break;
-      for (const { event, data } of parser.push(decoder.decode(result.value, { stream: true }))) {
-        position++;
-        if (event === "text") answer.addText(data);
-        else if (event === "audio") answer.addWav(data);
-        else if (event === "error") throw new StreamError("unknown", data);
-        else if (event === "done") return;
-      }
+      const trailers = await read(decoder.decode(result.value, { stream: true }));
+      if (trailers) return trailers;
     }
   } finally {
     reader?.cancel().catch(() => undefined);
   }
-  throw new StreamIncompleteError("the answer stopped without its end: was it cut?", position);
+  throw new StreamIncompleteError("the answer stopped without its end: was it cut?", answer.messages);
+}
+
+/** Server-sent events: `text`, `audio`, and at last `done` or `error`. */
+function eventReader(answer: Answer): TextReader {
+  const parser = new SseParser();
+  return (text) => {
+    for (const { event, data } of parser.push(text)) {
+      if (event === "text") answer.addText(data);
+      else if (event === "audio") answer.addWav(data);
+      else if (event === "error") throw new StreamError("unknown", data);
+      else if (event === "done") return {};
+    }
+    return undefined;
+  };
+}
+
+/** Lines of JSON: the headers of the frames, with `text`, or base64 as `data`, and at last the kind `end` or `error`. */
+function lineReader(answer: Answer): TextReader {
+  let rest: string[] = [];
+  let size = 0;
+  return async (text) => {
+    const [first = "", ...others] = text.split("\n");
+    rest.push(first);
+    size = others.length > 0 ? 0 : size + first.length;
+    if (size > LONGEST_LINE) throw new PayloadError(`a line of more than ${LONGEST_LINE} characters`, answer.messages);
+    for (const next of others) {
+      const line = rest.join("");
+      rest = [next];
+      if (line === "") continue; // a ping
+      const { kind, text, data, ...header } = readLine(line, answer.messages);
+      if (kind === "text" && typeof text === "string") answer.addText(text);
+      else if (kind === "audio") {
+        const bytes = typeof data === "string" ? fromBase64(data) : new Uint8Array();
+        await answer.addAudio({ ...header, ...(text === undefined ? {} : { text }) }, bytes);
+      } else if (kind === "error") {
+        const { code, message } = header;
+        throw new StreamError(isStreamErrorCode(code) ? code : "unknown", typeof message === "string" ? message : "");
+      } else if (kind === "end") {
+        await answer.decoded();
+        answer.finishAudio();
+        return header;
+      }
+    }
+    return undefined;
+  };
+}
+
+function readLine(line: string, index: number): JsonObject {
+  try {
+    return parseObject(line);
+  } catch (cause) {
+    throw new PayloadError(`the line is not a JSON object: ${reason(cause)}`, index, 0, { cause });
+  }
 }
 
 let shared: AudioPlayer | undefined;
