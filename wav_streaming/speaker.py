@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -330,6 +330,7 @@ async def speak_along(
     limit: float = LIMIT,
     retries: int = 1,
     pause: float | None = 0.3,
+    prepare: Callable[[Spoken], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[str | Spoken, None]:
     """The tokens, each at once, and among them the sentences with their sound: each after its last token, in order.
 
@@ -362,6 +363,7 @@ async def speak_along(
         retries: as for `Speaker`.
         pause: seconds without a token after which a sentence that looks complete is spoken; `None` waits for what comes
             next.
+        prepare: called with each sentence before it comes here, and awaited; meanwhile the tokens go on.
 
     Yields:
         Each token, and a `Spoken` for each sentence.
@@ -370,7 +372,10 @@ async def speak_along(
         raise ValueError(f"ahead is at least 1 sound, not {ahead}")
     speaker = synthesizer if isinstance(synthesizer, Speaker) else Speaker(synthesizer, limit=limit, retries=retries)
     out = _Outlet(ahead)
-    tasks = [asyncio.ensure_future(_read(tokens, speaker, out, pause)), asyncio.ensure_future(_voice(speaker, out))]
+    tasks = [
+        asyncio.ensure_future(_read(tokens, speaker, out, pause)),
+        asyncio.ensure_future(_voice(speaker, out, prepare)),
+    ]
     for task in tasks:
         task.add_done_callback(lambda _: out.changed.set())
     reading, speaking = tasks
@@ -425,13 +430,15 @@ async def _read(tokens: AsyncIterable[str], speaker: Speaker, out: _Outlet, paus
                 await close()
 
 
-async def _voice(speaker: Speaker, out: _Outlet) -> None:
+async def _voice(speaker: Speaker, out: _Outlet, prepare: Callable[[Spoken], Awaitable[None]] | None) -> None:
     while True:
         await out.room_for_sound()
         try:
             spoken = await anext(speaker)
         except StopAsyncIteration:
             return
+        if prepare is not None:
+            await prepare(spoken)
         out.put_sound(spoken)
 
 

@@ -73,7 +73,8 @@ class Link(Observer):
     """
 
     def __init__(self) -> None:
-        self._unblocked = 0
+        self._size = 0
+        self._seconds = 0.0
         self._stalled = 0.0
         self._waits: deque[tuple[int, float]] = deque(maxlen=8)
 
@@ -85,11 +86,12 @@ class Link(Observer):
 
     def sent(self, size: int, seconds: float) -> None:
         """So many bytes were sent, and `seconds` passed until they were taken."""
-        self._unblocked += size
+        self._size += size
+        self._seconds += seconds
         if seconds > _NOTICED:
             # What was taken before without a wait filled the server's own buffer, which has emptied while it waited.
-            self._waits.append((min(self._unblocked, max(size, _SENT_AHEAD)), seconds))
-            self._unblocked = 0
+            self._waits.append((min(self._size, max(size, _SENT_AHEAD)), self._seconds))
+            self._size, self._seconds = 0, 0.0
 
     def wrote(self, stream: StreamRecord, size: int) -> None:
         self.sent(size, stream.stalled - self._stalled)

@@ -24,7 +24,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from fractions import Fraction
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, cast, runtime_checkable
 
 import msgspec
 
@@ -112,6 +112,14 @@ class Summary(msgspec.Struct):
         return cast("Mapping[str, Any]", msgspec.to_builtins(self))
 
 
+class _Prepared(NamedTuple):
+    """A sound as it is to be sent."""
+
+    sound: Sound
+    encoded: tuple[dict[str, Any], bytes] | None = None
+    error: str | None = None
+
+
 async def chat_messages(
     tokens: AsyncGenerator[str],
     synthesizer: Synthesizer | Speaker | None,
@@ -127,7 +135,15 @@ async def chat_messages(
     began = clock()
     heard = Fraction(0)
     voice = voice_of(synthesizer.synthesizer if isinstance(synthesizer, Speaker) else synthesizer)
-    items: AsyncGenerator[str | Spoken] = tokens if synthesizer is None else speak_along(tokens, synthesizer)
+    prepared: dict[int, _Prepared] = {}
+
+    async def prepare(spoken: Spoken) -> None:
+        if spoken.sound is not None:
+            prepared[spoken.index] = await _prepare(await _as_16_bits(spoken.sound, sample_rate), formats)
+
+    items: AsyncGenerator[str | Spoken] = tokens
+    if synthesizer is not None:
+        items = speak_along(tokens, synthesizer, prepare=prepare)  # the text does not wait for what takes its time
     async with aclosing(items):
         async for item in items:
             if isinstance(item, str):
@@ -145,12 +161,12 @@ async def chat_messages(
                 continue
             if item.voice != voice:
                 voice = header["voice"] = item.voice
-            sound = await _as_16_bits(item.sound, sample_rate)
-            try:
-                encoded = formats and await formats.encoded(sound)
-            except StreamError as error:
+            sound, encoded, error = prepared.pop(item.index)
+            if error is None and encoded is None and formats is not None:
+                _, encoded, error = await _prepare(sound, formats)  # the link is slower than it was known to be
+            if error is not None:
                 summary.failed += 1
-                yield {**header, "error": error.code}, b""
+                yield {**header, "error": error}, b""
                 continue
             summary.audio += 1
             summary.cached += item.cached
@@ -163,6 +179,13 @@ async def chat_messages(
                     yield message
             heard += Fraction(len(sound.pcm) // sound.block_align, sound.sample_rate)
             summary.seconds = round(float(heard), 3)
+
+
+async def _prepare(sound: Sound, formats: SoundFormats | None) -> _Prepared:
+    try:
+        return _Prepared(sound, None if formats is None else await formats.encoded(sound))
+    except StreamError as error:
+        return _Prepared(sound, error=error.code)
 
 
 def _pieces_of_sound(header: dict[str, Any], sound: Sound, heard: Fraction) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -7,6 +7,7 @@ import base64
 import io
 import statistics
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from fractions import Fraction
 from typing import Any
 
@@ -160,6 +161,32 @@ class TestChoice:
         else:
             code = "unavailable" if isinstance(failure, Exception) else "resource_exhausted"
             assert (header["error"], payload, summary.failed, summary.audio) == (code, b"", 1, 0)
+
+
+async def test_text_does_not_wait_for_the_codec() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def compress(sound: Sound, form: str) -> bytes:
+        begun.set()
+        await go_on.wait()
+        return b"fLaC"
+
+    async def tokens() -> AsyncGenerator[str]:
+        yield "One. "
+        yield "Two. "
+        await begun.wait()
+        yield "Three."
+
+    texts = []
+    formats = SoundFormats(["flac"], compress=compress)
+    async with aclosing(chat_messages(tokens(), Choir(), Summary(), formats=formats)) as found:
+        async for header, payload in found:
+            if header["kind"] == "text":
+                texts.append(payload)
+            if len(texts) == 3:
+                break
+        go_on.set()
+        assert [payload async for header, payload in found if "format" in header] == [b"fLaC"] * 3
 
 
 # ----------------------------------------------------------------------- what is gained by it over a link of 256 kbit/s
