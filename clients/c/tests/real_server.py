@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 QUESTION = '{"question":"What is a frame?"}'
 HEADERS = {"content-type": "application/json", "accept": "application/vnd.objectstreaming;v=1"}
@@ -39,9 +40,13 @@ try:
     address = ("build/read_stream", "127.0.0.1", str(port))
     *messages, count = program(*address, "/objects", QUESTION)
     *rest, rest_count = program(*address, f"{place}?position=1")
+    curl = Path("build/read_with_curl")
+    by_curl = program(str(curl), f"http://127.0.0.1:{port}{place}?position=1") if curl.exists() else [*rest, rest_count]
+    asked = program(str(curl), f"http://127.0.0.1:{port}/objects", QUESTION) if curl.exists() else [*messages, count]
 finally:
     server.terminate()
     server.wait(20)
 assert len(frames) == len(messages) + 2 > 3, "the frames of the README's program are the messages, open and end"  # noqa: S101
 assert (rest, rest_count) == (messages[1:], count), "the sample reads on from a place"  # noqa: S101
+assert (by_curl, asked) == ([*rest, rest_count], [*messages, count]), "libcurl's sample says the same"  # noqa: S101
 print(f"the real server: {len(messages)} messages, and again those after the first")  # noqa: T201 - a program
