@@ -439,9 +439,12 @@ class FrameDecoder:
         return next(self._frames(), None)
 
     def finish(self) -> None:
-        """Say that no more bytes will come. Raises `TruncatedFrame` if a frame has begun and is not whole.
+        """Say that no more bytes will come.
 
         Whole frames not yet asked for can still be read with `next_frame`, which then raises in its turn.
+
+        Raises:
+            TruncatedFrame: A frame has begun and is not whole.
         """
         self._finished = True
         frame = self.next_frame()
