@@ -1,11 +1,13 @@
 /**
- * AudioPlayer in headless Chromium: in an OfflineAudioContext, and as the snippets of the original's document use it. One browser:
- * the page of the player opens that of the snippets when it is done.
+ * AudioPlayer and useStreamingChat in headless Chromium: in an OfflineAudioContext, and as the snippets of the original's document
+ * use them. One browser: the page of the player opens that of the snippets when it is done, and that opens the page of the hook.
  */
 
 import { readFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AudioReport } from "./browser/audio.js";
+import type { HookReport } from "./browser/hook.js";
 import { bundled, Chromium, chromiumMayBeMissing, script } from "./chromium.js";
 import { rawCoder, StreamEncoder } from "../src/index.js";
 import { type Served, serve } from "./server.js";
@@ -26,6 +28,20 @@ function answer(): Uint8Array {
     encoder.data({ ...sound, sentence: 2, text: "How are you?", at: 200_000 }, pcm),
     encoder.end(),
   ]);
+}
+
+const PIECES = 2000;
+
+/** One text frame after the other, ten in a millisecond; or one, and no end. */
+async function slowly(response: ServerResponse, isLong: boolean): Promise<void> {
+  const encoder = new StreamEncoder(rawCoder());
+  const text = () => encoder.data({ kind: "text" }, new TextEncoder().encode("x"));
+  response.writeHead(200, RAW).write(encoder.open());
+  for (let piece = 0; piece < (isLong ? PIECES : 1); piece++) {
+    response.write(text());
+    if (piece % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  if (isLong) response.end(encoder.end());
 }
 
 /** What the page of the snippet found: `told` by its callbacks, and the seconds that were `heard`. */
@@ -51,13 +67,16 @@ const CLOSED = AROUND(
 );
 const HEARD = AROUND(
   snippet.replace(CANCEL, ""),
-  "await source.done; await sharedPlayer().heard(); await send({ told, heard: sharedPlayer().position });",
+  `await source.done; await sharedPlayer().heard(); await send({ told, heard: sharedPlayer().position });
+location = "/hooked";`,
 );
 
 describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => {
   let server: Served | undefined;
   let browser: Chromium | undefined;
   let report: AudioReport;
+  let hook: HookReport;
+  let left: Promise<unknown> | undefined; // the endless answer of the hook
   const snippets: SnippetReport[] = [];
 
   beforeAll(async () => {
@@ -65,6 +84,7 @@ describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => 
       ["/page.js", await script("audio.ts")],
       ["/closed.js", await bundled(CLOSED)],
       ["/heard.js", await bundled(HEARD)],
+      ["/hooked.js", await script("hook.ts")],
     ]);
     await new Promise<void>((resolve) => {
       void serve((response, { url = "" }) => {
@@ -77,7 +97,14 @@ describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => 
           response.end();
         } else if (url === "/snippet") {
           response.end();
-          if (snippets.push(posted()) === 2) resolve();
+          snippets.push(posted());
+        } else if (url === "/hook") {
+          response.end();
+          hook = posted();
+          resolve();
+        } else if (url.startsWith("/hook/")) {
+          if (url === "/hook/endless") left = new Promise((resolve) => response.on("close", resolve));
+          void slowly(response, url === "/hook/long");
         } else {
           // No blob:, no worklet.
           response.writeHead(200, {
@@ -162,6 +189,27 @@ describe.skipIf(chromiumMayBeMissing)("AudioPlayer in headless Chromium", () => 
 
   it("loses the sound of a sentence that it cannot decode, keeps the text, and asks for other formats next time", () => {
     expect(report.broken).toEqual({ text: "One. Two. Three.", count: 1, asked: ["opus,flac", "flac", "pcm"] });
+  });
+
+  it("useStreamingChat, as the document has it, sends once in StrictMode", () => {
+    expect(hook.error).toBeUndefined();
+    expect(hook.version).toMatch(/^19\./);
+    expect(hook.weather).toBe("Hello. How are you?");
+    const asked = server?.requests.filter(({ body }) => body.includes("What's the weather?"));
+    expect(asked?.length).toBe(1);
+  });
+
+  it("useStreamingChat renders at most once a frame", () => {
+    expect(hook.long.text).toBe(PIECES);
+    expect(hook.long.commits).toBeGreaterThan(3);
+    expect(hook.long.commits).toBeLessThanOrEqual(hook.long.frames + 5);
+    expect(hook.long.commits).toBeLessThan(PIECES / 4);
+  });
+
+  it("useStreamingChat leaves no connection after an unmount", async () => {
+    expect(hook.aborted).toEqual([false, true]);
+    expect(left).toBeDefined();
+    await left;
   });
 
   it("plays what comes at odd times as if it had come at once, while the cushion lasts", () => {
