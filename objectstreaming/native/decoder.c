@@ -385,8 +385,12 @@ PyDoc_STRVAR(feed_doc,
              "\n"
              "Take a chunk, and iterate over the frames that are now whole.\n"
              "\n"
-             "What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`. Raises a\n"
-             "`FrameError` after the good frames, `RuntimeError` once `finish` was called, `TypeError` for what is not bytes.\n");
+             "What the iterator is not asked for stays in the decoder, for the next `feed` or `next_frame`.\n"
+             "\n"
+             "Raises:\n"
+             "    FrameError: After the good frames: the next bytes are no frame.\n"
+             "    RuntimeError: `finish` was called before.\n"
+             "    TypeError: The chunk is not bytes-like.\n");
 
 /* Whether a chunk has all of its first frame, if its length is valid. */
 static int begins_whole(const FrameDecoder *self, PyObject *chunk) {
@@ -444,7 +448,7 @@ PyDoc_STRVAR(next_frame_doc,
              "next_frame($self, /)\n"
              "--\n"
              "\n"
-             "The next frame, or `None` if more bytes are needed. Raises as `feed` does.");
+             "The next frame, or `None` if more bytes are needed. Raises as `feed` does.\n");
 
 static PyObject *FrameDecoder_next_frame(FrameDecoder *self, PyObject *Py_UNUSED(ignored)) {
     PyObject *frame = decoder_next(self);
@@ -458,9 +462,12 @@ PyDoc_STRVAR(finish_doc,
              "finish($self, /)\n"
              "--\n"
              "\n"
-             "Say that no more bytes will come. Raises `TruncatedFrame` if a frame has begun and is not whole.\n"
+             "Say that no more bytes will come.\n"
              "\n"
-             "Whole frames not yet asked for can still be read with `next_frame`, which then raises in its turn.\n");
+             "Whole frames not yet asked for can still be read with `next_frame`, which then raises in its turn.\n"
+             "\n"
+             "Raises:\n"
+             "    TruncatedFrame: A frame has begun and is not whole.\n");
 
 static PyObject *FrameDecoder_finish(FrameDecoder *self, PyObject *Py_UNUSED(ignored)) {
     self->finished = 1;
@@ -585,7 +592,11 @@ PyDoc_STRVAR(FrameDecoder_doc,
              "[b'first', b'second']\n"
              ">>> decoder.finish()\n"
              ">>> decoder.position, decoder.offset, decoder.buffered\n"
-             "(2, 41, 0)\n");
+             "(2, 41, 0)\n"
+             "\n"
+             "Args:\n"
+             "    limits: the largest frame and header; by default 16 MiB and 64 KiB.\n"
+             "    layout: of the length words; by default the wire's.\n");
 
 static PyGetSetDef FrameDecoder_getset[] = {
     {"position", (getter)FrameDecoder_get_position, NULL, "How many frames have been delivered.", NULL},

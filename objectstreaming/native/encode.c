@@ -263,14 +263,20 @@ PyDoc_STRVAR(encode_frame_doc,
              "\n"
              "One frame's bytes.\n"
              "\n"
-             "`header` is a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once\n"
-             "they have been checked; `payload` anything with the buffer protocol. Raises `EncodeError`.\n"
-             "\n"
              "This is the raw layer: it does not look for the header member `$stream`, which belongs to control frames. Coders\n"
              "write data frames with `encode_data_frame`.\n"
              "\n"
              ">>> encode_frame(b'{\"a\": 1}', b'{\"b\": 2}').hex(\" \", 4)\n"
-             "'18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'\n");
+             "'18000000 08000000 7b226122 3a20317d 7b226222 3a20327d'\n"
+             "\n"
+             "Args:\n"
+             "    header: a mapping, a typed object (dataclass, `msgspec.Struct`), or JSON bytes, which go out untouched once they\n"
+             "        have been checked.\n"
+             "    payload: bytes, or anything else with the buffer protocol.\n"
+             "    layout: of the length words; by default the wire's.\n"
+             "\n"
+             "Raises:\n"
+             "    EncodeError: The header is not a JSON object, the payload has no bytes, or T does not fit its length word.\n");
 
 static PyObject *encode_frame(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords) {
     return encode(module, "encode_frame", args, count, keywords, 0);
@@ -330,8 +336,18 @@ PyDoc_STRVAR(encode_frame_parts_doc,
              "\n"
              "A frame in two parts, the payload not copied: `transport.writelines(encode_frame_parts(header, pcm))`.\n"
              "\n"
-             "Returns the length words with the header, and a flat byte view of `payload`. Raises `EncodeError`. It does not look\n"
-             "for the header member `$stream`: see `encode_frame`.\n");
+             "It does not look for the header member `$stream`: see `encode_frame`.\n"
+             "\n"
+             "Args:\n"
+             "    header: as for `encode_frame`.\n"
+             "    payload: as for `encode_frame`; it must not change until it is sent.\n"
+             "    layout: as for `encode_frame`.\n"
+             "\n"
+             "Returns:\n"
+             "    The length words with the header, and a flat byte view of the payload.\n"
+             "\n"
+             "Raises:\n"
+             "    EncodeError: As for `encode_frame`.\n");
 
 static PyObject *encode_frame_parts(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords) {
     State *state = (State *)PyModule_GetState(module);

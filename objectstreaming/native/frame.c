@@ -171,7 +171,7 @@ static PyMemberDef Frame_members[] = {
 
 static PyGetSetDef Frame_getset[] = {
     {"header", (getter)Frame_get_header, NULL,
-     "The header as a dict. Raises `InvalidHeader` if it is not one strict JSON object.", NULL},
+     "The header as a dict.\n\nRaises:\n    InvalidHeader: It is not one strict JSON object.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
