@@ -102,6 +102,8 @@ def test_every_parameter_is_under_args(shown: Any, called: Any) -> None:
         return
     named = {parameter.name for parameter in parameters if not parameter.name.startswith("_")}
     named -= {"self", "cls", "args", "kwargs"}
+    if not named and inspect.isclass(shown):  # `__init__` of a class written in C
+        named = set(inspect.signature(shown).parameters)
     text = inspect.getdoc(shown) or ""
     explained = set(re.findall(r"^    \*{0,2}(\w+):", section(text, "Args"), re.MULTILINE))
     if not explained and (len(named) == 1 or "As in `" in text):  # the text is about this parameter, or refers to it
