@@ -188,19 +188,8 @@ def aiter_messages(
 ) -> AsyncIterator[tuple[H, P]]:
     """`iter_messages` over an async iterable: `request.stream()`, `response.aiter_bytes()`, messages of a WebSocket.
 
-    An async generator that is left early is closed by the event loop.
-
-    Args:
-        chunks: bytes in any pieces; closed when the iteration ends and by `aclose()`.
-        coder: decodes the messages.
-        limits: the largest frame and header; by default 16 MiB and 64 KiB.
-        require_end: as for `StreamDecoder`.
-
-    Yields:
-        Header and payload of each message.
-
-    Raises:
-        ObjectStreamError: As `StreamDecoder` raises, after the good messages.
+    As in `iter_messages`, but `chunks` is closed by `aclose()` too. An async generator that is left early is closed by
+    the event loop.
     """
     if not isinstance(chunks, AsyncIterable):
         other = "use iter_messages" if isinstance(chunks, Iterable) else "pass an async iterable of bytes"
