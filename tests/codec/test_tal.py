@@ -453,6 +453,14 @@ def test_rest_is_of_the_type_of_the_input(kind: Any) -> None:
         assert found[1] == tail
 
 
+def test_a_member_that_was_deleted_is_named() -> None:
+    tal = TALAudio()
+    del tal.answer
+    for encode in (tal_encoder, TALCoder().encode):
+        with pytest.raises(AttributeError, match="answer"):
+            encode(tal, bytes(4))
+
+
 @pytest.mark.parametrize("byte_length", [1, 2, 3, 8])
 def test_other_widths_of_the_length_words(byte_length: int) -> None:
     wire = tal_encoder(TALAudio(), b"\1\2", byte_length)
