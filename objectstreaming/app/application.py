@@ -56,6 +56,7 @@ from ..store import Keep, MemoryStore, Store
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
 from .chat_endpoints import ChatEndpoints
+from .chat_formats import Link, Links
 from .chat_socket import ChatSocket
 from .clients import Clients
 from .conversations import Conversations
@@ -200,12 +201,20 @@ def create_app(
     def share(request: Request) -> Share:
         return memory.share(clients.name(request.scope))
 
-    ChatEndpoints(answerer, speaking, limits, sample_rate=settings.sample_rate, share=share, stream=stream).add_to(app)
+    links = Links()
+
+    def link(request: Request) -> Link:
+        return links.of(clients.name(request.scope))
+
+    chat_endpoints = ChatEndpoints(
+        answerer, speaking, limits, sample_rate=settings.sample_rate, share=share, link=link, stream=stream
+    )
+    chat_endpoints.add_to(app)
     OpenAIEndpoints(answerer, speaking, limits, heartbeat=settings.heartbeat, share=share).add_to(app)
 
     sockets = Sockets(limits, clients=clients, rate=rate, heartbeat=settings.heartbeat, origins=settings.origins)
     converse = Conversations(answerer, voice, limits, sockets=sockets, memory=memory, speaks=synthesizer is not None)
-    chat = ChatSocket(answerer, speaking, limits, sample_rate=settings.sample_rate, sockets=sockets)
+    chat = ChatSocket(answerer, speaking, limits, sample_rate=settings.sample_rate, links=links, sockets=sockets)
 
     @app.websocket("/duplex")
     async def duplex(websocket: WebSocket) -> None:

@@ -29,7 +29,7 @@ from ..server.response import FrameResponse
 from ..server.views import View
 from .answers import Answerer
 from .api_description import chat_description
-from .chat_formats import SoundFormats
+from .chat_formats import Link, SoundFormats
 from .chat_messages import Summary, chat_messages, spoken_messages, tokens_of
 from .chat_requests import ChatRequest, chat_request
 from .chat_views import ChatLines, ChatView, WholeChat
@@ -45,8 +45,9 @@ _WHOLE: Final = (WholeChat(), *_STREAMED)
 
 
 class ChatEndpoints:
-    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions. `stream` makes
-    the response of a request from a source, a coder and the options of `FrameResponse`."""
+    """Adds the endpoints to an app. `share` gives each request its share of the memory for questions, `link` what is
+    known of its client's link. `stream` makes the response of a request from a source, a coder and the options of
+    `FrameResponse`."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class ChatEndpoints:
         *,
         sample_rate: int | None,
         share: Callable[[Request], Share],
+        link: Callable[[Request], Link],
         stream: Callable[..., FrameResponse],
     ) -> None:
         self._answerer = answerer
@@ -63,6 +65,7 @@ class ChatEndpoints:
         self._limits = limits
         self._sample_rate = sample_rate
         self._share = share
+        self._link = link
         self._stream = stream
 
     def add_to(self, app: FastAPI) -> None:
@@ -111,7 +114,7 @@ class ChatEndpoints:
             in_frames = _has_frames(request, views)
             speaker = Speaker(asked.synthesizer, pacing=Pacing() if in_frames else None)
             if in_frames and asked.formats != ("pcm",):
-                formats = SoundFormats(asked.formats)
+                formats = SoundFormats(asked.formats, self._link(request))
                 options["observer"] = formats.link
         messages = chat_messages(tokens, speaker, summary, sample_rate=self._sample_rate, formats=formats)
         return respond(messages, _CODER, **options)

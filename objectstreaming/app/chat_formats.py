@@ -3,15 +3,19 @@
 A client says what it can read: `"audio": ["opus", "flac", "pcm"]`. PCM is heard from its first piece on, and costs
 nothing; FLAC has half of its bytes, and Opus a fifteenth. Compressed sound is sent as a whole sentence. So for each
 sentence the server takes the first of PCM, FLAC and Opus that the client can read, and that the link carries.
+
+A stored answer may be made faster than it is sent: then its format is chosen before its link is known. So what was
+learned of a client's link is kept for its next answers.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections import deque
+import time
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from wav_streaming.compression import check_installed, compress
 from wav_streaming.resampling import to_mono
@@ -20,7 +24,7 @@ from wav_streaming.sound import Sound
 from ..errors import StreamError
 from ..observe import Observer, StreamRecord
 
-__all__ = ["FORMATS", "Link", "SoundFormats", "accepted_formats"]
+__all__ = ["FORMATS", "Link", "Links", "SoundFormats", "accepted_formats"]
 
 log = logging.getLogger("objectstreaming.server")
 
@@ -40,6 +44,11 @@ _SENT_AHEAD: Final = 64 * 1024
 """What a server takes before it waits for the client (uvicorn and asyncio: 64 KiB)."""
 _NOTICED: Final = 0.005
 """Seconds: a shorter wait says nothing of the link."""
+_REMEMBERED: Final = 300.0
+"""Seconds that a wait counts for."""
+
+Waits: TypeAlias = deque[tuple[int, float, float]]
+"""Bytes, the seconds until they were taken, and when that was."""
 
 
 def accepted_formats(wanted: Iterable[str]) -> tuple[str, ...]:
@@ -61,7 +70,8 @@ def accepted_formats(wanted: Iterable[str]) -> tuple[str, ...]:
 
 
 class Link(Observer):
-    """How many bits a second the client takes, from how long the server waited for it.
+    """How many bits a second a client takes, from how long the server waited for it during one answer, and in `waits`,
+    where it also writes what it learns. What is older than five minutes does not count: the link may be better now.
 
     >>> link = Link()
     >>> link.bits is None
@@ -72,17 +82,19 @@ class Link(Observer):
     256000.0
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waits: Waits | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._waits = _no_waits() if waits is None else waits
+        self._clock = clock
         self._size = 0
         self._seconds = 0.0
         self._stalled = 0.0
-        self._waits: deque[tuple[int, float]] = deque(maxlen=8)
 
     @property
     def bits(self) -> float | None:
         """`None` as long as the server has not waited."""
-        seconds = sum(seconds for _, seconds in self._waits)
-        return 8 * sum(size for size, _ in self._waits) / seconds if seconds else None
+        since = self._clock() - _REMEMBERED
+        waits = [(size, seconds) for size, seconds, at in self._waits if at > since]
+        return 8 * sum(size for size, _ in waits) / sum(seconds for _, seconds in waits) if waits else None
 
     def sent(self, size: int, seconds: float) -> None:
         """So many bytes were sent, and `seconds` passed until they were taken."""
@@ -90,12 +102,38 @@ class Link(Observer):
         self._seconds += seconds
         if seconds > _NOTICED:
             # What was taken before without a wait filled the server's own buffer, which has emptied while it waited.
-            self._waits.append((min(self._size, max(size, _SENT_AHEAD)), self._seconds))
+            self._waits.append((min(self._size, max(size, _SENT_AHEAD)), self._seconds, self._clock()))
             self._size, self._seconds = 0, 0.0
 
     def wrote(self, stream: StreamRecord, size: int) -> None:
         self.sent(size, stream.stalled - self._stalled)
         self._stalled = stream.stalled
+
+
+class Links:
+    """The links of the clients that asked last, by their names.
+
+    >>> links = Links()
+    >>> links.of("ann").sent(32_000, 1.0)
+    >>> links.of("ann").bits, links.of("bob").bits
+    (256000.0, None)
+    """
+
+    def __init__(self, most: int = 1_024) -> None:
+        self._most = most
+        self._waits: OrderedDict[str, Waits] = OrderedDict()
+
+    def of(self, client: str) -> Link:
+        """The link of a client during a new answer."""
+        waits = self._waits.setdefault(client, _no_waits())
+        self._waits.move_to_end(client)
+        if len(self._waits) > self._most:
+            self._waits.popitem(last=False)
+        return Link(waits)
+
+
+def _no_waits() -> Waits:
+    return deque(maxlen=8)
 
 
 class SoundFormats:

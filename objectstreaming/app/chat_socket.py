@@ -38,7 +38,7 @@ from ..errors import PayloadError, StreamError
 from ..frames import Frame
 from ..server.problems import public_error, report
 from .answers import Answerer
-from .chat_formats import SoundFormats
+from .chat_formats import Links, SoundFormats
 from .chat_messages import Summary, chat_messages, tokens_of
 from .chat_requests import chat_request
 from .limits import AppLimits
@@ -93,12 +93,14 @@ class ChatSocket:
         limits: AppLimits,
         *,
         sample_rate: int | None,
+        links: Links,
         sockets: Sockets,
     ) -> None:
         self.answerer = answerer
         self.synthesizer = synthesizer
         self.limits = limits
         self.sample_rate = sample_rate
+        self.links = links
         self.sockets = sockets
 
     async def __call__(self, websocket: WebSocket) -> None:
@@ -177,7 +179,8 @@ class _Chat:
             await self._stream.send(_event("error", error))
             return
         speaker = None if asked.synthesizer is None else Speaker(asked.synthesizer, pacing=Pacing())
-        tokens, formats = tokens_of(endpoint.answerer, asked.message), SoundFormats(asked.formats)
+        tokens = tokens_of(endpoint.answerer, asked.message)
+        formats = SoundFormats(asked.formats, endpoint.links.of(self._client))
         self._answer = _Answer(self._stream, tokens, speaker, formats, endpoint.sample_rate)
 
     def _set_voice(self, header: Mapping[str, Any]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import statistics
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from fractions import Fraction
@@ -21,7 +23,7 @@ from starlette.testclient import TestClient
 
 from objectstreaming import RawCoder, StreamDecoder, encode_frame
 from objectstreaming.app import chat_formats
-from objectstreaming.app.chat_formats import Link, SoundFormats, accepted_formats
+from objectstreaming.app.chat_formats import Link, Links, SoundFormats, accepted_formats
 from objectstreaming.app.chat_messages import Summary, chat_messages
 from objectstreaming.errors import StreamError
 from wav_streaming import Pacing, Sound, Speaker, speak_along
@@ -73,6 +75,30 @@ def test_a_sentence_is_a_whole_file_with_as_many_samples_as_pcm(
 
 def test_who_reads_pcm_gets_it_until_the_link_is_known_to_be_slow(client: TestClient) -> None:
     assert {header.get("format") for header, _ in messages(client, ["opus", "flac", "pcm"])} == {None, "s16le"}
+
+
+async def formats_of_an_answer(app: Any, *, delay: float) -> set[str]:
+    """Those of an answer of 7 KB whose reader takes each piece after so many seconds."""
+    body = json.dumps({"message": "Why?", "audio": ["opus", "pcm"]}).encode()
+    asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    asked.put_nowait({"type": "http.request", "body": body})
+    decoder, found = StreamDecoder(RawCoder()), list[Message]()
+
+    async def send(message: dict[str, Any]) -> None:
+        await asyncio.sleep(delay)
+        found.extend(decoder.feed(message.get("body", b"")))
+
+    headers = [(b"accept", V1.encode()), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/api/chat/stream", "query_string": b"", "headers": headers}
+    await app({**scope, "http_version": "1.1", "client": ("192.0.2.7", 1)}, asked.get, send)
+    return {header["format"] for header, _ in found if "format" in header}
+
+
+async def test_a_stored_answer_is_made_before_its_link_is_known_and_the_next_one_has_the_format_for_it() -> None:
+    app = make_app(answerer=Model(), voice=Choir())
+    async with app.router.lifespan_context(app):
+        assert await formats_of_an_answer(app, delay=0.5) == {"s16le"}
+        assert await formats_of_an_answer(app, delay=0) == {"ogg-opus"}
 
 
 def test_lines_have_it_too_and_events_have_wav(client: TestClient) -> None:
@@ -136,6 +162,22 @@ class TestChoice:
         link.sent(1_000_000, 0.0)
         link.sent(8_000, 2.0)
         assert link.bits == 8 * 64 * 1024 / 2
+
+    def test_a_link_is_known_in_the_clients_next_answer_for_five_minutes(self) -> None:
+        now = 0.0
+        waits: chat_formats.Waits = deque()
+        Link(waits, clock=lambda: now).sent(32_000, 1.0)
+        link = Link(waits, clock=lambda: now)
+        now = 299.0
+        assert link.bits == 256_000
+        now = 300.0
+        assert link.bits is None
+
+    def test_so_many_clients_are_remembered_those_that_asked_last(self) -> None:
+        links = Links(2)
+        for client in ("ann", "bob", "ann", "eve"):
+            links.of(client).sent(32_000, 1.0)
+        assert [links.of(client).bits for client in ("ann", "bob")] == [256_000, None]
 
     @pytest.mark.parametrize("failure", [RuntimeError("no encoder"), b"x" * (1024 * 1024 + 1)])
     @pytest.mark.parametrize("accepted", [["opus"], ["opus", "pcm"]])
