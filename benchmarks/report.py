@@ -272,8 +272,10 @@ def in_short(codecs: Codecs, judged: Sequence[Judged]) -> str:
             continue
         label = one.promise if one.over in (budgets.ORIGINAL, budgets.CALLS) else one.label
         rows.setdefault(label, {})[one.column] = two_digits(one.time.median)
-    peers = ", ".join(
-        f"{one.discipline} {two_digits(one.time.median)} ({one.fastest})"
+    peers = "; ".join(
+        f"{one.discipline} {two_digits(one.time.median)}"
+        + ("" if one.instructions is None else f", by instructions {two_digits(one.instructions)}")
+        + f" ({one.fastest})"
         for one in leads(codecs)
         if one.column == "native"
     )
