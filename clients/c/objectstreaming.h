@@ -118,7 +118,7 @@ OBJS_API const char *objs_code_name(objs_code code) {
 typedef struct objs_config {
     uint64_t max_frame;   /* of T, in bytes */
     uint64_t max_header;  /* of H, in bytes */
-    unsigned byte_length; /* of a length word, 1 to 8 */
+    unsigned byte_length; /* of a length word, 1 to 8; 0 means 4 */
     int big_endian;       /* its byte order */
 } objs_config;
 
@@ -129,6 +129,11 @@ OBJS_API objs_config objs_default_config(void) {
     config.byte_length = 4;
     config.big_endian = 0;
     return config;
+}
+
+/* The size of both length words. `config` NULL: the standard layout. */
+OBJS_API unsigned objs_prefix_(const objs_config *config) {
+    return 2 * (config == NULL || config->byte_length == 0 ? 4 : config->byte_length);
 }
 
 OBJS_API uint64_t objs_get_word(const objs_config *config, const uint8_t *at) {
@@ -176,21 +181,36 @@ OBJS_API int objs_is_control(const uint8_t *header, size_t size) {
 /* -------------------------------------------------------------------------------------------------------- encoding */
 
 /* Writes both length words, 2 * byte_length bytes, to `out`. On the wire the header and the payload follow them. config
- * NULL: the standard layout. OBJS_ENCODE_ERROR if T does not fit its word; then nothing is written. */
+ * NULL: the standard layout. OBJS_ENCODE_ERROR if T does not fit its word, or there is no such layout; then nothing is written. */
 OBJS_API objs_code objs_put_lengths(const objs_config *config, uint8_t *out, uint64_t header_size,
                                     uint64_t payload_size) {
-    objs_config standard = objs_default_config();
-    uint64_t largest, prefix;
-    if (config == NULL) {
-        config = &standard;
+    objs_config layout = config != NULL ? *config : objs_default_config();
+    uint64_t largest, prefix = objs_prefix_(config);
+    layout.byte_length = (unsigned)prefix / 2;
+    if (layout.byte_length > 8) {
+        return OBJS_ENCODE_ERROR;
     }
-    prefix = 2 * (uint64_t)config->byte_length;
-    largest = config->byte_length == 8 ? UINT64_MAX : ((uint64_t)1 << (8 * config->byte_length)) - 1;
+    largest = layout.byte_length == 8 ? UINT64_MAX : ((uint64_t)1 << (8 * layout.byte_length)) - 1;
     if (largest < prefix || header_size > largest - prefix || payload_size > largest - prefix - header_size) {
         return OBJS_ENCODE_ERROR;
     }
-    objs_put_word(config, out, prefix + header_size + payload_size);
-    objs_put_word(config, out + config->byte_length, header_size);
+    objs_put_word(&layout, out, prefix + header_size + payload_size);
+    objs_put_word(&layout, out + layout.byte_length, header_size);
+    return OBJS_OK;
+}
+
+/* Completes a frame whose header stands in `out` behind the length words. */
+OBJS_API objs_code objs_complete_(const objs_config *config, uint8_t *out, size_t capacity, size_t header_size,
+                                  const void *payload, size_t payload_size, size_t *written) {
+    size_t at = objs_prefix_(config) + header_size;
+    objs_code code = payload_size > capacity - at ? OBJS_NO_MEMORY : objs_put_lengths(config, out, header_size, payload_size);
+    if (code != OBJS_OK) {
+        return code;
+    }
+    if (payload_size) {
+        memcpy(out + at, payload, payload_size);
+    }
+    *written = at + payload_size;
     return OBJS_OK;
 }
 
@@ -198,23 +218,14 @@ OBJS_API objs_code objs_put_lengths(const objs_config *config, uint8_t *out, uin
  * looked at: this is for control frames, and for frames that are passed on as they came. Data is for objs_put_frame. */
 OBJS_API objs_code objs_put_raw_frame(const objs_config *config, uint8_t *out, size_t capacity, const uint8_t *header,
                                       size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
-    size_t prefix = 2 * (size_t)(config == NULL ? 4 : config->byte_length);
-    objs_code code;
-    if (capacity < prefix || header_size > capacity - prefix || payload_size > capacity - prefix - header_size) {
+    size_t prefix = objs_prefix_(config);
+    if (capacity < prefix || header_size > capacity - prefix) {
         return OBJS_NO_MEMORY;
-    }
-    code = objs_put_lengths(config, out, header_size, payload_size);
-    if (code != OBJS_OK) {
-        return code;
     }
     if (header_size) {
         memcpy(out + prefix, header, header_size);
     }
-    if (payload_size) {
-        memcpy(out + prefix + header_size, payload, payload_size);
-    }
-    *written = prefix + header_size + payload_size;
-    return OBJS_OK;
+    return objs_complete_(config, out, capacity, header_size, payload, payload_size, written);
 }
 
 /* ---------------------------------------------------------------------------------------------- decoding, by events */
@@ -260,16 +271,20 @@ typedef struct objs_decoder {
     uint8_t begun; /* BEGIN was returned */
 } objs_decoder;
 
-/* config NULL: the standard layout and limits. */
-OBJS_API void objs_decoder_init(objs_decoder *decoder, const objs_config *config) {
-    memset(decoder, 0, sizeof *decoder);
-    decoder->config = config != NULL ? *config : objs_default_config();
-}
-
 OBJS_API void objs_fail_(objs_error *error, objs_code code, uint64_t index, uint64_t offset) {
     error->code = code;
     error->index = index;
     error->offset = offset;
+}
+
+/* config NULL: the standard layout and limits. With a layout that does not exist the decoder has failed: OBJS_INVALID_LENGTH. */
+OBJS_API void objs_decoder_init(objs_decoder *decoder, const objs_config *config) {
+    memset(decoder, 0, sizeof *decoder);
+    decoder->config = config != NULL ? *config : objs_default_config();
+    decoder->config.byte_length = objs_prefix_(config) / 2;
+    if (decoder->config.byte_length > 8) {
+        objs_fail_(&decoder->error, OBJS_INVALID_LENGTH, 0, 0);
+    }
 }
 
 OBJS_API void objs_next_frame_(objs_decoder *decoder) {
@@ -498,6 +513,10 @@ OBJS_API objs_text objs_text_(const void *at, size_t size) {
     text.at = (const uint8_t *)at;
     text.end = size ? text.at + size : text.at; /* `at` may be NULL */
     return text;
+}
+
+OBJS_API int objs_begins_(objs_text value, char first) {
+    return value.at != NULL && value.at < value.end && *value.at == (uint8_t)first;
 }
 
 OBJS_API void objs_json_space_(objs_text *text) {
@@ -763,17 +782,14 @@ OBJS_API int objs_json_valid(const uint8_t *data, size_t size) {
 /* Whether the text is one JSON object, as every header must be. */
 OBJS_API int objs_header_valid(const uint8_t *data, size_t size) {
     objs_text text = objs_text_(data, size);
-    if (size == 0) {
-        return 0;
-    }
     objs_json_space_(&text);
-    return text.at < text.end && *text.at == '{' && objs_json_valid(data, size);
+    return objs_begins_(text, '{') && objs_json_valid(data, size);
 }
 
 /* Whether a valid JSON value is the string `expected` (ASCII). */
 OBJS_API int objs_json_is(objs_text value, const char *expected) {
     int32_t c;
-    if (value.at == NULL || value.at >= value.end || *value.at != '"') {
+    if (!objs_begins_(value, '"')) {
         return 0;
     }
     value.at++;
@@ -791,41 +807,59 @@ OBJS_API int objs_json_is(objs_text value, const char *expected) {
     return c == -1 && *expected == '\0';
 }
 
+/* Reads and checks the next member of an object, after its opening brace or the member before. 1: key and value are set. 0:
+ * the closing brace was skipped. -1: the text is not JSON. `*first` is 1 before the first member. */
+OBJS_API int objs_next_member_(objs_text *text, int *first, objs_text *key, objs_text *value) {
+    objs_json_space_(text);
+    if (text->at == text->end) {
+        return -1;
+    }
+    if (*text->at == '}') {
+        text->at++;
+        return 0;
+    }
+    if (!*first) {
+        if (*text->at++ != ',') {
+            return -1;
+        }
+        objs_json_space_(text);
+    }
+    *first = 0;
+    key->at = text->at;
+    if (text->at == text->end || *text->at++ != '"' || !objs_json_string_(text)) {
+        return -1;
+    }
+    key->end = text->at;
+    objs_json_space_(text);
+    if (text->at == text->end || *text->at++ != ':') {
+        return -1;
+    }
+    objs_json_space_(text);
+    value->at = text->at;
+    if (!objs_json_nested_(text, OBJS_MAX_DEPTH - 1)) {
+        return -1;
+    }
+    value->end = text->at;
+    return 1;
+}
+
 /* The value of the member `name` (ASCII) of a valid object, the last one if there are several. text.at is NULL if there is
  * none, or if the text is not an object. Members of nested objects do not count. */
 OBJS_API objs_text objs_json_member(objs_text object, const char *name) {
     objs_text found, key, value;
+    int first = 1;
     found.at = found.end = NULL;
     objs_json_space_(&object);
-    if (object.at == NULL || object.at >= object.end || *object.at != '{') {
+    if (!objs_begins_(object, '{')) {
         return found;
     }
     object.at++;
-    for (;;) {
-        objs_json_space_(&object);
-        key.at = object.at;
-        if (object.at >= object.end || *object.at++ != '"' || !objs_json_string_(&object)) {
-            return found; /* the closing brace */
-        }
-        key.end = object.at;
-        objs_json_space_(&object);
-        if (object.at >= object.end || *object.at++ != ':') {
-            return found;
-        }
-        objs_json_space_(&object);
-        value.at = object.at;
-        if (!objs_json_value_(&object)) {
-            return found;
-        }
-        value.end = object.at;
+    while (objs_next_member_(&object, &first, &key, &value) > 0) {
         if (objs_json_is(key, name)) {
             found = value;
         }
-        objs_json_space_(&object);
-        if (object.at >= object.end || *object.at++ != ',') {
-            return found;
-        }
     }
+    return found;
 }
 
 /* Copies the text of a JSON string to `out` as UTF-8, with escapes decoded and a zero byte at the end. A text longer than
@@ -836,7 +870,7 @@ OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacit
     if (capacity == 0) {
         return 0;
     }
-    if (value.at != NULL && value.at < value.end && *value.at == '"') {
+    if (objs_begins_(value, '"')) {
         value.at++;
         for (;;) {
             const uint8_t *plain = value.at;
@@ -872,9 +906,10 @@ OBJS_API size_t objs_json_copy_string(objs_text value, char *out, size_t capacit
 
 /* Whether the text is one JSON string with its quotes, and nothing else. */
 OBJS_API int objs_json_is_string_(objs_text text) {
-    if (text.at == NULL || text.at >= text.end || *text.at++ != '"') {
+    if (!objs_begins_(text, '"')) {
         return 0;
     }
+    text.at++;
     return objs_json_string_(&text) && text.at == text.end;
 }
 
@@ -1021,154 +1056,69 @@ OBJS_API objs_code objs_put_frame(const objs_config *config, uint8_t *out, size_
     return objs_put_raw_frame(config, out, capacity, header, header_size, payload, payload_size, written);
 }
 
-OBJS_API int objs_write_(char *out, size_t capacity, size_t *size, const char *text) {
-    size_t length = strlen(text);
-    if (length > capacity - *size) {
-        return 0;
+/* An output buffer. It remembers that it was full, so that the caller checks once, at the end. */
+typedef struct objs_out_ {
+    uint8_t *at;
+    size_t capacity;
+    size_t used;
+    int full;
+} objs_out_;
+
+OBJS_API objs_out_ objs_out_to_(void *at, size_t capacity) {
+    objs_out_ out;
+    out.at = (uint8_t *)at;
+    out.capacity = capacity;
+    out.used = 0;
+    out.full = 0;
+    return out;
+}
+
+OBJS_API void objs_out_bytes_(objs_out_ *out, const void *bytes, size_t size) {
+    if (out->full || size > out->capacity - out->used) {
+        out->full = 1;
+        return;
     }
-    memcpy(out + *size, text, length);
-    *size += length;
-    return 1;
+    memcpy(out->at + out->used, bytes, size);
+    out->used += size;
+}
+
+OBJS_API void objs_out_string_(objs_out_ *out, const char *text) { objs_out_bytes_(out, text, strlen(text)); }
+
+OBJS_API void objs_out_digits_(objs_out_ *out, uint64_t value) {
+    char digits[20];
+    size_t first = sizeof digits;
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    objs_out_bytes_(out, digits + first, sizeof digits - first);
+}
+
+OBJS_API size_t objs_out_control_(objs_out_ *out, const char *members) {
+    objs_out_string_(out, members != NULL ? members : "");
+    objs_out_string_(out, "}}");
+    return out->full ? 0 : out->used;
 }
 
 /* Writes the header of an open frame to `out` and returns its size. 0 if it is longer than `capacity`. `coder`: its name, or
  * NULL. `members`: more members as JSON text that begins with a comma, such as `,"heartbeat":15`, or NULL. */
 OBJS_API size_t objs_open_header(char *out, size_t capacity, const char *coder, const char *members) {
-    size_t size = 0;
-    int fits = objs_write_(out, capacity, &size, "{\"$stream\":{\"type\":\"open\",\"v\":1");
+    objs_out_ to = objs_out_to_(out, capacity);
+    objs_out_string_(&to, "{\"$stream\":{\"type\":\"open\",\"v\":1");
     if (coder != NULL) {
-        fits = fits && objs_write_(out, capacity, &size, ",\"coder\":\"") && objs_write_(out, capacity, &size, coder) &&
-               objs_write_(out, capacity, &size, "\"");
+        objs_out_string_(&to, ",\"coder\":\"");
+        objs_out_string_(&to, coder);
+        objs_out_string_(&to, "\"");
     }
-    fits = fits && objs_write_(out, capacity, &size, members != NULL ? members : "");
-    return fits && objs_write_(out, capacity, &size, "}}") ? size : 0;
+    return objs_out_control_(&to, members);
 }
 
 /* The same for an end frame. `frames`: the number of data frames sent. `members`: `,"trailers":{...}`, `,"error":{...}`. */
 OBJS_API size_t objs_end_header(char *out, size_t capacity, uint64_t frames, const char *members) {
-    char digits[21];
-    size_t size = 0, first = sizeof digits - 1;
-    int fits = objs_write_(out, capacity, &size, "{\"$stream\":{\"type\":\"end\",\"frames\":");
-    digits[first] = '\0';
-    do {
-        digits[--first] = (char)('0' + frames % 10);
-        frames /= 10;
-    } while (frames);
-    fits = fits && objs_write_(out, capacity, &size, digits + first) &&
-           objs_write_(out, capacity, &size, members != NULL ? members : "");
-    return fits && objs_write_(out, capacity, &size, "}}") ? size : 0;
-}
-
-/* Writes one stream, frame by frame: its state, its count of frames, and the limits that the reader is expected to have. Each
- * function writes one whole frame to `out` and its size to `*written`. If it returns an error, it has written nothing that
- * counts, and the encoder is as it was:
- *
- *     OBJS_ENCODE_ERROR                                this frame is not allowed here (SPEC 3.5), or its header is wrong
- *     OBJS_FRAME_TOO_LARGE, OBJS_HEADER_TOO_LARGE      readers would refuse it
- *     OBJS_NO_MEMORY                                   it is larger than `capacity` */
-typedef struct objs_encoder {
-    objs_config config;
-    const char *coder;     /* its name for the open frame; NULL: none is named */
-    const char *neutral;   /* the payload of control frames: "{}" for the coder json, else "" */
-    uint64_t position;     /* the number of data frames written */
-    int begun, ended;
-} objs_encoder;
-
-/* config NULL: the standard layout and limits. */
-OBJS_API void objs_encoder_init(objs_encoder *encoder, const objs_config *config, const char *coder) {
-    memset(encoder, 0, sizeof *encoder);
-    encoder->config = config != NULL ? *config : objs_default_config();
-    encoder->coder = coder;
-    encoder->neutral = coder != NULL && strlen(coder) == 4 && memcmp(coder, "json", 4) == 0 ? "{}" : "";
-}
-
-OBJS_API objs_code objs_encoder_fits_(const objs_encoder *encoder, size_t header_size, size_t payload_size) {
-    uint64_t total = 2 * (uint64_t)encoder->config.byte_length + (uint64_t)header_size;
-    total = payload_size > UINT64_MAX - total ? UINT64_MAX : total + payload_size;
-    if (total > encoder->config.max_frame) {
-        return OBJS_FRAME_TOO_LARGE;
-    }
-    return header_size > encoder->config.max_header ? OBJS_HEADER_TOO_LARGE : OBJS_OK;
-}
-
-/* A data frame. Its header must be one JSON object without the member $stream; the payload is not looked at. */
-OBJS_API objs_code objs_encoder_data(objs_encoder *encoder, uint8_t *out, size_t capacity, const uint8_t *header,
-                                     size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
-    objs_code code = encoder->ended ? OBJS_ENCODE_ERROR : objs_encoder_fits_(encoder, header_size, payload_size);
-    if (code == OBJS_OK) {
-        code = objs_put_frame(&encoder->config, out, capacity, header, header_size, payload, payload_size, written);
-    }
-    if (code == OBJS_OK) {
-        encoder->begun = 1;
-        encoder->position++;
-    }
-    return code;
-}
-
-/* Completes a control frame whose header stands in `out` behind the length words. */
-OBJS_API objs_code objs_encoder_control_(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t header_size,
-                                         size_t *written) {
-    size_t prefix = 2 * (size_t)encoder->config.byte_length, payload_size = strlen(encoder->neutral);
-    objs_code code;
-    if (header_size == 0 || payload_size > capacity - prefix - header_size) {
-        return OBJS_NO_MEMORY;
-    }
-    if (!objs_header_valid(out + prefix, header_size)) { /* `members` was not JSON */
-        return OBJS_ENCODE_ERROR;
-    }
-    code = objs_encoder_fits_(encoder, header_size, payload_size);
-    if (code == OBJS_OK) {
-        code = objs_put_lengths(&encoder->config, out, header_size, payload_size);
-    }
-    if (code == OBJS_OK) {
-        memcpy(out + prefix + header_size, encoder->neutral, payload_size);
-        *written = prefix + header_size + payload_size;
-        encoder->begun = 1;
-    }
-    return code;
-}
-
-/* The open frame, which comes first or not at all. `members`: as objs_open_header has them, or NULL. */
-OBJS_API objs_code objs_encoder_open(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
-                                     size_t *written) {
-    size_t prefix = 2 * (size_t)encoder->config.byte_length;
-    if (encoder->begun || encoder->ended) {
-        return OBJS_ENCODE_ERROR;
-    }
-    if (capacity < prefix) {
-        return OBJS_NO_MEMORY;
-    }
-    return objs_encoder_control_(encoder, out, capacity,
-                                 objs_open_header((char *)out + prefix, capacity - prefix, encoder->coder, members), written);
-}
-
-/* A ping: it tells the reader, and every proxy between, that the stream is alive. */
-OBJS_API objs_code objs_encoder_ping(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t *written) {
-    size_t prefix = 2 * (size_t)encoder->config.byte_length, size = 0;
-    if (encoder->ended) {
-        return OBJS_ENCODE_ERROR;
-    }
-    if (capacity < prefix || !objs_write_((char *)out + prefix, capacity - prefix, &size, OBJS_PING)) {
-        return OBJS_NO_MEMORY;
-    }
-    return objs_encoder_control_(encoder, out, capacity, size, written);
-}
-
-/* The end frame, which comes last: success, or an error in `members` (`,"error":{"code":"internal","message":"..."}`). */
-OBJS_API objs_code objs_encoder_end(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
-                                    size_t *written) {
-    size_t prefix = 2 * (size_t)encoder->config.byte_length;
-    objs_code code;
-    if (encoder->ended) {
-        return OBJS_ENCODE_ERROR;
-    }
-    if (capacity < prefix) {
-        return OBJS_NO_MEMORY;
-    }
-    code = objs_encoder_control_(encoder, out, capacity,
-                                 objs_end_header((char *)out + prefix, capacity - prefix, encoder->position, members), written);
-    encoder->ended = code == OBJS_OK;
-    return code;
+    objs_out_ to = objs_out_to_(out, capacity);
+    objs_out_string_(&to, "{\"$stream\":{\"type\":\"end\",\"frames\":");
+    objs_out_digits_(&to, frames);
+    return objs_out_control_(&to, members);
 }
 
 typedef enum objs_message {
@@ -1228,14 +1178,13 @@ OBJS_API const char *objs_peer_code(objs_text value) {
     return "unknown";
 }
 
-OBJS_API int objs_begins_(objs_text value, char first) {
-    return value.at != NULL && value.at < value.end && *value.at == (uint8_t)first;
-}
-
-OBJS_API objs_message objs_stream_fail_(objs_stream *stream, objs_code code, uint64_t index, uint64_t offset) {
-    objs_fail_(&stream->error, code, index, offset);
+OBJS_API objs_message objs_stream_fail_(objs_stream *stream, objs_code code, const objs_frame *frame) {
+    objs_fail_(&stream->error, code, frame->index, frame->offset);
     return OBJS_MESSAGE_ERROR;
 }
+
+/* Whether a member is absent or begins so. */
+OBJS_API int objs_may_begin_(objs_text value, char first) { return value.at == NULL || objs_begins_(value, first); }
 
 /* Whether the time of an open, a ping or an end frame is absent or a count (SPEC 3.3). */
 OBJS_API int objs_time_valid_(objs_text control) {
@@ -1244,58 +1193,50 @@ OBJS_API int objs_time_valid_(objs_text control) {
     return at.at == NULL || objs_json_count(at, &microseconds);
 }
 
-OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, uint64_t index, uint64_t offset) {
-    objs_text version = objs_json_member(control, "v"), coder = objs_json_member(control, "coder");
-    objs_text heartbeat = objs_json_member(control, "heartbeat"), metadata = objs_json_member(control, "metadata");
-    objs_text position = objs_json_member(control, "position"), resume = objs_json_member(control, "resume");
+OBJS_API objs_message objs_stream_open_(objs_stream *stream, objs_text control, const objs_frame *frame) {
+    objs_text coder = objs_json_member(control, "coder"), heartbeat = objs_json_member(control, "heartbeat");
+    objs_text position = objs_json_member(control, "position");
     uint64_t v = 0;
-    if (!objs_json_count(version, &v) || v != 1 ||
-        (coder.at != NULL && (!objs_begins_(coder, '"') || (stream->coder && !objs_json_is(coder, stream->coder)))) ||
-        (metadata.at != NULL && !objs_begins_(metadata, '{'))) {
-        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+    stream->metadata = objs_json_member(control, "metadata");
+    stream->resume = objs_json_member(control, "resume");
+    stream->heartbeat_ms = objs_json_thousandths(heartbeat);
+    if (!objs_json_count(objs_json_member(control, "v"), &v) || v != 1 || !objs_may_begin_(coder, '"') ||
+        (coder.at != NULL && stream->coder != NULL && !objs_json_is(coder, stream->coder)) ||
+        /* null means absent here, but not in other members */
+        (stream->heartbeat_ms == 0 && !objs_may_begin_(heartbeat, 'n')) || !objs_may_begin_(stream->metadata, '{') ||
+        (position.at != NULL && !objs_json_count(position, &stream->position)) ||
+        !objs_may_begin_(stream->resume, '"') || !objs_time_valid_(control)) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame);
     }
-    if (heartbeat.at != NULL && *heartbeat.at != 'n') { /* null means absent here, but not in other members */
-        stream->heartbeat_ms = objs_json_thousandths(heartbeat);
-        if (stream->heartbeat_ms == 0) {
-            return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
-        }
+    if (stream->position > UINT64_MAX / 2) {
+        stream->position = UINT64_MAX / 2; /* to which frames can be added */
     }
-    if ((position.at != NULL && !objs_json_count(position, &stream->position)) ||
-        (resume.at != NULL && !objs_begins_(resume, '"')) || !objs_time_valid_(control)) {
-        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
-    }
-    stream->metadata = metadata;
-    stream->resume = resume;
     return OBJS_MESSAGE_OPEN;
 }
 
-OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, uint64_t index, uint64_t offset) {
+OBJS_API objs_message objs_stream_end_(objs_stream *stream, objs_text control, const objs_frame *frame) {
     objs_text trailers = objs_json_member(control, "trailers"), error = objs_json_member(control, "error");
+    objs_text code = objs_json_member(error, "code"), message = objs_json_member(error, "message");
     uint64_t frames;
     if (!objs_json_count(objs_json_member(control, "frames"), &frames)) {
-        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame);
     }
     if (frames != stream->received) {
-        return objs_stream_fail_(stream, OBJS_COUNT_MISMATCH, index, offset);
+        return objs_stream_fail_(stream, OBJS_COUNT_MISMATCH, frame);
     }
-    if ((trailers.at != NULL && !objs_begins_(trailers, '{')) || !objs_time_valid_(control)) {
-        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
-    }
-    if (error.at != NULL) {
-        objs_text code = objs_json_member(error, "code"), message = objs_json_member(error, "message");
-        if (!objs_begins_(code, '"') || (message.at != NULL && !objs_begins_(message, '"'))) {
-            return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, index, offset);
-        }
-        stream->trailers = trailers;
-        stream->ended = 1;
-        stream->peer_code = objs_peer_code(code);
-        stream->peer_message = message;
-        stream->peer_details = objs_json_member(error, "details");
-        return objs_stream_fail_(stream, OBJS_STREAM_ERROR, index, offset);
+    if (!objs_may_begin_(trailers, '{') || !objs_time_valid_(control) ||
+        (error.at != NULL && (!objs_begins_(code, '"') || !objs_may_begin_(message, '"')))) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame);
     }
     stream->trailers = trailers;
     stream->ended = 1;
-    return OBJS_MESSAGE_END;
+    if (error.at == NULL) {
+        return OBJS_MESSAGE_END;
+    }
+    stream->peer_code = objs_peer_code(code);
+    stream->peer_message = message;
+    stream->peer_details = objs_json_member(error, "details");
+    return objs_stream_fail_(stream, OBJS_STREAM_ERROR, frame);
 }
 
 OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *frame, int check_header) {
@@ -1306,42 +1247,39 @@ OBJS_API objs_message objs_stream_take_(objs_stream *stream, const objs_frame *f
     }
     if (!objs_is_control(frame->header, frame->header_size)) {
         if (stream->ended) {
-            return objs_stream_fail_(stream, OBJS_FRAME_AFTER_END, frame->index, frame->offset);
+            return objs_stream_fail_(stream, OBJS_FRAME_AFTER_END, frame);
         }
         stream->begun = 1;
         stream->position++;
         stream->received++;
-        if (check_header && !objs_header_valid(frame->header, frame->header_size)) {
-            return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
-        }
-        return OBJS_MESSAGE_DATA;
+        return check_header && !objs_header_valid(frame->header, frame->header_size)
+                   ? objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame)
+                   : OBJS_MESSAGE_DATA;
     }
     stream->controlled = 1;
     if (!objs_header_valid(frame->header, frame->header_size)) {
-        return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame->index, frame->offset);
+        return objs_stream_fail_(stream, OBJS_INVALID_HEADER, frame);
     }
     control = objs_json_member(objs_text_(frame->header, frame->header_size), "$stream");
     type = objs_json_member(control, "type");
-    if (!objs_begins_(type, '"')) {
-        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame->index, frame->offset);
-    }
     open = objs_json_is(type, "open");
-    if (stream->ended || (open && stream->begun)) {
-        return objs_stream_fail_(stream, stream->ended ? OBJS_FRAME_AFTER_END : OBJS_INVALID_CONTROL, frame->index,
-                                 frame->offset);
+    if (!objs_begins_(type, '"') || (open && stream->begun && !stream->ended)) {
+        return objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame);
+    }
+    if (stream->ended) {
+        return objs_stream_fail_(stream, OBJS_FRAME_AFTER_END, frame);
     }
     stream->begun = 1;
     if (open) {
-        return objs_stream_open_(stream, control, frame->index, frame->offset);
+        return objs_stream_open_(stream, control, frame);
     }
     if (objs_json_is(type, "end")) {
-        return objs_stream_end_(stream, control, frame->index, frame->offset);
+        return objs_stream_end_(stream, control, frame);
     }
     if (!objs_json_is(type, "ping")) {
         return OBJS_MESSAGE_OTHER;
     }
-    return objs_time_valid_(control) ? OBJS_MESSAGE_PING
-                                     : objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame->index, frame->offset);
+    return objs_time_valid_(control) ? OBJS_MESSAGE_PING : objs_stream_fail_(stream, OBJS_INVALID_CONTROL, frame);
 }
 
 /* Takes the next frame and returns the kind of its message. The payload is not checked. */
@@ -1357,6 +1295,114 @@ OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
         objs_fail_(&stream->error, OBJS_STREAM_INCOMPLETE, stream->position, 0);
     }
     return stream->error.code;
+}
+
+/* Writes one stream, frame by frame: its state, its count of frames, and the limits that the reader is expected to have. Each
+ * function writes one whole frame to `out` and its size to `*written`. If it returns an error, it has written nothing that
+ * counts, and the encoder is as it was:
+ *
+ *     OBJS_ENCODE_ERROR                                this frame is not allowed here (SPEC 3.5), or its header is wrong
+ *     OBJS_FRAME_TOO_LARGE, OBJS_HEADER_TOO_LARGE      readers would refuse it
+ *     OBJS_NO_MEMORY                                   it is larger than `capacity` */
+typedef struct objs_encoder {
+    objs_config config;
+    const char *coder;     /* its name for the open frame; NULL: none is named */
+    const char *neutral;   /* the payload of control frames: "{}" for the coder json, else "" */
+    uint64_t position;     /* the number of data frames written */
+    int begun, ended;
+} objs_encoder;
+
+/* config NULL: the standard layout and limits. */
+OBJS_API void objs_encoder_init(objs_encoder *encoder, const objs_config *config, const char *coder) {
+    memset(encoder, 0, sizeof *encoder);
+    encoder->config = config != NULL ? *config : objs_default_config();
+    encoder->coder = coder;
+    encoder->neutral = coder != NULL && strlen(coder) == 4 && memcmp(coder, "json", 4) == 0 ? "{}" : "";
+}
+
+OBJS_API objs_code objs_encoder_fits_(const objs_encoder *encoder, size_t header_size, size_t payload_size) {
+    uint64_t total = (uint64_t)objs_prefix_(&encoder->config) + (uint64_t)header_size;
+    total = payload_size > UINT64_MAX - total ? UINT64_MAX : total + payload_size;
+    if (total > encoder->config.max_frame) {
+        return OBJS_FRAME_TOO_LARGE;
+    }
+    return header_size > encoder->config.max_header ? OBJS_HEADER_TOO_LARGE : OBJS_OK;
+}
+
+/* A data frame. Its header must be one JSON object without the member $stream; the payload is not looked at. */
+OBJS_API objs_code objs_encoder_data(objs_encoder *encoder, uint8_t *out, size_t capacity, const uint8_t *header,
+                                     size_t header_size, const uint8_t *payload, size_t payload_size, size_t *written) {
+    objs_code code = encoder->ended ? OBJS_ENCODE_ERROR : objs_encoder_fits_(encoder, header_size, payload_size);
+    if (code == OBJS_OK) {
+        code = objs_put_frame(&encoder->config, out, capacity, header, header_size, payload, payload_size, written);
+    }
+    if (code == OBJS_OK) {
+        encoder->begun = 1;
+        encoder->position++;
+    }
+    return code;
+}
+
+/* Completes a control frame whose header stands in `out` behind the length words. It is read as a reader of this stream would
+ * read it: so the order of the frames (SPEC 3.5) and `members` are checked. */
+OBJS_API objs_code objs_encoder_control_(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t header_size,
+                                         size_t *written) {
+    size_t neutral_size = strlen(encoder->neutral);
+    objs_stream reader;
+    objs_frame frame;
+    objs_code code;
+    if (header_size == 0) {
+        return OBJS_NO_MEMORY;
+    }
+    objs_stream_init(&reader, NULL);
+    reader.begun = encoder->begun;
+    reader.ended = encoder->ended;
+    reader.received = encoder->position;
+    memset(&frame, 0, sizeof frame);
+    frame.header = out + objs_prefix_(&encoder->config);
+    frame.header_size = header_size;
+    if (objs_stream_take(&reader, &frame) == OBJS_MESSAGE_ERROR && reader.error.code != OBJS_STREAM_ERROR) {
+        return OBJS_ENCODE_ERROR;
+    }
+    code = objs_encoder_fits_(encoder, header_size, neutral_size);
+    if (code == OBJS_OK) {
+        code = objs_complete_(&encoder->config, out, capacity, header_size, encoder->neutral, neutral_size, written);
+    }
+    if (code == OBJS_OK) {
+        encoder->begun = 1;
+        encoder->ended = reader.ended;
+    }
+    return code;
+}
+
+/* The open frame, which comes first or not at all. `members`: as objs_open_header has them, or NULL. */
+OBJS_API objs_code objs_encoder_open(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
+                                     size_t *written) {
+    size_t prefix = objs_prefix_(&encoder->config);
+    return capacity < prefix ? OBJS_NO_MEMORY
+                             : objs_encoder_control_(encoder, out, capacity,
+                                                     objs_open_header((char *)out + prefix, capacity - prefix,
+                                                                      encoder->coder, members), written);
+}
+
+/* A ping: it tells the reader, and every proxy between, that the stream is alive. */
+OBJS_API objs_code objs_encoder_ping(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t *written) {
+    size_t prefix = objs_prefix_(&encoder->config), size = sizeof OBJS_PING - 1;
+    if (capacity < prefix || capacity - prefix < size) {
+        return OBJS_NO_MEMORY;
+    }
+    memcpy(out + prefix, OBJS_PING, size);
+    return objs_encoder_control_(encoder, out, capacity, size, written);
+}
+
+/* The end frame, which comes last: success, or an error in `members` (`,"error":{"code":"internal","message":"..."}`). */
+OBJS_API objs_code objs_encoder_end(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
+                                    size_t *written) {
+    size_t prefix = objs_prefix_(&encoder->config);
+    return capacity < prefix ? OBJS_NO_MEMORY
+                             : objs_encoder_control_(encoder, out, capacity,
+                                                     objs_end_header((char *)out + prefix, capacity - prefix,
+                                                                     encoder->position, members), written);
 }
 
 /* ---------------------------------------------------------------------------------------- the coder tal, SPEC 4.2 */
@@ -1413,53 +1459,14 @@ OBJS_API unsigned objs_tal_which_(objs_text key) {
     return n;
 }
 
-/* Reads and checks the next member of an object, after its opening brace or the member before. 1: key and value are set. 0:
- * the closing brace was skipped. -1: the text is not JSON. `*first` is 1 before the first member. */
-OBJS_API int objs_next_member_(objs_text *text, int *first, objs_text *key, objs_text *value) {
-    objs_json_space_(text);
-    if (text->at == text->end) {
-        return -1;
-    }
-    if (*text->at == '}') {
-        text->at++;
-        return 0;
-    }
-    if (!*first) {
-        if (*text->at++ != ',') {
-            return -1;
-        }
-        objs_json_space_(text);
-    }
-    *first = 0;
-    key->at = text->at;
-    if (text->at == text->end || *text->at++ != '"' || !objs_json_string_(text)) {
-        return -1;
-    }
-    key->end = text->at;
-    objs_json_space_(text);
-    if (text->at == text->end || *text->at++ != ':') {
-        return -1;
-    }
-    objs_json_space_(text);
-    value->at = text->at;
-    if (!objs_json_nested_(text, OBJS_MAX_DEPTH - 1)) {
-        return -1;
-    }
-    value->end = text->at;
-    return 1;
-}
-
 /* Reads a member that is an integer from 1 to `largest`. If the member is absent, `*number` is unchanged. */
 OBJS_API int objs_tal_number_(objs_text value, uint64_t largest, uint64_t *number) {
     return value.at == NULL || (objs_json_count(value, number) && *number >= 1 && *number <= largest);
 }
 
 OBJS_API int objs_tal_text_(objs_text value, objs_text *text) {
-    if (value.at == NULL) {
-        return 1;
-    }
-    *text = value;
-    return *value.at == '"';
+    *text = value.at == NULL ? *text : value;
+    return objs_begins_(*text, '"');
 }
 
 /* Reads a header in one pass, without an allocation. Absent members get their defaults. OBJS_INVALID_HEADER if it is not a
@@ -1470,14 +1477,12 @@ OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t si
     int first = 1, more;
     *tal = objs_tal_default();
     memset(values, 0, sizeof values);
-    if (size == 0) {
-        return OBJS_INVALID_HEADER;
-    }
     text = objs_text_(header, size);
     objs_json_space_(&text);
-    if (text.at == text.end || *text.at++ != '{') {
+    if (!objs_begins_(text, '{')) {
         return OBJS_INVALID_HEADER;
     }
+    text.at++;
     while ((more = objs_next_member_(&text, &first, &key, &value)) > 0) {
         values[objs_tal_which_(key)] = value; /* the last one of a name counts, so the values are checked at the end */
     }
@@ -1507,39 +1512,15 @@ OBJS_API objs_code objs_tal_read(objs_tal *tal, const uint8_t *header, size_t si
     return OBJS_OK;
 }
 
-/* An output buffer. It remembers that it was full, so that the caller checks once, at the end. */
-typedef struct objs_out_ {
-    uint8_t *at;
-    size_t capacity;
-    size_t used;
-    int full;
-} objs_out_;
-
-OBJS_API void objs_out_bytes_(objs_out_ *out, const void *bytes, size_t size) {
-    if (out->full || size > out->capacity - out->used) {
-        out->full = 1;
-        return;
-    }
-    memcpy(out->at + out->used, bytes, size);
-    out->used += size;
-}
-
 OBJS_API void objs_out_name_(objs_out_ *out, unsigned n) {
-    const char *name = objs_tal_name_(n);
-    objs_out_bytes_(out, n ? ",\"" : "{\"", 2);
-    objs_out_bytes_(out, name, strlen(name));
-    objs_out_bytes_(out, "\":", 2);
+    objs_out_string_(out, n ? ",\"" : "{\"");
+    objs_out_string_(out, objs_tal_name_(n));
+    objs_out_string_(out, "\":");
 }
 
 OBJS_API void objs_out_number_(objs_out_ *out, unsigned n, uint64_t value) {
-    char digits[20];
-    size_t first = sizeof digits;
-    do {
-        digits[--first] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
     objs_out_name_(out, n);
-    objs_out_bytes_(out, digits + first, sizeof digits - first);
+    objs_out_digits_(out, value);
 }
 
 OBJS_API int objs_out_text_(objs_out_ *out, unsigned n, objs_text text) {
@@ -1559,7 +1540,7 @@ OBJS_API int objs_out_text_(objs_out_ *out, unsigned n, objs_text text) {
  * object or has the member $stream. OBJS_NO_MEMORY if the header is longer than `capacity`. */
 OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs_tal *tal, size_t *written) {
     objs_text extra = tal->extra, key, value;
-    objs_out_ to;
+    objs_out_ to = objs_out_to_(out, capacity);
     int first = 1;
     if ((tal->bits != 16 && tal->bits != 32) || tal->sample_rate < 1 || tal->sample_rate > OBJS_TAL_MAX_RATE ||
         tal->channels < 1 || tal->channels > OBJS_TAL_MAX_CHANNELS || tal->sign < 1 || tal->sign > 3 ||
@@ -1567,17 +1548,13 @@ OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs
         (extra.at != NULL && !objs_data_header_valid(extra.at, (size_t)(extra.end - extra.at)))) {
         return OBJS_ENCODE_ERROR;
     }
-    to.at = out;
-    to.capacity = capacity;
-    to.used = 0;
-    to.full = 0;
     objs_out_name_(&to, 0);
-    objs_out_bytes_(&to, tal->bits == 16 ? "\"int16\"" : "\"int32\"", 7);
+    objs_out_string_(&to, tal->bits == 16 ? "\"int16\"" : "\"int32\"");
     objs_out_number_(&to, 1, tal->bits);
     objs_out_number_(&to, 2, tal->sample_rate);
     objs_out_number_(&to, 3, tal->channels);
     objs_out_name_(&to, 4);
-    objs_out_bytes_(&to, "\"wav\"", 5);
+    objs_out_string_(&to, "\"wav\"");
     if (!objs_out_text_(&to, 5, tal->question) || !objs_out_text_(&to, 6, tal->answer) ||
         !objs_out_text_(&to, 7, tal->url)) {
         return OBJS_ENCODE_ERROR;
@@ -1589,14 +1566,14 @@ OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs
         extra.at++;
         while (objs_next_member_(&extra, &first, &key, &value) > 0) {
             if (objs_tal_which_(key) == 10) {
-                objs_out_bytes_(&to, ",", 1);
+                objs_out_string_(&to, ",");
                 objs_out_bytes_(&to, key.at, (size_t)(key.end - key.at));
-                objs_out_bytes_(&to, ":", 1);
+                objs_out_string_(&to, ":");
                 objs_out_bytes_(&to, value.at, (size_t)(value.end - value.at));
             }
         }
     }
-    objs_out_bytes_(&to, "}", 1);
+    objs_out_string_(&to, "}");
     if (to.full) {
         return OBJS_NO_MEMORY;
     }
@@ -1608,30 +1585,16 @@ OBJS_API objs_code objs_tal_put_header(uint8_t *out, size_t capacity, const objs
  * are those of objs_tal_put_header and objs_put_frame, and OBJS_ENCODE_ERROR for PCM that is not whole sample frames. */
 OBJS_API objs_code objs_tal_put_frame(const objs_config *config, uint8_t *out, size_t capacity, const objs_tal *tal,
                                       const uint8_t *pcm, size_t pcm_size, size_t *written) {
-    size_t prefix = 2 * (size_t)(config == NULL ? 4 : config->byte_length), header = 0;
+    size_t prefix = objs_prefix_(config), header = 0;
     objs_code code;
     if (capacity < prefix) {
         return OBJS_NO_MEMORY;
     }
     code = objs_tal_put_header(out + prefix, capacity - prefix, tal, &header);
-    if (code != OBJS_OK) {
-        return code;
+    if (code == OBJS_OK && !objs_tal_whole(tal, pcm_size)) {
+        code = OBJS_ENCODE_ERROR;
     }
-    if (!objs_tal_whole(tal, pcm_size)) {
-        return OBJS_ENCODE_ERROR;
-    }
-    if (pcm_size > capacity - prefix - header) {
-        return OBJS_NO_MEMORY;
-    }
-    code = objs_put_lengths(config, out, header, pcm_size);
-    if (code != OBJS_OK) {
-        return code;
-    }
-    if (pcm_size) {
-        memcpy(out + prefix + header, pcm, pcm_size);
-    }
-    *written = prefix + header + pcm_size;
-    return OBJS_OK;
+    return code == OBJS_OK ? objs_complete_(config, out, capacity, header, pcm, pcm_size, written) : code;
 }
 
 /* Sample number `n` of a payload, with interleaved channels. A payload may begin at any address, and is little-endian on
@@ -1691,7 +1654,7 @@ OBJS_API objs_message objs_stream_take_tal(objs_stream *stream, const objs_frame
     if (code == OBJS_OK) {
         code = objs_tal_follow(&stream->tal_order, tal);
     }
-    return code == OBJS_OK ? kind : objs_stream_fail_(stream, code, frame->index, frame->offset);
+    return code == OBJS_OK ? kind : objs_stream_fail_(stream, code, frame);
 }
 
 #ifdef __cplusplus

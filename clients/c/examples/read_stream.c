@@ -33,11 +33,22 @@ static objs_reader reader;
 static objs_stream stream;
 static char place[1024]; /* where the stream can be picked up; empty if the server has not said it */
 
-static void fail(const char *what, const char *more) {
-    fprintf(stderr, "%s%s%s\n", what, *more ? ": " : "", more);
-    if (*place && !stream.ended) {
-        fprintf(stderr, "the stream can be picked up at %s, position %lu\n", place, (unsigned long)stream.position);
+/* Prints what has come from the server, without what would control a terminal. */
+static void say(const char *text) {
+    for (; *text; text++) {
+        fputc((unsigned char)*text < ' ' || *text == 127 ? '?' : *text, stderr);
     }
+}
+
+static void fail(const char *what, const char *more) {
+    fprintf(stderr, "%s%s", what, *more ? ": " : "");
+    say(more);
+    if (*place && !stream.ended) {
+        fputs("\nthe stream can be picked up at ", stderr);
+        say(place);
+        fprintf(stderr, ", position %lu", (unsigned long)stream.position);
+    }
+    fputs("\n", stderr);
     exit(1);
 }
 
@@ -65,7 +76,7 @@ static int connect_to(const char *host, const char *port) {
 
 static void send_all(int fd, const char *data, size_t size) {
     while (size > 0) {
-        ssize_t sent = send(fd, data, size, 0);
+        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL); /* the server may refuse a request before it was sent */
         if (sent <= 0) {
             fail("cannot send", "");
         }
@@ -213,13 +224,16 @@ static uint64_t length_of(const char *text, int base) {
 
 int main(int count, char **arguments) {
     static char line[4096], head[4096];
-    uint64_t length = UINT64_MAX, part;
-    int chunked = 0, compressed = 0, whole = 1, status = 0, streams = 0;
+    uint64_t length, part;
+    int chunked, compressed, whole, status = 0, streams;
     if (count != 4 && count != 5) {
         fail("usage", "read_stream HOST PORT PATH [BODY]");
     }
     connection = connect_to(arguments[1], arguments[2]);
     limit_silence(15000);
+    if (strlen(arguments[1]) + strlen(arguments[2]) + strlen(arguments[3]) > sizeof head - 256) {
+        fail("usage", "a shorter address");
+    }
     snprintf(head, sizeof head,
              "%s %s HTTP/1.1\r\nHost: %s:%s\r\nAccept: " VENDOR_TYPE ";v=1, " PLAIN_TYPE ";q=0.5\r\n"
              "Accept-Encoding: identity\r\nConnection: close\r\n",
@@ -238,13 +252,15 @@ int main(int count, char **arguments) {
     objs_reader_init_growing(&reader, NULL, grow, NULL);
     objs_stream_init(&stream, NULL);
     do {
+        length = UINT64_MAX;
+        chunked = compressed = streams = 0;
         if (!read_line(line, sizeof line) || sscanf(line, "HTTP/1.%*d %d", &status) != 1) {
             fail("no HTTP response", line);
         }
         snprintf(head, sizeof head, "%s", line);
         while ((whole = read_line(line, sizeof line)) && *line) {
             if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
-                chunked = strstr(line, "chunked") != NULL;
+                chunked = strcasecmp(line + strlen(line) - 7, "chunked") == 0; /* the last coding */
             } else if (strncasecmp(line, "content-length:", 15) == 0) {
                 length = length_of(line + 15, 10);
             } else if (strncasecmp(line, "content-encoding:", 17) == 0) {

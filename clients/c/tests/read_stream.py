@@ -32,7 +32,8 @@ RESPONSES = {
     "a content type without a version": (TYPE % b"vnd.objectstreaming" + WHOLE, 1),
     "a content type in other words": (TYPE % b'VND.ObjectStreaming ; coder=json ; V="1"' + WHOLE, 0),
     "a content type that begins like ours": (TYPE % b"octet-stream-of-lines" + FRAME, 1),
-    "early hints": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + TYPE % b"octet-stream" + FRAME, 0),
+    "early hints": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 1\r\n\r\n" + TYPE % b"octet-stream" + FRAME, 0),
+    "chunks in other words": (CHUNKED.replace(b"chunked", b"gzip, Chunked") + b"0\r\n\r\n", 0),
     "a head that is cut": (OK, 1),
     "nothing": (b"", 1),
 }
@@ -95,6 +96,9 @@ PLACES = {
 }
 
 
+EVIL = frame(b'{"$stream":{"type":"end","frames":0,"error":{"code":"internal","message":"\\u001b[31m"}}}')
+
+
 def is_wrong(response: bytes, said: str) -> bool:
     status, errors, request = run(response, "/streams/s?position=6")
     asked = request.startswith(b"GET /streams/s?position=6 HTTP/1.1\r\n")
@@ -104,6 +108,7 @@ def is_wrong(response: bytes, said: str) -> bool:
 wrong = [name for name, (response, status) in RESPONSES.items() if status_for(response) != status]
 wrong += [name for name, (response, status) in HELD.items() if status_for(response, held=True) != status]
 wrong += [name for name, (response, said) in PLACES.items() if is_wrong(response, said)]
+wrong += ["a message with a control character"] * (run(OK + b"\r\n" + EVIL, "/")[1] != "internal: ?[31m\n")
 if wrong:
     raise SystemExit(f"read_stream: wrong for: {', '.join(wrong)}")
 print(f"read_stream: {len(RESPONSES) + len(HELD) + len(PLACES)} responses, what it says of each is right")  # noqa: T201 - a program, not a module

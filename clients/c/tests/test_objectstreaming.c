@@ -113,6 +113,20 @@ static void test_every_layout_is_written_and_read(void) {
     }
 }
 
+static void test_a_layout_of_zeros_is_the_standard_one_and_one_of_nine_bytes_is_refused(void) {
+    objs_config config;
+    uint8_t wire[64];
+    size_t size = 0;
+    memset(&config, 0, sizeof config);
+    config.max_frame = config.max_header = 64;
+    expect(&config, GOLDEN, 24, "0@0:{\"a\": 1}+{\"b\": 2} ok 0 0");
+    CHECK(objs_put_frame(&config, wire, sizeof wire, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_OK);
+    CHECK(size == 24 && memcmp(wire, GOLDEN, 24) == 0);
+    config.byte_length = 9;
+    expect(&config, GOLDEN, 24, "invalid_length 0 0");
+    CHECK(objs_put_frame(&config, wire, sizeof wire, GOLDEN + 8, 8, GOLDEN + 16, 8, &size) == OBJS_ENCODE_ERROR);
+}
+
 static void test_a_frame_that_does_not_fit_is_not_written(void) {
     objs_config config = objs_default_config();
     uint8_t wire[300];
@@ -291,12 +305,7 @@ static void test_json_strings_are_checked_at_every_byte(void) {
     }
 }
 
-static objs_text text_of(const char *text) {
-    objs_text result;
-    result.at = (const uint8_t *)text;
-    result.end = result.at + strlen(text);
-    return result;
-}
+static objs_text text_of(const char *text) { return objs_text_(text, strlen(text)); }
 
 static void test_the_last_member_of_a_name_is_found(void) {
     objs_text object = text_of("{ \"a\" : 1, \"b\":{\"a\":2}, \"\\u0061\":\"x\\n\\u00e9\\ud83d\\ude00\" , \"ab\":3}");
@@ -355,6 +364,9 @@ static void test_a_stream_that_is_whole(void) {
     CHECK(stream.trailers.end - stream.trailers.at == 12);
     CHECK(objs_stream_finish(&stream) == OBJS_OK);
     CHECK(take(&stream, OBJS_PING) == OBJS_MESSAGE_ERROR && stream.error.code == OBJS_FRAME_AFTER_END);
+    objs_stream_init(&stream, NULL);
+    CHECK(take(&stream, "{\"$stream\":{\"type\":\"open\",\"v\":1,\"position\":18446744073709551615}}") == OBJS_MESSAGE_OPEN);
+    CHECK(take(&stream, "{}") == OBJS_MESSAGE_DATA && stream.position > UINT64_MAX / 2); /* it does not wrap around */
 }
 
 static void test_a_stream_that_is_cut_or_fails(void) {
@@ -438,6 +450,9 @@ static void test_an_encoder_writes_what_a_reader_accepts(void) {
     at += size;
     CHECK(encoder.position == 1);
     read_stream(wire, at, "odpe");
+    objs_encoder_init(&encoder, NULL, NULL);
+    CHECK(objs_encoder_end(&encoder, wire, sizeof wire, ",\"error\":{\"code\":\"internal\"}", &size) == OBJS_OK);
+    CHECK(encoder.ended);
 }
 
 static void test_an_encoder_that_refuses_is_as_it_was(void) {
@@ -455,6 +470,8 @@ static void test_an_encoder_that_refuses_is_as_it_was(void) {
     CHECK(objs_encoder_data(&encoder, wire, sizeof wire, forged, 37, NULL, 0, &size) == OBJS_ENCODE_ERROR);
     CHECK(objs_encoder_data(&encoder, wire, 9, empty, 2, NULL, 0, &size) == OBJS_NO_MEMORY);
     CHECK(objs_encoder_open(&encoder, wire, sizeof wire, ",heartbeat:15", &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_open(&encoder, wire, sizeof wire, ",\"heartbeat\":-1", &size) == OBJS_ENCODE_ERROR);
+    CHECK(objs_encoder_end(&encoder, wire, sizeof wire, ",\"trailers\":[]", &size) == OBJS_ENCODE_ERROR);
     CHECK(objs_encoder_open(&encoder, wire, sizeof wire, ",\"metadata\":{\"a\":\"bcdefghijklmnopq\"}", &size) ==
           OBJS_HEADER_TOO_LARGE);
     CHECK(size == 0 && memcmp(&encoder, &before, sizeof encoder) == 0);
@@ -480,6 +497,7 @@ int main(void) {
     test_frames_are_the_same_for_all_chunkings();
     test_lengths_are_checked_in_order();
     test_every_layout_is_written_and_read();
+    test_a_layout_of_zeros_is_the_standard_one_and_one_of_nine_bytes_is_refused();
     test_a_frame_that_does_not_fit_is_not_written();
     test_events_of_a_frame_in_several_chunks();
     test_a_failed_decoder_returns_its_error_again();
