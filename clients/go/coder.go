@@ -10,7 +10,7 @@ type Coder[H, P any] interface {
 	// Encode returns the JSON text of a header and the bytes of a payload. Its errors become an *EncodeError.
 	Encode(header H, payload P) (head, body []byte, err error)
 	// Decode reads a frame. Its error is a *FrameError, which ends the stream, or a *PayloadError, after which the stream
-	// can continue.
+	// can continue: see [Frame.InvalidHeader] and [Frame.InvalidPayload]. An error of another type becomes a *PayloadError.
 	Decode(frame Frame) (H, P, error)
 }
 
@@ -22,7 +22,7 @@ type OrderedCoder[H any] interface {
 
 // Order checks that each message of a stream may follow the one before it.
 type Order[H any] interface {
-	// Follow is called for each message. Its error ends the stream: a *ProtocolError with [CodeOrderGap].
+	// Follow is called for each message. Its error ends the stream, as a *ProtocolError with [CodeOrderGap].
 	Follow(header H, index int64) error
 	// Forget is called for a payload that was refused. The next message may have any number.
 	Forget()

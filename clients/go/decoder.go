@@ -1,7 +1,6 @@
 package objectstreaming
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,13 +10,19 @@ import (
 
 // Decoder reads the messages of one stream from an [io.Reader]. It reads to the end of the reader.
 type Decoder[H, P any] struct {
+	*progress
 	stream *StreamDecoder[H, P]
 	source source
 }
 
 // NewDecoder returns a decoder of the stream in r. It takes the options of [NewStreamDecoder].
 func NewDecoder[H, P any](r io.Reader, coder Coder[H, P], opts ...DecoderOption) *Decoder[H, P] {
-	return &Decoder[H, P]{stream: NewStreamDecoder(coder, opts...), source: source{reader: r}}
+	return newDecoder(r, coder, optionsOf(opts))
+}
+
+func newDecoder[H, P any](r io.Reader, coder Coder[H, P], chosen options) *Decoder[H, P] {
+	stream := newStreamDecoder(coder, chosen)
+	return &Decoder[H, P]{&stream.progress, stream, source{reader: r}}
 }
 
 // Next returns the next message, or [io.EOF] at the end of a whole stream. The other errors are those of
@@ -46,47 +51,28 @@ func (d *Decoder[H, P]) Next() (Message[H, P], error) {
 	}
 }
 
-// explain adds the error of the reader to an error, if the reader did not just end.
+// explain says why the bytes stopped, if the reader did not just end.
 func (d *Decoder[H, P]) explain(err error) error {
-	cause := d.source.err
-	if cause == nil || cause == io.EOF {
+	cause, code := d.source.err, CodeOf(err)
+	if cause == nil || cause == io.EOF || code != CodeTruncatedFrame && code != CodeStreamIncomplete {
 		return err
 	}
 	var own *CancelError
-	if errors.As(cause, &own) && isCut(err) {
+	var idle *idleError
+	incomplete, between := err.(*IncompleteError)
+	switch {
+	case errors.As(cause, &own):
 		own.Position = d.Position()
 		d.stream.err = own
-		return own
-	}
-	var idle *idleError
-	silent := errors.As(cause, &idle)
-	switch failure := err.(type) {
-	case *FrameError:
-		if !silent || failure.Code != CodeTruncatedFrame {
-			return withCause(err, cause)
-		}
-	case *IncompleteError:
-		if !silent {
-			failure.Message = fmt.Sprintf("the connection was cut after %d data frames", d.Position())
-			failure.Err = cause
-			return failure
-		}
+	case errors.As(cause, &idle):
+		message := fmt.Sprintf("nothing arrived for %g s, not even a ping, after %d data frames", idle.limit.Seconds(), d.Position())
+		d.stream.err = &IncompleteError{Code: CodeIdleTimeout, Position: d.Position(), Message: message}
+	case between:
+		incomplete.Message, incomplete.Err = fmt.Sprintf("the connection was cut after %d data frames", d.Position()), cause
 	default:
-		return err
+		return withCause(err, cause)
 	}
-	message := fmt.Sprintf("nothing arrived for %g s, not even a ping, after %d data frames", idle.limit.Seconds(), d.Position())
-	return &IncompleteError{Code: CodeIdleTimeout, Position: d.Position(), Message: message}
-}
-
-// isCut reports whether an error only says that the bytes stopped.
-func isCut(err error) bool {
-	switch failure := err.(type) {
-	case *FrameError:
-		return failure.Code == CodeTruncatedFrame
-	case *IncompleteError:
-		return true
-	}
-	return false
+	return d.stream.err
 }
 
 // idleError is returned by a reader that has waited longer than limit.
@@ -112,22 +98,3 @@ func all[H, P any](next func() (Message[H, P], error)) iter.Seq2[Message[H, P], 
 		}
 	}
 }
-
-// Position is the number of data frames received: the position to resume from.
-func (d *Decoder[H, P]) Position() int64 { return d.stream.Position() }
-
-// Ended reports whether the end frame was received, and was valid.
-func (d *Decoder[H, P]) Ended() bool { return d.stream.Ended() }
-
-// Trailers is the JSON object of the end frame, an empty one if it had none. It is nil before the end.
-func (d *Decoder[H, P]) Trailers() json.RawMessage { return d.stream.Trailers() }
-
-// Metadata is the JSON object of the open frame. It is nil if there is none.
-func (d *Decoder[H, P]) Metadata() json.RawMessage { return d.stream.Metadata() }
-
-// Resume is the URI reference at which the stream can be picked up (section 6.3). It is empty if there is none.
-func (d *Decoder[H, P]) Resume() string { return d.stream.Resume() }
-
-// Heartbeat is the heartbeat that the open frame announced: the peer sends something at least this often. 0 if there is
-// none.
-func (d *Decoder[H, P]) Heartbeat() time.Duration { return d.stream.Heartbeat() }

@@ -54,6 +54,7 @@
 //	*PayloadError      the frame is valid, the payload is not; the stream can continue
 //	*ProtocolError     the frames are valid, the stream is not; the decoder has failed
 //	*IncompleteError   the stream stopped before its end, or nothing arrived for too long
+//	*CancelError       the caller ended the reading; it has no code, because the stream was not cut
 //	*StreamError       the peer reported an error
 //	*ResponseError     the peer reported an error by its HTTP status; also a *StreamError
 //	*ContentTypeError  the response is not a stream of frames

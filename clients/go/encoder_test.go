@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"reflect"
@@ -64,7 +65,7 @@ func TestTheDecoderReadsTheStreamOfTheEncoder(t *testing.T) {
 func TestAStreamErrorIsWrittenAndRead(t *testing.T) {
 	var wire bytes.Buffer
 	encoder := NewEncoder(&wire, Raw[map[string]any]())
-	failure := &StreamError{CodeNotFound, "no such \xff document", json.RawMessage(`[1]`)}
+	failure := &StreamError{Code: CodeNotFound, Message: "no such \xff document", Details: json.RawMessage(`[1]`)}
 	if err := errors.Join(encoder.Encode(map[string]any{}, []byte("x")), encoder.Fail(failure)); err != nil {
 		t.Fatal(err)
 	}
@@ -205,10 +206,6 @@ func TestAWriterThatFailedIsNotWrittenToAgain(t *testing.T) {
 	}
 }
 
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
 func TestARefusedPayloadDoesNotEndTheStream(t *testing.T) {
 	wire := append(frameOf(t, `{"n":1}`, "nope"), frameOf(t, `{"n":2}`, "5")...)
 	wire = append(wire, frameOf(t, `{"n":3}`, `"text"`)...)
@@ -229,6 +226,36 @@ func TestARefusedPayloadDoesNotEndTheStream(t *testing.T) {
 	if !reflect.DeepEqual(payloads, []int{5}) || !reflect.DeepEqual(refused, []int64{0, 2}) || decoder.Position() != 3 {
 		t.Errorf("payloads %v, refused %v, position %d", payloads, refused, decoder.Position())
 	}
+}
+
+// numbered is a coder of a user, whose errors have no type of this package.
+type numbered struct{ Coder[object, []byte] }
+
+func (numbered) Name() string { return "numbered" }
+
+func (numbered) Decode(frame Frame) (object, []byte, error) {
+	if string(frame.Payload) == "bad" {
+		return nil, nil, errors.New("it is bad")
+	}
+	return nil, frame.Payload, nil
+}
+
+func (n numbered) NewOrder() Order[object] { return n }
+func (numbered) Follow(_ object, n int64) error {
+	return map[int64]error{3: errors.New("3 is too much")}[n]
+}
+func (numbered) Forget() {}
+
+func TestAnyErrorOfACoderOrItsOrderIsADocumentedOne(t *testing.T) {
+	wire := bytes.Join([][]byte{frameOf(t, "{}", "a"), frameOf(t, "{}", "bad"), frameOf(t, "{}", "b"), frameOf(t, "{}", "c")}, nil)
+	var told []string
+	for message, err := range NewDecoder(bytes.NewReader(wire), numbered{Raw[object]()}).All() {
+		told = append(told, fmt.Sprint(string(message.Payload), err))
+	}
+	wantEqual(t, told, []string{
+		"a<nil>", "objectstreaming: invalid_payload: the payload is not what the coder numbered reads: it is bad (frame 1, byte 11)",
+		"b<nil>", "objectstreaming: order_gap: 3 is too much (frame 3)",
+	})
 }
 
 func TestMessagesContinuesAfterALoopThatWasLeft(t *testing.T) {

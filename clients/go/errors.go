@@ -173,7 +173,8 @@ func (e *IncompleteError) Is(target error) bool {
 // CancelError means that the caller itself ended the reading: its context was cancelled or has expired, or the stream was
 // closed. The stream was not cut, so the error has no [Code], and is no [io.ErrUnexpectedEOF].
 //
-// It wraps the error and the cause of the context, or [net.ErrClosed].
+// It wraps the error and the cause of the context, or [net.ErrClosed]. A cause that is an error of a stream is only part of the
+// message: in a group of streams, the cut of one cancels the others, and is no cut of theirs.
 type CancelError struct {
 	// Position is the number of data frames received.
 	Position int64
@@ -192,6 +193,8 @@ type StreamError struct {
 	Message string
 	// Details is any JSON value, nil if there is none.
 	Details json.RawMessage
+
+	fromPeer bool // so a Handler does not tell it to its own clients
 }
 
 func (e *StreamError) Error() string {
@@ -275,31 +278,23 @@ func cause(err error) string {
 // The errors log themselves with log/slog as groups, so that a search finds a code or a position without reading a message.
 
 func (e *FrameError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int64("frame", e.Index), slog.Int64("byte", e.Offset),
-		slog.String("message", e.Error()))
+	return group(e, slog.Int64("frame", e.Index), slog.Int64("byte", e.Offset))
 }
-
 func (e *PayloadError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", string(CodeInvalidPayload)), slog.Int64("frame", e.Index),
-		slog.Int64("byte", e.Offset), slog.String("message", e.Error()))
+	return group(e, slog.Int64("frame", e.Index), slog.Int64("byte", e.Offset))
 }
+func (e *ProtocolError) LogValue() slog.Value    { return group(e, slog.Int64("frame", e.Index)) }
+func (e *IncompleteError) LogValue() slog.Value  { return group(e, slog.Int64("position", e.Position)) }
+func (e *CancelError) LogValue() slog.Value      { return group(e, slog.Int64("position", e.Position)) }
+func (e *StreamError) LogValue() slog.Value      { return group(e) }
+func (e *ResponseError) LogValue() slog.Value    { return group(e, slog.Int("status", e.Status)) }
+func (e *ContentTypeError) LogValue() slog.Value { return group(e) }
+func (e *EncodeError) LogValue() slog.Value      { return group(e) }
 
-func (e *ProtocolError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int64("frame", e.Index), slog.String("message", e.Error()))
-}
-
-func (e *IncompleteError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int64("position", e.Position), slog.String("message", e.Error()))
-}
-
-func (e *CancelError) LogValue() slog.Value {
-	return slog.GroupValue(slog.Int64("position", e.Position), slog.String("message", e.Error()))
-}
-
-func (e *StreamError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", string(e.Code)), slog.String("message", e.Error()))
-}
-
-func (e *ResponseError) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", string(e.Code)), slog.Int("status", e.Status), slog.String("message", e.Error()))
+func group(err error, more ...slog.Attr) slog.Value {
+	attributes := append(more, slog.String("message", err.Error()))
+	if code := CodeOf(err); code != "" {
+		attributes = append([]slog.Attr{slog.String("code", string(code))}, attributes...)
+	}
+	return slog.GroupValue(attributes...)
 }

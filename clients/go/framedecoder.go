@@ -338,5 +338,7 @@ func (s *source) fill(d *FrameDecoder) {
 			return
 		}
 	}
-	s.err = io.ErrNoProgress
+	if s.err == nil {
+		s.err = io.ErrNoProgress
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -135,13 +136,34 @@ func TestErrorMessages(t *testing.T) {
 		"objectstreaming: the caller ended the stream after 2 data frames: EOF": &CancelError{2, io.EOF},
 		"objectstreaming: the peer failed: internal":                            &StreamError{Code: CodeInternal},
 		"objectstreaming: the peer failed: internal: oh":                        &StreamError{Code: CodeInternal, Message: "oh"},
-		"objectstreaming: HTTP 404, not_found: no":                              &ResponseError{StreamError{CodeNotFound, "no", nil}, 404, nil, nil},
+		"objectstreaming: HTTP 404, not_found: no":                              &ResponseError{StreamError: StreamError{Code: CodeNotFound, Message: "no"}, Status: 404},
 		"objectstreaming: unexpected_content_type: text":                        &ContentTypeError{Message: "text"},
 		"objectstreaming: encode_error: the coder refuses it: unexpected EOF":   &EncodeError{"the coder refuses it", io.ErrUnexpectedEOF},
 		"not_found": CodeNotFound,
 	} {
 		if err.Error() != want {
 			t.Errorf("%q, not %q", err, want)
+		}
+	}
+}
+
+func TestEveryErrorLogsItselfAsAGroup(t *testing.T) {
+	for want, err := range map[string]error{
+		"code=truncated_frame frame=1 byte=2": &FrameError{CodeTruncatedFrame, 1, 2, "cut", nil},
+		"code=invalid_payload frame=1 byte=2": &PayloadError{1, 2, "no JSON", nil},
+		"code=order_gap frame=2":              &ProtocolError{CodeOrderGap, 2, "order 3 after order 1"},
+		"code=idle_timeout position=4":        &IncompleteError{CodeIdleTimeout, 4, "silence", nil},
+		"position=2":                          &CancelError{2, io.EOF},
+		"code=internal":                       &StreamError{Code: CodeInternal},
+		"code=not_found status=404":           &ResponseError{StreamError: StreamError{Code: CodeNotFound}, Status: 404},
+		"code=unexpected_content_type":        &ContentTypeError{Message: "text"},
+		"code=encode_error":                   &EncodeError{Message: "no"},
+	} {
+		var text strings.Builder
+		slog.New(slog.NewTextHandler(&text, nil)).Info("", slog.Any("e", err))
+		_, got, _ := strings.Cut(strings.ReplaceAll(text.String(), "e.", ""), `msg="" `)
+		if got, _, _ = strings.Cut(got, " message="); got != want {
+			t.Errorf("%s, not %s", got, want)
 		}
 	}
 }

@@ -17,20 +17,20 @@ import (
 
 // Responder writes the stream of one response, for [Handler].
 type Responder[H, P any] struct {
-	writer   http.ResponseWriter
-	request  *http.Request
-	encoder  *Encoder[H, P]
-	plain    bool
-	name     string
-	trailers any
-	mutex    sync.Mutex // of the writer, and of what follows
-	opening  []byte     // the open frame, until the first message goes out
-	opened   bool
-	started  bool // the status was sent
+	writer      http.ResponseWriter
+	request     *http.Request
+	encoder     *Encoder[H, P]
+	plain       bool
+	contentType string
+	trailers    any
+	mutex       sync.Mutex // of the writer, and of what follows
+	opening     []byte     // the open frame, until the first message goes out
+	opened      bool
+	started     bool // the status was sent
 }
 
 // Send sends a message, at once. The first one sends the status 200 too. If the client has left, the error is a *CancelError,
-// and the answer should return it.
+// and the answer should return it. Several goroutines may call Send.
 func (r *Responder[H, P]) Send(header H, payload P) error {
 	if r.request.Context().Err() != nil {
 		return &CancelError{Position: r.encoder.Position(), Err: reason(r.request.Context())}
@@ -41,33 +41,30 @@ func (r *Responder[H, P]) Send(header H, payload P) error {
 // SetTrailers sets the JSON object that goes out with the end: a struct or a map.
 func (r *Responder[H, P]) SetTrailers(trailers any) { r.trailers = trailers }
 
-// flushed writes something, and what must stand before it.
+// flushed writes something, and what must stand before it. A writer that cannot flush is that of a middleware which passes the
+// answer on when it is whole.
 func (r *Responder[H, P]) flushed(write func() error) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	if err := write(); err != nil {
 		return err
 	}
-	return http.NewResponseController(r.writer).Flush()
+	err := http.NewResponseController(r.writer).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
 }
 
-// Write is for the encoder. The open frame is kept and goes out with the first message, and the status too: until then an
+// write is for the encoder. The open frame is kept and goes out with the first message, and the status too: until then an
 // error has a status of its own, and a message that cannot be encoded changes nothing.
-func (r *Responder[H, P]) Write(wire []byte) (int, error) {
+func (r *Responder[H, P]) write(wire []byte) (int, error) {
 	if !r.opened {
 		r.opened, r.opening = true, slices.Clone(wire)
 		return len(wire), nil
 	}
 	if !r.started {
-		r.started = true
-		header := r.writer.Header()
-		header.Set("Content-Type", PlainMediaType)
-		if !r.plain {
-			header.Set("Content-Type", fmt.Sprintf("%s;v=%d;coder=%s", MediaType, Version, r.name))
-		}
-		header.Set("Cache-Control", "no-store, no-transform")
-		header.Set("X-Accel-Buffering", "no") // nginx passes on what it gets at once
-		r.writer.WriteHeader(http.StatusOK)
+		r.start()
 		if _, err := r.writer.Write(r.opening); err != nil {
 			return 0, err
 		}
@@ -75,14 +72,33 @@ func (r *Responder[H, P]) Write(wire []byte) (int, error) {
 	return r.writer.Write(wire)
 }
 
+// start sends the status.
+func (r *Responder[H, P]) start() {
+	r.started = true
+	header := r.writer.Header()
+	header.Set("Content-Type", r.contentType)
+	header.Set("Cache-Control", "no-store, no-transform")
+	header.Set("Content-Encoding", "identity") // a middleware that compresses would hold frames back
+	header.Set("X-Accel-Buffering", "no")      // nginx passes on what it gets at once
+	r.writer.WriteHeader(http.StatusOK)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 // Handler answers requests with streams, as the Python server does. answer sends the messages, and returns when there are no
 // more; it must return when the context of the request has ended, because then the client has left.
 //
 // Clients that ask for version 1 get it, with a ping every 15 s ([WithHeartbeat]), and an end. Others get a plain stream.
-// Clients that accept neither get 406. The status waits for the first message: if answer returns an error before it, the
-// client gets the status of that error and a JSON problem. After the first message an error goes out with the end, and a
-// plain stream is aborted, so that it does not look whole. A [StreamError] is sent as it is. What any other error says is
-// logged with [slog.Default], and the client learns "internal" only.
+// Clients that accept neither get 406, and those that ask for the rest of a stream 400. HEAD is answered without calling answer.
+// The status waits for the first message: if answer returns an error before it, the client gets the status of that error and a
+// JSON problem. After the first message an error goes out with the end, and a plain stream is aborted, so that it does not look
+// whole.
+//
+// A [StreamError] that answer has made is sent as it is. One that has come from another server, which may say things that the
+// client must not know, is sent as "unavailable", a [context.DeadlineExceeded] as "deadline_exceeded", and any other error as
+// "internal". These are logged with [slog.Default].
 func Handler[H, P any](
 	coder Coder[H, P], answer func(*Responder[H, P], *http.Request) error, opts ...HandlerOption,
 ) http.Handler {
@@ -92,21 +108,37 @@ func Handler[H, P any](
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		w.Header().Add("Vary", "Accept")
+		chosen, contentType := chosen, fmt.Sprintf("%s;v=%d;coder=%s", MediaType, Version, coder.Name())
 		framed, acceptable := negotiate(request.Header.Values("Accept"), coder.Name())
-		if !acceptable {
+		chosen.plain = !framed
+		switch last := request.Header.Get("Last-Event-ID"); {
+		case last == "end" && (request.Method == http.MethodGet || request.Method == http.MethodHead):
+			w.WriteHeader(http.StatusNoContent) // so an EventSource, which asks again after the end, stops
+			return
+		case last != "":
+			writeProblem(w, http.StatusBadRequest, &StreamError{Code: CodeOutOfRange,
+				Message: "this stream cannot be resumed: there is nothing after Last-Event-ID here"})
+			return
+		case !acceptable:
 			writeProblem(w, http.StatusNotAcceptable, &StreamError{Code: CodeInvalidArgument, Message: fmt.Sprintf(
-				"this endpoint answers with %s;v=%d;coder=%s or %s; Accept names neither", MediaType, Version, coder.Name(),
-				PlainMediaType)})
+				"this endpoint answers with %s or %s; Accept names neither", contentType, PlainMediaType)})
+			return
+		case chosen.plain:
+			contentType = PlainMediaType
+		}
+		ctx, leave := context.WithCancel(request.Context())
+		defer leave()
+		request = request.WithContext(ctx)
+		r := &Responder[H, P]{writer: w, request: request, contentType: contentType, plain: chosen.plain, opened: chosen.plain}
+		if request.Method == http.MethodHead {
+			r.start()
 			return
 		}
-		r := &Responder[H, P]{writer: w, request: request, name: coder.Name(), plain: !framed, opened: !framed}
-		chosen := chosen
-		chosen.plain = r.plain
-		r.encoder = &Encoder[H, P]{writer: r, stream: &StreamEncoder[H, P]{options: chosen, coder: coder}}
+		r.encoder = &Encoder[H, P]{writer: writerFunc(r.write), stream: &StreamEncoder[H, P]{options: chosen, coder: coder}}
 		if framed {
 			_ = r.encoder.Open(Open{Heartbeat: chosen.heartbeat}) // is kept, and cannot fail
 		}
-		stop := r.ping(chosen.heartbeat)
+		stop := r.ping(chosen.heartbeat, leave)
 		defer stop() // answer may panic
 		err := answer(r, request)
 		stop()
@@ -114,42 +146,42 @@ func Handler[H, P any](
 	})
 }
 
-// ping sends pings until the function that it returns is called.
-func (r *Responder[H, P]) ping(heartbeat time.Duration) (stop func()) {
+// ping sends pings until the function that it returns is called. It calls leave if the client has left.
+func (r *Responder[H, P]) ping(heartbeat time.Duration, leave func()) (stop func()) {
 	if r.plain {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(r.request.Context())
-	over := make(chan struct{})
+	stopped, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
 		ticker := time.NewTicker(heartbeat)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-ctx.Done():
+			case <-stopped:
 				return
 			case <-ticker.C:
 				if r.flushed(r.encoder.Ping) != nil {
+					leave()
 					return
 				}
 			}
 		}
 	}()
-	return func() { cancel(); <-over }
+	return sync.OnceFunc(func() { close(stopped); <-over })
 }
 
 func (r *Responder[H, P]) finish(err error) {
 	if err == nil {
 		end := func() error { return r.encoder.End(r.trailers) }
 		if r.plain {
-			end = func() error { _, err := r.Write(nil); return err }
+			end = func() error { _, err := r.write(nil); return err }
 		}
 		if err = r.flushed(end); err == nil {
 			return
 		}
 	}
-	if r.request.Context().Err() != nil { // nobody reads
+	if errors.Is(r.request.Context().Err(), context.Canceled) { // nobody reads
 		panic(http.ErrAbortHandler)
 	}
 	failure := published(err, r.request)
@@ -163,11 +195,18 @@ func (r *Responder[H, P]) finish(err error) {
 
 // published is what the client may know of an error.
 func published(err error, request *http.Request) *StreamError {
-	var own *StreamError
-	if errors.As(err, &own) && own.Code.HTTPStatus() != 0 {
-		return own
+	var told *StreamError
+	isTold := errors.As(err, &told)
+	if isTold && !told.fromPeer && told.Code.HTTPStatus() != 0 {
+		return told
 	}
 	slog.ErrorContext(request.Context(), "a stream failed", "path", request.URL.Path, "error", err)
+	switch {
+	case isTold && told.fromPeer:
+		return &StreamError{Code: CodeUnavailable, Message: "a service behind this one failed"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &StreamError{Code: CodeDeadlineExceeded, Message: "the deadline has passed"}
+	}
 	return &StreamError{Code: CodeInternal, Message: "internal error"}
 }
 

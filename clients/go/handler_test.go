@@ -1,8 +1,10 @@
 package objectstreaming
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -91,9 +93,10 @@ func TestAnEarlyErrorIsAStatus(t *testing.T) {
 		status int
 		want   string
 	}{
-		{&StreamError{CodeNotFound, "no such document", nil}, 404, `{"code":"not_found","message":"no such document"}`},
-		{&StreamError{CodeNotFound, "", json.RawMessage("{")}, 404, `{"code":"not_found","message":""}`},
+		{&StreamError{Code: CodeNotFound, Message: "no such document"}, 404, `{"code":"not_found","message":"no such document"}`},
+		{&StreamError{Code: CodeNotFound, Details: json.RawMessage("{")}, 404, `{"code":"not_found","message":""}`},
 		{errors.New("the password is 123"), 500, `{"code":"internal","message":"internal error"}`},
+		{fmt.Errorf("the model: %w", context.DeadlineExceeded), 504, `{"code":"deadline_exceeded","message":"the deadline has passed"}`},
 	} {
 		url := handling(t, func(r *responder, _ *http.Request) error {
 			if err := r.Send(object{"$stream": 1}, nil); !errors.Is(err, CodeEncodeError) {
@@ -104,6 +107,70 @@ func TestAnEarlyErrorIsAStatus(t *testing.T) {
 		if response, body, err := get(t, url, Accept); err != nil || response.StatusCode != test.status || string(body) != test.want {
 			t.Error(response.StatusCode, string(body), err)
 		}
+	}
+}
+
+func TestWhatAnotherServerToldUsIsNotToldOn(t *testing.T) {
+	secret := &StreamError{Code: CodePermissionDenied, Message: "key 123 is not known"}
+	early := handling(t, func(*responder, *http.Request) error { return secret })
+	late := handling(t, func(r *responder, request *http.Request) error { return errors.Join(one(r, request), secret) })
+	for _, behind := range []string{early, late} {
+		url := handling(t, func(r *responder, request *http.Request) error {
+			_, _, err := fetch(request.Context(), behind)
+			return err
+		})
+		if response, body, err := get(t, url, Accept); err != nil || response.StatusCode != 503 || strings.Contains(string(body), "123") {
+			t.Error(response.StatusCode, string(body), err)
+		}
+	}
+}
+
+func TestWhatNeedsNoAnswerIsNotAnswered(t *testing.T) {
+	url := handling(t, func(*responder, *http.Request) error { panic("the answer was called") })
+	for _, asked := range []struct {
+		method, last string
+		status       int
+	}{
+		{http.MethodHead, "", 200}, {http.MethodHead, "end", 204}, {http.MethodGet, "end", 204}, {http.MethodGet, "7", 400}, {http.MethodPost, "end", 400},
+	} {
+		request, _ := http.NewRequestWithContext(t.Context(), asked.method, url, nil)
+		request.Header.Set("Accept", Accept)
+		if asked.last != "" {
+			request.Header.Set("Last-Event-ID", asked.last)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != asked.status || asked.status == 200 && response.Header.Get("Content-Type") != vendorType {
+			t.Error(asked, response.Status, response.Header)
+		}
+	}
+}
+
+func TestAMiddlewareMayHoldTheAnswerBack(t *testing.T) {
+	handler := Handler(Raw[object](), one)
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
+	payloads, stream, err := fetch(t.Context(), url)
+	if err != nil || len(payloads) != 1 || stream.Response.Header.Get("Content-Encoding") != "identity" {
+		t.Error(payloads, err)
+	}
+}
+
+func TestADeadlineOfTheServerIsTold(t *testing.T) {
+	handler := Handler(Raw[object](), func(r *responder, request *http.Request) error {
+		_ = one(r, request)
+		<-request.Context().Done()
+		return one(r, request)
+	})
+	url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Millisecond)
+		defer cancel()
+		handler.ServeHTTP(w, r.WithContext(ctx))
+	})
+	if payloads, _, err := fetch(t.Context(), url); CodeOf(err) != CodeDeadlineExceeded || len(payloads) != 1 {
+		t.Error(payloads, err)
 	}
 }
 

@@ -153,7 +153,7 @@ func (s *Stream[H, P]) read(response *http.Response, cancel func(), rest bool) e
 	if kind, _ := mediaType(response); kind == MediaType && chosen.end == endIfControlled {
 		chosen.end = endRequired
 	}
-	decoder := &Decoder[H, P]{stream: newStreamDecoder(s.coder, chosen), source: source{reader: body}}
+	decoder := newDecoder(body, s.coder, chosen)
 	body.limit = func() time.Duration {
 		switch heartbeat := decoder.Heartbeat(); {
 		case decoder.Ended():
@@ -239,7 +239,10 @@ func reason(ctx context.Context) error {
 	if cause == errClosed {
 		return net.ErrClosed
 	}
-	if errors.Is(cause, err) {
+	switch {
+	case CodeOf(cause) != "" || errors.Is(cause, io.ErrUnexpectedEOF): // of another stream, in a group
+		return fmt.Errorf("%w: %v", err, cause)
+	case errors.Is(cause, err):
 		return cause
 	}
 	return fmt.Errorf("%w: %w", err, cause)
@@ -260,7 +263,8 @@ func completed(request *http.Request, ctx context.Context) *http.Request {
 	return request
 }
 
-// Read returns an *idleError if it took too long, and a *CancelError if the caller has closed the body or ended its context.
+// Read returns an *idleError if it took too long, and a *CancelError if the caller has closed the body or ended its context,
+// or the Timeout of its client is over.
 func (b *body) Read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, &CancelError{Err: net.ErrClosed}
@@ -277,6 +281,8 @@ func (b *body) Read(p []byte) (int, error) {
 			err = &CancelError{Err: reason(b.caller)}
 		case b.idle.Load():
 			err = &idleError{limit}
+		case errors.Is(err, context.DeadlineExceeded): // the Timeout of the client, which the caller has set
+			err = &CancelError{Err: err}
 		}
 	}
 	return n, err

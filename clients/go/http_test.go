@@ -336,6 +336,32 @@ func TestCancelling(t *testing.T) {
 	}
 }
 
+func TestTheCutOfAnotherStreamOfAGroupIsNoCutOfThisOne(t *testing.T) {
+	url := answering(t, stalling(vendorType, wireOf(opening(0))))
+	for _, other := range []error{&IncompleteError{Code: CodeStreamIncomplete, Message: "the other"}, &FrameError{Code: CodeTruncatedFrame}, io.ErrUnexpectedEOF} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stream, err := Post(ctx, url, nil, Raw[object](), WithResume(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel(other)
+		_, err = stream.Next()
+		if !errors.Is(err, context.Canceled) || CodeOf(err) != "" || errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), other.Error()) {
+			t.Error(err)
+		}
+		_ = stream.Close()
+	}
+}
+
+func TestTheTimeoutOfTheClientIsTheCallers(t *testing.T) {
+	url := answering(t, stalling(vendorType, wireOf(opening(0), message("one"))))
+	payloads, _, err := fetch(t.Context(), url, WithHTTPClient(&http.Client{Timeout: 100 * time.Millisecond}), WithResume(time.Minute))
+	var own *CancelError
+	if !errors.As(err, &own) || own.Position != 1 || !errors.Is(err, context.DeadlineExceeded) || CodeOf(err) != "" {
+		t.Error(payloads, err)
+	}
+}
+
 func TestCloseEndsAReadThatWaits(t *testing.T) {
 	url := answering(t, stalling(vendorType, append(wireOf(opening(0), message("one")), 0xff)))
 	stream, err := Post(t.Context(), url, nil, Raw[object]())

@@ -149,14 +149,16 @@ func WithRequiredEnd(required bool) EndOption {
 func WithPlain() PlainOption { return PlainOption{func(o *options) { o.plain = true }} }
 
 // WithHTTPClient sends requests with another client than [http.DefaultClient]: for example one with another transport, with
-// cookies, or without redirects. If it has a Timeout, the timeout limits the whole stream.
+// cookies, or without redirects. If it has a Timeout, the timeout limits each response as a whole: a stream that it ends fails
+// with a *CancelError, and is not resumed.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return ClientOption{func(o *options) { o.client = client }}
 }
 
 // WithIdleTimeout sets how long to wait for the next byte. The default is three of the heartbeats that the server
-// announces, and one minute before it has announced them.
+// announces, and one minute before it has announced them. It panics if the limit is not positive.
 func WithIdleTimeout(limit time.Duration) TimeoutOption {
+	mustBePositive("an idle timeout", limit)
 	return TimeoutOption{func(o *options) { o.idleTimeout = limit }}
 }
 
@@ -164,17 +166,20 @@ func WithIdleTimeout(limit time.Duration) TimeoutOption {
 // 6.3). It gives up when the stream was out of reach for patience: five minutes are reasonable. It panics if the patience
 // is not positive.
 func WithResume(patience time.Duration) ResumeOption {
-	if patience <= 0 {
-		panic(fmt.Sprintf("objectstreaming: a patience is a positive duration, not %s", patience))
-	}
+	mustBePositive("a patience", patience)
 	return ResumeOption{func(o *options) { o.patience = patience }}
 }
 
 // WithHeartbeat sets how often a [Handler] sends a ping. The default is 15 s; proxies cut connections that are silent for 30 s
 // or 60 s. It panics if the duration is not positive.
 func WithHeartbeat(every time.Duration) HeartbeatOption {
-	if every <= 0 {
-		panic(fmt.Sprintf("objectstreaming: a heartbeat is a positive duration, not %s", every))
-	}
+	mustBePositive("a heartbeat", every)
 	return HeartbeatOption{func(o *options) { o.heartbeat = every }}
+}
+
+// mustBePositive panics: only the program sets an option, never a peer.
+func mustBePositive(name string, duration time.Duration) {
+	if duration <= 0 {
+		panic(fmt.Sprintf("objectstreaming: %s is a positive duration, not %s", name, duration))
+	}
 }

@@ -96,6 +96,7 @@ var codeForStatus = map[int]Code{
 // from detail as FastAPI uses it, from the title of RFC 9457, or from the text of the body.
 func problem(response *http.Response, text []byte) *ResponseError {
 	failure := &ResponseError{Status: response.StatusCode, Header: response.Header, Body: text}
+	failure.fromPeer = true
 	var fields members
 	if unmarshal(text, new(any)) != nil {
 		failure.Message = excerpt(text)

@@ -289,7 +289,7 @@ func (r *resumption) take(position int64) (isNew bool, err error) {
 }
 
 func (r *resumption) lost(position int64) error {
-	return &StreamError{Code: CodeDataLoss, Message: fmt.Sprintf(
+	return &StreamError{Code: CodeDataLoss, fromPeer: true, Message: fmt.Sprintf(
 		"%d data frames have arrived, and the server goes on after %d", r.position, position)}
 }
 
@@ -320,6 +320,8 @@ func (r *resumption) waitAfter(err error, known bool) (wait time.Duration, again
 func (r *resumption) mayPass(err error, trouble time.Duration) bool {
 	var transport *url.Error
 	switch failure := err.(type) {
+	case *CancelError:
+		return false
 	case *ResponseError:
 		switch failure.Status {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

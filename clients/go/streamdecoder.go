@@ -23,17 +23,12 @@ type Message[H, P any] struct {
 // does no input or output. Give it bytes with Feed, take messages with Next until there is none, and call Finish after the
 // last byte.
 type StreamDecoder[H, P any] struct {
+	progress
 	coder      Coder[H, P]
 	order      Order[H]
 	frames     *FrameDecoder
 	state      state
-	received   int64 // data frames of this response
-	before     int64 // data frames of the stream that come before this response
 	controlled bool
-	heartbeat  time.Duration
-	metadata   json.RawMessage
-	resume     string
-	trailers   json.RawMessage
 	err        error
 }
 
@@ -50,28 +45,38 @@ func newStreamDecoder[H, P any](coder Coder[H, P], chosen options) *StreamDecode
 	return d
 }
 
-// Position is the number of data frames of the stream up to here: the position to resume from. If the response resumes a
-// stream, those before it count too (section 3.6).
-func (d *StreamDecoder[H, P]) Position() int64 { return d.before + d.received }
-
 // Buffered is the number of bytes held: of a frame that is not whole yet, and of messages that were not read yet.
 func (d *StreamDecoder[H, P]) Buffered() int { return d.frames.Buffered() }
 
+// progress is what the frames so far have said. Its methods are those of [Decoder] and [StreamDecoder].
+type progress struct {
+	received  int64 // data frames of this response
+	before    int64 // data frames of the stream that come before this response
+	heartbeat time.Duration
+	metadata  json.RawMessage
+	resume    string
+	trailers  json.RawMessage
+}
+
+// Position is the number of data frames of the stream up to here: the position to resume from. If the response resumes a
+// stream, those before it count too (section 3.6).
+func (p *progress) Position() int64 { return p.before + p.received }
+
 // Ended reports whether the end frame was received, and was valid.
-func (d *StreamDecoder[H, P]) Ended() bool { return d.trailers != nil }
+func (p *progress) Ended() bool { return p.trailers != nil }
 
 // Trailers is the JSON object of the end frame, an empty one if it had none. It is nil before the end.
-func (d *StreamDecoder[H, P]) Trailers() json.RawMessage { return d.trailers }
+func (p *progress) Trailers() json.RawMessage { return p.trailers }
 
 // Metadata is the JSON object of the open frame. It is nil if there is none.
-func (d *StreamDecoder[H, P]) Metadata() json.RawMessage { return d.metadata }
+func (p *progress) Metadata() json.RawMessage { return p.metadata }
 
 // Resume is the URI reference at which the stream can be picked up (section 6.3). It is empty if there is none.
-func (d *StreamDecoder[H, P]) Resume() string { return d.resume }
+func (p *progress) Resume() string { return p.resume }
 
 // Heartbeat is the heartbeat that the open frame announced: the peer sends something at least this often. 0 if there is
 // none.
-func (d *StreamDecoder[H, P]) Heartbeat() time.Duration { return d.heartbeat }
+func (p *progress) Heartbeat() time.Duration { return p.heartbeat }
 
 // Feed takes a chunk. The chunk is not copied, so it must not change until Next has returned false. After Finish it panics.
 func (d *StreamDecoder[H, P]) Feed(chunk []byte) { d.frames.Feed(chunk) }
@@ -117,8 +122,13 @@ func (d *StreamDecoder[H, P]) Next() (message Message[H, P], ok bool, err error)
 			break
 		}
 		d.received++
-		if message.Header, message.Payload, err = d.coder.Decode(frame); err == nil && d.order != nil {
-			err = d.order.Follow(message.Header, frame.Index)
+		if message.Header, message.Payload, err = d.coder.Decode(frame); err != nil && CodeOf(err) == "" {
+			err = frame.InvalidPayload("the payload is not what the coder "+d.coder.Name()+" reads: "+err.Error(), err)
+		}
+		if err == nil && d.order != nil {
+			if err = d.order.Follow(message.Header, frame.Index); err != nil && CodeOf(err) == "" {
+				err = &ProtocolError{CodeOrderGap, frame.Index, err.Error()}
+			}
 		}
 		if err == nil {
 			return message, true, nil
@@ -266,12 +276,12 @@ func timed(control members, frame Frame) error {
 	return nil
 }
 
-// asCount reads an integer of 0 or more. A larger one than an int64 gives the largest int64.
+// asCount reads an integer of 0 or more. One of more than 62 bits gives 1<<62, to which frames can be added.
 func asCount(text json.RawMessage) (count int64, ok bool) {
 	p := parser{data: text}
 	_, integer, err := p.number()
 	count, _ = strconv.ParseInt(string(text), 10, 64)
-	return count, err == nil && integer && count >= 0
+	return min(count, 1<<62), err == nil && integer && count >= 0
 }
 
 func (d *StreamDecoder[H, P]) ended(control members, frame Frame) error {
@@ -311,7 +321,7 @@ func peerError(object members) (*StreamError, bool) {
 	if !ok {
 		return nil, false
 	}
-	reported := &StreamError{Code: Code(code), Details: object["details"]}
+	reported := &StreamError{Code: Code(code), Details: object["details"], fromPeer: true}
 	if value, there := object["message"]; there {
 		if reported.Message, ok = asString(value); !ok {
 			return nil, false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -234,6 +235,13 @@ func TestOnlyJSONThatReceiversAcceptIsSent(t *testing.T) {
 }
 
 type inner2 struct{ S any }
+
+func TestNumbersKeepTheirValueInAnAnyOfWhatEncodingJSONReads(t *testing.T) {
+	var v struct{ inner2 }
+	if err := unmarshal([]byte(`{"S":[18446744073709551617]}`), &v); err != nil || fmt.Sprint(v.S) != "[18446744073709551617]" {
+		t.Error(v.S, err)
+	}
+}
 
 // hidden contains itself in fields that encoding/json does not marshal.
 type hidden struct {

@@ -1,6 +1,7 @@
 package objectstreaming
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -200,7 +201,9 @@ func (p *parser) leaveToEncodingJSON(v reflect.Value) error {
 	if err := p.skip(); err != nil {
 		return err
 	}
-	return json.Unmarshal(p.data[from:p.at], v.Addr().Interface())
+	decoder := json.NewDecoder(bytes.NewReader(p.data[from:p.at]))
+	decoder.UseNumber()
+	return decoder.Decode(v.Addr().Interface())
 }
 
 // mismatch is the error for a value of another kind than expected, or for an invalid value.
