@@ -15,6 +15,9 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
 TARGETS = set(re.findall(r"^([\w.$()/-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {".venv/.dev"}
 
+NEED_PROGRAMS = {"python", "clients", "conformance", "docs", "packages"}
+"""The targets that fail on a host where a program is missing."""
+
 
 def load(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
@@ -38,6 +41,14 @@ def test_it_may_only_read_unless_a_job_says_more_and_no_job_runs_for_ever(path: 
     assert workflow["permissions"] == {"contents": "read"}
     for name, job in workflow["jobs"].items():
         assert "uses" in job or 0 < job["timeout-minutes"] <= 60, name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_programs_are_installed_before_the_tests_that_need_them(path: Path) -> None:
+    for name, job in load(path)["jobs"].items():
+        run = [step["run"] for step in job.get("steps", ()) if "run" in step]
+        if job.get("env", {}).get("CI") != "false" and (NEED_PROGRAMS & set(" ".join(run).split())):
+            assert run.index("sudo make programs") < max(map(run.index, run)), name
 
 
 def test_every_check_of_make_test_is_run_on_the_host() -> None:
