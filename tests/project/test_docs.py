@@ -30,6 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMANDS_RUN = {"debugging.md"}
 """Whose commands are run too. Each line that is shown of their output must be in it; `...` is any text."""
+PROGRAMS = {"debugging.md": ("curl",), "voice.md": ("espeak-ng",)}
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -104,6 +105,7 @@ def run_commands(block: str, stack: contextlib.ExitStack) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_its_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs(*PROGRAMS.get(page.name, ()))
     monkeypatch.chdir(tmp_path)
     with contextlib.ExitStack() as stack:
         run(page, stack)
@@ -132,6 +134,16 @@ def test_the_page_of_the_tutorial_shows_a_whole_answer(tmp_path: Path, monkeypat
             }})()"""
             assert browser.run(refused) == shown
         assert browser.complaints == []
+
+
+OF_THE_PROJECT = ("CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *map(ROOT.joinpath, OF_THE_PROJECT)], ids=lambda page: page.name)
+def test_its_prose_has_lines_that_an_editor_shows_whole(page: Path) -> None:
+    text = re.sub(r"^<!-- make .*? writes.*?^<!-- to here -->", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^( *)```.*?^\1```", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")] == []
 
 
 LINKED = (
