@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from .. import CODEC, __version__
@@ -36,10 +37,11 @@ EXTRAS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `arguments`, by default those of this process. Always raises `SystemExit`."""
-    if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:  # it needs no extra
-        print(f"objectstreaming {__version__}\ncodec: {CODEC}")  # noqa: T201
-        sys.exit(0)
+    _make_usable()
     try:
+        if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:  # it needs no extra
+            print(f"objectstreaming {__version__}\ncodec: {CODEC}", flush=True)  # noqa: T201
+            sys.exit(0)
         from .commands import app
 
         app(args=None if arguments is None else list(arguments), prog_name="objectstreaming")
@@ -62,6 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         what = error.strerror or str(error)
         _fail(f"{error.filename}: {what}" if error.filename else what)
     sys.exit(0)
+
+
+def _make_usable() -> None:
+    """Standard streams that were closed become empty ones. What an encoding lacks is written as an escape."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end of the process
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:

@@ -70,9 +70,12 @@ class Request:
 
     def body(self) -> bytes | None:
         """The body: the text of `data`, or where it begins with `@` the file of that name."""
-        if self.data is None:
-            return None
-        return Path(self.data[1:]).read_bytes() if self.data.startswith("@") else self.data.encode()
+        if self.data is None or not self.data.startswith("@"):
+            return None if self.data is None else self.data.encode(errors="surrogateescape")
+        try:
+            return Path(self.data[1:]).read_bytes()
+        except OSError as error:
+            raise CommandError(f"--data {self.data}: {error.strerror}", status=2) from None
 
     def fields(self, body: bytes | None) -> httpx.Headers:
         fields = httpx.Headers({"accept": ACCEPT, "accept-encoding": "identity", "user-agent": "objectstreaming"})
@@ -122,11 +125,16 @@ def opened(source: str, request: Request, *, recorded: bool, exchange: int | Non
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
             chunks = iter(lambda: stdin.read(_CHUNK), b"")
             yield Stream(Piece(time.perf_counter() - began, data) for data in chunks)
-    elif recorded and is_recording(Path(source)):
-        yield _recorded(read_exchange(Path(source), exchange))
     else:
-        with Path(source).open("rb") as file:
-            yield Stream(Piece(None, data) for data in iter(lambda: file.read(_CHUNK), b""))
+        try:
+            file = Path(source).open("rb")  # noqa: SIM115 - an error of the block below is another one
+        except OSError as error:
+            raise CommandError(f"{source}: {error.strerror}", status=NO_STREAM) from None
+        with file:
+            if recorded and is_recording(Path(source)):
+                yield _recorded(read_exchange(Path(source), exchange))
+            else:
+                yield Stream(Piece(None, data) for data in iter(lambda: file.read(_CHUNK), b""))
 
 
 @contextmanager

@@ -187,8 +187,11 @@ class TestVerdicts:
         assert "late=1" in shown.out
 
     def test_a_file_that_is_not_there_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("inspect", "/nowhere/stream") == 1
-        assert "/nowhere/stream" in only_line(capsys.readouterr().err)
+        for command in ("inspect", "cat", "to-wav"):
+            assert run(command, "/nowhere/stream") == NO_STREAM
+            assert "/nowhere/stream" in only_line(capsys.readouterr().err)
+        assert run("inspect", "http://127.0.0.1:1/", "-d", "@/nowhere/body") == 2
+        assert "@/nowhere/body" in only_line(capsys.readouterr().err)
 
 
 @pytest.fixture(scope="module")
