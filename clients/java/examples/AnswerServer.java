@@ -1,5 +1,7 @@
+import com.fasterxml.jackson.databind.ObjectMapper;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import io.github.objectstreaming.EncodeException;
 import io.github.objectstreaming.MessageWriter;
 import io.github.objectstreaming.StreamEncoder;
 import io.github.objectstreaming.StreamErrorCode;
@@ -38,7 +40,7 @@ public class AnswerServer {
     /** The model. It is interrupted when the client leaves. */
     static void think(String question, Answers answers) throws Exception {
         if (question.contains("nothing")) {
-            throw new StreamException(StreamErrorCode.NOT_FOUND, "there is no answer");
+            throw new StreamException(StreamErrorCode.NOT_FOUND, "there is no answer to \"" + question + "\"");
         }
         answers.add(new Answer("Frames have lengths.", "spec.md"));
         if (question.contains("wait")) {
@@ -52,19 +54,25 @@ public class AnswerServer {
         if (question.contains("fail")) {
             throw new StreamException(StreamErrorCode.UNAVAILABLE, "the model went away");
         }
+        if (question.contains("crash")) {
+            throw new AssertionError("a bug of the model");
+        }
+        if (question.contains("half")) {
+            answers.add(new Answer("\ud83d", "spec.md"));
+        }
         answers.add(new Answer("So a cut is found.", "spec.md"));
     }
 
     static void answer(HttpExchange exchange) throws IOException, InterruptedException {
         String question = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
-        // Answers, then END or an Exception. It is bounded, so that a slow client slows the model down.
+        // Answers, then END or a Throwable. It is bounded, so that a slow client slows the model down.
         BlockingQueue<Object> items = new ArrayBlockingQueue<>(16);
         Future<?> thinking = THREADS.submit(() -> {
             Object last = END;
             try {
                 think(question, items::put);
-            } catch (Exception error) {
-                last = error;
+            } catch (Throwable error) {
+                last = error; // also an Error: without a last item the pings would never end
             }
             items.put(last);
             return null;
@@ -83,7 +91,7 @@ public class AnswerServer {
         boolean framed = accept.contains(ObjectStreamClient.MEDIA_TYPE);
         // The status waits for the first message, so that an error before it has a status of its own.
         Object item = items.poll(HEARTBEAT.toMillis(), TimeUnit.MILLISECONDS);
-        if (item instanceof Exception error) {
+        if (item instanceof Throwable error) {
             refuse(exchange, told(error));
             return;
         }
@@ -100,11 +108,17 @@ public class AnswerServer {
         }
         for (; item != END; item = items.poll(HEARTBEAT.toMillis(), TimeUnit.MILLISECONDS)) {
             if (item instanceof Answer answer) {
-                writer.write(new Status("success"), answer);
-            } else if (item instanceof Exception error && framed) {
+                try {
+                    writer.write(new Status("success"), answer);
+                    continue;
+                } catch (EncodeException error) {
+                    item = error; // half of a surrogate pair, for example
+                }
+            }
+            if (item instanceof Throwable error && framed) {
                 writer.fail(told(error));
                 break;
-            } else if (item instanceof Exception error) {
+            } else if (item instanceof Throwable error) {
                 throw new IOException(error); // breaks the connection: a plain stream must not look whole
             } else if (framed) {
                 writer.ping(); // nothing came during a heartbeat; fails where the client has left
@@ -117,7 +131,7 @@ public class AnswerServer {
     }
 
     /** What the client may know of an error. */
-    private static StreamException told(Exception error) {
+    private static StreamException told(Throwable error) {
         if (error instanceof StreamException own) {
             return own;
         }
@@ -126,11 +140,10 @@ public class AnswerServer {
     }
 
     private static void refuse(HttpExchange exchange, StreamException error) throws IOException {
-        // In an application a JSON library writes this.
-        String body = "{\"code\":\"" + error.code() + "\",\"message\":\"" + error.text() + "\"}";
+        byte[] body = new ObjectMapper().writeValueAsBytes(Map.of("code", error.code(), "message", error.text()));
         exchange.getResponseHeaders().set("Content-Type", "application/json");
         exchange.sendResponseHeaders(error.error().httpStatus(), 0);
-        exchange.getResponseBody().write(body.getBytes(StandardCharsets.UTF_8));
+        exchange.getResponseBody().write(body);
         exchange.close();
     }
 

@@ -128,7 +128,8 @@ impl Decoder for FrameCodec {
 
     fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
         let found = self.decode(source)?;
-        if found.is_none() {
+        // Between two frames the decoder goes on: a `Framed` may be read again after its end.
+        if found.is_none() && self.decoder.buffered() > 0 {
             self.decoder.finish()?;
         }
         Ok(found)
@@ -239,7 +240,10 @@ mod messages {
         fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Self::Item>, CodecError> {
             let found = self.decode(source)?;
             if found.is_none() {
-                self.decoder.finish()?;
+                if self.decoder.buffered() > 0 {
+                    self.decoder.finish()?;
+                }
+                self.decoder.complete()?;
             }
             Ok(found)
         }

@@ -131,11 +131,11 @@ impl FrameDecoder {
 
     /// `own` makes a part of `input` the data of a frame.
     fn next_of(&mut self, input: &mut &[u8], own: impl Fn(&[u8]) -> Data) -> Result<Option<Frame>, FrameError> {
-        if !input.is_empty() {
-            self.assert_open();
-        }
         if let Some(error) = &self.failed {
             return Err(error.clone());
+        }
+        if !input.is_empty() {
+            self.assert_open();
         }
         if let Some(frame) = self.peeked.take() {
             return Ok(Some(frame));

@@ -141,7 +141,7 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    /// For a [`Coder`](crate::Coder) that refuses a message.
+    /// For a `Coder` that refuses a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
     }

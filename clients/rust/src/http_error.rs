@@ -45,8 +45,8 @@ impl ResponseError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let given = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if given.bytes().all(|byte| byte.is_ascii_digit()) {
-            return given.parse().ok().map(Duration::from_secs);
+        if !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Duration::from_secs(given.parse().unwrap_or(u64::MAX)));
         }
         let date = httpdate::parse_http_date(given).ok()?;
         let now = self.headers.get(DATE).and_then(|now| httpdate::parse_http_date(now.to_str().ok()?).ok());

@@ -246,7 +246,8 @@ impl<C: Decode> StreamDecoder<C> {
         Ok(None)
     }
 
-    fn complete(&self) -> Result<(), Error> {
+    /// An error if the stream may not end here, between two frames.
+    pub(crate) fn complete(&self) -> Result<(), Error> {
         if self.require_end.unwrap_or(self.controlled) && !self.ended() {
             return Err(StreamIncomplete::new(self.position()).into());
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::coder::{Coder, Encode};
 use crate::error::EncodeError;
-use crate::frame::{Frame, Limits, encode_frame};
+use crate::frame::{Frame, Layout, Limits, encode_frame};
 use crate::peer_error::StreamError;
 use crate::read_json;
 use crate::state::{Event, State};
@@ -142,8 +142,7 @@ impl<C: Coder> StreamEncoder<C> {
     {
         let after = self.after(Event::Data)?;
         let wire = self.coder.encode(header, payload)?;
-        let size = wire.get(4..8).map_or(0, |word| word.iter().rev().fold(0, |size, byte| size << 8 | *byte as usize));
-        let header = wire.get(8..8 + size).ok_or_else(|| EncodeError::new("the coder returned no frame"))?;
+        let header = header_of(&wire).ok_or_else(|| EncodeError::new("the coder did not return one whole frame"))?;
         self.check(header, wire.len())?;
         self.state = after;
         self.position += 1;
@@ -234,4 +233,13 @@ impl<C: Coder> StreamEncoder<C> {
             self.limits.frame, self.limits.header
         )))
     }
+}
+
+/// The header in the bytes of a frame. `None` if they are not one whole frame.
+fn header_of(wire: &[u8]) -> Option<&[u8]> {
+    let (words, body) = wire.split_at_checked(8)?;
+    let (total, header) = words.split_at(4);
+    let layout = Layout::default();
+    let size = usize::try_from(layout.word(header)).ok()?;
+    if layout.word(total) == wire.len() as u64 { body.get(..size) } else { None }
 }

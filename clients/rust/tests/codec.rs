@@ -1,5 +1,6 @@
 //! The tokio codecs over a pipe, which delivers the bytes in small pieces.
 
+use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
 use objectstreaming::{
     ByteOrder, CodecError, End, Error, Frame, FrameCodec, FrameErrorKind, JsonCoder, Layout, Limits, MessageCodec,
@@ -7,7 +8,7 @@ use objectstreaming::{
 };
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio_util::codec::{Framed, FramedRead};
+use tokio_util::codec::{Decoder, Framed, FramedRead};
 
 #[tokio::test]
 async fn frames_pass_through_a_pipe_in_any_layout() {
@@ -70,4 +71,21 @@ async fn messages_pass_in_both_directions() {
     drop(sender);
     assert!(receiver.next().await.is_none());
     assert!(receiver.codec().decoder().ended());
+}
+
+#[tokio::test]
+async fn a_reader_that_is_at_its_end_may_be_read_on() {
+    let wire = encode_frame(b"{}", b"1").unwrap();
+    let mut bytes = BytesMut::new();
+    let (mut frames, mut messages) = (FrameCodec::new(), MessageCodec::new(JsonCoder::new()));
+    for _ in 0..2 {
+        assert!(frames.decode_eof(&mut bytes).unwrap().is_none());
+        assert!(matches!(messages.decode_eof(&mut bytes), Err(CodecError::Stream(Error::Incomplete(_)))));
+        assert_eq!(frames.decode(&mut BytesMut::from(&wire[..])).unwrap().unwrap().payload(), b"1");
+        assert_eq!(messages.decode(&mut BytesMut::from(&wire[..])).unwrap().unwrap().unwrap().1, json!(1));
+    }
+    for _ in 0..2 {
+        let cut = frames.decode_eof(&mut BytesMut::from(&wire[..9])).unwrap_err();
+        assert!(matches!(cut, CodecError::Frame(error) if error.kind() == FrameErrorKind::TruncatedFrame));
+    }
 }

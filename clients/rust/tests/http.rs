@@ -319,8 +319,17 @@ async fn a_status_that_is_not_2xx_is_an_error_with_its_problem_decoded() {
 #[tokio::test]
 async fn a_refusal_says_when_to_come_back_and_a_redirect_where_it_led() {
     let date = "Wed, 21 Oct 2015 07:28:00 GMT";
-    for (given, wait) in [("7", Some(7)), ("0", Some(0)), (date, Some(0)), ("soon", None), ("-1", None), ("9e9", None)]
-    {
+    let never = ("99999999999999999999", Some(u64::MAX));
+    for (given, wait) in [
+        ("7", Some(7)),
+        ("0", Some(0)),
+        never,
+        (date, Some(0)),
+        ("soon", None),
+        ("-1", None),
+        ("9e9", None),
+        ("", None),
+    ] {
         let text = format!("HTTP/1.1 429 Too Many Requests\r\nRetry-After: {given}\r\nContent-Length: 0\r\n\r\n");
         let (_, failed) = ask(vec![Send::Bytes(text.into_bytes())], ReadOptions::default()).await;
         let Some(Error::Response(error)) = failed else { panic!("{failed:?}") };

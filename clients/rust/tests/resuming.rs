@@ -242,6 +242,7 @@ async fn a_plain_stream_is_no_rest() {
     assert!(client.get(STREAM).send(JsonCoder::new()).await.is_ok());
     let error = client.resume(&Place::new(STREAM, 1)).send_resuming(JsonCoder::new()).await.unwrap_err();
     assert!(error.code() == "unexpected_content_type" && error.to_string().contains("not plain"), "{error}");
+    assert!(error.to_string().contains("expected application/vnd.objectstreaming;v=1; "), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,6 +312,8 @@ async fn a_place_outlives_the_process() {
     let kept = serde_json::to_string(&stream.place()).unwrap();
     assert_eq!(kept, format!(r#"{{"url":"{STREAM}","position":2}}"#));
     let place: Place = serde_json::from_str(&kept).unwrap();
+    #[cfg(feature = "msgpack")] // which writes a struct as an array
+    assert_eq!(rmp_serde::from_slice::<Place>(&rmp_serde::to_vec(&place).unwrap()).unwrap(), place);
     let later = Server::new([NoConnection, Refusal(503, Code::Unavailable, Some(1)), Wire(whole(2, 4))]);
     let mut stream = later.client().resume(&place).send_resuming(JsonCoder::new()).await.unwrap();
     assert_eq!(read(&mut stream).await.0, numbers(3..=4));

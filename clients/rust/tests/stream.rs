@@ -1,8 +1,8 @@
 //! Streams and coders, where the vectors do not test them.
 
 use objectstreaming::{
-    Code, End, Error, Frame, JsonCoder, Limits, Open, ProtocolErrorKind, RawCoder, Samples, StreamDecoder,
-    StreamEncoder, StreamError, TalAudio, TalCoder, encode_frame,
+    Code, Coder, Encode, End, Error, Frame, JsonCoder, Limits, Open, ProtocolErrorKind, RawCoder, Samples,
+    StreamDecoder, StreamEncoder, StreamError, TalAudio, TalCoder, encode_frame,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -239,4 +239,26 @@ fn speech_is_read_as_samples_and_keeps_unknown_members() {
     assert!(encoder.data(&int32, &Samples::from(vec![1_i16])).is_err());
     assert!(encoder.data(&speech, &[0; 6][..]).is_err());
     assert!(encoder.data(&TalAudio { sign: 4, ..speech }, &[0; 4][..]).is_err());
+}
+
+#[test]
+fn a_coder_of_somebody_else_returns_one_whole_frame() {
+    struct Returns(Vec<u8>);
+    impl Coder for Returns {
+        fn name(&self) -> &'static str {
+            "returns"
+        }
+    }
+    impl Encode<(), ()> for Returns {
+        fn encode(&self, &(): &(), &(): &()) -> Result<Vec<u8>, objectstreaming::EncodeError> {
+            Ok(self.0.clone())
+        }
+    }
+    let one = encode_frame(b"{}", b"1").unwrap();
+    assert_eq!(StreamEncoder::new(Returns(one.clone())).data(&(), &()).unwrap(), one);
+    for wrong in [Vec::new(), one[..10].to_vec(), one.repeat(2), vec![8, 0, 0, 0, 1, 0, 0, 0]] {
+        let mut encoder = StreamEncoder::new(Returns(wrong));
+        assert!(encoder.data(&(), &()).unwrap_err().to_string().contains("whole frame"));
+        assert_eq!(encoder.position(), 0);
+    }
 }

@@ -96,7 +96,12 @@ fn code_for_status(status: u16) -> Code {
 }
 
 /// The error of a successful response that is not a stream.
-pub(super) async fn content_type_error<B>(refusal: &str, content_type: String, body: &mut B) -> ContentTypeError
+pub(super) async fn content_type_error<B>(
+    refusal: &str,
+    plain: bool,
+    content_type: String,
+    body: &mut B,
+) -> ContentTypeError
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -105,8 +110,8 @@ where
         text if text.is_empty() => "the body is empty".into(),
         text => format!("the body begins {text:?}"),
     };
-    let message = format!("{refusal}; expected {MEDIA_TYPE};v=1 or {PLAIN_MEDIA_TYPE}; {begins}");
-
+    let expected = if plain { format!("v=1 or {PLAIN_MEDIA_TYPE}") } else { "v=1".into() };
+    let message = format!("{refusal}; expected {MEDIA_TYPE};{expected}; {begins}");
     ContentTypeError::new(message, content_type, beginning)
 }
 

@@ -143,7 +143,7 @@ where
         refusal.get_or_insert_with(|| "the rest of a stream is not plain".into());
     }
     if let Some(refusal) = refusal {
-        return Err(problem::content_type_error(&refusal, content_type, &mut body).await.into());
+        return Err(problem::content_type_error(&refusal, plain, content_type, &mut body).await.into());
     }
     Ok((Response::from_parts(parts, body), (media_type.name == MEDIA_TYPE).then_some(true)))
 }

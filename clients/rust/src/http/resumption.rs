@@ -8,7 +8,7 @@ use std::hash::RandomState;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -64,9 +64,10 @@ impl Place {
 // By hand, because serde's derive would bring a compiler for macros to all users.
 impl Serialize for Place {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = serializer.serialize_struct("Place", 2)?;
-        members.serialize_field("url", &self.url)?;
-        members.serialize_field("position", &self.position)?;
+        // A map in every format, as it is read: some formats write a struct as an array.
+        let mut members = serializer.serialize_map(Some(2))?;
+        members.serialize_entry("url", &self.url)?;
+        members.serialize_entry("position", &self.position)?;
         members.end()
     }
 }

@@ -78,8 +78,8 @@ public final class ResponseException extends StreamException {
      */
     public Optional<Duration> retryAfter() {
         String given = header("Retry-After");
-        if (given.matches("[0-9]{1,9}")) {
-            return Optional.of(Duration.ofSeconds(Long.parseLong(given)));
+        if (given.matches("[0-9]+")) { // nobody waits for longer than 18 digits
+            return Optional.of(Duration.ofSeconds(Long.parseLong(given.substring(0, Math.min(given.length(), 18)))));
         }
         Instant now = date(header("Date")).orElseGet(Instant::now);
         return date(given)

@@ -139,6 +139,13 @@ public final class StreamEncoder<H, P> {
     }
 
     private byte[] write(Frame frame, StreamState next) {
+        byte[] wire = bytes(frame);
+        state = next;
+        position++;
+        return wire;
+    }
+
+    private byte[] bytes(Frame frame) {
         int headerSize = frame.headerBytes().length;
         long size = 8L + headerSize + frame.payload().length;
         if (size > limits.frame() || headerSize > limits.header()) {
@@ -146,10 +153,7 @@ public final class StreamEncoder<H, P> {
                     + " is beyond the limits of " + limits.frame() + " and " + limits.header()
                     + ", which receivers keep to; send it in pieces, or raise the limits on both sides");
         }
-        byte[] wire = frame.toBytes();
-        state = next;
-        position++;
-        return wire;
+        return frame.toBytes();
     }
 
     /**
@@ -227,7 +231,7 @@ public final class StreamEncoder<H, P> {
         Map<String, Object> value = new LinkedHashMap<>();
         value.put("type", event.wireName());
         value.putAll(members);
-        byte[] wire = Frame.of(Map.of("$stream", value), coder.neutralPayload()).toBytes();
+        byte[] wire = bytes(Frame.of(Map.of("$stream", value), coder.neutralPayload()));
         state = next;
         return wire;
     }

@@ -222,6 +222,8 @@ class StreamTest {
         assertThrows(EncodeException.class, () -> encoder.data(Map.of("x", Double.NaN), new byte[0]));
         assertThrows(EncodeException.class, () -> encoder.data(Map.of("x", "\ud800"), new byte[0]));
         assertThrows(EncodeException.class, () -> encoder.data(Map.of("x", new Object()), new byte[0]));
+        assertThrows(EncodeException.class, () -> encoder.open(null, Map.of("pad", "x".repeat(32))));
+        assertThrows(EncodeException.class, () -> encoder.end(Map.of("pad", "x".repeat(32))));
         assertEquals(0, encoder.position());
         Frame escaped = frame("{\"\\u0024stream\":{}}");
         assertThrows(EncodeException.class, () -> encoder.frame(escaped));

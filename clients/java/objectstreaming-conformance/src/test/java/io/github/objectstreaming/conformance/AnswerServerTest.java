@@ -26,12 +26,16 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Compiles and runs examples/AnswerServer.java. */
 @Timeout(60)
@@ -39,6 +43,7 @@ class AnswerServerTest {
     private static final Duration HEARTBEAT = Duration.ofMillis(100);
     private static final BlockingQueue<String> PRINTED = new LinkedBlockingQueue<>();
     private static final PrintStream BEFORE = System.out;
+    private static final Logger LOG = Logger.getLogger("AnswerServer");
 
     private static URLClassLoader loader;
     private static URI uri;
@@ -56,6 +61,7 @@ class AnswerServerTest {
                         System.getProperty("java.class.path"),
                         "../examples/AnswerServer.java");
         assertEquals(0, status);
+        LOG.setLevel(Level.OFF);
         System.setProperty("heartbeat", String.valueOf(HEARTBEAT.toMillis()));
         System.setOut(new PrintStream(OutputStream.nullOutputStream()) {
             @Override
@@ -101,7 +107,7 @@ class AnswerServerTest {
         ResponseException refused =
                 assertThrows(ResponseException.class, () -> ask("nothing", ObjectStreamClient.ACCEPT));
         assertEquals(404, refused.status());
-        assertEquals("there is no answer", refused.text());
+        assertEquals("there is no answer to \"nothing\"", refused.text());
     }
 
     @Test
@@ -116,6 +122,17 @@ class AnswerServerTest {
             stream.read();
             ObjectStreamException cut = assertThrows(ObjectStreamException.class, stream::read);
             assertTrue(cut instanceof StreamIncompleteException || cut instanceof FrameException, cut.toString());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"crash", "half"})
+    void aBugOfTheModelEndsTheStreamToo(String question) throws Exception {
+        try (var stream = ask(question, ObjectStreamClient.ACCEPT)) {
+            stream.read();
+            assertEquals(
+                    StreamErrorCode.INTERNAL,
+                    assertThrows(StreamException.class, stream::read).error());
         }
     }
 

@@ -30,15 +30,6 @@ final class InputBody implements Body {
     }
 
     @Override
-    public byte[] beginning(int size, Duration time) {
-        try (InputStream closing = input) {
-            return closing.readNBytes(size);
-        } catch (IOException error) {
-            return new byte[0];
-        }
-    }
-
-    @Override
     public void close() throws IOException {
         input.close();
     }

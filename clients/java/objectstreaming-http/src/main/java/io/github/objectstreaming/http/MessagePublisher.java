@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.util.Objects;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
@@ -37,7 +38,11 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
         Reading reading = new Reading(subscriber);
         subscriber.onSubscribe(reading);
         if (subscribed.compareAndSet(false, true)) {
-            executor.execute(reading);
+            try {
+                executor.execute(reading);
+            } catch (RejectedExecutionException refusal) {
+                subscriber.onError(refusal);
+            }
         } else {
             subscriber.onError(
                     new IllegalStateException("only one subscriber is allowed: the request is not sent again"));
@@ -104,6 +109,9 @@ final class MessagePublisher<H, P> implements Flow.Publisher<Message<H, P>> {
                     return;
                 }
                 failure = misuse != null ? misuse : failure;
+            }
+            if (failure instanceof InterruptedException) {
+                Thread.currentThread().interrupt(); // the thread is the executor's
             }
             if (failure == null) {
                 subscriber.onComplete();

@@ -136,29 +136,24 @@ public final class ObjectStreamClient {
         CompletableFuture<Void> tooLong = new CompletableFuture<>();
         tooLong.thenRun(() -> answer.completeExceptionally(noResponse()));
         if (request.timeout().isEmpty()) {
-            tooLong.completeOnTimeout(null, reader.longest().toNanos(), TimeUnit.NANOSECONDS);
+            tooLong.completeOnTimeout(null, TimeUnit.NANOSECONDS.convert(reader.longest()), TimeUnit.NANOSECONDS);
         }
         answer.whenComplete((stream, error) -> {
             coming.cancel(true); // does nothing if it is complete
             tooLong.cancel(true); // so that the timer does not keep the answer
         });
-        coming.whenCompleteAsync(
-                (response, error) -> {
+        coming.thenApplyAsync(
+                        response ->
+                                new ResponseStream<>(this, coder, request, patience, accept(response, coder, false)),
+                        executor)
+                .whenComplete((stream, error) -> {
                     if (error != null) {
                         answer.completeExceptionally(error instanceof CompletionException ? error.getCause() : error);
-                        return;
+                        abandon(coming); // where the executor has refused its task
+                    } else if (!answer.complete(stream)) {
+                        stream.close(); // cancelled meanwhile
                     }
-                    try {
-                        ResponseStream<H, P> stream =
-                                new ResponseStream<>(this, coder, request, patience, accept(response, coder, false));
-                        if (!answer.complete(stream)) {
-                            stream.close(); // cancelled meanwhile
-                        }
-                    } catch (Throwable refused) {
-                        answer.completeExceptionally(refused);
-                    }
-                },
-                executor);
+                });
         return answer;
     }
 
@@ -287,8 +282,12 @@ public final class ObjectStreamClient {
         try {
             return request.timeout().isPresent()
                     ? coming.get() // the timeout of the request ends it
-                    : coming.get(reader.longest().toNanos(), TimeUnit.NANOSECONDS);
+                    : coming.get(TimeUnit.NANOSECONDS.convert(reader.longest()), TimeUnit.NANOSECONDS);
+        } catch (InterruptedException error) {
+            abandon(coming);
+            throw error;
         } catch (TimeoutException error) {
+            abandon(coming);
             throw noResponse();
         } catch (ExecutionException error) {
             if (error.getCause() instanceof IOException failed) {
@@ -297,9 +296,13 @@ public final class ObjectStreamClient {
                 throw failed;
             }
             throw new IOException(error.getCause());
-        } finally {
-            coming.cancel(true); // does nothing if it is complete
         }
+    }
+
+    /** Cancels a request. A response that has come at the same moment is closed. */
+    private static void abandon(CompletableFuture<HttpResponse<ResponseBody>> coming) {
+        coming.cancel(true);
+        coming.thenAccept(response -> response.body().close());
     }
 
     private IdleTimeoutException noResponse() {

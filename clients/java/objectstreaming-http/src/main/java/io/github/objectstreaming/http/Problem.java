@@ -67,6 +67,6 @@ final class Problem {
         int size = Math.min(body.length, EXCERPT_SIZE);
         String text = new String(body, 0, size, StandardCharsets.UTF_8).strip().replaceAll("\\s+", " ");
         text = text.replaceAll("\\p{Cc}", "\ufffd"); // no message controls a terminal
-        return text.substring(0, Math.min(text.length(), 80));
+        return text.substring(0, text.offsetByCodePoints(0, Math.min(text.codePointCount(0, text.length()), 80)));
     }
 }

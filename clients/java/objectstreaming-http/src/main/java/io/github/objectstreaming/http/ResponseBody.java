@@ -1,7 +1,6 @@
 package io.github.objectstreaming.http;
 
 import io.github.objectstreaming.IdleTimeoutException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.http.HttpResponse.BodySubscriber;
@@ -84,7 +83,7 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, Body {
         Duration longest = limit.get();
         Object item;
         try {
-            item = arrived.poll(longest.toNanos(), TimeUnit.NANOSECONDS);
+            item = arrived.poll(TimeUnit.NANOSECONDS.convert(longest), TimeUnit.NANOSECONDS);
         } catch (InterruptedException error) {
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
@@ -114,25 +113,6 @@ final class ResponseBody implements BodySubscriber<ResponseBody>, Body {
             throw new IOException("closed");
         }
         return null;
-    }
-
-    @Override
-    public byte[] beginning(int size, Duration time) {
-        ByteArrayOutputStream beginning = new ByteArrayOutputStream();
-        long latest = System.nanoTime() + time.toNanos();
-        within(() -> Duration.ofNanos(Math.max(0, latest - System.nanoTime())), () -> 0);
-        try {
-            for (ByteBuffer chunk; beginning.size() < size && (chunk = read()) != null; ) {
-                byte[] bytes = new byte[Math.min(chunk.remaining(), size - beginning.size())];
-                chunk.get(bytes);
-                beginning.write(bytes);
-            }
-        } catch (IOException | IdleTimeoutException error) {
-            // the bytes that have arrived are the beginning
-        } finally {
-            close();
-        }
-        return beginning.toByteArray();
     }
 
     @Override

@@ -18,6 +18,6 @@ class Waiting {
 
     /** Passes the time, or returns when the stream is left. */
     void pause(Duration time, CountDownLatch left) throws InterruptedException {
-        left.await(time.toNanos(), TimeUnit.NANOSECONDS);
+        left.await(TimeUnit.NANOSECONDS.convert(time), TimeUnit.NANOSECONDS);
     }
 }

@@ -27,20 +27,25 @@ import java.net.ConnectException;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -241,11 +246,15 @@ class ObjectStreamClientTest {
     void whatIsNoTextIsNotInTheMessage() throws Exception {
         try (Server server =
                         serving("500 Oops", "text/plain", "a\u001b[31mred\u0000b".getBytes(StandardCharsets.UTF_8));
+                Server smiling = serving(
+                        "500 Oops", "text/plain", "\ud83d\ude00".repeat(60).getBytes(StandardCharsets.UTF_8));
                 Server zipped = serving("500 Oops\r\nContent-Encoding: gzip", "text/plain", new byte[] {31, 8})) {
             ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.send(post(server), CODER));
             assertEquals("a\ufffd[31mred\ufffdb", error.text());
             error = assertThrows(ResponseException.class, () -> CLIENT.send(post(zipped), CODER));
             assertEquals("a body of Content-Encoding gzip", error.text());
+            error = assertThrows(ResponseException.class, () -> CLIENT.send(post(smiling), CODER));
+            assertEquals("\ud83d\ude00".repeat(60), error.text());
         }
     }
 
@@ -278,7 +287,8 @@ class ObjectStreamClientTest {
         "Sun Nov  6 08:49:39 1994, 2",
         "soon, ",
         "-1, ",
-        "1.5, "
+        "1.5, ",
+        "99999999999999999999, 999999999999999999"
     })
     void aRefusalSaysWhenToComeBack(String given, Long seconds) throws Exception {
         String status = "429 Too Many Requests\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: " + given;
@@ -339,6 +349,66 @@ class ObjectStreamClientTest {
         try (Server server = serving("200 OK", "text/html", "<html>".getBytes(StandardCharsets.UTF_8))) {
             var response = other.send(post(server), BodyHandlers.ofInputStream());
             assertThrows(ContentTypeException.class, () -> CLIENT.read(response, CODER));
+        }
+        try (Server server = new Server(out -> {
+            Server.respond(out, "500 Oops", "text/plain", 100, "the reason".getBytes(StandardCharsets.UTF_8));
+            return true;
+        })) {
+            var response = other.send(post(server), BodyHandlers.ofInputStream());
+            ResponseException error = assertThrows(ResponseException.class, () -> CLIENT.read(response, CODER));
+            assertEquals("the reason", error.text());
+        }
+    }
+
+    @Test
+    void anExecutorThatRefusesItsTaskFailsTheFutureAndThePublisher() throws Exception {
+        ObjectStreamClient busy = ObjectStreamClient.builder()
+                .executor(task -> {
+                    throw new RejectedExecutionException("busy");
+                })
+                .build();
+        try (Server server = stalling(wholeStream(null))) {
+            ExecutionException error = assertThrows(ExecutionException.class, () -> busy.sendAsync(post(server), CODER)
+                    .get());
+            assertInstanceOf(RejectedExecutionException.class, error.getCause());
+            assertTrue(server.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
+            Recorder recorder = new Recorder();
+            busy.publish(post(server), CODER).subscribe(recorder);
+            assertEquals("RejectedExecutionException", recorder.next());
+        }
+    }
+
+    @Test
+    void aResponseThatComesWhenTheWaitIsOverIsClosed() throws Exception {
+        for (Exception over : List.of(new TimeoutException(), new InterruptedException())) {
+            try (Server server = stalling(wholeStream(null))) {
+                HttpResponse<ResponseBody> late = CLIENT.start(post(server)).get();
+                CompletableFuture<HttpResponse<ResponseBody>> coming = new CompletableFuture<>() {
+                    @Override
+                    public HttpResponse<ResponseBody> get(long time, TimeUnit unit)
+                            throws TimeoutException, InterruptedException {
+                        complete(late);
+                        if (over instanceof TimeoutException timeout) {
+                            throw timeout;
+                        }
+                        throw (InterruptedException) over;
+                    }
+                };
+                assertThrows(Exception.class, () -> CLIENT.await(coming, post(server)));
+                assertTrue(server.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
+            }
+        }
+    }
+
+    @Test
+    void aTimeoutMayBeUnlimited() throws Exception {
+        ObjectStreamClient patient = ObjectStreamClient.builder()
+                .idleTimeout(ChronoUnit.FOREVER.getDuration())
+                .build();
+        try (Server server = serving("200 OK", V1, wholeStream(null));
+                var stream = patient.send(post(server), CODER);
+                var later = patient.sendAsync(post(server), CODER).get()) {
+            assertEquals(4, stream.stream().count() + later.stream().count());
         }
     }
 
