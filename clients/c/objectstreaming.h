@@ -44,6 +44,7 @@
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuseless-cast"
 #endif
@@ -92,24 +93,11 @@ typedef enum objs_code {
 
 /* The name of a code in the specification: "invalid_length". */
 OBJS_API const char *objs_code_name(objs_code code) {
-    switch (code) {
-    case OBJS_OK: return "ok";
-    case OBJS_INVALID_LENGTH: return "invalid_length";
-    case OBJS_FRAME_TOO_LARGE: return "frame_too_large";
-    case OBJS_HEADER_TOO_LARGE: return "header_too_large";
-    case OBJS_INVALID_HEADER: return "invalid_header";
-    case OBJS_TRUNCATED_FRAME: return "truncated_frame";
-    case OBJS_INVALID_PAYLOAD: return "invalid_payload";
-    case OBJS_INVALID_CONTROL: return "invalid_control";
-    case OBJS_FRAME_AFTER_END: return "frame_after_end";
-    case OBJS_COUNT_MISMATCH: return "count_mismatch";
-    case OBJS_ORDER_GAP: return "order_gap";
-    case OBJS_STREAM_INCOMPLETE: return "stream_incomplete";
-    case OBJS_STREAM_ERROR: return "stream_error";
-    case OBJS_ENCODE_ERROR: return "encode_error";
-    case OBJS_NO_MEMORY: return "no_memory";
-    }
-    return "unknown";
+    static const char *const names[] = {
+        "ok",              "invalid_length",  "frame_too_large", "header_too_large", "invalid_header",
+        "truncated_frame", "invalid_payload", "invalid_control", "frame_after_end",  "count_mismatch",
+        "order_gap",       "stream_incomplete", "stream_error",  "encode_error",     "no_memory"};
+    return (size_t)code < sizeof names / sizeof *names ? names[(size_t)code] : "unknown";
 }
 
 /* ------------------------------------------------------------------------------------------------------ the checks */
@@ -470,31 +458,23 @@ OBJS_API int objs_keep_(objs_reader *reader, const objs_event *event) {
 OBJS_API int objs_reader_next(objs_reader *reader, const uint8_t **data, size_t *size, objs_frame *frame) {
     objs_event event;
     for (;;) {
-        switch (objs_decoder_next(&reader->decoder, data, size, &event)) {
-        case OBJS_EVENT_BEGIN: reader->used = 0; continue;
-        case OBJS_EVENT_HEADER:
-        case OBJS_EVENT_PAYLOAD:
-            if (!objs_keep_(reader, &event)) {
-                return 0;
-            }
-            continue;
-        case OBJS_EVENT_FRAME:
-            frame->header = event.header;
-            frame->payload = event.payload;
-            break;
-        case OBJS_EVENT_END:
-            frame->header = reader->buffer;
-            frame->payload = reader->buffer + (size_t)event.header_size;
-            break;
-        case OBJS_EVENT_MORE:
-        case OBJS_EVENT_ERROR:
-        default: return 0;
+        objs_event_type type = objs_decoder_next(&reader->decoder, data, size, &event);
+        if (type == OBJS_EVENT_MORE || type == OBJS_EVENT_ERROR) {
+            return 0;
         }
-        frame->index = event.index;
-        frame->offset = event.offset;
-        frame->header_size = (size_t)event.header_size;
-        frame->payload_size = (size_t)event.payload_size;
-        return 1;
+        if (type == OBJS_EVENT_BEGIN) {
+            reader->used = 0;
+        } else if (type == OBJS_EVENT_FRAME || type == OBJS_EVENT_END) {
+            frame->index = event.index;
+            frame->offset = event.offset;
+            frame->header = type == OBJS_EVENT_FRAME ? event.header : reader->buffer;
+            frame->payload = frame->header + (size_t)event.header_size;
+            frame->header_size = (size_t)event.header_size;
+            frame->payload_size = (size_t)event.payload_size;
+            return 1;
+        } else if (!objs_keep_(reader, &event)) {
+            return 0;
+        }
     }
 }
 

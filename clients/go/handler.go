@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"mime"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -182,15 +183,29 @@ func (r *Responder[H, P]) finish(err error) {
 		}
 	}
 	if errors.Is(r.request.Context().Err(), context.Canceled) { // nobody reads
-		panic(http.ErrAbortHandler)
+		r.abort()
 	}
 	failure := published(err, r.request)
 	switch {
 	case !r.started:
 		writeProblem(r.writer, failure.Code.HTTPStatus(), failure)
 	case r.plain || r.flushed(func() error { return r.encoder.Fail(failure) }) != nil:
-		panic(http.ErrAbortHandler) // the connection breaks: the client must not take this for the end
+		r.abort()
 	}
+}
+
+// abort breaks the connection: the client must not take this for the end. HTTP/1.0, which proxies speak, ends a body by closing
+// the connection, so only a reset is different from an end.
+func (r *Responder[H, P]) abort() {
+	if !r.request.ProtoAtLeast(1, 1) {
+		if connection, _, err := http.NewResponseController(r.writer).Hijack(); err == nil {
+			if tcp, ok := connection.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = connection.Close()
+		}
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // published is what the client may know of an error.

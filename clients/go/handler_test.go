@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -185,6 +186,19 @@ func TestALateErrorNeverLooksWhole(t *testing.T) {
 	}
 	if _, body, err := get(t, url, "*/*"); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(string(body), "one") {
 		t.Errorf("plain: %q, %v", body, err)
+	}
+}
+
+func TestALateErrorResetsAConnectionOfHTTP10(t *testing.T) {
+	url := handling(t, func(r *responder, request *http.Request) error { return errors.Join(one(r, request), errors.New("oh")) })
+	connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_, _ = io.WriteString(connection, "GET / HTTP/1.0\r\n\r\n")
+	if body, err := io.ReadAll(connection); err == nil {
+		t.Errorf("it looks whole: %q", body)
 	}
 }
 

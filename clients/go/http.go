@@ -10,7 +10,6 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -194,7 +193,7 @@ func newBody(response *http.Response, caller context.Context, cancel func()) *bo
 	b := &body{reader: response.Body, closer: response.Body, caller: caller, cancel: cancel}
 	b.timer = time.AfterFunc(longestSilence, b.expire)
 	b.timer.Stop()
-	if strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
+	if codings(response) == "gzip" {
 		b.reader = &unzipped{body: response.Body}
 	}
 	return b

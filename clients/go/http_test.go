@@ -525,12 +525,18 @@ func TestAResponseThatIsNotAStreamIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", contentType, err)
 		}
 	}
+	status := 200
 	url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", PlainMediaType)
-		w.Header().Set("Content-Encoding", "br")
+		w.Header()["Content-Type"], w.Header()["Content-Encoding"] = []string{PlainMediaType}, []string{"identity", "br"}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "\x8b\x01\x80")
 	})
 	if _, _, err := fetch(t.Context(), url); !errors.Is(err, CodeUnexpectedContentType) {
 		t.Errorf("brotli: %v", err)
+	}
+	status = 503
+	if _, _, err := fetch(t.Context(), url); !strings.HasSuffix(fmt.Sprint(err), `a body of Content-Encoding "br"`) {
+		t.Errorf("a problem in brotli: %v", err)
 	}
 }
 
@@ -561,6 +567,15 @@ func TestGzipIsReadAlthoughItWasNotAskedFor(t *testing.T) {
 	})
 	if payloads, _, err := fetch(t.Context(), url); err != nil || len(payloads) != 1 {
 		t.Error(payloads, err)
+	}
+	for _, codings := range [][]string{{"x-gzip"}, {"identity", "gzip"}, {"identity, GZIP"}} {
+		coded := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"], w.Header()["Content-Encoding"] = []string{PlainMediaType}, codings
+			_, _ = io.WriteString(w, zipped.String())
+		})
+		if payloads, _, err := fetch(t.Context(), coded); err != nil || len(payloads) != 1 {
+			t.Error(codings, payloads, err)
+		}
 	}
 	for size = range zipped.Len() {
 		if _, _, err := fetch(t.Context(), url); !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -27,6 +28,14 @@ func mediaType(response *http.Response) (kind string, parameters map[string]stri
 	return kind, parameters
 }
 
+// codings are what the body is encoded with, which may be nothing (RFC 9110, section 8.4).
+func codings(response *http.Response) string {
+	given := strings.ToLower(strings.Join(response.Header.Values("Content-Encoding"), ","))
+	words := strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' })
+	words = slices.DeleteFunc(words, func(word string) bool { return word == "identity" })
+	return strings.TrimPrefix(strings.Join(words, ", "), "x-")
+}
+
 // refusal is the error of a response that is not a stream of this coder. It is nil if the response is one. The rest of a
 // stream is no plain stream, which says neither where it begins nor that it is whole.
 func refusal(response *http.Response, body *body, coder string, rest bool) error {
@@ -40,7 +49,6 @@ func refusal(response *http.Response, body *body, coder string, rest bool) error
 		expected += " or " + PlainMediaType
 	}
 	theirs, named := parameters["coder"]
-	encoding := strings.ToLower(response.Header.Get("Content-Encoding"))
 	switch {
 	case kind == "":
 		why = "the response has no Content-Type"
@@ -50,8 +58,8 @@ func refusal(response *http.Response, body *body, coder string, rest bool) error
 		why = fmt.Sprintf("the stream is of version %.40q, this reader knows %q", parameters["v"], strconv.Itoa(Version))
 	case named && theirs != coder:
 		why = fmt.Sprintf("the stream's coder is %.40q, this reader's %q", theirs, coder)
-	case encoding != "" && encoding != "identity" && encoding != "gzip":
-		why = fmt.Sprintf("the Content-Encoding is %.40q, which is not read here", encoding)
+	case codings(response) != "" && codings(response) != "gzip":
+		why = fmt.Sprintf("the Content-Encoding is %.40q, which is not read here", codings(response))
 	default:
 		return nil
 	}
@@ -98,10 +106,13 @@ func problem(response *http.Response, text []byte) *ResponseError {
 	failure := &ResponseError{Status: response.StatusCode, Header: response.Header, Body: text}
 	failure.fromPeer = true
 	var fields members
-	if unmarshal(text, new(any)) != nil {
-		failure.Message = excerpt(text)
-	} else {
+	switch coded := codings(response); {
+	case unmarshal(text, new(any)) == nil:
 		fields = asMembers(text) // nil for a value that is not an object
+	case coded != "" && coded != "gzip":
+		failure.Message = fmt.Sprintf("a body of Content-Encoding %.40q", coded)
+	default:
+		failure.Message = excerpt(text)
 	}
 	detail := fields["detail"]
 	if object := asMembers(detail); object != nil {

@@ -314,7 +314,7 @@ func (r *resumption) waitAfter(err error, known bool) (wait time.Duration, again
 		wait = r.jitter(min(firstWait<<min(r.failures, mostDoubling), longestWait))
 	}
 	r.failures++
-	return wait, trouble+wait <= r.patience
+	return wait, wait <= r.patience-trouble // not the sum: a date may be 292 years away
 }
 
 func (r *resumption) mayPass(err error, trouble time.Duration) bool {

@@ -191,6 +191,10 @@ func TestItGivesUpWhenThePatienceIsOver(t *testing.T) {
 		t.Error(again)
 	}
 	wantEqual(t, len(server.got()), 9)
+	server = answeringInTurn(t, part("/s", 0, true, "one"), refuse(503, "unavailable", "1"), refuse(503, "unavailable", "Fri, 31 Dec 9999 23:59:59 GMT"))
+	if _, _, err := fetch(t.Context(), server.URL, resuming(&clock)...); CodeOf(err) != CodeUnavailable {
+		t.Error("a date that is too far away:", err)
+	}
 }
 
 func TestALostStreamIsAskedForForTenSecondsAfterDataOnly(t *testing.T) {
