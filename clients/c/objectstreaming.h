@@ -684,11 +684,8 @@ OBJS_API int objs_json_nested_(objs_text *text, unsigned levels) {
             if (depth == levels) {
                 return 0;
             }
-            if (*text->at == '{') {
-                objects[depth / 8] = (uint8_t)(objects[depth / 8] | 1u << depth % 8);
-            } else {
-                objects[depth / 8] = (uint8_t)(objects[depth / 8] & ~(1u << depth % 8));
-            }
+            objects[depth / 8] = (uint8_t)(objects[depth / 8] & ~(1u << depth % 8));
+            objects[depth / 8] = (uint8_t)(objects[depth / 8] | (unsigned)(*text->at == '{') << depth % 8);
             depth++;
             text->at++;
             opened = 1;
@@ -1080,6 +1077,12 @@ OBJS_API size_t objs_out_control_(objs_out_ *out, const char *members) {
     return out->full ? 0 : out->used;
 }
 
+OBJS_API size_t objs_ping_header_(char *out, size_t capacity) {
+    objs_out_ to = objs_out_to_(out, capacity);
+    objs_out_string_(&to, OBJS_PING);
+    return to.full ? 0 : to.used;
+}
+
 /* Writes the header of an open frame to `out` and returns its size. 0 if it is longer than `capacity`. `coder`: its name, or
  * NULL. `members`: more members as JSON text that begins with a comma, such as `,"heartbeat":15`, or NULL. */
 OBJS_API size_t objs_open_header(char *out, size_t capacity, const char *coder, const char *members) {
@@ -1323,30 +1326,38 @@ OBJS_API objs_code objs_encoder_data(objs_encoder *encoder, uint8_t *out, size_t
     return code;
 }
 
-/* Completes a control frame whose header stands in `out` behind the length words. It is read as a reader of this stream would
- * read it: so the order of the frames (SPEC 3.5) and `members` are checked. */
-OBJS_API objs_code objs_encoder_control_(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t header_size,
-                                         size_t *written) {
-    size_t neutral_size = strlen(encoder->neutral);
+/* Writes a control frame. It is read as a reader of this stream would read it: so the order of the frames (SPEC 3.5) and
+ * `members` are checked. */
+OBJS_API objs_code objs_encoder_control_(objs_encoder *encoder, objs_message kind, uint8_t *out, size_t capacity,
+                                         const char *members, size_t *written) {
+    size_t prefix = objs_prefix_(&encoder->config), neutral_size = strlen(encoder->neutral), room;
     objs_stream reader;
     objs_frame frame;
     objs_code code;
-    if (header_size == 0) {
+    char *header;
+    if (capacity < prefix) {
+        return OBJS_NO_MEMORY;
+    }
+    header = (char *)out + prefix;
+    room = capacity - prefix;
+    memset(&frame, 0, sizeof frame);
+    frame.header = out + prefix;
+    frame.header_size = kind == OBJS_MESSAGE_OPEN  ? objs_open_header(header, room, encoder->coder, members)
+                        : kind == OBJS_MESSAGE_END ? objs_end_header(header, room, encoder->position, members)
+                                                   : objs_ping_header_(header, room);
+    if (frame.header_size == 0) {
         return OBJS_NO_MEMORY;
     }
     objs_stream_init(&reader, NULL);
     reader.begun = encoder->begun;
     reader.ended = encoder->ended;
     reader.received = encoder->position;
-    memset(&frame, 0, sizeof frame);
-    frame.header = out + objs_prefix_(&encoder->config);
-    frame.header_size = header_size;
     if (objs_stream_take(&reader, &frame) == OBJS_MESSAGE_ERROR && reader.error.code != OBJS_STREAM_ERROR) {
         return OBJS_ENCODE_ERROR;
     }
-    code = objs_encoder_fits_(encoder, header_size, neutral_size);
+    code = objs_encoder_fits_(encoder, frame.header_size, neutral_size);
     if (code == OBJS_OK) {
-        code = objs_complete_(&encoder->config, out, capacity, header_size, encoder->neutral, neutral_size, written);
+        code = objs_complete_(&encoder->config, out, capacity, frame.header_size, encoder->neutral, neutral_size, written);
     }
     if (code == OBJS_OK) {
         encoder->begun = 1;
@@ -1358,31 +1369,18 @@ OBJS_API objs_code objs_encoder_control_(objs_encoder *encoder, uint8_t *out, si
 /* The open frame, which comes first or not at all. `members`: as objs_open_header has them, or NULL. */
 OBJS_API objs_code objs_encoder_open(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
                                      size_t *written) {
-    size_t prefix = objs_prefix_(&encoder->config);
-    return capacity < prefix ? OBJS_NO_MEMORY
-                             : objs_encoder_control_(encoder, out, capacity,
-                                                     objs_open_header((char *)out + prefix, capacity - prefix,
-                                                                      encoder->coder, members), written);
+    return objs_encoder_control_(encoder, OBJS_MESSAGE_OPEN, out, capacity, members, written);
 }
 
 /* A ping: it tells the reader, and every proxy between, that the stream is alive. */
 OBJS_API objs_code objs_encoder_ping(objs_encoder *encoder, uint8_t *out, size_t capacity, size_t *written) {
-    size_t prefix = objs_prefix_(&encoder->config), size = sizeof OBJS_PING - 1;
-    if (capacity < prefix || capacity - prefix < size) {
-        return OBJS_NO_MEMORY;
-    }
-    memcpy(out + prefix, OBJS_PING, size);
-    return objs_encoder_control_(encoder, out, capacity, size, written);
+    return objs_encoder_control_(encoder, OBJS_MESSAGE_PING, out, capacity, NULL, written);
 }
 
 /* The end frame, which comes last: success, or an error in `members` (`,"error":{"code":"internal","message":"..."}`). */
 OBJS_API objs_code objs_encoder_end(objs_encoder *encoder, uint8_t *out, size_t capacity, const char *members,
                                     size_t *written) {
-    size_t prefix = objs_prefix_(&encoder->config);
-    return capacity < prefix ? OBJS_NO_MEMORY
-                             : objs_encoder_control_(encoder, out, capacity,
-                                                     objs_end_header((char *)out + prefix, capacity - prefix,
-                                                                     encoder->position, members), written);
+    return objs_encoder_control_(encoder, OBJS_MESSAGE_END, out, capacity, members, written);
 }
 
 /* ---------------------------------------------------------------------------------------- the coder tal, SPEC 4.2 */

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"time"
 
 	objectstreaming "example.com/objectstreaming/clients/go"
 )
@@ -26,13 +25,11 @@ type Answer struct {
 
 // exampleServer answers every question with two sentences.
 func exampleServer() *httptest.Server {
-	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", objectstreaming.MediaType+";v=1;coder=json")
-		encoder := objectstreaming.NewEncoder(w, objectstreaming.JSON[Status, Answer]())
-		_ = encoder.Open(objectstreaming.Open{Heartbeat: 15 * time.Second})
-		_ = encoder.Encode(Status{Status: "success"}, Answer{"Frames have lengths.", "spec.md"})
-		_ = encoder.Encode(Status{Status: "success"}, Answer{"So a cut is found.", "spec.md"})
-		_ = encoder.End(map[string]int{"tokens": 9})
+	type responder = objectstreaming.Responder[Status, Answer]
+	return httptest.NewServer(objectstreaming.Handler(objectstreaming.JSON[Status, Answer](), func(r *responder, _ *http.Request) error {
+		r.SetTrailers(map[string]int{"tokens": 9})
+		err := r.Send(Status{Status: "success"}, Answer{"Frames have lengths.", "spec.md"})
+		return errors.Join(err, r.Send(Status{Status: "success"}, Answer{"So a cut is found.", "spec.md"}))
 	}))
 }
 

@@ -127,43 +127,28 @@ func TestAnInvalidLayoutPanics(t *testing.T) {
 	WithLayout(Layout{ByteLength: 9})
 }
 
-func TestErrorMessages(t *testing.T) {
-	for want, err := range map[string]error{
-		"objectstreaming: truncated_frame: cut (frame 1, byte 2): EOF":          &FrameError{CodeTruncatedFrame, 1, 2, "cut", io.EOF},
-		"objectstreaming: invalid_payload: no JSON (frame 1, byte 2)":           &PayloadError{1, 2, "no JSON", nil},
-		"objectstreaming: order_gap: order 3 after order 1 (frame 2)":           &ProtocolError{CodeOrderGap, 2, "order 3 after order 1"},
-		"objectstreaming: idle_timeout: silence":                                &IncompleteError{CodeIdleTimeout, 0, "silence", nil},
-		"objectstreaming: the caller ended the stream after 2 data frames: EOF": &CancelError{2, io.EOF},
-		"objectstreaming: the peer failed: internal":                            &StreamError{Code: CodeInternal},
-		"objectstreaming: the peer failed: internal: oh":                        &StreamError{Code: CodeInternal, Message: "oh"},
-		"objectstreaming: HTTP 404, not_found: no":                              &ResponseError{StreamError: StreamError{Code: CodeNotFound, Message: "no"}, Status: 404},
-		"objectstreaming: unexpected_content_type: text":                        &ContentTypeError{Message: "text"},
-		"objectstreaming: encode_error: the coder refuses it: unexpected EOF":   &EncodeError{"the coder refuses it", io.ErrUnexpectedEOF},
-		"not_found": CodeNotFound,
+func TestErrorsAsTextAndInALog(t *testing.T) {
+	for _, c := range []struct {
+		err          error
+		text, logged string
+	}{
+		{&FrameError{CodeTruncatedFrame, 1, 2, "cut", io.EOF}, "truncated_frame: cut (frame 1, byte 2): EOF", "code=truncated_frame frame=1 byte=2"},
+		{&PayloadError{1, 2, "no JSON", nil}, "invalid_payload: no JSON (frame 1, byte 2)", "code=invalid_payload frame=1 byte=2"},
+		{&ProtocolError{CodeOrderGap, 2, "3 after 1"}, "order_gap: 3 after 1 (frame 2)", "code=order_gap frame=2"},
+		{&IncompleteError{CodeIdleTimeout, 4, "silence", nil}, "idle_timeout: silence", "code=idle_timeout position=4"},
+		{&CancelError{2, io.EOF}, "the caller ended the stream after 2 data frames: EOF", "position=2"},
+		{&StreamError{Code: CodeInternal}, "the peer failed: internal", "code=internal"},
+		{&StreamError{Code: CodeInternal, Message: "oh"}, "the peer failed: internal: oh", "code=internal"},
+		{&ResponseError{StreamError: StreamError{Code: CodeNotFound, Message: "no"}, Status: 404}, "HTTP 404, not_found: no", "code=not_found status=404"},
+		{&ContentTypeError{Message: "text"}, "unexpected_content_type: text", "code=unexpected_content_type"},
+		{&EncodeError{"no", io.EOF}, "encode_error: no: EOF", "code=encode_error"},
 	} {
-		if err.Error() != want {
-			t.Errorf("%q, not %q", err, want)
-		}
-	}
-}
-
-func TestEveryErrorLogsItselfAsAGroup(t *testing.T) {
-	for want, err := range map[string]error{
-		"code=truncated_frame frame=1 byte=2": &FrameError{CodeTruncatedFrame, 1, 2, "cut", nil},
-		"code=invalid_payload frame=1 byte=2": &PayloadError{1, 2, "no JSON", nil},
-		"code=order_gap frame=2":              &ProtocolError{CodeOrderGap, 2, "order 3 after order 1"},
-		"code=idle_timeout position=4":        &IncompleteError{CodeIdleTimeout, 4, "silence", nil},
-		"position=2":                          &CancelError{2, io.EOF},
-		"code=internal":                       &StreamError{Code: CodeInternal},
-		"code=not_found status=404":           &ResponseError{StreamError: StreamError{Code: CodeNotFound}, Status: 404},
-		"code=unexpected_content_type":        &ContentTypeError{Message: "text"},
-		"code=encode_error":                   &EncodeError{Message: "no"},
-	} {
-		var text strings.Builder
-		slog.New(slog.NewTextHandler(&text, nil)).Info("", slog.Any("e", err))
-		_, got, _ := strings.Cut(strings.ReplaceAll(text.String(), "e.", ""), `msg="" `)
-		if got, _, _ = strings.Cut(got, " message="); got != want {
-			t.Errorf("%s, not %s", got, want)
+		var log strings.Builder
+		slog.New(slog.NewTextHandler(&log, nil)).Info("", slog.Any("e", c.err))
+		_, logged, _ := strings.Cut(strings.ReplaceAll(log.String(), "e.", ""), `msg="" `)
+		logged, _, _ = strings.Cut(logged, " message=")
+		if c.err.Error() != "objectstreaming: "+c.text || logged != c.logged {
+			t.Errorf("%s; %s", c.err, logged)
 		}
 	}
 }

@@ -48,19 +48,17 @@ type request struct {
 type answer map[string]any
 
 func main() {
-	lines := bufio.NewReaderSize(os.Stdin, 1<<20)
-	out := json.NewEncoder(os.Stdout)
+	requests, answers := json.NewDecoder(bufio.NewReaderSize(os.Stdin, 1<<20)), json.NewEncoder(os.Stdout)
 	for {
-		line, err := lines.ReadBytes('\n')
-		if len(bytes.TrimSpace(line)) > 0 {
-			if err := out.Encode(answerTo(line)); err != nil {
-				fail(err)
-			}
-		}
-		if err == io.EOF {
+		var r request
+		if err := requests.Decode(&r); err == io.EOF {
 			return
+		} else if err != nil {
+			fail(err)
 		}
-		if err != nil {
+		made := perform(&r)
+		made["id"] = r.ID
+		if err := answers.Encode(made); err != nil {
 			fail(err)
 		}
 	}
@@ -70,16 +68,6 @@ func main() {
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "conformance:", err)
 	os.Exit(1)
-}
-
-func answerTo(line []byte) answer {
-	var r request
-	if err := json.Unmarshal(line, &r); err != nil {
-		fail(err)
-	}
-	made := perform(&r)
-	made["id"] = r.ID
-	return made
 }
 
 func perform(r *request) answer {
@@ -130,14 +118,19 @@ func (a arrays) Decode(frame objectstreaming.Frame) (header map[string]any, arra
 	return header, array, err
 }
 
-func (r *request) limits() (options []objectstreaming.LimitOption) {
+// options are those of the request, which all places take where the request can have them.
+func options[O any](r *request) (made []O) {
+	add := func(option any) { made = append(made, option.(O)) }
 	if r.MaxFrame != nil {
-		options = append(options, objectstreaming.WithMaxFrame(*r.MaxFrame))
+		add(objectstreaming.WithMaxFrame(*r.MaxFrame))
 	}
 	if r.MaxHeader != nil {
-		options = append(options, objectstreaming.WithMaxHeader(*r.MaxHeader))
+		add(objectstreaming.WithMaxHeader(*r.MaxHeader))
 	}
-	return options
+	if r.RequireEnd != "" {
+		add(objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
+	}
+	return made
 }
 
 func (r *request) layout() objectstreaming.Layout {
@@ -170,11 +163,7 @@ func toJSON(value any) []byte {
 }
 
 func decode(r *request) answer {
-	options := []objectstreaming.FrameOption{objectstreaming.WithLayout(r.layout())}
-	for _, limit := range r.limits() {
-		options = append(options, limit)
-	}
-	decoder := objectstreaming.NewFrameDecoder(options...)
+	decoder := objectstreaming.NewFrameDecoder(append(options[objectstreaming.FrameOption](r), objectstreaming.WithLayout(r.layout()))...)
 	var frames []string
 	fed := 0
 	told := func(err error) answer {
@@ -220,12 +209,11 @@ func encode(r *request) answer {
 	return answer{"wire": hex.EncodeToString(wire), "error": ""}
 }
 
-// read answers stream and fetch. wire is a payload as the coder has it there.
+// read answers stream, fetch and resume. wire is a payload as the coder has it there.
 func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) []byte) answer {
-	told := answer{"frames": "", "end": "missing", "error": "", "position": 0, "trailers": "7b7d", "message": ""}
+	told := answer{"end": "missing", "error": "", "position": 0, "trailers": "7b7d", "message": ""}
 	var frames []string
-	// take gives false after an error that ends the reading.
-	take := func(message objectstreaming.Message[H, P], err error, fed string) bool {
+	take := func(message objectstreaming.Message[H, P], err error, fed string) {
 		var refused *objectstreaming.PayloadError
 		var peers *objectstreaming.StreamError
 		var response *objectstreaming.ResponseError
@@ -233,10 +221,8 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 		switch {
 		case err == nil:
 			frames = append(frames, fmt.Sprintf("%x:%x", toJSON(message.Header), wire(message.Payload)))
-			return true
 		case errors.As(err, &refused):
 			frames = append(frames, fmt.Sprintf("!%d:%d", refused.Index, refused.Offset))
-			return true
 		case errors.As(err, &response):
 			told["error"] = fmt.Sprintf("http_status:%d:%s", response.Status, response.Code)
 		case errors.As(err, &peers):
@@ -247,31 +233,24 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 		default:
 			told["error"] = verdict(err, fed)
 		}
-		return false
-	}
-	finish := func(position int64, ended bool, trailers []byte) answer {
 		told["frames"] = strings.Join(frames, " ")
-		told["position"] = position
-		if ended {
-			told["trailers"] = hex.EncodeToString(trailers)
-			if told["end"] == "missing" {
-				told["end"] = "ok"
-			}
-		}
-		return told
 	}
-	if r.Op != "stream" {
-		var begun int64
-		if r.Position != nil {
-			begun = *r.Position
-		}
-		if r.Op == "resume" {
-			told["place"] = ""
-		}
+	told["frames"] = ""
+	var reading interface {
+		Position() int64
+		Ended() bool
+		Trailers() json.RawMessage
+	}
+	if r.Op == "stream" {
+		reading = readChunks(r, coder, take)
+	} else {
 		stream, err := fetch(r, coder)
-		if err != nil {
+		if r.Position != nil {
+			told["position"] = *r.Position
+		}
+		if told["place"] = ""; err != nil {
 			take(objectstreaming.Message[H, P]{}, err, "")
-			return finish(begun, false, nil)
+			return told
 		}
 		defer func() { _ = stream.Close() }()
 		for message, err := range stream.All() {
@@ -285,64 +264,44 @@ func read[H, P any](r *request, coder objectstreaming.Coder[H, P], wire func(P) 
 				break
 			}
 		}
-		if r.Op == "resume" {
-			if place, ok := stream.Place(); ok {
-				told["place"] = fmt.Sprint(place.URL, " ", place.Position)
-			}
+		if place, ok := stream.Place(); ok {
+			told["place"] = fmt.Sprint(place.URL, " ", place.Position)
 		}
-		return finish(stream.Position(), stream.Ended(), stream.Trailers())
+		reading = stream
 	}
-	var options []objectstreaming.DecoderOption
-	for _, limit := range r.limits() {
-		options = append(options, limit)
+	told["position"] = reading.Position()
+	if reading.Ended() {
+		told["trailers"] = hex.EncodeToString(reading.Trailers())
+		if told["end"] == "missing" {
+			told["end"] = "ok"
+		}
 	}
-	if r.RequireEnd != "" {
-		options = append(options, objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
-	}
-	decoder := objectstreaming.NewStreamDecoder(coder, options...)
-	defer func() { finish(decoder.Position(), decoder.Ended(), decoder.Trailers()) }()
+	return told
+}
+
+func readChunks[H, P any](
+	r *request, coder objectstreaming.Coder[H, P], take func(objectstreaming.Message[H, P], error, string),
+) *objectstreaming.StreamDecoder[H, P] {
+	decoder := objectstreaming.NewStreamDecoder(coder, options[objectstreaming.DecoderOption](r)...)
 	fed := 0
 	for chunk := range r.chunks {
 		fed += len(chunk)
-		decoder.Feed(chunk)
-		for {
-			message, ok, err := decoder.Next()
-			if !ok && err == nil {
-				break
-			}
-			if !take(message, err, fmt.Sprint(" ", fed)) {
-				return told
+		for message, err := range decoder.Messages(chunk) {
+			take(message, err, fmt.Sprint(" ", fed))
+			var refused *objectstreaming.PayloadError
+			if err != nil && !errors.As(err, &refused) {
+				return decoder
 			}
 		}
 	}
 	if err := decoder.Finish(); err != nil {
 		take(objectstreaming.Message[H, P]{}, err, fmt.Sprint(" ", fed))
 	}
-	return told
+	return decoder
 }
 
 func fetch[H, P any](r *request, coder objectstreaming.Coder[H, P]) (*objectstreaming.Stream[H, P], error) {
-	method := r.Method
-	if method == "" {
-		method = http.MethodPost
-	}
-	asked, err := http.NewRequestWithContext(context.Background(), method, r.URL, bytes.NewReader(fromHex(r.Body)))
-	if err != nil {
-		fail(err)
-	}
-	if r.Body != "" {
-		asked.Header.Set("Content-Type", "application/json")
-		if r.ContentType != "" {
-			asked.Header.Set("Content-Type", r.ContentType)
-		}
-	}
-	var options []objectstreaming.RequestOption
-	for _, limit := range r.limits() {
-		options = append(options, limit)
-	}
-	if r.RequireEnd != "" {
-		options = append(options, objectstreaming.WithRequiredEnd(r.RequireEnd == "yes"))
-	}
+	options := options[objectstreaming.RequestOption](r)
 	if r.Op == "resume" {
 		patience := objectstreaming.DefaultPatience
 		if r.Patience > 0 {
@@ -353,6 +312,13 @@ func fetch[H, P any](r *request, coder objectstreaming.Coder[H, P]) (*objectstre
 	if r.Position != nil {
 		place := objectstreaming.Place{URL: r.URL, Position: *r.Position}
 		return objectstreaming.ResumeAt(context.Background(), place, nil, coder, options...)
+	}
+	asked, err := http.NewRequestWithContext(context.Background(), r.Method, r.URL, bytes.NewReader(fromHex(r.Body)))
+	if err != nil {
+		fail(err)
+	}
+	if r.ContentType != "" {
+		asked.Header.Set("Content-Type", r.ContentType)
 	}
 	return objectstreaming.Do(asked, coder, options...)
 }
