@@ -11,6 +11,7 @@
  */
 
 import { ResponseError, StreamError } from "./errors.js";
+import { LONGEST_TIMER } from "./stream.js";
 
 /** Where a reader is in a stored stream: its URL, and how many messages it has had. JSON can hold it over a reload. */
 export interface Place {
@@ -168,7 +169,7 @@ export function pause(seconds: number, signal: AbortSignal, wakeable: boolean): 
       targets.push([typeof addEventListener === "function" ? globalThis : undefined, "online"]);
       targets.push([document, "visibilitychange"]);
     }
-    const timer = setTimeout(over, Math.min(seconds * 1000, 2 ** 31 - 1));
+    const timer = setTimeout(over, Math.min(seconds * 1000, LONGEST_TIMER));
     function over(event?: Event): void {
       if (event?.type === "visibilitychange" && document?.visibilityState !== "visible") return;
       clearTimeout(timer);

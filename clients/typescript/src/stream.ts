@@ -38,6 +38,9 @@ export type MessageSource<H, P> = Pick<
   "push" | "nextMessage" | "finish" | "position" | "trailers" | "metadata" | "heartbeat"
 >;
 
+/** @internal The decoder of one response: a `StreamDecoder`, or that of another media type. */
+export type ResponseDecoder<H, P> = MessageSource<H, P> & Pick<StreamDecoder<H, P>, "ended" | "buffered" | "resume">;
+
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** Iterates once over the items that a decoder reads from chunks. An async generator would cost three times as much. */
@@ -299,7 +302,8 @@ export class MessageEncoderStream<HeaderInput, PayloadInput> {
   }
 }
 
-const LONGEST_TIMER = 2 ** 31 - 1; // a longer one runs at once
+/** @internal In milliseconds: a timer that is longer runs at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 // Not a TransformStream with a transform(): an error that it throws drops the messages that are still in its queue.
 function toReadable<T>(items: Items<T>): ReadableStream<T> {

@@ -259,6 +259,22 @@ describe("a session", () => {
     await expect(third).rejects.toMatchObject({ code: "stream_incomplete", position: 0 });
   });
 
+  it("makes no connection for options that are refused", async () => {
+    const webSocket = vi.fn<() => Socket>() as unknown as typeof Socket;
+    for (const options of [{ heartbeat: 0 }, { metadata: { id: 1n } }]) {
+      await expect(openDuplex("ws://host/", { webSocket, ...options })).rejects.toMatchObject({ code: "encode_error" });
+    }
+    expect(webSocket).not.toHaveBeenCalled();
+  });
+
+  it("waits for its peer as long as it is told, also for ever", async () => {
+    const [session, socket] = await opened({ patience: Infinity, heartbeat: 10_000_000 });
+    const closing = session.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    socket.message(socket.peer.end());
+    await closing;
+  });
+
   it("is given up when the signal aborts, with its reason, and the peer is told", async () => {
     const controller = new AbortController();
     const [session, socket] = await opened({ signal: controller.signal });

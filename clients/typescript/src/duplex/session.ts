@@ -30,7 +30,7 @@ import {
 } from "../errors.js";
 import type { Bytes, Limits } from "../frames.js";
 import { StreamDecoder, StreamEncoder } from "../protocol.js";
-import { ignore } from "../stream.js";
+import { ignore, LONGEST_TIMER } from "../stream.js";
 import { isObject, type JsonObject, type JsonValue } from "../strict-json.js";
 import { type StreamItem, type StreamItemInput, symbolCoder } from "./symbol.js";
 
@@ -102,7 +102,7 @@ export async function openDuplex(url: string | URL, options: DuplexOptions = {})
     throw new TypeError("there is no WebSocket here: Node has one since 22; or set `webSocket`");
   const absolute = new URL(url, given.location?.href);
   absolute.protocol = absolute.protocol.replace("http", "ws");
-  const session = new DuplexSession(new Socket(absolute.href, [SUBPROTOCOL]), options);
+  const session = new DuplexSession(() => new Socket(absolute.href, [SUBPROTOCOL]), options);
   await session.opened;
   return session;
 }
@@ -154,9 +154,8 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
   #draining: ReturnType<typeof setTimeout> | undefined;
 
   /** @internal */
-  constructor(socket: WebSocketLike, options: DuplexOptions) {
+  constructor(connect: () => WebSocketLike, options: DuplexOptions) {
     const { signal, heartbeat = 15, metadata = {}, limits, sendBuffer = MiB, receiveBuffer = 16 * MiB } = options;
-    this.#socket = socket;
     this.#heartbeat = heartbeat;
     this.#sendBuffer = sendBuffer;
     this.#receiveBuffer = receiveBuffer;
@@ -166,6 +165,7 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
     this.#items = new StreamEncoder(symbolCoder(), { limits });
     this.#frames = new StreamEncoder({ ...symbolCoder(), encode: (wire) => wire }, { limits });
     const opening = this.#frames.open({ heartbeat, metadata });
+    const socket = (this.#socket = connect()); // after what may be refused
     this.#unfollow = signal ? follow(signal, () => this.#fail(signal.reason)) : ignore;
     socket.binaryType = "arraybuffer";
     socket.addEventListener("open", () => {
@@ -182,7 +182,7 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
     // Node 20 has no close event after an error in the handshake.
     socket.addEventListener("error", () => !this.#opened && this.#closed(1006));
     socket.addEventListener("close", ({ code, reason }) => this.#closed(code, reason));
-    this.#watch = setInterval(() => this.#look(), 500 * heartbeat);
+    this.#watch = setInterval(() => this.#look(), Math.min(500 * heartbeat, LONGEST_TIMER));
     this.opened = this.#until(() => this.#opened);
     this.opened.catch(ignore);
   }
@@ -426,7 +426,7 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
     if (error) this.#drop();
     const late = setTimeout(
       () => this.#fail(new IdleTimeoutError("the peer did not read all, or sent no end", this.#decoder.position)),
-      this.#patience,
+      Math.min(this.#patience, LONGEST_TIMER),
     );
     try {
       await this.#until(() => this.#outbox.length === 0);
