@@ -22,7 +22,7 @@ import type { Bytes } from "./frames.js";
 import { type DecodeOptions, StreamDecoder } from "./protocol.js";
 import { MEDIA_TYPE, mediaType, notAStream, problem, refuse, type ResponseLike } from "./response.js";
 import { type Interruption, isPlace, pause, type Place, restUrl, Resumption, resumeUrl } from "./resuming.js";
-import { type Chunks, MessageStream } from "./stream.js";
+import { type Chunks, MessageStream, type ResponseDecoder } from "./stream.js";
 import { type JsonObject, stringifyText } from "./strict-json.js";
 
 /** The default `Accept` header: version 1 is preferred, a plain stream is accepted. */
@@ -128,7 +128,22 @@ export async function openStream<H, P>(
   url: string | URL | Place,
   options: OpenOptions<H, P>,
 ): Promise<ResponseStream<H, P>> {
-  const responses = new Responses(url, options);
+  return await openWith(url, options);
+}
+
+/** @internal What else the answer to the first request may be: `decoder` gives the one for a media type. */
+export interface Others<H, P> {
+  readonly accept: string;
+  readonly decoder: (type: string) => ResponseDecoder<H, P> | undefined;
+}
+
+/** @internal */
+export async function openWith<H, P>(
+  url: string | URL | Place,
+  options: OpenOptions<H, P>,
+  others?: Others<H, P>,
+): Promise<ResponseStream<H, P>> {
+  const responses = new Responses(url, options, others);
   await responses.begin();
   return new ResponseStream(responses);
 }
@@ -137,6 +152,7 @@ export async function openStream<H, P>(
 class Responses<H, P> implements Chunks {
   readonly signal: AbortSignal | undefined; // the caller's
   readonly #options: OpenOptions<H, P>;
+  readonly #others: Others<H, P> | undefined;
   readonly #init: InitOfFetch;
   readonly #url: string; // of the first request
   readonly #strict: boolean; // whether the positions must follow one another
@@ -144,13 +160,13 @@ class Responses<H, P> implements Chunks {
   readonly #left = new AbortController(); // aborts requests and pauses when the stream is left
   readonly #unfollow: (() => void) | undefined;
   #place: string | undefined;
-  #decoder: StreamDecoder<H, P> | undefined;
+  #decoder: ResponseDecoder<H, P> | undefined;
   #chunks: Chunks | undefined;
   #asked = ""; // the URL of the current response
   #response: ResponseLike | undefined;
   #unanswered = false; // the last request got no response
 
-  constructor(url: string | URL | Place, options: OpenOptions<H, P>) {
+  constructor(url: string | URL | Place, options: OpenOptions<H, P>, others: Others<H, P> | undefined) {
     const { json, body, method, resume, signal } = options;
     if (json !== undefined && body != null) throw new TypeError("a request has json or body, not both");
     const [place, plain] = isPlace(url) ? [url, url.url] : [undefined, url];
@@ -158,6 +174,7 @@ class Responses<H, P> implements Chunks {
       throw new TypeError("a place is asked for with GET: it takes no method, json or body");
     }
     this.#options = options;
+    this.#others = others;
     this.#init = optionsOfFetch(options);
     this.#url = String(plain);
     this.#place = place?.url;
@@ -211,7 +228,7 @@ class Responses<H, P> implements Chunks {
   }
 
   nextMessage(): Message<H, P> | undefined {
-    const decoder = this.#decoder as StreamDecoder<H, P>;
+    const decoder = this.#decoder as ResponseDecoder<H, P>;
     for (;;) {
       let message: Message<H, P> | undefined;
       try {
@@ -292,13 +309,15 @@ class Responses<H, P> implements Chunks {
     const connection = new Connection(this.#left.signal, idleTimeout);
     try {
       const response = await this.#send(connection, url, method, content);
-      const refusal = refuse(response, coder.name, content === undefined);
+      const [type] = mediaType(response);
+      const other = content && this.#others?.decoder(type);
+      const refusal = other ? "" : refuse(response, coder.name, content === undefined);
       if (refusal) throw notAStream(refusal, response, await connection.beginning(response, BEGINNING_SIZE));
       if (response.body === undefined) {
         throw new TypeError("this fetch returns no stream of the body; in React Native, use the `fetch` of expo/fetch");
       }
-      const promised = mediaType(response)[0] === MEDIA_TYPE ? true : undefined;
-      const decoder = new StreamDecoder(coder, { limits, requireEnd: requireEnd ?? promised });
+      const promised = type === MEDIA_TYPE ? true : undefined;
+      const decoder = other ?? new StreamDecoder(coder, { limits, requireEnd: requireEnd ?? promised });
       this.#asked = url;
       this.#response = response;
       this.#decoder = decoder;
@@ -321,7 +340,7 @@ class Responses<H, P> implements Chunks {
       ...(content === undefined ? { cache: "no-store" } : {}),
       ...this.#init,
       method,
-      headers: completed(given, content),
+      headers: completed(given, content, (content && this.#others?.accept) ?? ACCEPT),
       signal: connection.signal,
     };
     const { json, body } = content ?? {};
@@ -353,10 +372,14 @@ interface Content {
 
 const ABOUT_CONTENT = ["content-type", "content-length", "content-encoding", "transfer-encoding", "last-event-id"];
 
-function completed(given: RequestInit["headers"], content: Content | undefined): Record<string, string> {
+function completed(
+  given: RequestInit["headers"],
+  content: Content | undefined,
+  accept: string,
+): Record<string, string> {
   const headers = new Headers(given);
   if (content === undefined) for (const name of ABOUT_CONTENT) headers.delete(name);
-  if (!headers.has("accept")) headers.set("accept", ACCEPT);
+  if (!headers.has("accept")) headers.set("accept", accept);
   if (content?.json !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");
   // Compression holds frames back until a block is full, and makes audio larger. A browser ignores this header.
   if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity");

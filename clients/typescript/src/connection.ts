@@ -1,9 +1,8 @@
 /** One HTTP request: its abort signal, its time limits, and the reading of its body. */
 
 import { type FrameError, IdleTimeoutError, StreamIncompleteError } from "./errors.js";
-import type { StreamDecoder } from "./protocol.js";
 import type { ResponseLike } from "./response.js";
-import { type Chunks, ignore } from "./stream.js";
+import { type Chunks, ignore, type ResponseDecoder } from "./stream.js";
 import { reason } from "./strict-json.js";
 
 const HEARTBEATS = 3; // one may be lost on a slow network, one to a busy server
@@ -67,7 +66,7 @@ export class Connection {
     return new IdleTimeoutError(`nothing arrived for ${seconds(this.#limit)}, not even a ping, ${after}`, position);
   }
 
-  chunks<H, P>(response: ResponseLike, decoder: StreamDecoder<H, P>): Chunks {
+  chunks<H, P>(response: ResponseLike, decoder: ResponseDecoder<H, P>): Chunks {
     const reader = response.body?.getReader();
     return {
       signal: this.#caller,
@@ -91,7 +90,7 @@ export class Connection {
   }
 
   /** Sets the limit for the next read: from the heartbeat of `open`, and a short one after the `end`. */
-  #adjust<H, P>(decoder: StreamDecoder<H, P>): void {
+  #adjust<H, P>(decoder: ResponseDecoder<H, P>): void {
     if (decoder.ended) this.#limit = AFTER_END;
     else if (this.#idleTimeout === undefined && decoder.heartbeat !== undefined) {
       this.#limit = Math.min(HEARTBEATS * decoder.heartbeat * 1000, LONGEST_SILENCE);
@@ -151,7 +150,7 @@ function seconds(ms: number): string {
 }
 
 /** The error of a stream whose body broke. */
-function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
+function cut<H, P>(decoder: ResponseDecoder<H, P>, cause: unknown): unknown {
   if (cause instanceof IdleTimeoutError) return cause;
   try {
     decoder.finish();
@@ -161,6 +160,6 @@ function cut<H, P>(decoder: StreamDecoder<H, P>, cause: unknown): unknown {
       return error;
     }
   }
-  const message = `the connection was cut after ${decoder.position} data frames: ${reason(cause)}`;
+  const message = `the connection was cut after ${decoder.position} messages: ${reason(cause)}`;
   return new StreamIncompleteError(message, decoder.position, { cause });
 }

@@ -3,7 +3,7 @@
 import type { ServerResponse } from "node:http";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import {
-  type AudioPlayer,
+  AudioPlayer,
   Chat,
   decodeWav,
   type ChatCallbacks,
@@ -13,6 +13,7 @@ import {
 } from "../src/audio/index.js";
 import { encodeWav, fromBase64, toBase64 } from "../src/audio/wav.js";
 import { encodeFrame, type Place, rawCoder, StreamEncoder, StreamError, StreamIncompleteError } from "../src/index.js";
+import { FakeContext } from "./fake-context.js";
 import { serve } from "./server.js";
 import { join } from "./vectors.js";
 
@@ -143,6 +144,7 @@ describe("streamChat", () => {
         flushes: 0,
         push: (_: unknown, { id }: { id: number }) => pushed.push(id),
         end: () => undefined,
+        heard: () => Promise.resolve(),
       };
       const server = await serve((response) => response.writeHead(200, RAW).end(answer()));
       const source = streamChat(
@@ -194,6 +196,22 @@ describe("streamChat", () => {
     expect(sounds).toEqual([1, 2, 3, 4]);
     expect(result).toEqual({ text: "One.\n Two. é", count: 2, trailers: { sentences: 3 } });
     expect(requests[0]?.headers.accept).toBe("application/x-ndjson");
+    expect((await chat(body.replaceAll("\n", "\r\n"), LINES)).told).toEqual(told);
+  });
+
+  it("keeps every character of a text: a byte order mark in the middle is one", async () => {
+    const encoder = new StreamEncoder(rawCoder());
+    const wire = [encoder.open(), encoder.data({ kind: "text" }, utf8.encode("\ufeffOne")), encoder.end()];
+    expect((await chat(join(wire), RAW)).told).toEqual(["\ufeffOne", 0]);
+  });
+
+  it("sends the headers that it is given in place of its own, in whatever case", async () => {
+    const headers = { "Content-Type": "application/json; charset=utf-8", ACCEPT: "text/event-stream" };
+    const { requests } = await chat(events(), SSE, 200, { headers });
+    expect(requests[0]?.headers).toMatchObject({
+      "content-type": "application/json; charset=utf-8",
+      accept: "text/event-stream",
+    });
   });
 
   it("takes no cut for an end, at any byte", async () => {
@@ -220,6 +238,7 @@ describe("streamChat", () => {
     const encoder = new StreamEncoder(rawCoder());
     const wire = join([encoder.open(), encoder.end({ error: new StreamError("unavailable", "down") })]);
     expect((await chat(wire, RAW)).told).toEqual([expect.objectContaining({ code: "unavailable" })]);
+    expect((await chat("event: audio\ndata: *\n\n", SSE)).result).toBeInstanceOf(TypeError); // no base64
     const problem = await chat('{"code":"resource_exhausted"}', { "retry-after": "3" }, 429);
     expect(problem.told).toEqual([expect.objectContaining({ status: 429, retryAfter: 3 })]);
   });
@@ -247,6 +266,85 @@ describe("streamChat", () => {
     await server.gone;
     source.close();
     expect(told).toEqual(["One"]);
+    await server.close();
+  });
+
+  it("reports a connection that breaks in events and lines as in frames", async () => {
+    for (const [body, headers] of [
+      [events(""), SSE],
+      [lines(), LINES],
+      [new StreamEncoder(rawCoder()).open(), RAW],
+    ] as const) {
+      const server = await serve((response) => {
+        response.writeHead(200, { ...headers }).write(body, () => response.socket?.destroy());
+      });
+      const error = await streamChat("?", {}, { url: server.url }).done.catch((error: unknown) => error);
+      expect(error).toMatchObject({ code: "stream_incomplete", cause: expect.any(Error) });
+      await server.close();
+    }
+  });
+
+  it("calls nothing after close, which the last callback but one may call", async () => {
+    const server = await serve((response) => response.writeHead(200, RAW).end(frames()));
+    const told: string[] = [];
+    const source = streamChat(
+      "?",
+      {
+        onAudio: () => {
+          told.push("audio");
+          if (told.length === 2) source.close();
+        },
+        onComplete: () => told.push("complete"),
+        onError: () => told.push("error"),
+      },
+      { url: server.url },
+    );
+    await expect(source.done).rejects.toMatchObject({ name: "AbortError" });
+    expect(told).toEqual(["audio", "audio"]);
+    await server.close();
+  });
+
+  it("silences by close what is heard after the end, and nothing that is not its own", async () => {
+    const server = await serve((response) => response.writeHead(200, RAW).end(frames()));
+    let hear = () => {};
+    const player = {
+      flushes: 0,
+      push: () => undefined,
+      end: () => undefined,
+      flush: () => player.flushes++,
+      heard: () => new Promise<void>((resolve) => (hear = resolve)),
+    };
+    const options = { url: server.url, player: player as unknown as AudioPlayer };
+    const [heard, speaking] = [streamChat("?", {}, options), streamChat("?", {}, options)];
+    await heard.done;
+    hear();
+    await speaking.done;
+    const { close } = speaking;
+    close();
+    expect(player.flushes).toBe(1);
+    hear();
+    await Promise.resolve();
+    heard.close();
+    close();
+    expect(player.flushes).toBe(1);
+    await server.close();
+  });
+
+  it("needs no AudioContext for an answer without sound", async () => {
+    const { told } = await chat("event: text\ndata: One\n\nevent: done\ndata: 0\n\n", SSE, 200, {
+      player: new AudioPlayer(),
+    });
+    expect(told).toEqual(["One", 0]);
+  });
+
+  it("may share its signal with many others, without a warning", async () => {
+    const server = await serve((response) => response.writeHead(200, RAW).flushHeaders());
+    const stop = new AbortController();
+    const added = vi.spyOn(stop.signal, "addEventListener");
+    const sources = Array.from({ length: 20 }, () => streamChat("?", {}, { url: server.url, signal: stop.signal }));
+    stop.abort("stopped");
+    for (const { done } of sources) await expect(done).rejects.toBe("stopped");
+    expect(added).toHaveBeenCalledTimes(1);
     await server.close();
   });
 
@@ -356,6 +454,98 @@ describe("an answer that the server keeps", () => {
   });
 });
 
+describe("Chat", () => {
+  const open = new StreamEncoder(rawCoder());
+  const begun = join([open.open(), open.data({ kind: "text" }, utf8.encode("One"))]);
+
+  it("is ready again when its signal has aborted, as after cancelStream", async () => {
+    const server = await serve((response) => void response.writeHead(200, RAW).write(begun));
+    const stop = new AbortController();
+    const onError = vi.fn();
+    const chat = new Chat({ url: server.url, audio: false, signal: stop.signal, onError });
+    chat.sendMessage("?");
+    await vi.waitFor(() => expect(chat.getSnapshot().fullText).toBe("One"));
+    stop.abort();
+    await vi.waitFor(() => expect(chat.getSnapshot()).toMatchObject({ status: "ready", fullText: "One" }));
+    expect(onError).not.toHaveBeenCalled();
+    await server.close();
+  });
+
+  it("asks, and tells all its subscribers, also if one of them throws", async () => {
+    const server = await serve((response) => response.writeHead(200, RAW).end(frames()));
+    const thrown: unknown[] = [];
+    const queue = queueMicrotask;
+    vi.stubGlobal("queueMicrotask", (work: () => void) =>
+      queue(() => {
+        try {
+          work();
+        } catch (error) {
+          thrown.push(error);
+        }
+      }),
+    );
+    const chat = new Chat({ url: server.url, audio: false });
+    const told = vi.fn();
+    chat.subscribe(() => {
+      throw new Error("mine");
+    });
+    chat.subscribe(told);
+    chat.sendMessage("?");
+    await vi.waitFor(() => expect(chat.getSnapshot()).toMatchObject({ status: "ready", fullText: "One.\n Two. é" }));
+    await Promise.resolve();
+    expect(told).toHaveBeenCalledTimes(thrown.length);
+    expect(told.mock.calls.length).toBeGreaterThan(1);
+    vi.unstubAllGlobals();
+    await server.close();
+  });
+
+  it("silences an answer that failed, when it is cancelled or asked again", async () => {
+    const header = { ...audio, sentence: 1, at: 0 };
+    const broken = join([begun, rawCoder().encode(header, bytes(pcm(1)))]);
+    const server = await serve((response) =>
+      response.writeHead(200, RAW).write(broken, () => response.socket?.destroy()),
+    );
+    for (const stop of ["cancelStream", "sendMessage"] as const) {
+      const told: string[] = [];
+      const tell = (word: string) => () => void told.push(word);
+      const player = { unlock: tell("unlock"), push: tell("push"), end: tell("end"), flush: tell("flush") };
+      const heard = () => new Promise(() => undefined);
+      const chat = new Chat({ url: server.url, player: { ...player, heard } as unknown as AudioPlayer });
+      chat.sendMessage("?");
+      await vi.waitFor(() => expect(chat.getSnapshot().status).toBe("error"));
+      chat[stop]("?");
+      expect(told.slice(0, 4)).toEqual(["unlock", "push", "end", "flush"]);
+      expect(chat.getSnapshot().status).toBe(stop === "sendMessage" ? "submitted" : "error");
+      chat.cancelStream();
+    }
+    await server.close();
+  });
+});
+
+describe("AudioPlayer", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("tells a change when it is made, so that onchange may flush, push and throw", async () => {
+    vi.stubGlobal("AudioContext", FakeContext);
+    const player = new AudioPlayer();
+    const told: unknown[] = [];
+    const queue = queueMicrotask;
+    vi.stubGlobal("queueMicrotask", (work: () => void) => queue(() => void Promise.resolve().then(work).catch(note)));
+    const note = (error: Error) => told.push(error.message);
+    player.onchange = () => {
+      player.onchange = undefined;
+      player.flush();
+      player.push(new Int16Array(800), { rate: 8_000, id: "new" });
+      throw new Error("mine");
+    };
+    for (const id of ["a", "b", "c"]) player.push(new Int16Array(4_000), { rate: 8_000, id });
+    expect(player.buffered).toBeCloseTo(1.5, 2);
+    await vi.waitFor(() => expect(told).toEqual(["mine"]));
+    expect(player.buffered).toBeCloseTo(0.1, 2);
+    await player.close().catch(() => undefined);
+  });
+});
+
 describe("SseParser", () => {
   it("gives the same events for every cut", () => {
     const text = "\ufeffevent: a\r\ndata: 1\r\ndata:2\r\rdata\n\n: no\nid: 3\ndata:  x\n\nevent: lost\n\ndata: cut";
@@ -371,6 +561,14 @@ describe("SseParser", () => {
     }
     const bytewise = new SseParser();
     expect(text.split("").flatMap((unit) => bytewise.push(unit))).toEqual(whole);
+  });
+
+  it("takes an event of 12 million characters, wherever it is cut", () => {
+    const event = `data: ${"x".repeat(12_000_000)}\n\n`;
+    for (let at = event.length - 3; at <= event.length; at++) {
+      const parser = new SseParser();
+      expect([...parser.push(event.slice(0, at)), ...parser.push(event.slice(at))].length).toBe(1);
+    }
   });
 
   it("keeps no more of an event than a frame may have", () => {
@@ -395,6 +593,32 @@ describe("decodeWav", () => {
     new DataView(streamed.buffer).setUint32(40, 0xffffffff, true);
     expect([...decodeWav(streamed).samples]).toEqual([1, -2, 3, -4]);
     expect([...decodeWav(file.slice(0, -1)).samples]).toEqual([1, -2]);
+    new DataView(streamed.buffer).setUint32(40, 0, true);
+    expect([...decodeWav(streamed).samples]).toEqual([1, -2, 3, -4]);
+    const listed = join([file, utf8.encode("LIST\x04\0\0\0abcd")]);
+    expect([...decodeWav(listed).samples]).toEqual([1, -2, 3, -4]);
+    new DataView(listed.buffer).setUint32(40, 0, true);
+    expect(decodeWav(join([file.slice(0, 40), new Uint8Array(4), listed.slice(52)])).samples.length).toBe(0);
+  });
+
+  const f64 = new Uint8Array(Float64Array.of(0.5, -0.25).buffer);
+  const samples = (...values: number[]) => Float32Array.from(values);
+  it.each([
+    ["8 bits", 1, 8, 1, [0, 192], samples(-1, 0.5)],
+    ["12 bits in two bytes", 1, 12, 2, [0x10, 0x40], pcm(0x4010)],
+    ["24 bits", 1, 24, 3, [0, 0, 0x40, 0, 0, 0x80], samples(0.5, -1)],
+    ["24 bits in four bytes", 1, 24, 4, [0, 0, 0, 0x40, 0, 0, 0, 0xc0], samples(0.5, -0.5)],
+    ["16 bits, the size of a sample frame missing", 1, 16, 0, [1, 0, 2, 0], pcm(1, 2)],
+    ["floats of 64 bits", 3, 64, 8, [...f64], samples(0.5, -0.25)],
+    ["A-law", 6, 8, 1, [0x55, 0xd5, 0x2a], samples(-8 / 32_768, 8 / 32_768, -32_256 / 32_768)],
+    ["mu-law", 7, 8, 1, [0xff, 0x00, 0x80], samples(0, -32_124 / 32_768, 32_124 / 32_768)],
+  ])("reads %s", (_, tag, bits, block, data, samples) => {
+    const wav = encodeWav([Uint8Array.from(data)], 8000, 1);
+    const view = new DataView(wav.buffer);
+    [tag, block, bits].forEach((value, n) => view.setUint16([20, 32, 34][n] ?? 0, value, true));
+    expect(decodeWav(wav)).toEqual({ samples, rate: 8000, channels: 1 });
+    view.setUint32(24, 0, true); // Hz
+    expect(() => decodeWav(wav)).toThrow(TypeError);
   });
 
   it("refuses anything else", () => {

@@ -278,6 +278,7 @@ describe("the sound of useStreamingChat", () => {
       this.playing = id;
     };
     end = () => this.told.push("end");
+    heard = () => new Promise<void>(() => undefined);
     flush = () => {
       this.told.push("flush");
       this.buffered = 0;

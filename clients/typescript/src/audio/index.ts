@@ -1,15 +1,7 @@
 /** @objectstreaming/client/audio: an answer as text and as speech, in a browser. */
 
-export {
-  type ChatCallbacks,
-  type ChatOptions,
-  type ChatSource,
-  type ChatSummary,
-  playBase64Audio,
-  sharedPlayer,
-  type SpokenPiece,
-  streamChat,
-} from "./chat.js";
+export type { ChatCallbacks, ChatSource, ChatSummary, SpokenPiece } from "./answer.js";
+export { type ChatOptions, playBase64Audio, sharedPlayer, streamChat } from "./chat.js";
 export type { AudioFormat } from "./compressed.js";
 export { AudioPlayer, type PlayerOptions, type SoundFormat } from "./player.js";
 export { Resampler } from "./resampler.js";

@@ -100,6 +100,7 @@ export class AudioPlayer {
   #volume = 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #idle: (() => void)[] = [];
+  #isTold = true; // of all that has changed
   #closed = false;
 
   constructor(options: PlayerOptions = {}) {
@@ -110,6 +111,7 @@ export class AudioPlayer {
 
   /** Makes sound possible. Call it from the handler of a click or a key, before any `await`: browsers demand it. */
   unlock(): void {
+    if (this.#closed) return;
     const context = this.#made();
     if (context.state !== "running" && "resume" in context) {
       (context as AudioContext).resume().then(this.#changed, this.#changed);
@@ -137,6 +139,7 @@ export class AudioPlayer {
 
   /** The sound is whole: its last samples are played, and no more are waited for. */
   end(): void {
+    if (this.#context === undefined) return; // nothing was pushed
     this.#ending = true;
     this.#pump();
   }
@@ -236,6 +239,10 @@ export class AudioPlayer {
     if (this.buffered > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Silence for good. An AudioContext of the player's own is closed. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -269,7 +276,14 @@ export class AudioPlayer {
 
   readonly #visible = (): void => this.#pump();
 
+  /** Later, and once for what changes together: `onchange` may call the player, and may throw. */
   readonly #changed = (): void => {
+    if (this.#isTold) queueMicrotask(this.#tell);
+    this.#isTold = false;
+  };
+
+  readonly #tell = (): void => {
+    this.#isTold = true;
     if (this.#idle.length > 0 && this.buffered === 0) for (const resolve of this.#idle.splice(0)) resolve();
     this.onchange?.();
   };

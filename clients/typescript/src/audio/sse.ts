@@ -9,7 +9,8 @@ const LONGEST = 16_777_216; // characters of one event, as for frames
 
 export class SseParser {
   #line: string[] = []; // the pieces of a line that is not whole, joined once
-  #size = 0;
+  #held = 0; // characters of that line
+  #size = 0; // of the lines before it, of one event
   #carriage = false; // the text before ended with CR: an LF now belongs to it
   #event = "";
   #data: string[] = [];
@@ -17,6 +18,10 @@ export class SseParser {
 
   /** The events that are now whole. */
   push(text: string): SseEvent[] {
+    // What is whole was given before.
+    if (this.#size + this.#held > LONGEST) {
+      throw new RangeError(`a server-sent event has more than ${LONGEST} characters`);
+    }
     const events: SseEvent[] = [];
     let rest = text;
     if (this.#first && rest !== "") {
@@ -35,6 +40,7 @@ export class SseParser {
       this.#carriage = match[0] === "\r" && from === rest.length;
       const line = this.#line.join("");
       this.#line = [];
+      this.#held = 0;
       if (line === "") {
         if (this.#data.length > 0) events.push({ event: this.#event || "message", data: this.#data.join("\n") });
         this.#event = "";
@@ -43,8 +49,7 @@ export class SseParser {
       } else this.#field(line);
     }
     if (from < rest.length) this.#line.push(rest.slice(from));
-    this.#size += rest.length - from;
-    if (this.#size > LONGEST) throw new RangeError(`a server-sent event has more than ${LONGEST} characters`);
+    this.#held += rest.length - from;
     return events;
   }
 

@@ -13,7 +13,8 @@
 
 import type { Place } from "../resuming.js";
 import type { JsonObject } from "../strict-json.js";
-import { type ChatCallbacks, type ChatOptions, type ChatSource, sharedPlayer, streamChat } from "./chat.js";
+import type { ChatCallbacks, ChatSource } from "./answer.js";
+import { type ChatOptions, sharedPlayer, streamChat } from "./chat.js";
 import type { AudioPlayer } from "./player.js";
 
 /** `speaking`: the text is whole, and the sound is not heard to its end. */
@@ -125,6 +126,7 @@ export class Chat {
 
   /** Closes the connection, and silences the sound. The text stays. */
   readonly cancelStream = (): void => {
+    this.#source?.close(); // also what is left to hear of an answer that has ended
     if (!this.#busy) return;
     this.#silence();
     this.#status = "ready";
@@ -160,7 +162,6 @@ export class Chat {
   #silence(): void {
     this.#turn++;
     this.#source?.close();
-    if (this.#status === "speaking") this.#player?.flush(); // the source has ended, and closes nothing any more
     this.#source = this.#place = this.#error = undefined;
     this.#stopLooking?.();
   }
@@ -210,15 +211,14 @@ export class Chat {
         if (turn !== this.#turn) return;
         this.#stats = { ...this.#stats, trailers };
         this.#status = "speaking"; // `#look` finds out when the sound is over
-        this.#source = undefined;
         onComplete?.(count);
       },
       (error: unknown) => {
         if (turn !== this.#turn) return; // cancelled
+        this.#status = options.signal?.aborted ? "ready" : "error";
+        if (this.#status === "ready") return; // cancelled by its signal
         this.#error = error;
         this.#place = source.place;
-        this.#status = "error";
-        this.#source = undefined;
         onError?.(error);
       },
     );
@@ -263,7 +263,8 @@ export class Chat {
     };
     if (same(before, next)) return;
     this.#snapshot = next;
-    for (const listener of [...this.#listeners]) listener();
+    // Each by itself: one that throws keeps nothing from the others, or from us.
+    for (const listener of this.#listeners) queueMicrotask(() => this.#listeners.has(listener) && listener());
   }
 }
 

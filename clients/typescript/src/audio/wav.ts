@@ -10,14 +10,16 @@ export interface Pcm {
 }
 
 /**
- * The sound of a WAV file: integers of 8 to 32 bits, or floats of 32. A size that is wrong, as in files that were written as
- * a stream, means the rest of the file. Throws `TypeError` for anything else.
+ * The sound of a WAV file: integers of up to 32 bits, floats of 32 or 64, A-law or mu-law. A size of the sound that is beyond the
+ * file, or after which no chunk follows, is one that its writer did not know: it means the rest of the file. Throws `TypeError`
+ * for anything else.
  */
 export function decodeWav(bytes: Uint8Array): Pcm {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const name = (at: number) => String.fromCharCode(...bytes.subarray(at, at + 4));
   if (bytes.length < 12 || name(0) !== "RIFF" || name(8) !== "WAVE") throw new TypeError("not a WAV file");
-  let format: { tag: number; channels: number; rate: number; bits: number } | undefined;
+  const isChunk = (at: number) => at + 8 > bytes.length || /^[\w ]{4}$/.test(name(at));
+  let format: Format | undefined;
   for (let at = 12; at + 8 <= bytes.length;) {
     const start = at + 8;
     const size = Math.min(view.getUint32(at + 4, true), bytes.length - start);
@@ -27,37 +29,67 @@ export function decodeWav(bytes: Uint8Array): Pcm {
         tag: tag === 0xfffe && size >= 26 ? view.getUint16(start + 24, true) : tag, // WAVE_FORMAT_EXTENSIBLE
         channels: view.getUint16(start + 2, true),
         rate: view.getUint32(start + 4, true),
+        block: view.getUint16(start + 12, true),
         bits: view.getUint16(start + 14, true),
       };
     } else if (name(at) === "data" && format !== undefined) {
-      return { samples: toSamples(view, start, size, format), rate: format.rate, channels: format.channels };
+      const { rate, channels } = format;
+      const end = start + size;
+      const isWhole = isChunk(end) || (size % 2 === 1 && isChunk(end + 1));
+      return { samples: toSamples(view, start, isWhole ? size : bytes.length - start, format), rate, channels };
     }
     at = start + size + (size % 2);
   }
   throw new TypeError("the WAV file has no sound");
 }
 
+interface Format {
+  readonly tag: number;
+  readonly channels: number;
+  readonly rate: number;
+  readonly block: number; // bytes of a sample frame; some writers give those of one channel, or 0
+  readonly bits: number;
+}
+
+const WIDTHS: Readonly<Record<number, readonly number[]>> = { 1: [1, 2, 3, 4], 3: [4, 8], 6: [1], 7: [1] }; // by tag
+
 function toSamples(
   view: DataView,
   start: number,
   size: number,
-  { tag, channels, bits }: { tag: number; channels: number; bits: number },
+  { tag, channels, rate, block, bits }: Format,
 ): Pcm["samples"] {
-  const width = bits / 8;
-  if (channels < 1 || !(tag === 1 ? [8, 16, 24, 32] : tag === 3 ? [32] : []).includes(bits)) {
-    throw new TypeError(`a WAV file of format ${tag} with ${bits} bits and ${channels} channels is not read`);
+  const least = Math.ceil(bits / 8);
+  // Samples may not fill their bytes: they are in the upper bits then.
+  const width = block % channels === 0 ? Math.max(least, block / channels) : least;
+  if (channels < 1 || rate < 1 || bits < 1 || !WIDTHS[tag]?.includes(width)) {
+    throw new TypeError(
+      `a WAV file of format ${tag} with ${bits} bits, ${channels} channels and ${rate} Hz is not read`,
+    );
   }
   const count = Math.floor(size / (width * channels)) * channels; // whole sample frames
-  if (bits === 16) return toInt16(new Uint8Array(view.buffer, view.byteOffset + start, 2 * count));
+  if (width === 2) return toInt16(new Uint8Array(view.buffer, view.byteOffset + start, 2 * count));
   const samples = new Float32Array(count);
   for (let n = 0; n < count; n++) {
     const at = start + n * width;
-    if (tag === 3) samples[n] = view.getFloat32(at, true);
-    else if (bits === 8) samples[n] = (view.getUint8(at) - 128) / 128;
-    else if (bits === 24) samples[n] = (view.getUint16(at, true) + view.getInt8(at + 2) * 65_536) / 8_388_608;
+    if (tag === 3) samples[n] = width === 4 ? view.getFloat32(at, true) : view.getFloat64(at, true);
+    else if (tag > 3) samples[n] = ofLaw(view.getUint8(at), tag === 6) / 32_768;
+    else if (width === 1) samples[n] = (view.getUint8(at) - 128) / 128;
+    else if (width === 3) samples[n] = (view.getUint16(at, true) + view.getInt8(at + 2) * 65_536) / 8_388_608;
     else samples[n] = view.getInt32(at, true) / 2_147_483_648;
   }
   return samples;
+}
+
+/** A sample of 16 bits from A-law or mu-law (ITU-T G.711). */
+function ofLaw(code: number, isA: boolean): number {
+  const bits = code ^ (isA ? 0x55 : 0xff);
+  const exponent = (bits >> 4) & 7;
+  const mantissa = 2 * (bits & 15) + 1;
+  const size = isA
+    ? (mantissa + (exponent ? 32 : 0)) << Math.max(3, exponent + 2)
+    : ((mantissa + 32) << (exponent + 2)) - 132;
+  return (bits & 128) === (isA ? 128 : 0) ? size : -size;
 }
 
 /** The samples of 16-bit PCM bytes, little-endian. A copy. */
@@ -106,7 +138,12 @@ export function encodeWav(pcm: readonly Uint8Array[], rate: number, channels: nu
 }
 
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text.replace(/^data:[^,]*,/, ""));
+  let binary: string;
+  try {
+    binary = atob(text.replace(/^data:[^,]*,/, ""));
+  } catch (cause) {
+    throw new TypeError("the sound is not base64", { cause });
+  }
   const bytes = new Uint8Array(binary.length);
   for (let n = 0; n < bytes.length; n++) bytes[n] = binary.charCodeAt(n);
   return bytes;

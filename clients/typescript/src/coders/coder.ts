@@ -28,5 +28,5 @@ export interface OrderCheck<H> {
   forget(): void;
 }
 
-/** A coder for reading only. */
-export type AnyCoder<H, P> = Coder<H, P, never, never>;
+/** What reading needs of a coder. */
+export type AnyCoder<H, P> = Pick<Coder<H, P>, "name" | "decode" | "orderCheck">;

@@ -32,10 +32,10 @@ export interface StreamingChat extends ChatSnapshot {
  */
 export function useStreamingChat(options: UseStreamingChatOptions = {}): StreamingChat {
   const { chat: given, ...own } = options;
-  const [made] = useState(() => given ?? new Chat(own));
+  const [made] = useState(() => new Chat(own));
   const chat = given ?? made;
   useEffect(() => {
-    if (given === undefined) made.options = own;
+    made.options = own;
   });
   const snapshot = useSyncExternalStore(chat.subscribe, chat.getSnapshot, chat.getServerSnapshot);
   return useMemo(() => {
