@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from objectstreaming.errors import ObjectStreamError
 
 from .sound import Sound
-from .synthesizers import TIMEOUT, EndpointError, post, speech_url
+from .synthesizers import TIMEOUT, EndpointError, bearer, post, shown, speech_url
 from .wav import pcm_to_wav
 
 __all__ = ["OpenAIRecognizer", "PocketsphinxRecognizer", "RecognitionError", "Recognizer"]
@@ -169,7 +169,7 @@ class OpenAIRecognizer:
     ) -> None:
         self._url = speech_url(url, "audio/transcriptions")
         self._form = {"model": model, "response_format": "json"} | ({"language": language} if language else {})
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = bearer(api_key)
         self._client = client
         self._timeout = timeout
 
@@ -195,5 +195,5 @@ class OpenAIRecognizer:
         except (ValueError, LookupError, TypeError, RecursionError):
             text = None
         if not isinstance(text, str):
-            raise RecognitionError(f"{self._url} gave no transcription, but {answer[:100]!r}")
+            raise RecognitionError(f"{shown(self._url)} gave no transcription, but {answer[:100]!r}")
         return text.strip()

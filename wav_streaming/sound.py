@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import operator
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+import msgspec.structs
 
 if TYPE_CHECKING:
     import numpy
 
-__all__ = ["Sound"]
+__all__ = ["MAX_CHANNELS", "MAX_SAMPLE_RATE", "Sound"]
+
+MAX_SAMPLE_RATE: Final = 768_000
+"""Hz; the highest rate audio interfaces are made for (16 times 48 kHz)."""
+MAX_CHANNELS: Final = 255
 
 
 class Sound(msgspec.Struct, frozen=True, gc=False):
@@ -20,13 +26,14 @@ class Sound(msgspec.Struct, frozen=True, gc=False):
     (1.0, (16000, 1))
 
     Args:
-        pcm: bytes: signed, little-endian, interleaved, whole sample frames.
-        sample_rate: in Hz.
-        channels: how many.
+        pcm: signed, little-endian, interleaved, whole sample frames; another buffer than bytes is copied.
+        sample_rate: in Hz, at most 768,000.
+        channels: how many, at most 255.
         bit_depth: of a sample, 16 or 32.
 
     Raises:
-        ValueError: One of them is something else.
+        ValueError: One of them cannot be.
+        TypeError: `pcm` is no buffer, or a number is not an integer.
     """
 
     pcm: bytes
@@ -35,7 +42,15 @@ class Sound(msgspec.Struct, frozen=True, gc=False):
     bit_depth: Literal[16, 32] = 16
 
     def __post_init__(self) -> None:
-        if self.sample_rate < 1 or self.channels < 1 or self.bit_depth not in (16, 32):
+        if type(self.pcm) is not bytes:
+            view = memoryview(self.pcm)
+            if view.format[-1] in "efdg":
+                raise TypeError("the samples are floats: wav_streaming.to_int16 makes PCM of them")
+            msgspec.structs.force_setattr(self, "pcm", view.tobytes())
+        for name in ("sample_rate", "channels", "bit_depth"):
+            msgspec.structs.force_setattr(self, name, operator.index(getattr(self, name)))
+        is_possible = 0 < self.sample_rate <= MAX_SAMPLE_RATE and 0 < self.channels <= MAX_CHANNELS
+        if not is_possible or self.bit_depth not in (16, 32):
             raise ValueError(
                 f"not a sound: {self.sample_rate} Hz, {self.channels} channels, {self.bit_depth} bits (16 or 32)"
             )

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from .outcomes import Failed, outcome
 from .sound import Sound
 from .synthesizers import Synthesizer
 from .voices import Voice, VoicedSynthesizer
@@ -66,12 +67,14 @@ class SoundCache:
         here = asyncio.get_running_loop(), key
         making = self._making.get(here)
         if making is None:
-            making = self._making[here] = _Making(asyncio.ensure_future(make()))
+            making = self._making[here] = _Making(asyncio.ensure_future(outcome(make())))
         making.waiting += 1
         try:
-            sound = await asyncio.shield(making.task)
-            self._keep(key, sound)
-            return sound, False
+            made = await asyncio.shield(making.task)
+            if isinstance(made, Failed):
+                raise made.error
+            self._keep(key, made)
+            return made, False
         finally:
             making.waiting -= 1
             if not making.waiting:
@@ -98,7 +101,7 @@ class SoundCache:
 
 
 class _Making:
-    def __init__(self, task: asyncio.Future[Sound]) -> None:
+    def __init__(self, task: asyncio.Future[Sound | Failed]) -> None:
         self.task = task
         self.waiting = 0
 

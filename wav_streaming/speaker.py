@@ -23,6 +23,7 @@ import msgspec
 from objectstreaming.errors import ObjectStreamError
 
 from .chunking import JOINED, Pacing, clauses
+from .outcomes import Failed, outcome
 from .sentences import SentenceSplitter
 from .sound import Sound
 from .sound_cache import CachedSynthesizer
@@ -41,10 +42,14 @@ WAITING: Final = 20_000
 """The most characters that wait to be spoken: about twenty minutes of speech."""
 _LARGEST_SOUND: Final = 16 * 1024 * 1024
 """The most bytes in the sound of a sentence: six minutes at 22,050 Hz."""
+_LONGEST_SOUND: Final = 1_200.0
+"""The most seconds in it: a few bytes at 1 Hz would be gigabytes at another rate."""
 _HELD_SOUND: Final = 4 * 1024 * 1024
 """No sentence is spoken while the reader has so many bytes of sound to take."""
 _HELD_TOKENS: Final = 256
 _HELD_CHARACTERS: Final = 64 * 1024
+_READ_AT_ONCE: Final = 4 * 1024
+"""Characters that are split into sentences before other tasks get their turn."""
 _CLOSERS: Final = "\"')]\u201d\u2019\u00bb\u300d\u300f"
 
 
@@ -205,19 +210,25 @@ class Speaker:
             self._changed.clear()
             await self._changed.wait()
         next_ = self._sentences[0]
-        self._index += 1
         if next_.refused:
             next_.refused -= 1
             if not next_.refused:
                 self._sentences.popleft()
+            self._index += 1
             return Spoken(self._index, "", error="resource_exhausted")
         if next_.begins_text:
             self._given_up = None
         self._is_at_work = True
+        pieces = [self._take() for _ in range(self._count())]
         try:
-            return await self._speak([self._take() for _ in range(self._count())])
+            spoken = await self._speak(pieces)
+        except BaseException:
+            self._put_back(pieces)  # who was cancelled here may ask again
+            raise
         finally:
             self._is_at_work = False
+        self._index += 1
+        return spoken
 
     def _count(self) -> int:
         """How many of those that wait to speak together."""
@@ -267,17 +278,19 @@ class Speaker:
 
     def _put_back(self, pieces: list[_Waiting]) -> None:
         for piece in reversed(pieces):
-            piece.is_alone = True
             self._characters += max(len(piece.text), len(piece.speech))
             self._sentences.appendleft(piece)
 
     async def _speak(self, pieces: list[_Waiting]) -> Spoken:
+        """The next `Spoken`. Of several pieces those that it leaves to the next one are put back, and taken out of the
+        list."""
+        index = self._index + 1
         text = "".join(piece.text for piece in pieces)
         speech = " ".join(piece.speech for piece in pieces)
         if not speech:
-            return Spoken(self._index, text)
+            return Spoken(index, text)
         if self._given_up is self.synthesizer:
-            return Spoken(self._index, text, error="deadline_exceeded")
+            return Spoken(index, text, error="deadline_exceeded")
         clock = asyncio.get_running_loop().time
         began = clock()
         engine = self.synthesizer
@@ -288,9 +301,11 @@ class Speaker:
                 sound, cached, error = await self._attempt(engine, speech)
                 if error is not None and len(pieces) > 1:
                     # A sentence that cannot be spoken costs its own sound, and not that of those beside it.
+                    for piece in pieces:
+                        piece.is_alone = True
                     self._put_back(pieces[1:])
+                    del pieces[1:]
                     text, speech = pieces[0].text, pieces[0].speech
-                    pieces[0].is_alone = True
                     sound, cached, error = await self._attempt(engine, speech)
         except TimeoutError:
             if not timeout.expired():
@@ -300,26 +315,40 @@ class Speaker:
         took = clock() - began
         if self._pacing is not None and sound is not None:
             self._pacing.said(len(speech), sound.seconds, None if cached else took)
-        return Spoken(self._index, text, sound, error, took, voice_of(engine), cached)
+        return Spoken(index, text, sound, error, took, voice_of(engine), cached)
 
     async def _attempt(self, engine: Synthesizer, speech: str) -> tuple[Sound | None, bool, str | None]:
-        for left in reversed(range(self._attempts)):
-            try:
-                if isinstance(engine, CachedSynthesizer):
-                    sound, cached = await engine.find_or_synthesize(speech)
-                else:
-                    sound, cached = await engine.synthesize(speech), False
-            except Exception as failure:
-                if left:
-                    continue
-                log.warning("a sentence of %d characters could not be spoken", len(speech), exc_info=True)
-                # The code of an engine of ours is meant to be known. Of another's exception nothing is.
-                return None, False, failure.code if isinstance(failure, ObjectStreamError) else "unavailable"
-            if len(sound.pcm) > _LARGEST_SOUND:
-                log.warning("the sound of a sentence has %d bytes, more than %d", len(sound.pcm), _LARGEST_SOUND)
-                return None, False, "resource_exhausted"
-            return (sound if sound.pcm else None), cached, None
-        raise AssertionError("there is at least one attempt")
+        failure: BaseException
+        for _ in range(self._attempts):
+            made = await outcome(_synthesize(engine, speech))
+            if not isinstance(made, Failed):
+                sound, cached = made
+                return (sound if sound.pcm else None), cached, None
+            failure = made.error
+            if isinstance(failure, KeyboardInterrupt):
+                raise failure
+            if isinstance(failure, _TooMuchSound):
+                break
+        log.warning("a sentence of %d characters could not be spoken", len(speech), exc_info=failure)
+        # The code of an engine of ours is meant to be known. Of another's exception nothing is.
+        return None, False, failure.code if isinstance(failure, ObjectStreamError) else "unavailable"
+
+
+class _TooMuchSound(ObjectStreamError):
+    code = "resource_exhausted"
+
+
+async def _synthesize(engine: Synthesizer, speech: str) -> tuple[Sound, bool]:
+    """The sound, and whether a cache had it."""
+    if isinstance(engine, CachedSynthesizer):
+        sound, cached = await engine.find_or_synthesize(speech)
+    else:
+        sound, cached = await engine.synthesize(speech), False
+    if not isinstance(sound, Sound):
+        raise TypeError(f"{type(engine).__name__}.synthesize gives a Sound, not {type(sound).__name__}")
+    if len(sound.pcm) > _LARGEST_SOUND or sound.seconds > _LONGEST_SOUND:
+        raise _TooMuchSound(f"the sound of a sentence has {len(sound.pcm)} bytes, {sound.seconds:.0f} s")
+    return sound, cached
 
 
 async def speak_along(
@@ -372,21 +401,19 @@ async def speak_along(
         raise ValueError(f"ahead is at least 1 sound, not {ahead}")
     speaker = synthesizer if isinstance(synthesizer, Speaker) else Speaker(synthesizer, limit=limit, retries=retries)
     out = _Outlet(ahead)
-    tasks = [
-        asyncio.ensure_future(_read(tokens, speaker, out, pause)),
-        asyncio.ensure_future(_voice(speaker, out, prepare)),
-    ]
+    works = _read(tokens, speaker, out, pause), _voice(speaker, out, prepare)
+    tasks = [asyncio.ensure_future(outcome(work)) for work in works]
     for task in tasks:
         task.add_done_callback(lambda _: out.changed.set())
-    reading, speaking = tasks
     try:
         while True:
             while (item := out.take()) is not None:
                 yield item
-            failed = [task for task in tasks if task.done() and task.exception() is not None]
-            if failed:
-                failed[0].result()
-            if reading.done() and speaking.done():
+            ended = [task.result() for task in tasks if task.done()]
+            for end in ended:
+                if end is not None:
+                    raise end.error
+            if len(ended) == len(tasks):
                 return
             await out.wait()
     finally:
@@ -408,12 +435,15 @@ async def _read(tokens: AsyncIterable[str], speaker: Speaker, out: _Outlet, paus
     iterator: Any = aiter(tokens)
     try:
         async for token in iterator:
-            if timer is not None:
-                timer.cancel()
             if not token:
                 continue
+            if timer is not None:
+                timer.cancel()
             await out.put_token(token)
-            say(splitter.feed(token))
+            for start in range(0, len(token), _READ_AT_ONCE):
+                if start:
+                    await asyncio.sleep(0)  # a token of megabytes takes seconds
+                say(splitter.feed(token[start : start + _READ_AT_ONCE]))
             if speaker.is_waited_for(splitter.buffered) and (clause := splitter.clause()):
                 speaker.say(clause, is_whole=False)
             if pause is not None:

@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from objectstreaming.errors import ObjectStreamError
 from objectstreaming.extras import extra
 
+from .programs import running
 from .sound import Sound
 from .voices import ESPEAK_VOICES, FLITE_VOICES, Voice, checked_speed, chosen_voice, own_first
 from .wav import WavError, read_wav
@@ -166,31 +169,23 @@ def _read_file(path: Path) -> bytes:
 
 async def _run(command: tuple[str, ...], text: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - bounds the process
     """The standard output of a command, which is killed if it takes too long, writes too much, or on cancel."""
+    pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1024 * 1024,
-        )
-    except OSError as error:
-        raise SynthesisError(f"{command[0]} cannot be run: {error.strerror}; is it installed?") from None
-    try:
-        async with asyncio.timeout(timeout), asyncio.TaskGroup() as tasks:
+        async with (
+            running(*command, stdin=pipe, stdout=pipe, stderr=pipe, limit=1024 * 1024) as process,
+            asyncio.timeout(timeout),
+            asyncio.TaskGroup() as tasks,
+        ):
             tasks.create_task(_write(process, text))
             output = tasks.create_task(_read(process.stdout, MAX_SOUND))
             errors = tasks.create_task(_read(process.stderr, 64 * 1024))
             tasks.create_task(process.wait())
     except TimeoutError:
         raise SynthesisError(f"{command[0]} took longer than {timeout} s over {len(text)} bytes of text") from None
+    except OSError as error:
+        raise SynthesisError(f"{command[0]} cannot be run: {error.strerror}; is it installed?") from None
     except ExceptionGroup as failures:  # one task failed, so the others were cancelled
         raise failures.exceptions[0] from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
     if process.returncode or (errors.result() and not output.result()):  # espeak-ng may fail with status 0
         reason = errors.result().decode(errors="replace").strip()[:200]
         raise SynthesisError(f"{command[0]} failed with status {process.returncode}: {reason}")
@@ -260,7 +255,7 @@ class OpenAISynthesizer:
         self._body: dict[str, Any] = {"model": model, "voice": voice, "response_format": "wav"}
         if checked_speed(speed) != 1:
             self._body["speed"] = speed
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = bearer(api_key)
         self._client = client
         self._timeout = timeout
 
@@ -296,7 +291,7 @@ class OpenAISynthesizer:
             )
         except EndpointError as error:
             raise SynthesisError(str(error)) from None
-        return _to_sound(answer, self._url)
+        return _to_sound(answer, shown(self._url))
 
 
 # ------------------------------------------------------------------------------------ OpenAI-compatible servers
@@ -304,6 +299,15 @@ class OpenAISynthesizer:
 
 class EndpointError(Exception):
     """Why a server gave no answer. The caller of `post` turns it into an error of its own."""
+
+
+PLAIN: Final = {"Accept-Encoding": "identity"}
+"""Asks a server not to compress: what a few bytes unpack to is not bounded, and a stream would come in lumps."""
+
+
+def is_plain(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is not compressed, or by what every proxy can, at most a thousandfold."""
+    return headers.get("content-encoding", "").lower() in ("", "identity", "gzip", "deflate")
 
 
 def speech_url(base: str, path: str) -> str:
@@ -316,27 +320,52 @@ def speech_url(base: str, path: str) -> str:
     return f"{base}/{path}" if base.endswith("/v1") else f"{base}/v1/{path}"
 
 
+def bearer(api_key: str | None) -> dict[str, str]:
+    """The headers that send a key. Raises `ValueError`, without the key in it, for one that HTTP cannot send.
+
+    >>> bearer("sk-1\\n"), bearer("")
+    ({'Authorization': 'Bearer sk-1'}, {})
+    """
+    key = (api_key or "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise ValueError("the API key has a character that HTTP cannot send, such as a line break within it")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def shown(url: str) -> str:
+    """`url` for messages and logs: without a password and without a query, which may be a key.
+
+    >>> shown("https://me:secret@example.org/v1?key=secret")
+    'https://example.org/v1'
+    """
+    return re.sub(r"//[^/?#]*@", "//", url).partition("?")[0]
+
+
 async def post(client: Any, url: str, most: int, **request: Any) -> bytes:
     """The body of a 2xx answer: at most `most` bytes, within `timeout` seconds in all. Otherwise `EndpointError`."""
     with extra("voice"):
         import httpx
 
+    name = shown(url)
+    request["headers"] = {**request["headers"], **PLAIN}
     try:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(asyncio.timeout(request["timeout"]))
             if client is None:
                 client = await stack.enter_async_context(httpx.AsyncClient())
             response = await stack.enter_async_context(client.stream("POST", url, **request))
+            if not is_plain(response.headers):
+                raise EndpointError(f"{name} compressed its answer, which it was asked not to do")
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > most:
-                    raise EndpointError(f"{url} answered with more than {most} bytes")
+                    raise EndpointError(f"{name} answered with more than {most} bytes")
     except (httpx.TimeoutException, TimeoutError):
-        raise EndpointError(f"{url} took longer than {request['timeout']} s") from None
+        raise EndpointError(f"{name} took longer than {request['timeout']} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise EndpointError(f"{url} cannot be reached: {error or type(error).__name__}") from None
+        raise EndpointError(f"{name} cannot be reached: {error or type(error).__name__}") from None
     if not response.is_success:
         beginning = bytes(body[:200]).decode(errors="replace")
-        raise EndpointError(f"{url} answered with HTTP {response.status_code}: {beginning}")
+        raise EndpointError(f"{name} answered with HTTP {response.status_code}: {beginning}")
     return bytes(body)

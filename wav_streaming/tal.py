@@ -51,6 +51,7 @@ from objectstreaming.errors import EncodeError, InvalidHeader, PayloadError
 from objectstreaming.frames import CODEC, LAYOUT, BytesLike, Frame, Layout, join_frame, split_frame
 
 from .order import AnswerOrder
+from .sound import MAX_CHANNELS, MAX_SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy
@@ -58,9 +59,7 @@ if TYPE_CHECKING:
     Samples: TypeAlias = "numpy.ndarray[Any, numpy.dtype[numpy.signedinteger[Any]]]"
 
 __all__ = [
-    "MAX_CHANNELS",
     "MAX_ORDER",
-    "MAX_SAMPLE_RATE",
     "MEMBERS",
     "Member",
     "TALAudio",
@@ -71,9 +70,6 @@ __all__ = [
 
 P = TypeVar("P")
 
-MAX_SAMPLE_RATE: Final = 768_000
-"""Hz; the highest rate audio interfaces are made for (16 times 48 kHz)."""
-MAX_CHANNELS: Final = 255
 MAX_ORDER: Final = (1 << 53) - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
 

@@ -30,9 +30,8 @@ from typing import BinaryIO, Final, Literal, NoReturn
 from objectstreaming.errors import ObjectStreamError
 from objectstreaming.frames import BytesLike, MiB, view_of
 
-from .sound import Sound
+from .sound import MAX_CHANNELS, MAX_SAMPLE_RATE, Sound
 from .sound_files import CONVERT, LONGEST_GUESS, file_kind
-from .tal import MAX_CHANNELS, MAX_SAMPLE_RATE
 from .wav_samples import PCM, SampleFormat, UnknownSamplesError, sample_format
 
 __all__ = ["MAX_WAV", "WavDecoder", "WavError", "pcm_to_wav", "read_wav", "strip_wav"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import pytest
 from hypothesis import given
@@ -65,3 +67,28 @@ def test_a_sound_knows_its_length_and_shows_itself() -> None:
     assert repr(sound) == "<Sound: 1.000 s, 44100 Hz, 2 channel(s), 16 bits>"
     with pytest.raises(ValueError, match="0 Hz"):
         Sound(b"", 0)
+
+
+def test_a_sound_is_bytes_and_whole_numbers_whatever_it_was_made_of() -> None:
+    samples = numpy.array([1, -2, 3], "<i2")
+    for pcm in (samples, memoryview(samples), bytearray(samples.tobytes()), samples.tobytes()):
+        sound = Sound(pcm, numpy.int64(8_000))  # type: ignore[arg-type]
+        assert (sound.pcm, type(sound.pcm), type(sound.sample_rate)) == (samples.tobytes(), bytes, int)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (("abcd", 8_000), "bytes-like"),
+        ((None, 8_000), "bytes-like"),
+        ((numpy.zeros(4, "f4"), 8_000), "to_int16 makes PCM"),
+        ((b"", 8_000.0), "integer"),
+        ((b"", "8000"), "integer"),
+        ((b"", 768_001), "not a sound"),
+        ((b"", 8_000, 256), "not a sound"),
+        ((b"", 8_000, 1, 24), "not a sound"),
+    ],
+)
+def test_what_is_no_sound_is_refused(wrong: tuple[Any, ...], why: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=why):
+        Sound(*wrong)

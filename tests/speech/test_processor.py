@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 import time
@@ -154,20 +155,70 @@ class TestCallback:
             assert milliseconds(second.get(timeout=DEADLINE)) == 2
         assert first.empty()
 
-    def test_one_that_raises_is_logged_and_costs_one_sound(self, make: Any, caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize("failure", [OSError("full"), SystemExit(1), asyncio.CancelledError()], ids=repr)
+    def test_one_that_raises_is_logged_and_costs_one_sound(
+        self, make: Any, caplog: pytest.LogCaptureFixture, failure: BaseException
+    ) -> None:
         sounds = []
 
         def callback(pcm: bytes, rate: int) -> None:
             sounds.append(milliseconds((pcm, rate)))
             if len(sounds) == 2:
-                raise OSError("full")
+                raise failure
 
         with make(audio_ready_callback=callback) as processor:
             for n in (1, 2, 3):
                 processor.play_async("x" * n)
             assert processor.wait(DEADLINE)
         assert sounds == [1, 2, 3]
-        assert "the callback failed" in caplog.text
+        assert "is lost" in caplog.text
+
+    def test_one_that_waits_for_its_own_end_is_told(self, make: Any, caplog: pytest.LogCaptureFixture) -> None:
+        with make(audio_ready_callback=lambda *sound: processor.wait()) as processor:
+            processor.play_async("x")
+            assert processor.wait(DEADLINE)
+        assert "its own end" in caplog.text
+
+    def test_another_thread_that_asks_takes_no_turn_of_the_loop(self, make: Any) -> None:
+        sounds: Queue[Any] = Queue()
+        taken = []
+        with make(audio_ready_callback=lambda *sound: sounds.put(sound)) as processor:
+            for _ in range(20):
+                processor.play_async("x")
+            assert processor.wait(DEADLINE)
+            asking = threading.Thread(target=lambda: [processor.is_processing_complete() for _ in range(50)])
+            asking.start()
+            asking.join()
+            while not processor.is_processing_complete():
+                if not sounds.empty():
+                    taken.append(sounds.get())
+        assert len(taken) == 20
+
+    def test_a_thread_of_the_next_answer_has_nothing_to_do_with_the_sounds_of_the_one_before(self, make: Any) -> None:
+        with make(audio_ready_callback=lambda *sound: None) as processor:
+
+            def count_turns() -> None:
+                processor.play_async("x")
+                assert processor.wait(DEADLINE)
+                turns.append(0)
+                while not processor.is_processing_complete():
+                    turns[-1] += 1
+
+            turns: list[int] = []
+            for _ in range(3):
+                answering = threading.Thread(target=count_turns)
+                answering.start()
+                answering.join()
+        assert turns == [1, 1, 1]
+
+    async def _nothing(self, *sound: Any) -> None: ...
+
+    @pytest.mark.parametrize("wrong", [_nothing, "x"])
+    def test_what_cannot_be_called_is_refused(self, make: Any, wrong: Any) -> None:
+        with pytest.raises(TypeError, match="the callback is a function"):
+            make(audio_ready_callback=wrong)
+        with pytest.raises(TypeError, match="the callback is a function"):
+            make().set_audio_ready_callback(wrong)
 
     def test_sound_has_one_channel_and_the_rate_that_was_asked_for(self, make: Any) -> None:
         class Stereo:
@@ -190,6 +241,10 @@ class TestTexts:
             assert processor.wait(DEADLINE)
         assert [milliseconds(sound) for sound in sounds] == [1, 2]
         assert "could not be spoken" in caplog.text
+
+    def test_what_is_no_text_is_refused(self, make: Any) -> None:
+        with make() as processor, pytest.raises(TypeError, match="not bytes"):
+            processor.play_async(b"x")
 
     def test_code_between_fences_is_not_read_although_each_line_is_said_apart(self, make: Any) -> None:
         voice = Tone(sample_rate=24_000)
@@ -259,6 +314,43 @@ class TestThread:
         processor.stop()
         assert voice.at_work == 0
 
+    def test_stopping_does_not_wait_for_a_voice_in_a_thread(self, make: Any) -> None:
+        hangs, ends = threading.Event(), threading.Event()
+
+        class Blocking:
+            async def synthesize(self, text: str) -> Sound:
+                hangs.set()
+                await asyncio.to_thread(ends.wait, DEADLINE)
+                raise AssertionError
+
+        processor = make(synthesizer=Blocking())
+        processor.start_async_processing()
+        processor.play_async("x")
+        assert hangs.wait(DEADLINE)
+        processor.stop()
+        assert not [thread for thread in threading.enumerate() if thread.name == "TTSAsyncProcessor"]
+        ends.set()
+
+    def test_nobody_waits_for_a_thread_that_has_ended(self, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Ending(Tone):
+            async def synthesize(self, text: str) -> Sound:
+                if "end" in text:
+                    raise GeneratorExit
+                return await super().synthesize(text)
+
+        ended = threading.Event()
+        monkeypatch.setattr(threading, "excepthook", lambda args: ended.set())
+        sounds: list[Any] = []
+        processor = make(synthesizer=Ending(), audio_ready_callback=lambda *sound: sounds.append(sound))
+        processor.start_async_processing()
+        processor.play_async("the end")
+        assert processor.wait(DEADLINE)
+        assert ended.wait(DEADLINE)
+        processor.start_async_processing()
+        processor.play_async("x")
+        assert processor.wait(DEADLINE)
+        assert len(sounds) == 1
+
     def test_the_callback_may_stop_it_and_is_then_not_called_again(self, make: Any) -> None:
         sounds: list[Any] = []
 
@@ -299,6 +391,9 @@ class TestPlaying:
         with make(play_voice=True) as processor:
             processor.play_async("x")
             processor.play_async("xx")
+            assert processor.wait(DEADLINE)
+            player.unlink()
+            processor.play_async("xxx")
             assert processor.wait(DEADLINE)
         assert played.read_bytes() == b"".join(
             base64.b64decode(encode_to_base64(bytes(48 * milliseconds), 24_000)) for milliseconds in (1, 2)
@@ -347,6 +442,11 @@ class TestVoices:
         for engine in (EspeakSynthesizer(), FliteSynthesizer()):
             with pytest.raises(UnknownVoice, match="a speed is"):
                 engine.with_voice("af_sarah", speed)
+
+    def test_an_engine_that_is_given_keeps_its_own_voice(self) -> None:
+        processor = TTSAsyncProcessor(synthesizer=EspeakSynthesizer("de"))
+        assert processor.voice == "de"
+        assert TTSAsyncProcessor("af_sarah", synthesizer=EspeakSynthesizer("de")).voice == "en-us+f3"
 
     def test_the_processor_knows_the_voices_of_its_engine(self) -> None:
         with pytest.raises(UnknownVoice):

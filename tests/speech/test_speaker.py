@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from deadlines import is_stuck
@@ -13,9 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voices import Tone, tokens
 
-from wav_streaming import SoundCache, Speaker, Spoken, SynthesisError, Voice, speak_along, with_cache
+from wav_streaming import Sound, SoundCache, Speaker, Spoken, SynthesisError, Voice, speak_along, with_cache
 
 Item = str | Spoken
+
+
+class Panic(BaseException):
+    """As a library written in Rust raises."""
+
+
+class Saying:
+    """Gives the same sound for every text."""
+
+    def __init__(self, said: Sound) -> None:
+        self.said = said
+
+    async def synthesize(self, text: str) -> Sound:
+        return self.said
 
 
 def text_of(items: list[Item]) -> str:
@@ -58,6 +73,16 @@ class TestTextAndSound:
 
         times = {item.index: await now() async for item in speak_along(model(), Tone()) if isinstance(item, Spoken)}
         assert times == {1: pytest.approx(0.3), 2: pytest.approx(60)}
+
+    async def test_empty_tokens_are_silence_too(self) -> None:
+        async def model() -> AsyncIterator[str]:
+            yield "Let me look."
+            for _ in range(600):
+                await asyncio.sleep(0.1)
+                yield ""
+
+        times = [await now() async for item in speak_along(model(), Tone()) if isinstance(item, Spoken)]
+        assert times == [pytest.approx(0.3)]
 
     async def test_a_code_block_is_named_and_not_read(self) -> None:
         voice = Tone()
@@ -111,6 +136,31 @@ class TestFailures:
         items = [item async for item in speak_along(tokens(["It stumbles. ", "It fails."]), voice)]
         assert sounds_in(items) == ["It stumbles. "]
         assert voice.asked == ["It stumbles."] * 2 + ["It fails."] * 2
+
+    @pytest.mark.parametrize("is_cached", [False, True])
+    @pytest.mark.parametrize("wrong", [SystemExit(1), Panic(), asyncio.CancelledError(), None, b"ab", "One."], ids=repr)
+    async def test_whatever_a_voice_raises_or_gives_costs_one_sound(self, wrong: Any, is_cached: bool) -> None:
+        class Odd(Tone):
+            async def synthesize(self, text: str) -> Sound:
+                if "odd" not in text:
+                    return await super().synthesize(text)
+                if isinstance(wrong, BaseException):
+                    raise wrong
+                return wrong  # type: ignore[no-any-return]
+
+        voice = with_cache(Odd(), SoundCache()) if is_cached else Odd()
+        items = [item async for item in speak_along(tokens(["One. ", "It is odd. ", "Three."]), voice)]
+        assert [spoken.error for spoken in spoken_in(items)] == [None, "unavailable", None]
+
+    @pytest.mark.parametrize("failure", [SystemExit(1), Panic(), asyncio.CancelledError()], ids=repr)
+    async def test_whatever_a_model_raises_is_raised_to_the_reader_alone(self, failure: BaseException) -> None:
+        async def model() -> AsyncIterator[str]:
+            yield "One. "
+            raise failure
+
+        kind = RuntimeError if isinstance(failure, asyncio.CancelledError) else type(failure)
+        with pytest.raises(kind):
+            _ = [item async for item in speak_along(model(), Tone())]
 
     async def test_a_voice_that_hangs_costs_one_limit(self) -> None:
         voice = Tone()
@@ -214,9 +264,17 @@ class TestBounds:
         await anext(speaker)
         await waiting
 
-    async def test_a_sound_that_is_too_large_is_refused(self) -> None:
-        items = [item async for item in speak_along(tokens(["x" * 900]), Tone(sample_rate=16_000_000))]
+    @pytest.mark.parametrize("sound", [Sound(bytes(2**25), 48_000), Sound(bytes(3_000), 1)])
+    async def test_a_sound_of_too_many_bytes_or_seconds_is_refused(self, sound: Sound) -> None:
+        items = [item async for item in speak_along(tokens(["One."]), Saying(sound))]
         assert [spoken.error for spoken in spoken_in(items)] == ["resource_exhausted"]
+
+    async def test_a_large_token_does_not_keep_other_tasks_from_running_until_it_is_split(self) -> None:
+        speaker = Speaker(Tone(), waiting=2**20)
+        async with aclosing(speak_along(tokens(["x" * 2**18]), speaker)) as items:
+            assert len(await anext(items)) == 2**18
+            await anext(items)
+        assert speaker.waiting < 2**16
 
 
 @on_a_fake_clock
@@ -280,6 +338,15 @@ class TestSpeaker:
         errors = [(await anext(speaker)).error, (await anext(speaker)).error]
         speaker.synthesizer = Tone()
         assert [*errors, (await anext(speaker)).error] == ["deadline_exceeded", "deadline_exceeded", None]
+
+    async def test_who_stops_waiting_for_a_sentence_may_ask_for_it_again(self) -> None:
+        speaker = Speaker(Tone(seconds=1))
+        for sentence in ("One. ", "Two. "):
+            speaker.say(sentence)
+        speaker.finish()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(speaker), 0.5)
+        assert [(spoken.index, spoken.text) async for spoken in speaker] == [(1, "One. "), (2, "Two. ")]
 
     async def test_says_which_sounds_were_kept_and_who_spoke(self) -> None:
         class Choir(Tone):

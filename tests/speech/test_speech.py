@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -172,6 +173,20 @@ async def test_cancelling_kills_the_program(program: Callable[[str], str], tmp_p
     assert not is_running(pid)
 
 
+async def test_cancelling_kills_what_the_program_has_started_too(program: Callable[[str], str], tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    path = program(
+        f"import time\nif not os.fork(): f = open({str(fifo)!r}, 'w'); print(file=f, flush=True)\ntime.sleep(60)"
+    )
+    task = asyncio.create_task(EspeakSynthesizer(program=path).synthesize("Yes."))
+    with await asyncio.to_thread(fifo.open) as child:
+        assert await asyncio.to_thread(child.readline)
+        task.cancel()
+        await asyncio.wait([task])
+        assert await asyncio.to_thread(child.read) == "", "the end comes when the child does not run any more"
+
+
 def test_the_default_is_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     installed: set[str] = {"espeak-ng", "flite"}
     monkeypatch.setattr("shutil.which", lambda program: program if program in installed else None)
@@ -305,6 +320,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.answer: tuple[int, bytes] = (200, b"")
+        self.headers: dict[str, str] = {}
         self.hold = threading.Event()
         self.hold.set()
         endpoint = self
@@ -317,7 +333,8 @@ class Endpoint:
                 endpoint.hold.wait(DEADLINE)
                 status, answer = endpoint.answer
                 self.send_response(status)
-                self.send_header("content-length", str(len(answer)))
+                for name, value in {"content-length": str(len(answer)), **endpoint.headers}.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(answer)
 
@@ -345,7 +362,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 async def test_a_server_speaks(endpoint: Endpoint) -> None:
     endpoint.answer = (200, pcm_to_wav(TONE, 24000))
-    engine: Synthesizer = OpenAISynthesizer(endpoint.url, model="kokoro", voice="af_sarah", api_key="k3y")
+    engine: Synthesizer = OpenAISynthesizer(endpoint.url, model="kokoro", voice="af_sarah", api_key="k3y\n")
     assert await engine.synthesize("Good morning.") == Sound(TONE.tobytes(), 24000)
     [request] = endpoint.requests
     assert request.path == "/v1/audio/speech"
@@ -372,6 +389,26 @@ async def test_a_server_listens(endpoint: Endpoint) -> None:
     assert read_wav(wav[: 44 + TONE.nbytes]) == Sound(TONE.tobytes(), 16000)
     assert await engine.recognize(Sound(b"", 16000)) == ""
     assert len(endpoint.requests) == 1
+
+
+async def test_a_message_shows_no_key_and_no_password(endpoint: Endpoint) -> None:
+    address = endpoint.url.removeprefix("http://")
+    for answer in ((500, b"no"), (200, b"no sound")):
+        endpoint.answer = answer
+        with pytest.raises(SynthesisError, match=re.escape(f"http://{address}/v1/audio/speech")) as caught:
+            await OpenAISynthesizer(f"http://me:secret@{address}").synthesize("Yes.")
+        assert "secret" not in str(caught.value)
+    for make in (OpenAISynthesizer, OpenAIRecognizer):
+        with pytest.raises(ValueError, match="the API key has a character") as refused:
+            make(endpoint.url, api_key="s3\ncret")
+        assert "s3" not in str(refused.value)
+
+
+async def test_an_answer_that_unpacks_to_more_than_anybody_knows_is_refused(endpoint: Endpoint) -> None:
+    endpoint.answer, endpoint.headers = (200, b"\x28\xb5\x2f\xfd"), {"content-encoding": "zstd"}
+    with pytest.raises(SynthesisError, match="compressed its answer"):
+        await OpenAISynthesizer(endpoint.url).synthesize("Yes.")
+    assert endpoint.requests[0].headers["accept-encoding"] == "identity"
 
 
 async def test_a_client_may_be_shared(endpoint: Endpoint) -> None:
