@@ -18,7 +18,7 @@ import re
 import sqlite3
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -26,7 +26,7 @@ from wav_streaming.sentences import SentenceSplitter
 
 from .documents import Passage, ReadingLimits, own_documents, read_documents
 
-__all__ = ["Answerer", "DocumentAnswerer", "Sentence"]
+__all__ = ["Answerer", "DocumentAnswerer", "Sentence", "whole_characters"]
 
 
 class Sentence(NamedTuple):
@@ -47,6 +47,28 @@ class Answerer(Protocol):
     def answer(self, question: str) -> AsyncIterator[Sentence]:
         """The sentences of the answer, in order, as they are made."""
         ...
+
+
+async def whole_characters(tokens: AsyncIterable[str]) -> AsyncGenerator[str]:
+    """The tokens, as text that can be encoded. A model that counts in UTF-16 may cut an emoji into two tokens: its
+    first half waits for the second. What is half a character for ever becomes U+FFFD.
+
+    >>> async def tokens():
+    ...     for token in ("\\ud83d", "\\ude00!", "\\udc00"):
+    ...         yield token
+    >>> async def read():
+    ...     return [token async for token in whole_characters(tokens())]
+    >>> asyncio.run(read()) == ["", "\\U0001f600!", "\\ufffd"]
+    True
+    """
+    held = ""
+    async for token in tokens:
+        text, held = held + token, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, held = text[:-1], text[-1]
+        yield text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if held:
+        yield "\ufffd"
 
 
 _WORD: Final = re.compile(r"\w+")

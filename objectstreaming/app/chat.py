@@ -12,6 +12,7 @@ logged here and not sent to the client, because it may contain keys and host nam
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
@@ -20,12 +21,12 @@ from typing import Any, Final
 
 import httpx
 
-from objectstreaming import strict_json
 from objectstreaming.errors import StreamError
 from objectstreaming.flow import split
 from wav_streaming.sentences import SentenceSplitter
+from wav_streaming.synthesizers import PLAIN, is_plain, shown
 
-from .answers import Sentence
+from .answers import Sentence, whole_characters
 
 __all__ = ["ChatAnswerer", "EventReader"]
 
@@ -39,7 +40,7 @@ class EventReader:
 
     Lines end with LF, CRLF or CR. The `data` lines of one event are joined with LF. Comments and other fields are
     ignored, and so is an event that is not finished when the bytes end. Raises `ValueError` for an event larger than
-    `limit` bytes, or one that is not UTF-8.
+    `limit` bytes, one that is not UTF-8, and one whose name is `error`.
 
     >>> reader = EventReader()
     >>> pieces = b"data: one\r", b"\ndata:two\r\n\r", b"\n: hm\n\ndata: [DONE]\n\n"
@@ -94,6 +95,8 @@ class EventReader:
             name, _, value = line.partition(b":")
             if name == b"data":
                 self._data.append(value.removeprefix(b" "))
+            elif name == b"event" and value.strip() == b"error":
+                raise ValueError("an event that is an error")
             elif not self._data:
                 self._size = 0  # any number of comments may keep a connection alive
             return None
@@ -130,6 +133,10 @@ class ChatAnswerer:
         if pause is not None and not pause > 0:
             raise ValueError(f"pause must be more than 0 seconds, or None, not {pause}")
         self._url = _address(url)
+        try:
+            httpx.URL(self._url)
+        except httpx.InvalidURL:
+            raise ValueError(f"this is not the URL of a chat endpoint: {shown(url)}") from None
         self._model = model
         self._headers = dict(headers or {})
         self._system = system
@@ -181,12 +188,18 @@ class ChatAnswerer:
 
     async def converse(self, messages: Sequence[Mapping[str, str]]) -> AsyncGenerator[str, None]:
         """The answer to the last of several messages, each with a `role` and a `content`, as `tokens` gives it."""
+        pieces = self._pieces(messages)
+        async with aclosing(pieces), aclosing(whole_characters(pieces)) as whole:
+            async for piece in whole:
+                yield piece
+
+    async def _pieces(self, messages: Sequence[Mapping[str, str]]) -> AsyncGenerator[str, None]:
         body = {
             "model": self._model,
             "stream": True,
             "messages": [{"role": "system", "content": self._system}, *messages],
         }
-        headers = {"Accept": "text/event-stream", **self._headers}
+        headers = {"Accept": "text/event-stream", **PLAIN, **self._headers}
         left, finished = self._longest, False
         try:
             async with self._client.stream(
@@ -214,8 +227,10 @@ class ChatAnswerer:
         except httpx.TimeoutException as error:
             log.warning("the chat endpoint was silent: %s", type(error).__name__)
             raise StreamError("deadline_exceeded", "the model did not answer in time") from error
-        except (httpx.HTTPError, ValueError) as error:
-            log.warning("the chat endpoint failed: %s", error)
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            # A header that cannot be sent is in the error, and may be a key.
+            told = "a header cannot be sent" if isinstance(error, httpx.LocalProtocolError) else error
+            log.warning("the chat endpoint failed: %s", told)
             raise StreamError("unavailable", "the model cannot be reached, or does not stream") from error
         if not finished:
             raise StreamError("data_loss", "the model's answer was cut")
@@ -230,8 +245,9 @@ def _address(url: str) -> str:
 
 async def _events(response: httpx.Response) -> AsyncGenerator[str, None]:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "text/event-stream":
-        raise ValueError(f"the content type is {kind!r}, not text/event-stream")
+    if kind != "text/event-stream" or not is_plain(response.headers):
+        encoding = response.headers.get("content-encoding", "none")
+        raise ValueError(f"the content type is {kind!r}, not text/event-stream, or its coding {encoding!r} unknown")
     reader = EventReader()
     async for chunk in response.aiter_bytes():
         for event in reader.feed(chunk):
@@ -243,11 +259,17 @@ _EMPTY: Final[Mapping[str, Any]] = {}
 
 def _delta(event: str) -> tuple[str, bool]:
     """The text in one event, and whether the model says that it has finished."""
-    value = strict_json.loads(event.encode())
-    if not isinstance(value, dict) or "error" in value:
+    value = json.loads(event)  # not strictly: a piece may be half of a surrogate pair
+    if not isinstance(value, dict) or value.get("error") is not None or value.get("object") == "error":
         raise ValueError("an event that is not an object, or that is an error")
     choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else _EMPTY
     delta = choice.get("delta")
     content = delta.get("content") if isinstance(delta, dict) else None
-    return content if isinstance(content, str) else "", isinstance(choice.get("finish_reason"), str)
+    if isinstance(content, list):  # so do Mistral's: a list of parts, and one that is not text is not for the reader
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+    reason = choice.get("finish_reason")
+    if reason == "error":
+        raise ValueError("the model has failed within its answer")
+    return content if isinstance(content, str) else "", isinstance(reason, str)

@@ -22,16 +22,14 @@ from wav_streaming.voices import SPEEDS, VoicedSynthesizer
 
 from ..coders import Coder, RawCoder
 from ..errors import StreamError
-from ..protocol import VERSION
 from ..server.negotiation import negotiate
-from ..server.problems import RequestError
 from ..server.response import FrameResponse
 from ..server.views import View
 from .answers import Answerer
 from .api_description import chat_description
 from .chat_formats import Link, SoundFormats
 from .chat_messages import Summary, chat_messages, spoken_messages, tokens_of
-from .chat_requests import ChatRequest, chat_request
+from .chat_requests import chat_request
 from .chat_views import ChatLines, ChatView, WholeChat
 from .limits import AppLimits
 from .memory import Share
@@ -40,6 +38,7 @@ from .questions import read_json
 __all__ = ["ChatEndpoints"]
 
 _CODER: Final = RawCoder()
+_SPEECH: Final = TALCoder()
 _STREAMED: Final = (ChatView(), ChatLines(), ChatLines("application/jsonl"))
 _WHOLE: Final = (WholeChat(), *_STREAMED)
 
@@ -76,10 +75,7 @@ class ChatEndpoints:
             **chat_description(_CODER, _STREAMED),
         )
         async def stream(request: Request) -> FrameResponse:
-            # The events and lines have no positions, so nobody can resume them: they end with their connection.
-            is_kept = _is_framed(request, _CODER.name) or _is_framed(request, TALCoder().name)
-            respond = partial(self._stream, request, is_kept=is_kept)
-            return self._answer(await self._read(request), request, _STREAMED, respond)
+            return await self._answer(request, _STREAMED, partial(self._stream, request))
 
         @app.post(
             "/api/chat",
@@ -88,38 +84,43 @@ class ChatEndpoints:
             **chat_description(_CODER, _WHOLE),
         )
         async def whole(request: Request) -> FrameResponse:
-            return self._answer(await self._read(request), request, _WHOLE, self._at_once)
+            return await self._answer(request, _WHOLE, self._at_once)
 
         @app.get("/api/chat/voices", summary="The voices that can be asked for")
         async def voices() -> dict[str, Any]:
             return self._voices()
 
-    async def _read(self, request: Request) -> ChatRequest:
-        value = await read_json(request, self._limits, self._share(request))
-        return chat_request(value, self._synthesizer, self._limits)
-
-    def _answer(
-        self, asked: ChatRequest, request: Request, views: Sequence[View], respond: Callable[..., FrameResponse]
+    async def _answer(
+        self, request: Request, views: Sequence[View], respond: Callable[..., FrameResponse]
     ) -> FrameResponse:
+        value = await read_json(request, self._limits, self._share(request))
+        asked = chat_request(value, self._synthesizer, self._limits)
+        default_type = views[0].media_type
+        form = negotiate(request, [_CODER.name, _SPEECH.name], views=views, default_type=default_type)
+        # The events and lines have no positions, so nobody can resume them: they end with their connection.
+        respond = partial(respond, is_kept=form.version is not None)
         tokens = tokens_of(self._answerer, asked.message)
-        if _wants_speech(request, TALCoder()):
+        if form.coder == _SPEECH.name:
             if asked.synthesizer is None:
                 raise StreamError("unimplemented", "frames of speech need a voice, and there is none for this answer")
-            return respond(spoken_messages(tokens, asked.synthesizer, asked.message), TALCoder())
+            return respond(spoken_messages(tokens, asked.synthesizer, asked.message), _SPEECH)
         summary = Summary()
-        default_type = views[0].media_type
         options: dict[str, Any] = {"views": views, "trailers": summary.trailers, "default_type": default_type}
         speaker, formats = None, None
         if asked.synthesizer is not None:
-            in_frames = _has_frames(request, views)
-            speaker = Speaker(asked.synthesizer, pacing=Pacing() if in_frames else None)
-            if in_frames and asked.formats != ("pcm",):
+            # Who reads events or one JSON gets WAV, and a sound for each sentence, as documented: a player that plays
+            # one file after the other has a gap between two.
+            is_paced = not isinstance(form.view, ChatView | WholeChat)
+            speaker = Speaker(asked.synthesizer, pacing=Pacing() if is_paced else None)
+            if is_paced and asked.formats != ("pcm",):
                 formats = SoundFormats(asked.formats, self._link(request))
                 options["observer"] = formats.link
         messages = chat_messages(tokens, speaker, summary, sample_rate=self._sample_rate, formats=formats)
         return respond(messages, _CODER, **options)
 
-    def _at_once(self, source: AsyncIterator[Any], coder: Coder[Any, Any], **options: Any) -> FrameResponse:
+    def _at_once(
+        self, source: AsyncIterator[Any], coder: Coder[Any, Any], *, is_kept: bool, **options: Any
+    ) -> FrameResponse:
         # Without a heartbeat the status waits for the end: a failure has a real one.
         return FrameResponse(source, coder=coder, max_duration=self._limits.stream_seconds, **options)
 
@@ -131,25 +132,3 @@ class ChatEndpoints:
             "default": voices[0].name if voices else None,
             "speed": list(SPEEDS) if voices else [1, 1],
         }
-
-
-def _has_frames(request: Request, views: Sequence[View]) -> bool:
-    """Whether the answer is frames, or their headers as lines. Who reads events or one JSON gets WAV, and a sound for
-    each sentence, as documented: a player that plays one file after the other has a gap between two."""
-    try:
-        view = negotiate(request, _CODER.name, views=views, default_type=views[0].media_type).view
-    except RequestError:  # the response says so
-        return False
-    return not isinstance(view, ChatView | WholeChat)
-
-
-def _wants_speech(request: Request, coder: Coder[Any, Any]) -> bool:
-    """Whether the client accepts frames of `coder` rather than what this endpoint has for everybody."""
-    return _is_framed(request, coder.name) and not _is_framed(request, _CODER.name)
-
-
-def _is_framed(request: Request, coder: str) -> bool:
-    try:
-        return negotiate(request, coder, views=_WHOLE).version == VERSION
-    except RequestError:
-        return False

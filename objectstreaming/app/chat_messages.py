@@ -20,6 +20,7 @@ are a `Summary`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -33,11 +34,13 @@ from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import voice_of
 
 from ..errors import StreamError
-from .answers import Answerer
+from .answers import Answerer, whole_characters
 from .chat_formats import SoundFormats
 from .voice import speech_frames
 
 __all__ = ["Summary", "chat_messages", "spoken_messages", "tokens_of"]
+
+log = logging.getLogger("objectstreaming.server")
 
 _PIECE: Final = Fraction(1, 5)
 """Seconds of sound in a message: over a slow link the first piece plays while the next ones arrive."""
@@ -67,8 +70,9 @@ async def tokens_of(
     `conversation` is what was said before the question, and the question, for an answerer that looks at it.
     """
     is_empty = True
-    async with aclosing(_pieces(answerer, question, conversation)) as pieces:
-        async for piece in pieces:
+    pieces = _pieces(answerer, question, conversation)
+    async with aclosing(pieces), aclosing(whole_characters(pieces)) as whole:
+        async for piece in whole:
             is_empty = is_empty and not piece
             yield piece
     if is_empty:
@@ -139,7 +143,7 @@ async def chat_messages(
 
     async def prepare(spoken: Spoken) -> None:
         if spoken.sound is not None:
-            prepared[spoken.index] = await _prepare(await _as_16_bits(spoken.sound, sample_rate), formats)
+            prepared[spoken.index] = await _prepare(spoken.sound, formats, sample_rate)
 
     items: AsyncGenerator[str | Spoken] = tokens
     if synthesizer is not None:
@@ -147,8 +151,8 @@ async def chat_messages(
     async with aclosing(items):
         async for item in items:
             if isinstance(item, str):
-                summary.first_text = summary.first_text or round(clock() - began, 3)
                 if item:
+                    summary.first_text = summary.first_text or _seconds(clock() - began)
                     yield {"kind": "text"}, item.encode(errors="replace")
                 continue
             summary.sentences += 1
@@ -170,7 +174,7 @@ async def chat_messages(
                 continue
             summary.audio += 1
             summary.cached += item.cached
-            summary.first_audio = summary.first_audio or round(clock() - began, 3)
+            summary.first_audio = summary.first_audio or _seconds(clock() - began)
             if encoded:
                 form, data = encoded
                 yield {**header, **form, "at": round(1_000_000 * heard)}, data
@@ -181,11 +185,19 @@ async def chat_messages(
             summary.seconds = round(float(heard), 3)
 
 
-async def _prepare(sound: Sound, formats: SoundFormats | None) -> _Prepared:
+def _seconds(time: float) -> float:
+    return max(0.001, round(time, 3))  # 0 is that there was none
+
+
+async def _prepare(sound: Sound, formats: SoundFormats | None, sample_rate: int | None = None) -> _Prepared:
     try:
+        sound = await _as_16_bits(sound, sample_rate)
         return _Prepared(sound, None if formats is None else await formats.encoded(sound))
     except StreamError as error:
         return _Prepared(sound, error=error.code)
+    except Exception:
+        log.warning("a sound cannot be sent: %r", sound, exc_info=True)
+        return _Prepared(sound, error="unavailable")
 
 
 def _pieces_of_sound(header: dict[str, Any], sound: Sound, heard: Fraction) -> Iterator[tuple[dict[str, Any], bytes]]:

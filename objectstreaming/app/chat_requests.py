@@ -27,7 +27,8 @@ class ChatRequest(NamedTuple):
 def chat_request(value: Any, engine: Synthesizer | None, limits: AppLimits) -> ChatRequest:
     """The question in a JSON value. Raises `StreamError` for what is not one, or what `engine` cannot do."""
     message = checked_text(text_member(value, "message"), limits)
-    wanted = value.get("audio", True)
+    wanted = value.get("audio")
+    wanted = True if wanted is None else wanted  # many clients send null for what they do not set
     formats: tuple[str, ...] = ("pcm",)
     if isinstance(wanted, list) and all(isinstance(name, str) for name in wanted):
         formats = accepted_formats(wanted)
@@ -35,4 +36,4 @@ def chat_request(value: Any, engine: Synthesizer | None, limits: AppLimits) -> C
         raise StreamError("invalid_argument", f"`audio` is a list of formats ({', '.join(FORMATS)}), or false")
     if not wanted:
         return ChatRequest(message, None)
-    return ChatRequest(message, with_voice(engine, value.get("voice"), value.get("speed", 1)), formats)
+    return ChatRequest(message, with_voice(engine, value.get("voice"), value.get("speed")), formats)

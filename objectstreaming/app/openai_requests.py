@@ -104,11 +104,11 @@ def _speaker(value: dict[str, Any], is_streamed: bool, engine: Synthesizer | Non
         raise StreamError("invalid_argument", '`modalities` is a list of "text" and "audio"')
     if "audio" not in wanted:
         return None
-    audio = _object(value.get("audio", {}), "`audio`")
+    audio = _object(value.get("audio") or {}, "`audio`")
     form = "pcm16" if is_streamed else "wav"
     if audio.get("format", form) != form:
         raise StreamError("unimplemented", f"the sound of this answer can only be {form}")
-    return _chosen(audio.get("voice"), 1, engine)
+    return _chosen(audio.get("voice"), None, engine)
 
 
 async def read_speech(request: Request, limits: AppLimits, share: Share, engine: Synthesizer | None) -> SpeechRequest:
@@ -118,7 +118,7 @@ async def read_speech(request: Request, limits: AppLimits, share: Share, engine:
     if form not in (None, "wav", "pcm") or value.get("stream_format") not in (None, "audio"):
         raise StreamError("unimplemented", "sound is sent as `wav` (without response_format too) or `pcm` here")
     text = checked_text(text_member(value, "input"), limits)
-    return SpeechRequest(text, form != "pcm", _chosen(value.get("voice"), value.get("speed", 1), engine))
+    return SpeechRequest(text, form != "pcm", _chosen(value.get("voice"), value.get("speed"), engine))
 
 
 def _chosen(voice: Any, speed: Any, engine: Synthesizer | None) -> Synthesizer:

@@ -17,7 +17,7 @@ from wav_streaming.recognizers import Recognizer
 from wav_streaming.sound import Sound
 from wav_streaming.speaker import Speaker, Spoken
 from wav_streaming.synthesizers import Synthesizer
-from wav_streaming.voices import UnknownVoice, VoicedSynthesizer
+from wav_streaming.voices import UnknownVoice, VoicedSynthesizer, voice_of
 
 from ..errors import StreamError
 from .answers import Answerer, Sentence
@@ -36,20 +36,24 @@ UNSPOKEN: Final = "unspoken"
 
 
 def with_voice(engine: Synthesizer | None, voice: Any, speed: Any) -> Synthesizer | None:
-    """`engine` with a voice, or its own for `None`, and a speed. Raises `StreamError` for those that it does not have.
+    """`engine` with a voice and a speed; `None` is its own. Raises `StreamError` for those that it does not have.
 
     Both come from a request: they may be anything.
     """
     if not (voice is None or (isinstance(voice, str) and 0 < len(voice) <= 100)):
         raise StreamError("invalid_argument", "`voice` is the name of a voice; GET /api/chat/voices lists them")
+    speed = 1 if speed is None else speed
     if isinstance(speed, bool) or not isinstance(speed, int | float):
         raise StreamError("invalid_argument", "`speed` is a number from 0.5 to 2")
     if engine is None or (voice is None and speed == 1):
         return engine
     if not isinstance(engine, VoicedSynthesizer):
         raise StreamError("invalid_argument", "this server has one voice, at its own speed")
+    voice = voice or voice_of(engine)
+    if not voice:
+        raise StreamError("invalid_argument", "`speed` needs a `voice` here: this server does not say which is its own")
     try:
-        return engine.with_voice(voice if voice is not None else engine.voices()[0].name, speed)
+        return engine.with_voice(voice, speed)
     except UnknownVoice as error:
         raise StreamError("invalid_argument", str(error)) from None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import uvicorn
 
 from wav_streaming.recognizers import OpenAIRecognizer, Recognizer
-from wav_streaming.synthesizers import OpenAISynthesizer, Synthesizer
+from wav_streaming.synthesizers import OpenAISynthesizer, Synthesizer, bearer
 
 from ..app import Settings, create_app
 from ..app.application import find_parts
@@ -65,7 +65,6 @@ def serve(
     say: Callable[[str], object],
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
     limits = AppLimits(streams=streams, streams_per_client=streams_per_client)
     settings = Settings(
         documents=tuple(documents),
@@ -77,23 +76,24 @@ def serve(
         store=_store(store, limits),
         limits=limits,
     )
-    answerer: Answerer | None = None
-    if chat is not None:
-        from ..app.chat import ChatAnswerer
-
-        answerer = ChatAnswerer(chat, model, headers=headers)
     if (speech_model and speech is None) or (transcription_model and transcription is None):
         raise CommandError(
             "--speech-model needs --speech URL, and --transcription-model needs --transcription URL", status=2
         )
-    synthesizer: Synthesizer | None
-    synthesizer = None if speech is None else OpenAISynthesizer(speech, model=speech_model or "tts-1", api_key=key)
-    recognizer: Recognizer | None
-    recognizer = (
-        None
-        if transcription is None
-        else OpenAIRecognizer(transcription, model=transcription_model or "whisper-1", api_key=key)
-    )
+    answerer: Answerer | None = None
+    synthesizer: Synthesizer | None = None
+    recognizer: Recognizer | None = None
+    try:
+        if chat is not None:
+            from ..app.chat import ChatAnswerer
+
+            answerer = ChatAnswerer(chat, model, headers=bearer(key))
+        if speech is not None:
+            synthesizer = OpenAISynthesizer(speech, model=speech_model or "tts-1", api_key=key)
+        if transcription is not None:
+            recognizer = OpenAIRecognizer(transcription, model=transcription_model or "whisper-1", api_key=key)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     wyoming_listener = None if wyoming is None else listen(host, wyoming)
     lifespan: Lifespan | None = None
     try:

@@ -54,7 +54,7 @@ class Negotiated(NamedTuple):
 
 def negotiate(
     request: HTTPConnection | str | None,
-    coder: str | None = None,
+    coder: str | Sequence[str] | None = None,
     *,
     views: Sequence[View] = (),
     default_type: str | None = None,
@@ -62,7 +62,8 @@ def negotiate(
 ) -> Negotiated:
     """What to answer a request with, given the request or the value of its Accept header.
 
-    `coder` is the name of the stream's coder. With `None` the `coder=` parameter is ignored. `views` can be answered
+    `coder` is the name of the stream's coder, or the names of those that there are, the one to prefer first. With
+    `None` the `coder=` parameter is ignored. `views` can be answered
     with beside version 1 and, unless `plain` is false, the plain stream. `default_type` is the media type that `*/*`
     and no `Accept` get; without it that is the plain stream, or the first view where there is none. Raises
     `RequestError` with status 406 if the client accepts nothing of all this.
@@ -82,9 +83,10 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
     accept = ", ".join(request.headers.getlist("accept")) if isinstance(request, HTTPConnection) else request
     # Not sent, or nothing valid in it: RFC 9110 lets the server choose.
     ranges = list(parse_accept(accept or "")) or _ANYTHING
+    coders = [coder] if coder is None or isinstance(coder, str) else coder
     choices: dict[str, View | None] = {PLAIN_MEDIA_TYPE: None} if plain else {}
     choices.update((type_of(view), view) for view in views)
-    types = [Negotiated(VERSION, coder).media_type, *choices]
+    types = [*(Negotiated(VERSION, name).media_type for name in coders), *choices]
     for view in views:
         for name in view.also_for:
             choices.setdefault(name, view)
@@ -95,12 +97,13 @@ application/vnd.objectstreaming;v=1;coder=json or application/octet-stream; Acce
         weights = {name: _weight(name, ranges, name == default_type) for name in choices}
         chosen = max(choices, key=lambda name: (*weights[name], name == default_type))
         quality = weights[chosen][0]
-    framed = _quality_of_version_1(ranges, coder)
-    if framed > 0 and framed >= quality:
+    framed = {name: _quality_of_version_1(ranges, name) for name in coders}
+    best = max(framed, key=framed.__getitem__)
+    if framed[best] > 0 and framed[best] >= quality:
         timed = isinstance(request, HTTPConnection) and prefers_times(request.headers.getlist("prefer"))
-        return Negotiated(VERSION, coder, timed=timed)
+        return Negotiated(VERSION, best, timed=timed)
     if quality > 0:
-        return Negotiated(None, coder, choices[chosen])
+        return Negotiated(None, coders[0], choices[chosen])
     offered = " or ".join([", ".join(types[:-1]), types[-1]] if len(types) > 1 else types)
     raise RequestError(406, "invalid_argument", f"this endpoint answers with {offered}; Accept names none of them")
 

@@ -405,6 +405,9 @@ async def chat_endpoint(
         yield seen
 
 
+DONE = b"data: [DONE]\n\n"
+
+
 async def ask_endpoint(*pieces: bytes, status: int = 200, kind: str = "text/event-stream") -> list[Sentence]:
     async with chat_endpoint(*pieces, status=status, kind=kind) as seen:
         answerer = ChatAnswerer(seen[0].decode(), "small", timeout=DEADLINE)
@@ -460,6 +463,11 @@ class TestChatAnswerer:
             ([b"{}"], 200, "application/json", "unavailable"),
             ([b"data: nonsense\n\n"], 200, "text/event-stream", "unavailable"),
             ([b'data: {"error": {"message": "key sk-1 is wrong"}}\n\n'], 200, "text/event-stream", "unavailable"),
+            ([b'event: error\ndata: {"message": "key"}\n\n', DONE], 200, "text/event-stream", "unavailable"),
+            ([b'data: {"object": "error", "message": "key"}\n\n', DONE], 200, "text/event-stream", "unavailable"),
+            ([f"data: {event(finish_reason='error')}\n\n".encode(), DONE], 200, "text/event-stream", "unavailable"),
+            ([b"data: " + b"[" * 50_000 + b"\n\n"], 200, "text/event-stream", "unavailable"),
+            ([b"x"], 200, "text/event-stream\r\nContent-Encoding: zstd", "unavailable"),
         ],
     )
     async def test_failures_do_not_repeat_what_the_endpoint_said(
@@ -469,6 +477,26 @@ class TestChatAnswerer:
             await ask_endpoint(*pieces, status=status, kind=kind)
         assert caught.value.code == code
         assert "key" not in str(caught.value)
+
+    async def test_a_character_may_be_cut_into_two_pieces(self) -> None:
+        halves = "".join(f"data: {event(piece)}\n\n" for piece in ("Yes \ud83d", "\ude00 \udc00."))
+        assert await ask_endpoint(halves.encode(), DONE) == [Sentence("Yes \U0001f600 \ufffd.", "small")]
+
+    async def test_text_may_be_a_list_of_parts_and_an_error_null(self) -> None:
+        parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Yes."}]
+        wire = json.dumps({"error": None, "choices": [{"delta": {"content": parts}}]})
+        assert await ask_endpoint(f"data: {wire}\n\n".encode(), DONE) == [Sentence("Yes.", "small")]
+
+    async def test_a_key_that_cannot_be_sent_is_not_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        answerer = ChatAnswerer("http://127.0.0.1:1", headers={"Authorization": "Bearer sk-1\n"})
+        with pytest.raises(StreamError):
+            await collect(answerer, "Why?")
+        await answerer.close()
+        assert "sk-1" not in caplog.text
+
+    def test_what_is_no_url_is_refused_without_its_password(self) -> None:
+        with pytest.raises(ValueError, match=r"not the URL of a chat endpoint: http://h:x$"):
+            ChatAnswerer("http://me:secret@h:x")
 
     async def test_silence_is_bounded(self) -> None:
         async def quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -123,6 +123,15 @@ curl -N -X POST http://localhost:8000/api/chat/stream \\
             assert found[-1] == ("done", "3")
             [failed] = [line for line in lines(client) if "error" in line]
         assert (failed["sentence"], failed["error"], failed["text"]) == (3, "unavailable", "  It runs. ")
+
+    def test_a_sentence_whose_sound_cannot_be_sent_is_counted_as_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def to_mono(sound: Sound, rate: int) -> Sound:
+            raise MemoryError
+
+        monkeypatch.setattr("objectstreaming.app.chat_messages.to_mono", to_mono)
+        with served(voice=Tone(), sample_rate=24_000) as client:
+            assert events(client)[-1] == ("done", "0")
+            assert lines(client)[-1].items() >= {"kind": "end", "audio": 0, "failed": 4}.items()
 
     def test_a_late_failure_is_an_error_event_and_a_broken_connection(self) -> None:
         class Failing(Model):
@@ -286,6 +295,11 @@ class TestFormats:
         last = lines(client)[-1]
         assert (last["kind"], last["sentences"], last["audio"]) == ("end", 5, 4)
 
+    def test_of_two_coders_the_client_gets_the_one_that_it_likes_better(self, client: httpx.Client) -> None:
+        accept = f"{V1};coder=raw;q=0.5, {V1};coder=tal"
+        response = client.post("/api/chat/stream", json={"message": "Why?"}, headers={"Accept": accept})
+        assert response.headers["content-type"] == f"{V1};coder=tal"
+
     def test_frames_without_a_coder_named_are_raw(self, client: httpx.Client) -> None:
         response = client.post("/api/chat/stream", json={"message": "Why?"}, headers={"Accept": V1})
         assert response.headers["content-type"] == f"{V1};coder=raw"
@@ -332,6 +346,18 @@ class TestFormats:
                 samples += header["samples"]
         assert sum(len(payload) for header, payload in messages if header["kind"] == "audio") == 2 * samples
 
+    async def test_the_time_of_the_first_text_is_that_of_the_first_text_however_soon_it_comes(self) -> None:
+        async def model() -> AsyncGenerator[str]:
+            nonlocal now
+            yield ""
+            yield "One. "
+            now = 5.0
+            yield "Two."
+
+        now, summary = 0.0, Summary()
+        _ = [message async for message in chat_messages(model(), None, summary, clock=lambda: now)]
+        assert summary.first_text == 0.001
+
     async def test_positions_do_not_drift(self) -> None:
         class Odd:
             async def synthesize(self, text: str) -> Sound:
@@ -371,6 +397,7 @@ class TestRequest:
             ({"message": "Why?", "voice": "x" * 101}, "name of a voice"),
             ({"message": "Why?", "speed": "fast"}, "from 0.5 to 2"),
             ({"message": "Why?", "speed": True}, "from 0.5 to 2"),
+            ({"message": "Why?", "speed": 10**4000}, "no such speed"),
             ({"message": "Why?", "audio": ["mp3"]}, "pcm, flac, opus"),
             ({"message": "Why?", "audio": []}, "pcm, flac, opus"),
             ({"message": "Why?", "audio": "pcm"}, "list of formats"),
@@ -381,6 +408,19 @@ class TestRequest:
         response = client.post(path, json=body)
         assert (response.status_code, response.json()["code"]) == (400, "invalid_argument")
         assert why in response.json()["message"]
+
+    def test_null_is_what_was_not_said(self, client: httpx.Client) -> None:
+        assert events(client, voice=None, speed=None, audio=None) == events(client)
+
+    def test_the_speed_of_a_voice_without_a_name_cannot_be_changed(self) -> None:
+        class Nameless(Choir):
+            def voices(self) -> list[Any]:
+                return []
+
+        with served(voice=Nameless()) as client:
+            response = client.post("/api/chat", json={"message": "Why?", "speed": 2})
+            assert (response.status_code, response.json()["code"]) == (400, "invalid_argument")
+            assert sounds_of(events(client, voice="duo", speed=2))[0].channels == 2
 
     def test_formats_that_it_does_not_have_may_be_named_too(self, client: httpx.Client) -> None:
         assert events(client, audio=["opus", "pcm"])[-1] == ("done", "4")

@@ -64,6 +64,26 @@ def test_all_others_get_the_plain_stream(accept: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (f"{VENDOR};v=1", f"{VENDOR};v=1;coder=raw"),
+        (f"{VENDOR};v=1;coder=tal", f"{VENDOR};v=1;coder=tal"),
+        (f"{VENDOR};v=1;coder=tal, {VENDOR};v=1;coder=raw", f"{VENDOR};v=1;coder=raw"),
+        (f"{VENDOR};v=1;coder=tal, {VENDOR};v=1;coder=raw;q=0.9", f"{VENDOR};v=1;coder=tal"),
+        (f"{VENDOR};v=1;coder=tal;q=0.9, text/event-stream", "text/event-stream"),
+        (f"{VENDOR};v=1;coder=json, */*;q=0.1", "application/octet-stream"),
+    ],
+)
+def test_of_several_coders_the_client_chooses_one(accept: str, media_type: str) -> None:
+    assert negotiate(accept, ["raw", "tal"], views=BUILT_IN).media_type == media_type
+
+
+def test_a_refusal_names_every_coder() -> None:
+    with pytest.raises(RequestError, match=r"coder=raw, .*coder=tal or application/octet-stream"):
+        negotiate("text/html", ["raw", "tal"])
+
+
+@pytest.mark.parametrize(
     "accept",
     [
         "text/html",
