@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMANDS_RUN = {"debugging.md"}
 """Whose commands are run too. Each line that is shown of their output must be in it; `...` is any text."""
+CLIENTS_ARE_PROGRAMS = {"tutorial.md"}
+"""Where a block that speaks to the address is a program of its own, which imports from `chat` what the others have."""
 PROGRAMS = {"debugging.md": ("curl",), "voice.md": ("espeak-ng",)}
 ADDRESS = "http://127.0.0.1:8000"
 
@@ -51,14 +54,17 @@ def serving(app: Any) -> Iterator[str]:
 
 def run(page: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
     """The names that a page's blocks have made; `address` is where the last `app` is being served."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+    module = sys.modules["chat"] = types.ModuleType("chat")
+    stack.callback(sys.modules.pop, "chat")
+    names = vars(module)
     text = page.read_text()
     served, address = None, ""
     for found in BLOCK.finditer(text):
         language, code = found.groups()
         if language == "console" and page.name not in COMMANDS_RUN:
             continue
-        if ADDRESS.removeprefix("http:") in code:
+        asks = ADDRESS.removeprefix("http:") in code
+        if asks:
             if names["app"] is not served:
                 served = names["app"]
                 address = stack.enter_context(serving(served))
@@ -67,7 +73,9 @@ def run(page: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
             run_commands(code, stack)
             continue
         line = text[: found.start(2)].count("\n")
-        exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), names)
+        own = asks and page.name in CLIENTS_ARE_PROGRAMS
+        compiled = compile("\n" * line + code, str(page), "exec", dont_inherit=True)
+        exec(compiled, {"__name__": "__main__"} if own else names)
     return names | {"address": address}
 
 
