@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(str(error), error.status)
     except ObjectStreamError as error:
         _fail(str(error))
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        _fail("a URL, a header or a text is not UTF-8", 2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -22,6 +22,7 @@ from ..protocol import PLAIN_MEDIA_TYPE
 from ..resuming import Place, ResumingStream
 from .errors import CommandError
 from .terminal import FrameLines, Watched, printable
+from .urls import http_url
 
 __all__ = [
     "PipedSound",
@@ -48,14 +49,7 @@ def endpoint(url: str, path: str) -> str:
     >>> endpoint("127.0.0.1:8000", "wav"), endpoint("http://host/api/wav", "wav")
     ('http://127.0.0.1:8000/wav', 'http://host/api/wav')
     """
-    if "://" not in url:
-        url = f"http://{url}"
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise CommandError(f"{url} is not a URL: {error}", status=2) from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise CommandError(f"{url} is not an http URL", status=2)
+    parsed = http_url(url)
     base = parsed.path.rstrip("/")
     return str(parsed.copy_with(path=base if base.endswith(f"/{path}") else f"{base}/{path}"))
 
@@ -93,6 +87,8 @@ def _kept_place(path: Path) -> Place | None:
     try:
         return Place.from_json(path.read_bytes())
     except FileNotFoundError:
+        if not path.parent.is_dir():  # before the question is asked
+            raise CommandError(f"{path} cannot be written: its folder does not exist") from None
         return None
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} is no place of ask: {error}") from None
@@ -158,7 +154,7 @@ class SavedSound:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._part = None if path is None else path.with_name(path.name + ".part")
+        self._part = None if path is None else path.parent / f"{path.name}.part"
         self._bytes: BinaryIO | None = None
         self._file: wave.Wave_write | None = None
         self._format: tuple[int, int, int] | None = None
@@ -167,8 +163,10 @@ class SavedSound:
 
     def __enter__(self) -> SavedSound:
         # Checked before the question is sent, because the answer would be lost.
-        if self._path is not None and (self._path.is_dir() or not self._path.parent.is_dir()):
-            raise CommandError(f"{self._path} cannot be written: it is a folder, or its folder does not exist")
+        if self._path is None or self._path.is_file():
+            return self
+        if self._path.exists() or not self._path.parent.is_dir():
+            raise CommandError(f"{self._path} cannot be written: it is no file, or its folder does not exist")
         return self
 
     def add(self, tal: TALAudio, pcm: bytes) -> None:

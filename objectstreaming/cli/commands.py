@@ -305,6 +305,8 @@ def conformance(
             status = run_one(command or [], only=only, verbose=verbose, as_json=as_json, say=_out)
         else:
             status = run_list(implementations, implementation or [], only=only, verbose=verbose, write=write, say=_out)
+    except BrokenPipeError:  # the reader of our output has left
+        raise
     except (CannotRun, OSError) as error:
         raise CommandError(str(error), status=2) from None
     raise typer.Exit(status)

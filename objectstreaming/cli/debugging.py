@@ -115,7 +115,7 @@ def cat(
 
     \b
     Example:
-      objectstreaming cat http://127.0.0.1:8000/wav -d '{"question": "What is a frame?"}' --play
+      objectstreaming cat http://127.0.0.1:8000/objects -d '{"question": "What is a frame?"}'
     """
     from .contents import cat as run
     from .streams import Request

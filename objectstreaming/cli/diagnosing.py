@@ -23,11 +23,12 @@ import httpx
 from ..errors import ResponseError
 from ..media_type import parse_media_type
 from ..protocol import MEDIA_TYPE, PLAIN_MEDIA_TYPE
-from .errors import CommandError
+from .errors import NO_STREAM, CommandError
 from .recordings import Piece
 from .remedies import proxy_of, remedies_for
-from .streams import CUT, NO_STREAM, Request, Seen, Watch, sent, stream_of
+from .streams import CUT, Request, Seen, Watch, sent, stream_of
 from .terminal import coloured
+from .urls import http_url
 
 __all__ = [
     "Diagnosis",
@@ -343,8 +344,8 @@ def diagnose(url: str, headers: Sequence[str] = (), *, idle: float | None = None
     `idle`: also look for hops that give up within so many seconds of silence. `seconds`: the longest silence of a
     server. Raises `CommandError` with status 5 if there is no probe.
     """
-    if httpx.URL(url).path in ("", "/"):
-        url = str(httpx.URL(url).copy_with(path="/doctor"))
+    address = http_url(url)
+    url = str(address.copy_with(path="/doctor") if address.path in ("", "/") else address)
     # What browsers ask for; without it no hop would compress.
     request = Request(headers=["Accept-Encoding: gzip, deflate", *headers], seconds=seconds)
     asking = replace(request, headers=[*request.headers, *(f"{name}: {value}" for name, value in _SENT.items())])

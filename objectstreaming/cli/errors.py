@@ -1,6 +1,11 @@
 """The error of a command."""
 
-__all__ = ["CommandError"]
+from typing import Final
+
+__all__ = ["NO_STREAM", "CommandError"]
+
+NO_STREAM: Final = 5
+"""The exit status of the commands that look at streams where there is none."""
 
 
 class CommandError(Exception):

@@ -21,6 +21,7 @@ from .loopback import listen
 from .recordings import Recorder
 from .streams import CUT, Request, sent
 from .terminal import printable
+from .urls import http_url
 
 __all__ = ["record", "record_proxy"]
 
@@ -31,7 +32,9 @@ _WAITING: Final = 256 * 1024
 
 def record(url: str, request: Request, out: Path, note: Callable[[str], object]) -> int:
     """Record one answer. Returns the exit status: 0, or 3 if the connection broke."""
-    with out.open("wb") as file, sent(url, request) as answer:
+    # Opened first: nothing is asked where nothing can be kept. An older recording stays until there is an answer.
+    with out.open("ab") as file, sent(url, request) as answer:
+        file.truncate(0)
         response = answer.response
         upstream = response.request.url.netloc.decode("ascii")  # without credentials and query
         recorder = Recorder(file, upstream, began=answer.began)
@@ -42,6 +45,7 @@ def record(url: str, request: Request, out: Path, note: Callable[[str], object])
             recorder.up(exchange, body)
         recorder.response(exchange, response.status_code, response.headers.multi_items())
         pieces = size = status = 0
+        end = ""
         try:
             for data in response.iter_raw():
                 recorder.down(exchange, data)
@@ -49,11 +53,12 @@ def record(url: str, request: Request, out: Path, note: Callable[[str], object])
             recorder.ended(exchange)
         except httpx.TransportError as error:
             recorder.cut(exchange, f"the connection broke: {error}")
-            status = CUT
+            status, end = CUT, ", cut"
         except KeyboardInterrupt:
             recorder.cut(exchange, "the recording was stopped")
+            end = ", stopped"
         recorder.finish()
-    note(f"{out}: status {response.status_code}, {size:,} bytes in {pieces} pieces{', cut' if status else ''}")
+    note(f"{out}: status {response.status_code}, {size:,} bytes in {pieces} pieces{end}")
     return status
 
 
@@ -62,8 +67,8 @@ def record_proxy(port: int, upstream: str, out: Path, note: Callable[[str], obje
 
     Raises `CommandError`.
     """
-    url = httpx.URL(upstream)
-    if url.scheme != "http" or not url.host:
+    url = http_url(upstream)
+    if url.scheme != "http":
         raise CommandError(f"--to is an http URL, as in http://127.0.0.1:8000, not {upstream}", status=2)
     listener = listen("127.0.0.1", port)
     with out.open("wb") as file:

@@ -30,7 +30,7 @@ from ..coders import RawCoder
 from ..errors import EncodeError, FrameError, ObjectStreamError
 from ..frames import Frame, FrameDecoder
 from ..protocol import MEDIA_TYPE, StreamDecoder, StreamEncoder
-from .errors import CommandError
+from .errors import NO_STREAM, CommandError
 
 __all__ = ["MASK", "Exchange", "Piece", "Recorder", "is_recording", "masked", "masked_target", "read_exchange"]
 
@@ -184,7 +184,7 @@ def is_recording(path: Path) -> bool:
 def read_exchange(path: Path, number: int | None = None) -> Exchange:
     """An exchange of a recording; without a number the first that is a stream of ours, or else the first of all.
 
-    Raises `CommandError` if there is none. A recording that was cut gives what it has.
+    Raises `CommandError` with status 5 if there is none. A recording that was cut gives what it has.
     """
     found: dict[int, Exchange] = {}
     began: dict[int, float] = {}
@@ -195,15 +195,15 @@ def read_exchange(path: Path, number: int | None = None) -> Exchange:
                 for header, payload in decoder.feed(chunk):
                     _add(found, began, dict(header), payload, number)
         except ObjectStreamError as error:
-            raise CommandError(f"{path} is not a recording that can be read: {error}") from None
+            raise CommandError(f"{path} is not a recording that can be read: {error}", status=NO_STREAM) from None
         except (TypeError, ValueError, KeyError):
-            raise CommandError(f"{path} is not a recording that can be read: a member is wrong") from None
+            raise CommandError(f"{path} is not a recording: a member is wrong", status=NO_STREAM) from None
     if number is not None and number not in found:
-        raise CommandError(f"{path} has no exchange {number}; it has {_numbers(found)}")
+        raise CommandError(f"{path} has no exchange {number}; it has {_numbers(found)}", status=NO_STREAM)
     ours = [number for number, exchange in found.items() if exchange.header("content-type").startswith(MEDIA_TYPE)]
     chosen = number if number is not None else next(iter([*ours, *found]), None)
     if chosen is None:
-        raise CommandError(f"{path} has no exchange")
+        raise CommandError(f"{path} has no exchange", status=NO_STREAM)
     return found[chosen]
 
 

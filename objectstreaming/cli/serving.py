@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -111,7 +111,7 @@ def serve(
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         say("it can be reached from the network, and does not ask who its clients are")
     config = configured(app, Connections(is_proxy=Clients(proxies).is_proxy))
-    with listener, _metrics(metrics, say):
+    with listener, _metrics(metrics, say), suppress(KeyboardInterrupt):  # which uvicorn raises once it has ended
         uvicorn.Server(config).run([listener])
 
 

@@ -39,15 +39,15 @@ from ..inflate import ENCODINGS, Inflater
 from ..media_type import parse_media_type
 from ..protocol import CONTROL, MEDIA_TYPE, PLAIN_MEDIA_TYPE, StreamDecoder
 from ..response_problems import excerpt, read_problem
-from .errors import CommandError
+from .errors import NO_STREAM, CommandError
 from .recordings import Exchange, Piece, is_recording, read_exchange
+from .urls import http_url
 
 __all__ = ["CODERS", "Request", "Seen", "Stream", "Watch", "opened", "sent", "stream_of"]
 
 BROKEN: Final = 1
 CUT: Final = 3
 FAILED: Final = 4
-NO_STREAM: Final = 5
 
 CODERS: Final[dict[str, Coder[Any, Any]]] = {
     coder.name: coder for coder in (JsonCoder(), MsgpackCoder(), NdarrayCoder(), RawCoder(), TALCoder())
@@ -114,11 +114,9 @@ def opened(source: str, request: Request, *, recorded: bool, exchange: int | Non
     `recorded`: of a recording, the stream that was recorded, in the exchange of that number; else the recording itself.
     The pieces of a URL raise `StreamIncomplete` where the connection breaks or is silent for too long.
     """
-    if source.startswith(("http://", "https://")):
+    if "://" in source:
         with sent(source, request) as answer:
             yield stream_of(answer)
-    elif "://" in source:
-        raise CommandError(f"{source} is not an http URL", status=NO_STREAM)
     elif source == "-":
         began = time.perf_counter()
         # Not buffered: what has come is shown at once.
@@ -139,18 +137,22 @@ def opened(source: str, request: Request, *, recorded: bool, exchange: int | Non
 
 @contextmanager
 def sent(url: str, request: Request) -> Iterator[Answer]:
-    """The answer to a request. Raises `CommandError` with status 5 if there is none."""
+    """The answer to a request. Raises `CommandError` with status 5 if there is none, 2 if it is no request."""
     body = request.body()
     method = request.method or ("GET" if body is None else "POST")
+    if not method.isascii():
+        raise CommandError(f"{method!r} is no method of HTTP", status=2)
     timeout = httpx.Timeout(_CONNECT_SECONDS, read=request.seconds)
     with httpx.Client(timeout=timeout, verify=_tls()) as client:
         try:
-            message = client.build_request(method, url, headers=request.fields(body), content=body)
+            message = client.build_request(method, http_url(url), headers=request.fields(body), content=body)
             began = time.perf_counter()
             response = client.send(message, stream=True)
         except httpx.TimeoutException:
             raise CommandError(f"{url} did not answer in time", status=NO_STREAM) from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except httpx.LocalProtocolError as error:
+            raise CommandError(f"the request is not HTTP: {error}", status=2) from None
+        except httpx.TransportError as error:
             raise CommandError(f"{url} cannot be reached: {error}", status=NO_STREAM) from None
         try:
             yield Answer(response, began)

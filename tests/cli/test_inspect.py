@@ -190,8 +190,37 @@ class TestVerdicts:
         for command in ("inspect", "cat", "to-wav"):
             assert run(command, "/nowhere/stream") == NO_STREAM
             assert "/nowhere/stream" in only_line(capsys.readouterr().err)
-        assert run("inspect", "http://127.0.0.1:1/", "-d", "@/nowhere/body") == 2
-        assert "@/nowhere/body" in only_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("-d", "@/nowhere/body"), "/nowhere/body"),
+            (("-H", "no colon"), "Name: value"),
+            (("-H", "a: b\nc: d"), "header value"),
+            (("-X", "GE T"), "method"),
+            (("-X", "G\u00c9T"), "method"),
+        ],
+    )
+    def test_what_is_no_request_is_one_line_and_status_2(
+        self, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with RawServer(lambda connection: None) as server:
+            assert run("inspect", server.url, *words) == 2
+        assert said in only_line(capsys.readouterr().err)
+
+    @pytest.mark.parametrize("words", [("inspect", "ftp://a/"), ("doctor", "http://"), ("record", "http://a:b/")])
+    def test_what_is_no_url_is_one_line_and_status_2(
+        self,
+        words: tuple[str, ...],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert run(*words) == 2
+        assert "URL" in only_line(capsys.readouterr().err)
+        assert run("record", "--proxy", "0", "--to", words[1]) == 2
+        assert "URL" in only_line(capsys.readouterr().err)
 
 
 @pytest.fixture(scope="module")
