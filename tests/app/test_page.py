@@ -200,6 +200,48 @@ def test_an_answer_that_is_cut_is_resumed(browser: Browser, demo: str) -> None:
     assert (text(browser, "answer"), browser.run("[...at('frames').rows].length")) == resumed
 
 
+# Gives 1,000 bytes at a time, and notes how many of them the page had at most, and had not told of yet.
+COUNTING = """
+    given = most = 0;
+    const real = fetch;
+    window.fetch = async (...request) => {
+        const response = await real(...request);
+        const reader = response.body.getReader();
+        let rest = new Uint8Array();
+        const pull = async controller => {
+            if (!rest.length) ({value: rest} = await reader.read());
+            if (!rest) return controller.close();
+            most = Math.max(most, given - (parseInt(at('read').textContent.replaceAll(',', '')) || 0));
+            controller.enqueue(rest.slice(0, 1000));
+            given += Math.min(1000, rest.length);
+            rest = rest.subarray(1000);
+        };
+        return new Response(new ReadableStream({pull}, {highWaterMark: 0}), {headers: response.headers});
+    };
+    0"""
+
+
+def test_a_slow_reader_gets_all_in_order_and_what_it_does_not_read_waits(browser: Browser) -> None:
+    with LoopbackServer(make_app(answerer=Reading(), heartbeat=0.2)) as server:
+        opened(browser, f"{server.url}/")
+        told = "[at('answer').textContent, [...at('frames').rows].map(row => row.cells[2].textContent)]"
+        arrived = "[...at('frames').rows].map(row => parseInt(row.cells[1].textContent))"
+        assert ask(browser, "why?") == "done"
+        quickly = browser.run(told)
+        browser.run(COUNTING + "; at('reading').focus()")
+        browser.press("2")  # chooses from a list by its first letter
+        assert browser.run("at('reading').value") == "256"
+        assert ask(browser, "why?") == "done"  # with a ping every 0.2 s, and silence of 0.6 s would be an error
+        assert browser.run(told) == quickly
+        read, rate = map(int, re.findall(r"\d+", text(browser, "read").replace(",", "")))
+        assert read > 50_000
+        assert 150 < rate < 270
+        times = browser.run(arrived)
+        assert times == sorted(times)
+        assert times[-1] > 8 * read / 270
+        assert browser.run("most") < 10_000  # a frame and a bit
+
+
 def test_it_shows_what_readers_say_of_a_broken_answer(browser: Browser, demo: str) -> None:
     opened(browser, demo)
     until(browser, "!at('breaking').hidden")

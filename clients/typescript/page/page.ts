@@ -21,6 +21,7 @@ const unlock = at("unlock", HTMLButtonElement);
 const voice = at("voice", HTMLSelectElement);
 const speed = at("speed", HTMLSelectElement);
 const transport = at("transport", HTMLSelectElement);
+const reading = at("reading", HTMLSelectElement);
 const cut = at("cut", HTMLButtonElement);
 const compareButton = at("compare", HTMLButtonElement);
 const breakButton = at("break", HTMLButtonElement);
@@ -41,6 +42,8 @@ function tell(state: "asking" | "done" | "failed" | "stopped", text: string): vo
 }
 
 const isHeard = () => sound.ariaPressed === "true";
+
+const readingRate = () => 1000 * Number(reading.value) || Infinity; // bits a second
 
 const CUT_AFTER = 20_000; // bytes
 const UNITS: Record<Transport, string> = { frames: "frames", sse: "events", jsonlines: "lines" };
@@ -63,7 +66,8 @@ function streamed(
   cutAfter?: number,
 ): [ChatSource, Run] {
   const began = performance.now();
-  const run: Run = { recording: new Recording(cutAfter), figures: { bytes: 0 }, transport, frames: 0, spoken: 0 };
+  const recording = new Recording(readingRate, cutAfter);
+  const run: Run = { recording, figures: { bytes: 0 }, transport, frames: 0, spoken: 0 };
   const { figures } = run;
   const source = streamChat(
     message,
@@ -85,7 +89,7 @@ function streamed(
     {
       url: "api/chat/stream",
       transport,
-      fetch: run.recording.fetch,
+      fetch: recording.fetch,
       voice: voice.value || undefined,
       ...options,
     },
@@ -117,6 +121,14 @@ function ask(message: string): void {
   waveform.begin();
   list.begin();
   at("sounding", HTMLElement).hidden = false;
+  /** A frame has come. */
+  const note = (kind: string, bytes: number, heard?: number) => {
+    waveform.arrived(run.frames, since() / 1000, heard === undefined);
+    list.add(run.frames, since(), kind, bytes, heard);
+    const read = run.recording.bytes;
+    at("read", HTMLElement).textContent =
+      `${read.toLocaleString("en")} bytes read, ${((8 * read) / since()).toFixed(0)} kbit/s`;
+  };
   const ended = () => {
     answer.end();
     void player.heard().then(silent);
@@ -127,14 +139,12 @@ function ask(message: string): void {
     {
       onText: (text) => {
         answer.add(text);
-        waveform.arrived(run.frames, since() / 1000, true);
-        list.add(run.frames, since(), "text", new TextEncoder().encode(text).length);
+        note("text", new TextEncoder().encode(text).length);
       },
       onSound: ({ sentence, text, pcm, rate, channels }) => {
         if (text !== undefined) answer.sentence(sentence, text);
-        waveform.arrived(run.frames, since() / 1000, false);
         waveform.add(run.frames, pcm, rate, channels);
-        list.add(run.frames, since(), `sound, ${sentence}`, pcm.byteLength, run.spoken - pcm.length / channels / rate);
+        note(`sound, ${sentence}`, pcm.byteLength, run.spoken - pcm.length / channels / rate);
         follow();
       },
       onComplete: () => {

@@ -4,6 +4,7 @@ import type { FetchLike } from "../src/client.js";
 import type { ResponseLike } from "../src/response.js";
 
 const LARGEST = 32 << 20;
+const STEP = 0.1; // seconds of slow reading at a time
 
 export class Recording {
   /** Of the body, so far. */
@@ -14,9 +15,14 @@ export class Recording {
   /** In how many responses it came: more than one if it was resumed. */
   parts = 0;
   readonly #cutAfter: number;
+  readonly #rate: () => number;
 
-  /** With `cutAfter`, the connection is cut in the page when so many bytes of the first response have come. */
-  constructor(cutAfter = Infinity) {
+  /**
+   * With `cutAfter`, the connection is cut in the page when so many bytes of the first response have come. `rate` is how many
+   * bits a second are read, asked for again and again. What is not read waits in the network, and then at the server.
+   */
+  constructor(rate: () => number, cutAfter = Infinity) {
+    this.#rate = rate;
     this.#cutAfter = cutAfter;
   }
 
@@ -28,6 +34,7 @@ export class Recording {
     const reader = response.body?.getReader();
     if (reader === undefined) return response;
     const limit = this.parts === 1 ? this.#cutAfter : Infinity;
+    let rest = new Uint8Array(); // of a chunk that is read slowly
     const body = new ReadableStream<Uint8Array>(
       {
         pull: async (controller) => {
@@ -36,12 +43,18 @@ export class Recording {
             controller.error(new TypeError("cut on purpose"));
             return;
           }
-          const { done, value } = await reader.read();
-          if (done) {
-            controller.close();
-            return;
+          if (rest.length === 0) {
+            const { done, value } = await reader.read();
+            if (done) {
+              controller.close();
+              return;
+            }
+            rest = value;
           }
-          const chunk = value.subarray(0, limit - this.bytes);
+          const rate = this.#rate();
+          const chunk = rest.subarray(0, Math.min(limit - this.bytes, Math.ceil((rate * STEP) / 8)));
+          rest = rest.subarray(chunk.length);
+          if (rate < Infinity) await new Promise((resolve) => setTimeout(resolve, (8000 * chunk.length) / rate));
           this.bytes += chunk.length;
           if (this.bytes <= LARGEST) this.#chunks.push(chunk.slice());
           controller.enqueue(chunk);
