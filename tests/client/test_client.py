@@ -767,7 +767,7 @@ class TestMemory:
             (b"\x0c\0\0\0\xff\0\0\0", InvalidLength),
             (b"\xff\xff\xff\xff", FrameTooLarge),
             (b"<html>", FrameTooLarge),
-            (gzip.compress(b"frames"), InvalidLength),
+            (gzip.compress(b"frames", mtime=1e9), InvalidLength),
         ],
         ids=["T is 0", "T is 7", "H is above T", "T is 4 GiB", "an error page", "gzip without Content-Encoding"],
     )

@@ -256,6 +256,8 @@ async def test_interrupts_that_cross_answer_each_other(link: Link) -> None:  # n
         ),
         DEADLINE,
     )
+    for items in heard:  # nobody may have read the first event before the interrupts, which drop none
+        items[:] = [item for item in items if not (isinstance(item, StreamEvent) and item.type == "connected")]
     assert texts(heard[0]) == ["c", "stream_end"]
     assert texts(heard[1]) == ["a", "b", "stream_end"]
 
@@ -313,6 +315,7 @@ async def test_an_error_of_the_sender_stops_the_receiver_and_the_peer(link: Link
         "objectstreaming duplex sender",
         "objectstreaming duplex session reader",
         "objectstreaming duplex receiver",
+        "objectstreaming duplex interrupt",  # being sent
     }
     # The half question is not the beginning of the next one.
     assert await asker.ask("again") == whole("again")
