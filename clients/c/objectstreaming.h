@@ -1290,7 +1290,7 @@ OBJS_API objs_code objs_stream_finish(objs_stream *stream) {
 typedef struct objs_encoder {
     objs_config config;
     const char *coder;     /* its name for the open frame; NULL: none is named */
-    const char *neutral;   /* the payload of control frames: "{}" for the coder json, else "" */
+    const char *neutral;   /* the payload of control frames: "{}" for the coder json, nil for msgpack, else "" */
     uint64_t position;     /* the number of data frames written */
     int begun, ended;
 } objs_encoder;
@@ -1300,7 +1300,12 @@ OBJS_API void objs_encoder_init(objs_encoder *encoder, const objs_config *config
     memset(encoder, 0, sizeof *encoder);
     encoder->config = config != NULL ? *config : objs_default_config();
     encoder->coder = coder;
-    encoder->neutral = coder != NULL && strlen(coder) == 4 && memcmp(coder, "json", 4) == 0 ? "{}" : "";
+    encoder->neutral = "";
+    if (coder != NULL && strlen(coder) == 4 && memcmp(coder, "json", 4) == 0) {
+        encoder->neutral = "{}";
+    } else if (coder != NULL && strlen(coder) == 7 && memcmp(coder, "msgpack", 7) == 0) {
+        encoder->neutral = "\xc0";
+    }
 }
 
 OBJS_API objs_code objs_encoder_fits_(const objs_encoder *encoder, size_t header_size, size_t payload_size) {

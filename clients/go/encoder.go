@@ -74,6 +74,10 @@ func (e *Encoder[H, P]) write(appendTo func([]byte) ([]byte, error)) error {
 	if e.buffer = wire; cap(wire) > keptBuffer {
 		e.buffer = nil
 	}
-	_, e.err = e.writer.Write(wire)
-	return e.err
+	n, err := e.writer.Write(wire)
+	if n < len(wire) && err == nil { // a part of a frame: nothing may come after it
+		err = io.ErrShortWrite
+	}
+	e.err = err
+	return err
 }

@@ -153,21 +153,17 @@ func (e *IncompleteError) Error() string {
 func (e *IncompleteError) Unwrap() error { return e.Err }
 func (e *IncompleteError) code() Code    { return e.Code }
 
-// Timeout reports whether the error is an idle timeout, as the method of net.Error does.
-func (e *IncompleteError) Timeout() bool { return e.Code == CodeIdleTimeout }
+// Timeout reports whether the error is an idle timeout. With Temporary, which is always false, it makes the error a [net.Error].
+func (e *IncompleteError) Timeout() bool   { return e.Code == CodeIdleTimeout }
+func (e *IncompleteError) Temporary() bool { return false }
 
 // Is reports whether target is the code of the error. An idle timeout is a CodeStreamIncomplete and an
 // [os.ErrDeadlineExceeded] too, any other IncompleteError an [io.ErrUnexpectedEOF].
 func (e *IncompleteError) Is(target error) bool {
-	switch target {
-	case e.Code, CodeStreamIncomplete:
+	if e.Code == CodeIdleTimeout && target == os.ErrDeadlineExceeded {
 		return true
-	case io.ErrUnexpectedEOF:
-		return e.Code == CodeStreamIncomplete
-	case os.ErrDeadlineExceeded:
-		return e.Code == CodeIdleTimeout
 	}
-	return false
+	return target == e.Code || target == CodeStreamIncomplete || e.Code == CodeStreamIncomplete && target == io.ErrUnexpectedEOF
 }
 
 // CancelError means that the caller itself ended the reading: its context was cancelled or has expired, or the stream was

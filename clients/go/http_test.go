@@ -195,8 +195,9 @@ func TestThreeHeartbeatsOfSilenceAreAnIdleTimeout(t *testing.T) {
 		began := time.Now()
 		payloads, _, err := fetch(t.Context(), answering(t, stalling(vendorType, body)))
 		var incomplete *IncompleteError
-		if !errors.As(err, &incomplete) || incomplete.Code != CodeIdleTimeout || incomplete.Position != 1 || !incomplete.Timeout() ||
-			len(payloads) != 1 {
+		var timeout net.Error
+		if !errors.As(err, &incomplete) || incomplete.Code != CodeIdleTimeout || incomplete.Position != 1 || len(payloads) != 1 ||
+			!errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("%s: %v, %v", name, payloads, err)
 		}
 		if took := time.Since(began); took < 150*time.Millisecond || took > 5*time.Second {

@@ -266,6 +266,8 @@ int main(int count, char **arguments) {
             } else if (strncasecmp(line, "content-encoding:", 17) == 0) {
                 const char *encoding = line + 17 + strspn(line + 17, " \t");
                 compressed = *encoding != '\0' && strcasecmp(encoding, "identity") != 0;
+            } else if (strncasecmp(line, "retry-after:", 12) == 0) { /* is told with the status */
+                snprintf(head + strlen(head), sizeof head - strlen(head), ", %.100s", line);
             } else if (strncasecmp(line, "content-type:", 13) == 0) {
                 streams = is_stream(line + 13);
             }

@@ -108,6 +108,8 @@ def is_wrong(response: bytes, said: str) -> bool:
 wrong = [name for name, (response, status) in RESPONSES.items() if status_for(response) != status]
 wrong += [name for name, (response, status) in HELD.items() if status_for(response, held=True) != status]
 wrong += [name for name, (response, said) in PLACES.items() if is_wrong(response, said)]
+BUSY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n"
+wrong += ["a time to wait"] * (run(BUSY, "/")[1] != "refused: HTTP/1.1 429 Too Many Requests, Retry-After: 7\n")
 wrong += ["a message with a control character"] * (run(OK + b"\r\n" + EVIL, "/")[1] != "internal: ?[31m\n")
 if wrong:
     raise SystemExit(f"read_stream: wrong for: {', '.join(wrong)}")

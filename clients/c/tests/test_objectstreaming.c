@@ -450,6 +450,8 @@ static void test_an_encoder_writes_what_a_reader_accepts(void) {
     at += size;
     CHECK(encoder.position == 1);
     read_stream(wire, at, "odpe");
+    objs_encoder_init(&encoder, NULL, "msgpack");
+    CHECK(objs_encoder_ping(&encoder, wire, sizeof wire, &size) == OBJS_OK && size == 36 && wire[35] == 0xc0);
     objs_encoder_init(&encoder, NULL, NULL);
     CHECK(objs_encoder_end(&encoder, wire, sizeof wire, ",\"error\":{\"code\":\"internal\"}", &size) == OBJS_OK);
     CHECK(encoder.ended);
