@@ -266,7 +266,7 @@ func completed(request *http.Request, ctx context.Context) *http.Request {
 // or the Timeout of its client is over.
 func (b *body) Read(p []byte) (int, error) {
 	if b.closed.Load() {
-		return 0, &CancelError{Err: net.ErrClosed}
+		return 0, b.left()
 	}
 	limit := b.limit()
 	b.timer.Reset(limit)
@@ -274,10 +274,8 @@ func (b *body) Read(p []byte) (int, error) {
 	b.timer.Stop()
 	if err != nil && err != io.EOF {
 		switch {
-		case b.closed.Load():
-			err = &CancelError{Err: net.ErrClosed}
-		case b.caller.Err() != nil:
-			err = &CancelError{Err: reason(b.caller)}
+		case b.closed.Load() || b.caller.Err() != nil:
+			err = b.left()
 		case b.idle.Load():
 			err = &idleError{limit}
 		case errors.Is(err, context.DeadlineExceeded): // the Timeout of the client, which the caller has set
@@ -285,6 +283,14 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// left is the error of a body that the caller has left. A context that has ended comes first: this package closes the body for it.
+func (b *body) left() error {
+	if b.caller.Err() != nil {
+		return &CancelError{Err: reason(b.caller)}
+	}
+	return &CancelError{Err: net.ErrClosed}
 }
 
 // expire ends a read that waits.

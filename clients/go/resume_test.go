@@ -295,6 +295,28 @@ func TestACancelEndsABackOffAtOnce(t *testing.T) {
 	}
 }
 
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (r roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
+
+func TestACancelWhileTheRestArrivesIsTheCallers(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("user pressed stop")
+	client := &http.Client{Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if request.Method == http.MethodGet {
+			cancel(stopped)
+		}
+		return response, err
+	})}
+	var clock virtual
+	server := answeringInTurn(t, part("/s", 0, true, "one"), part("/s", 1, false, "two"))
+	_, _, err := fetch(ctx, server.URL, append(resuming(&clock), WithHTTPClient(client))...)
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, stopped) || errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
 func TestACloseEndsABackOffAtOnce(t *testing.T) {
 	stream, waits := waiting(t, t.Context())
 	go func() { <-waits; _ = stream.Close() }()
