@@ -28,7 +28,7 @@ from .full_stops import (
 from .sentence_words import CODE_BEFORE, DOMAINS, SHORT_WORDS
 from .unicode_data import EMOJI_CLUSTER, SENTENCE_TERMINALS, is_cluster_boundary
 
-__all__ = ["ENDINGS", "FULL_WIDTH", "NO", "UNKNOWN", "EndFinder"]
+__all__ = ["ENDINGS", "NO", "UNKNOWN", "EndFinder"]
 
 NO: Final = 0
 UNKNOWN: Final = -1
@@ -36,8 +36,7 @@ UNKNOWN: Final = -1
 _AHEAD: Final = 64
 """The number of characters after a stop that may decide whether it ends the sentence."""
 
-FULL_WIDTH: Final = "。！？｡．"
-ENDINGS: Final = "\n…\u037e" + "".join(sorted(set(SENTENCE_TERMINALS) - set(FULL_WIDTH)))
+ENDINGS: Final = "\n…\u037e" + SENTENCE_TERMINALS
 
 _PERIODS: Final = ".\u2024\ufe52"
 _SPACED: Final = frozenset(_PERIODS + "!?…")

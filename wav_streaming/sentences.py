@@ -18,12 +18,12 @@ from typing import Final
 
 from .chunking import clause_end
 from .markdown import closes_fence, may_open_fence, opened_fence
-from .sentence_ends import ENDINGS, FULL_WIDTH, NO, UNKNOWN, EndFinder
+from .sentence_ends import ENDINGS, NO, UNKNOWN, EndFinder
 from .sentence_words import ABBREVIATIONS
-from .speakable import is_speakable, speakable
+from .speakable import speakable
 from .unicode_data import is_cluster_boundary
 
-__all__ = ["ABBREVIATIONS", "SentenceSplitter", "is_speakable", "speakable"]
+__all__ = ["ABBREVIATIONS", "SentenceSplitter", "speakable"]
 
 _FENCE_LINE: Final = 200
 """Characters that the line which opens a code block may have."""
@@ -55,7 +55,6 @@ class SentenceSplitter:
         endings: the characters that end a sentence; by default a new line and every character that Unicode calls a
             sentence terminal, in any script.
         abbreviations: in lower case, without the last full stop; by default those of some twenty languages.
-        cjk: adds the full-width stops of Chinese and Japanese to `endings`.
         max_length: a sentence that does not end is cut after so many characters, or at a space before that if there is
             one, and never within a grapheme cluster (UAX #29) that is shorter.
 
@@ -68,12 +67,11 @@ class SentenceSplitter:
         endings: str = ENDINGS,
         *,
         abbreviations: Collection[str] = ABBREVIATIONS,
-        cjk: bool = True,
         max_length: int = 1000,
     ) -> None:
         if not endings or max_length < 2:
             raise ValueError("a splitter needs at least one ending, and a max_length of at least 2")
-        self._ends = _end_finder(endings + (FULL_WIDTH if cjk else ""), frozenset(abbreviations))
+        self._ends = _end_finder(endings, frozenset(abbreviations))
         self._max_length = max_length
         self._reset()
 

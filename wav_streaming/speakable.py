@@ -22,7 +22,7 @@ from typing import Final
 from . import markdown
 from .unicode_data import SENTENCE_TERMINALS
 
-__all__ = ["SpeechFilter", "is_speakable", "speakable"]
+__all__ = ["SpeechFilter", "speakable"]
 
 _HELD: Final = 300
 """The most characters that are held until the next piece."""
@@ -32,8 +32,8 @@ _NO_STOP_AFTER: Final = frozenset(SENTENCE_TERMINALS + ":;,…")
 
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Letters of scripts without spaces between words: emphasis may begin and end between any two."""
-_UNREAD: Final = {name: re.compile(rf"</{name}\s*+>", re.IGNORECASE) for name in ("pre", "script", "style")}
-"""The end tags of elements whose content is not spoken if they begin a line."""
+_UNREAD: Final = {name: re.compile(rf"</{name}\s*+>", re.IGNORECASE) for name in ("pre", "script", "style", "think")}
+"""The end tags of elements whose content is not spoken if they begin a line. `think`: what some models think first."""
 _COMMENT: Final = re.compile(r"-->|\n(?=[ \t]*+\n)")  # within a line it ends at the end of the paragraph at the latest
 _BLOCK_COMMENT: Final = re.compile("-->")
 
@@ -462,12 +462,3 @@ def speakable(text: str) -> str:
     For a text that comes in pieces use one `SpeechFilter`: it remembers what is open.
     """
     return SpeechFilter()._read(text, ended=True)
-
-
-def is_speakable(text: str) -> bool:
-    """Whether `text` has anything to speak: a letter or a digit besides marks, addresses and emoji.
-
-    >>> is_speakable("Yes."), is_speakable("**...** 🎉"), is_speakable("https://example.org")
-    (True, False, False)
-    """
-    return bool(speakable(text))

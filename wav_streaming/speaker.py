@@ -136,17 +136,11 @@ class Speaker:
         self._paced = synthesizer  # whose speed the pacing knows
         self._is_at_work = False
         self._changed = asyncio.Event()
-        self._has_room = asyncio.Event()
-        self._has_room.set()
 
     @property
     def waiting(self) -> int:
         """How many characters wait to be spoken."""
         return self._characters
-
-    async def room(self) -> None:
-        """Wait until half of the characters that may wait have been spoken. For a source that can wait."""
-        await self._has_room.wait()
 
     def say(self, sentence: str, *, is_whole: bool = True) -> None:
         """Speak this too. Returns at once.
@@ -196,8 +190,6 @@ class Speaker:
             self._characters += size
             self._sentences.append(_Waiting(sentence, speech, begins_text=self._begins_text, ends=ends))
             self._begins_text = False
-        if 2 * self._characters > self._most:
-            self._has_room.clear()
         self._changed.set()
 
     def __aiter__(self) -> Speaker:
@@ -272,8 +264,6 @@ class Speaker:
     def _take(self) -> _Waiting:
         taken = self._sentences.popleft()
         self._characters -= max(len(taken.text), len(taken.speech))
-        if 2 * self._characters <= self._most:
-            self._has_room.set()
         return taken
 
     def _put_back(self, pieces: list[_Waiting]) -> None:

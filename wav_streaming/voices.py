@@ -130,5 +130,5 @@ def checked_speed(speed: float) -> float:
     """`speed`, if it is one of `SPEEDS` or between them. Otherwise raises `UnknownVoice`."""
     slowest, fastest = SPEEDS
     if not slowest <= speed <= fastest:
-        raise UnknownVoice(f"a speed is {slowest:g} to {fastest:g}, and 1 is the voice's own, not {speed!r:.20}")
+        raise UnknownVoice(f"a speed is {slowest:g} to {fastest:g}, and 1 is the voice's own, not {speed!r}")
     return speed

@@ -166,7 +166,7 @@ class SoundFormats:
 
     async def encoded(self, sound: Sound) -> tuple[dict[str, Any], bytes] | None:
         """The members of a header for `sound`, which has 16 bits, and its bytes; `None` if it is to be sent as PCM.
-        Raises `StreamError` if there is none of its formats in which it can be sent."""
+        Raises what keeps it from being sent in any of its formats."""
         name = self.choose(sound)
         if name == "pcm":
             return None
@@ -175,11 +175,11 @@ class SoundFormats:
             data = await self._compress(mixed, FORMATS[name])
             if len(data) > _LARGEST:
                 raise StreamError("resource_exhausted", "the sound of a sentence is too large for one frame")
-        except Exception as error:
+        except Exception:
+            if "pcm" not in self.accepted:
+                raise
             log.warning("a sound of %.1f s could not be sent as %s", sound.seconds, name, exc_info=True)
-            if "pcm" in self.accepted:
-                return None
-            raise StreamError(getattr(error, "code", "unavailable"), "the sound could not be compressed") from None
+            return None
         samples = len(mixed.pcm) // mixed.block_align
         form = {"format": FORMATS[name], "rate": sound.sample_rate, "channels": 1, "samples": samples}
         return form, data

@@ -33,7 +33,7 @@ from wav_streaming import Sound, Speaker, Spoken, TALAudio, speak_along, to_int1
 from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import voice_of
 
-from ..errors import StreamError
+from ..errors import ObjectStreamError, StreamError
 from .answers import Answerer, whole_characters
 from .chat_formats import SoundFormats
 from .voice import speech_frames
@@ -193,11 +193,9 @@ async def _prepare(sound: Sound, formats: SoundFormats | None, sample_rate: int 
     try:
         sound = await _as_16_bits(sound, sample_rate)
         return _Prepared(sound, None if formats is None else await formats.encoded(sound))
-    except StreamError as error:
-        return _Prepared(sound, error=error.code)
-    except Exception:
-        log.warning("a sound cannot be sent: %r", sound, exc_info=True)
-        return _Prepared(sound, error="unavailable")
+    except Exception as error:
+        log.warning("a sound could not be sent: %r", sound, exc_info=True)
+        return _Prepared(sound, error=error.code if isinstance(error, ObjectStreamError) else "unavailable")
 
 
 def _pieces_of_sound(header: dict[str, Any], sound: Sound, heard: Fraction) -> Iterator[tuple[dict[str, Any], bytes]]:

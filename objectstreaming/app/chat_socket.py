@@ -29,6 +29,7 @@ from typing import Any, Final
 from starlette.websockets import WebSocket
 
 from wav_streaming.chunking import Pacing
+from wav_streaming.outcomes import Failed, outcome
 from wav_streaming.speaker import Speaker
 from wav_streaming.synthesizers import Synthesizer
 
@@ -80,7 +81,8 @@ class ChatCoder(Coder[StreamItem, None]):
                 "what is sent to this chat is in the header, and has no payload", frame.index, frame.offset
             )
         header = frame.header
-        return StreamEvent("interrupt" if header.get("interrupt") is True else "metadata", header), None
+        is_interrupt = header.get("interrupt") is True and "message" not in header  # a question interrupts anyway
+        return StreamEvent("interrupt" if is_interrupt else "metadata", header), None
 
 
 class ChatSocket:
@@ -233,20 +235,25 @@ class _Answer:
         messages: AsyncGenerator[tuple[Mapping[str, Any], bytes]],
         summary: Summary,
     ) -> None:
-        try:
-            async with aclosing(messages):
-                async for header, payload in messages:
-                    began = time.monotonic()
-                    await stream.send(_symbol(header, payload))
-                    self._link.sent(len(payload), time.monotonic() - began)
-            await stream.send(StreamEvent("stream_end", summary.trailers()))
-            self._is_whole = True
-        except Exception as error:  # noqa: BLE001 - what is not sent to the client is logged
-            if self._is_canceled or not stream.is_connected:
-                return
-            failure = public_error(error)
-            report("an answer of a chat", "failed", failure.code, cause=error)
+        sent = await outcome(self._send_all(stream, messages, summary))
+        if isinstance(sent, Failed) and not self._is_canceled and stream.is_connected:
+            failure = public_error(sent.error)
+            report("an answer of a chat", "failed", failure.code, cause=sent.error)
             await stream.send(_event("error", failure))
+
+    async def _send_all(
+        self,
+        stream: WebSocketServerStream,
+        messages: AsyncGenerator[tuple[Mapping[str, Any], bytes]],
+        summary: Summary,
+    ) -> None:
+        async with aclosing(messages):
+            async for header, payload in messages:
+                began = time.monotonic()
+                await stream.send(_symbol(header, payload))
+                self._link.sent(len(payload), time.monotonic() - began)
+        await stream.send(StreamEvent("stream_end", summary.trailers()))
+        self._is_whole = True
 
 
 def _symbol(header: Mapping[str, Any], payload: bytes) -> Symbol:

@@ -17,7 +17,7 @@ from wav_streaming.recognizers import Recognizer
 from wav_streaming.sound import Sound
 from wav_streaming.speaker import Speaker, Spoken
 from wav_streaming.synthesizers import Synthesizer
-from wav_streaming.voices import UnknownVoice, VoicedSynthesizer, voice_of
+from wav_streaming.voices import SPEEDS, UnknownVoice, VoicedSynthesizer, voice_of
 
 from ..errors import StreamError
 from .answers import Answerer, Sentence
@@ -43,7 +43,7 @@ def with_voice(engine: Synthesizer | None, voice: Any, speed: Any) -> Synthesize
     if not (voice is None or (isinstance(voice, str) and 0 < len(voice) <= 100)):
         raise StreamError("invalid_argument", "`voice` is the name of a voice; GET /api/chat/voices lists them")
     speed = 1 if speed is None else speed
-    if isinstance(speed, bool) or not isinstance(speed, int | float):
+    if isinstance(speed, bool) or not isinstance(speed, int | float) or not SPEEDS[0] <= speed <= SPEEDS[1]:
         raise StreamError("invalid_argument", "`speed` is a number from 0.5 to 2")
     if engine is None or (voice is None and speed == 1):
         return engine

@@ -104,6 +104,21 @@ class TestAnswers:
                 assert first[1] == b"So far so good. "
                 assert (error["kind"], error["code"], error["message"]) == ("error", *end)
 
+    @pytest.mark.parametrize("failure", [SystemExit(1), asyncio.CancelledError()], ids=repr)
+    @pytest.mark.parametrize("audio", [True, False])
+    async def test_whatever_a_model_raises_is_the_end_of_its_answer_only(
+        self, failure: BaseException, audio: bool
+    ) -> None:
+        class Failing(Model):
+            async def tokens(self, question: str) -> AsyncIterator[str]:
+                yield "So far so good. "
+                raise failure
+
+        async with ChatClient(app(answerer=Failing())) as chat:
+            for _ in range(2):
+                chat.send({"message": "Why?", "audio": audio})
+                assert last(await chat.answer()) == ("error", "internal")
+
 
 class TestInterrupts:
     async def test_stop_text_voice_and_model(self) -> None:
@@ -145,7 +160,7 @@ class TestInterrupts:
         async with ChatClient(app()) as chat:
             for _ in range(3):
                 chat.send({"interrupt": True})
-                chat.send({"message": "Why?"})
+                chat.send({"message": "Why?", "interrupt": True})
                 assert last(await chat.answer()) == ("end", "")
 
     async def test_every_question_gets_one_end_wherever_it_is_interrupted(self) -> None:
@@ -178,7 +193,7 @@ class TestWrongMessages:
             ({"message": "Why?", "audio": "pcm"}, "error", "list of formats"),
             ({"message": "Why?", "voice": "nobody"}, "error", "there are solo, duo"),
             ({"voice": "nobody"}, "refused", "there are solo, duo"),
-            ({"speed": 3}, "refused", "no such speed"),
+            ({"speed": 3}, "refused", "from 0.5 to 2"),
             ({"speed": "fast"}, "refused", "from 0.5 to 2"),
             ({"interrupt": 1}, "refused", '{"interrupt": true}'),
             ({}, "refused", '{"message": "..."}'),

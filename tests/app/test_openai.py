@@ -214,7 +214,7 @@ def test_speech_that_fails_is_never_a_shorter_sound() -> None:
         ({"text": ""}, 400, "the question is empty"),
         ({"voice": "duo"}, 400, "one voice"),
         ({"voice": {"id": "x"}}, 400, "`voice` is the name"),
-        ({"speed": 4}, 400, "one voice"),
+        ({"speed": 4}, 400, "from 0.5 to 2"),
     ],
 )
 def test_what_cannot_be_spoken_is_refused(client: OpenAI, options: Any, status: int, message: str) -> None:

@@ -221,7 +221,6 @@ def test_a_block_of_code_is_one_piece() -> None:
 
 
 def test_full_width_stops_and_endings_are_options() -> None:
-    assert pieces("是的。真的。", cjk=False) == ["是的。真的。"]
     assert pieces("One. Two; three", endings=";") == ["One. Two; ", "three"]
     assert pieces("Foo. Bar", abbreviations={"foo"}) == ["Foo. Bar"]
     assert pieces("Foo. Bar etc. Bar", abbreviations=ABBREVIATIONS | {"foo"}) == ["Foo. Bar etc. ", "Bar"]

@@ -256,14 +256,6 @@ class TestBounds:
         assert len(refused) == 1_000 - len(sounds_in(items))
         assert [spoken.index for spoken in spoken_in(items)] == list(range(1, 1_001))
 
-    async def test_a_source_that_can_wait_is_told_when_there_is_room(self) -> None:
-        speaker = Speaker(Tone(), waiting=100)
-        speaker.say("x" * 60)
-        waiting = asyncio.ensure_future(speaker.room())
-        assert await is_stuck(waiting)
-        await anext(speaker)
-        await waiting
-
     @pytest.mark.parametrize("sound", [Sound(bytes(2**25), 48_000), Sound(bytes(3_000), 1)])
     async def test_a_sound_of_too_many_bytes_or_seconds_is_refused(self, sound: Sound) -> None:
         items = [item async for item in speak_along(tokens(["One."]), Saying(sound))]

@@ -32,7 +32,10 @@ RESPONSES = {
     "a content type without a version": (TYPE % b"vnd.objectstreaming" + WHOLE, 1),
     "a content type in other words": (TYPE % b'VND.ObjectStreaming ; coder=json ; V="1"' + WHOLE, 0),
     "a content type that begins like ours": (TYPE % b"octet-stream-of-lines" + FRAME, 1),
-    "early hints": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 1\r\n\r\n" + TYPE % b"octet-stream" + FRAME, 0),
+    "early hints": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 1\r\n\r\n" + TYPE % b"octet-stream" + FRAME,
+        0,
+    ),
     "chunks in other words": (CHUNKED.replace(b"chunked", b"gzip, Chunked") + b"0\r\n\r\n", 0),
     "a head that is cut": (OK, 1),
     "nothing": (b"", 1),
