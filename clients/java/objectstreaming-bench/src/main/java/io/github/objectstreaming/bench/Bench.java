@@ -1,6 +1,5 @@
 package io.github.objectstreaming.bench;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.MappingIterator;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectReader;
@@ -24,7 +23,6 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -113,10 +111,14 @@ public final class Bench {
         StreamEncoder<Status, Answer> encoder = StreamEncoder.plain(JsonCoder.of(Status.class, Answer.class));
         ByteArrayOutputStream wire = new ByteArrayOutputStream();
         for (int n = 0; n < frames; n++) {
-            String answer = "Sentence number " + n + " of the answer, as long as sentences are.";
-            wire.writeBytes(encoder.data(new Status("success", ""), new Answer(answer, "guide.md#chapter-" + n % 17)));
+            wire.writeBytes(encoder.data(new Status("success", ""), answer(n)));
         }
         return wire.toByteArray();
+    }
+
+    private static Answer answer(int n) {
+        String text = "Sentence number " + n + " of the answer, as long as sentences are.";
+        return new Answer(text, "guide.md#chapter-" + n % 17);
     }
 
     private static List<byte[]> cut(byte[] wire, int size) {
@@ -158,15 +160,16 @@ public final class Bench {
     private static final byte[] LINES_OF_T = linesOf(FRAMES);
 
     private static byte[] linesOf(int frames) {
-        StringBuilder text = new StringBuilder();
-        for (int n = 0; n < frames; n++) {
-            text.append("{\"h\":{\"status\":\"success\",\"reason\":\"\"},\"p\":{\"answer\":\"Sentence number ")
-                    .append(n)
-                    .append(" of the answer, as long as sentences are.\",\"source\":\"guide.md#chapter-")
-                    .append(n % 17)
-                    .append("\"}}\n");
+        ByteArrayOutputStream lines = new ByteArrayOutputStream();
+        try {
+            for (int n = 0; n < frames; n++) {
+                lines.writeBytes(MAPPER.writeValueAsBytes(new Line(new Status("success", ""), answer(n))));
+                lines.write('\n');
+            }
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
         }
-        return text.toString().getBytes(StandardCharsets.UTF_8);
+        return lines.toByteArray();
     }
 
     /** Jackson finds the ends of the lines itself; it has the whole text at once. */
@@ -182,9 +185,19 @@ public final class Bench {
         return seen;
     }
 
-    /** The usual way with Netty: the frame decoder, and a handler that reads two JSON texts of each frame. */
-    private static final class JsonHandler extends ChannelInboundHandlerAdapter {
+    /** Says whether a frame is as it should be. */
+    private interface Check {
+        boolean test(byte[] header, byte[] payload) throws IOException;
+    }
+
+    /** The usual way with Netty: the frame decoder, and a handler that copies the two parts out of each frame. */
+    private static final class Handler extends ChannelInboundHandlerAdapter {
+        private final Check check;
         private long seen;
+
+        Handler(Check check) {
+            this.check = check;
+        }
 
         @Override
         public void channelRead(ChannelHandlerContext context, Object frame) {
@@ -194,11 +207,7 @@ public final class Bench {
                 bytes.readBytes(header);
                 byte[] payload = new byte[bytes.readableBytes()];
                 bytes.readBytes(payload);
-                Status status = HEADERS.readValue(header);
-                Answer answer = PAYLOADS.readValue(payload);
-                seen += status == null || answer.answer().isEmpty() ? 0 : 1;
-            } catch (JsonProcessingException error) {
-                throw new UncheckedIOException(error);
+                seen += check.test(header, payload) ? 1 : 0;
             } catch (IOException error) {
                 throw new UncheckedIOException(error);
             } finally {
@@ -207,18 +216,27 @@ public final class Bench {
         }
     }
 
-    private static LengthFieldBasedFrameDecoder frameDecoder() {
-        return new LengthFieldBasedFrameDecoder(ByteOrder.LITTLE_ENDIAN, MOST, 0, 4, -4, 0, true);
-    }
-
-    private static long netty(List<byte[]> chunks) {
-        JsonHandler handler = new JsonHandler();
-        EmbeddedChannel channel = new EmbeddedChannel(frameDecoder(), handler);
+    private static long netty(List<byte[]> chunks, Check check) {
+        Handler handler = new Handler(check);
+        EmbeddedChannel channel = new EmbeddedChannel(
+                new LengthFieldBasedFrameDecoder(ByteOrder.LITTLE_ENDIAN, MOST, 0, 4, -4, 0, true), handler);
         for (byte[] chunk : chunks) {
             channel.writeInbound(Unpooled.wrappedBuffer(chunk));
         }
         channel.finish();
         return handler.seen;
+    }
+
+    private static long netty(List<byte[]> chunks) {
+        return netty(chunks, (header, payload) -> {
+            Status status = HEADERS.readValue(header);
+            Answer answer = PAYLOADS.readValue(payload);
+            return status != null && !answer.answer().isEmpty();
+        });
+    }
+
+    private static long nettyFrames(List<byte[]> chunks) {
+        return netty(chunks, (header, payload) -> payload.length > 0 && header.length > 0);
     }
 
     private static long ourFrames(List<byte[]> chunks) {
@@ -232,32 +250,6 @@ public final class Bench {
         }
         decoder.finish();
         return seen;
-    }
-
-    /** Copies frames out of the chunk, as this client does. */
-    private static final class FrameHandler extends ChannelInboundHandlerAdapter {
-        private long seen;
-
-        @Override
-        public void channelRead(ChannelHandlerContext context, Object frame) {
-            ByteBuf bytes = (ByteBuf) frame;
-            byte[] header = new byte[bytes.skipBytes(4).readIntLE()];
-            bytes.readBytes(header);
-            byte[] payload = new byte[bytes.readableBytes()];
-            bytes.readBytes(payload);
-            bytes.release();
-            seen += payload.length > 0 && header.length > 0 ? 1 : 0;
-        }
-    }
-
-    private static long nettyFrames(List<byte[]> chunks) {
-        FrameHandler handler = new FrameHandler();
-        EmbeddedChannel channel = new EmbeddedChannel(frameDecoder(), handler);
-        for (byte[] chunk : chunks) {
-            channel.writeInbound(Unpooled.wrappedBuffer(chunk));
-        }
-        channel.finish();
-        return handler.seen;
     }
 
     private static void byteByByte() {

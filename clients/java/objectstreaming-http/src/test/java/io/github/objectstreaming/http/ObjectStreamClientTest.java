@@ -37,12 +37,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Flow;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -424,36 +422,6 @@ class ObjectStreamClientTest {
         Server server = serving("200 OK", V1, new byte[0]);
         server.close();
         assertThrows(ConnectException.class, () -> CLIENT.send(post(server), CODER));
-    }
-
-    /** Records its events, and requests messages as the test wants. */
-    private static final class Recorder implements Flow.Subscriber<Message<ObjectNode, JsonNode>> {
-        final BlockingQueue<String> events = new LinkedBlockingQueue<>();
-        Flow.Subscription subscription;
-
-        @Override
-        public void onSubscribe(Flow.Subscription subscription) {
-            this.subscription = subscription;
-        }
-
-        @Override
-        public void onNext(Message<ObjectNode, JsonNode> message) {
-            events.add(message.payload().asText());
-        }
-
-        @Override
-        public void onError(Throwable error) {
-            events.add(error.getClass().getSimpleName());
-        }
-
-        @Override
-        public void onComplete() {
-            events.add("complete");
-        }
-
-        String next() throws InterruptedException {
-            return events.poll(10, TimeUnit.SECONDS);
-        }
     }
 
     @Test
