@@ -3,8 +3,8 @@
     python clients/readme_examples.py go .venv/bin/objectstreaming
 
 A README has one program, and pieces of programs. Each piece is put into a program of its own, in place of EXAMPLE.
-These are in go/testdata/readme and java/examples/readme. A README with another number of examples fails, so that none
-is forgotten.
+These are in go/testdata/readme and java/examples/readme; the examples of Rust are programs. A README with another number of
+examples fails, so that none is forgotten.
 """
 
 from __future__ import annotations
@@ -119,11 +119,35 @@ def java(url: str, folder: Path) -> None:
             expect(server[0], output(*command, "Ask", own), TWO_SENTENCES)
 
 
+def rust(url: str, folder: Path) -> None:
+    crate = CLIENTS / "rust"
+    [dependencies] = examples(crate / "README.md", "toml")
+    named = 'path = "../objectstreaming/clients/rust"'
+    expect("the README names the crate", dependencies.count(named), 1)
+    # The profile and the lock file of the crate, so that its build can be used.
+    manifest = '[package]\nname = "readme"\nedition = "2024"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n'
+    (folder / "Cargo.toml").write_text(manifest + dependencies.replace(named, f'path = "{crate}"'))
+    shutil.copy(crate / "Cargo.lock", folder)
+    (folder / "src/bin").mkdir(parents=True)
+    programs = examples(crate / "README.md", "rust[a-z_,]*")
+    expect("programs in rust/README.md", len(programs), 3)
+    for number, program in enumerate(programs):
+        text = program.replace("http://127.0.0.1:8000/objects", url)
+        (folder / f"src/bin/readme_{number}.rs").write_text(text)
+    output(os.environ.get("CARGO", "cargo"), "build", "--quiet", "--bins", "--target-dir", crate / "target", where=folder)
+    built = crate / "target/debug"
+    *messages, last = output(built / "readme_0")
+    expect("the first program has all messages", last.split(" messages, Some(")[0], str(len(messages)))
+    expect("a stream that resumes", len(output(built / "readme_1", where=folder)), len(messages))
+    expect("nothing comes after the end", output(built / "readme_1", where=folder), [])
+    expect("types of one's own", output(built / "readme_2"), ["success: Yes."])
+
+
 def main(language: str, server: str) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         with running(server, "serve", "--port", "0", "--store", "memory") as address:
-            {"go": go, "java": java}[language](f"{address}/objects", folder)
+            {"go": go, "java": java, "rust": rust}[language](f"{address}/objects", folder)
     finally:
         shutil.rmtree(folder)
 

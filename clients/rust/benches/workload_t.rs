@@ -56,9 +56,15 @@ fn main() {
         ("LengthDelimitedCodec + serde_json", Box::new(|| length_delimited(&theirs))),
         ("StreamDecoder, typed", Box::new(|| messages_of(&ours, CHUNK))),
         ("the same, one part a message", Box::new(|| length_delimited_pairs(&pairs))),
-        ("LengthDelimitedCodec, bytes alone", Box::new(|| length_delimited_bare(&theirs))),
+        (
+            "LengthDelimitedCodec, bytes alone",
+            Box::new(|| sum_of(LengthDelimitedCodec::new(), &theirs, |part| black_box(part).len())),
+        ),
         ("FrameDecoder, header unparsed", Box::new(|| frames_of(&ours, CHUNK))),
-        ("FrameCodec, header unparsed", Box::new(|| codec_frames_of(&ours))),
+        (
+            "FrameCodec, header unparsed",
+            Box::new(|| sum_of(FrameCodec::new(), &ours, |frame| black_box(frame).payload().len())),
+        ),
         ("FrameDecoder, 1-byte chunks", Box::new(|| frames_of(&ours, 1))),
         ("JSON lines", Box::new(|| json_lines(&lines))),
     ];
@@ -90,33 +96,38 @@ fn ratio(a: Duration, b: Duration) -> f64 {
     a.as_secs_f64() / b.as_secs_f64()
 }
 
-fn length_delimited(wire: &[u8]) -> usize {
-    let mut codec = LengthDelimitedCodec::new();
-    let (mut buffer, mut header, mut size) = (BytesMut::new(), None, 0);
+/// The sum over all items that the codec finds.
+fn sum_of<D: Decoder>(mut codec: D, wire: &[u8], mut size: impl FnMut(D::Item) -> usize) -> usize
+where
+    D::Error: std::fmt::Debug,
+{
+    let (mut buffer, mut sum) = (BytesMut::new(), 0);
     for chunk in wire.chunks(CHUNK) {
         buffer.extend_from_slice(chunk);
-        while let Some(part) = codec.decode(&mut buffer).unwrap() {
-            match header.take() {
-                None => header = Some(serde_json::from_slice::<Status>(&part).unwrap()),
-                Some(status) => size += seen(&status, &serde_json::from_slice(&part).unwrap()),
-            }
+        while let Some(item) = codec.decode(&mut buffer).unwrap() {
+            sum += size(item);
         }
     }
-    size
+    sum
+}
+
+fn length_delimited(wire: &[u8]) -> usize {
+    let mut header = None;
+    sum_of(LengthDelimitedCodec::new(), wire, |part| match header.take() {
+        None => {
+            header = Some(serde_json::from_slice::<Status>(&part).unwrap());
+            0
+        }
+        Some(status) => seen(&status, &serde_json::from_slice(&part).unwrap()),
+    })
 }
 
 /// The usual way for a program that needs no separate header: both parts in one JSON text.
 fn length_delimited_pairs(wire: &[u8]) -> usize {
-    let mut codec = LengthDelimitedCodec::new();
-    let (mut buffer, mut size) = (BytesMut::new(), 0);
-    for chunk in wire.chunks(CHUNK) {
-        buffer.extend_from_slice(chunk);
-        while let Some(part) = codec.decode(&mut buffer).unwrap() {
-            let (status, answer) = serde_json::from_slice(&part).unwrap();
-            size += seen(&status, &answer);
-        }
-    }
-    size
+    sum_of(LengthDelimitedCodec::new(), wire, |part| {
+        let (status, answer) = serde_json::from_slice(&part).unwrap();
+        seen(&status, &answer)
+    })
 }
 
 fn json_lines(wire: &[u8]) -> usize {
@@ -125,18 +136,6 @@ fn json_lines(wire: &[u8]) -> usize {
         let (status, answer) = serde_json::from_slice(&line).unwrap();
         size += seen(&status, &answer);
         line.clear();
-    }
-    size
-}
-
-fn length_delimited_bare(wire: &[u8]) -> usize {
-    let mut codec = LengthDelimitedCodec::new();
-    let (mut buffer, mut size) = (BytesMut::new(), 0);
-    for chunk in wire.chunks(CHUNK) {
-        buffer.extend_from_slice(chunk);
-        while let Some(part) = codec.decode(&mut buffer).unwrap() {
-            size += black_box(part).len();
-        }
     }
     size
 }
@@ -163,18 +162,6 @@ fn frames_of(wire: &[u8], chunk: usize) -> usize {
         }
     }
     decoder.finish().unwrap();
-    size
-}
-
-fn codec_frames_of(wire: &[u8]) -> usize {
-    let mut codec = FrameCodec::new();
-    let (mut buffer, mut size) = (BytesMut::new(), 0);
-    for chunk in wire.chunks(CHUNK) {
-        buffer.extend_from_slice(chunk);
-        while let Some(frame) = codec.decode(&mut buffer).unwrap() {
-            size += black_box(frame).payload().len();
-        }
-    }
     size
 }
 

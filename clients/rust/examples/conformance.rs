@@ -20,23 +20,7 @@ fn main() -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line?)?;
-        let mut answer = match request["op"].as_str().unwrap_or_default() {
-            "hello" => json!({
-                "name": concat!("rust ", env!("CARGO_PKG_VERSION")),
-                "features": "decode encode stream fetch resume limits layout json bigint tal msgpack ndarray",
-            }),
-            "decode" => decode(&request),
-            "encode" => encode(&request),
-            op @ ("stream" | "fetch" | "resume") => match request["coder"].as_str() {
-                Some("json") => runtime.block_on(read(op, &request, JsonCoder::<Raw, Raw>::typed())),
-                Some("tal") => runtime.block_on(read(op, &request, TalCoder)),
-                Some("msgpack") => runtime.block_on(read(op, &request, MsgpackCoder::new())),
-                Some("ndarray") => runtime.block_on(read(op, &request, NdarrayCoder)),
-                Some("raw") => runtime.block_on(read(op, &request, RawCoder)),
-                _ => json!({"skipped": "no such coder"}),
-            },
-            _ => json!({"skipped": "no such op"}),
-        };
+        let mut answer = runtime.block_on(answer_to(&request));
         answer["id"] = request["id"].clone();
         writeln!(stdout, "{answer}")?;
         stdout.flush()?;
@@ -44,14 +28,34 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) async fn answer_to(request: &Value) -> Value {
+    match request["op"].as_str().unwrap_or_default() {
+        "hello" => json!({
+            "name": concat!("rust ", env!("CARGO_PKG_VERSION")),
+            "features": "decode encode stream fetch resume limits layout json bigint tal msgpack ndarray",
+        }),
+        "decode" => decode(request),
+        "encode" => encode(request),
+        op @ ("stream" | "fetch" | "resume") => match request["coder"].as_str() {
+            Some("json") => read(op, request, JsonCoder::<Raw, Raw>::typed()).await,
+            Some("tal") => read(op, request, TalCoder).await,
+            Some("msgpack") => read(op, request, MsgpackCoder::new()).await,
+            Some("ndarray") => read(op, request, NdarrayCoder).await,
+            Some("raw") => read(op, request, RawCoder).await,
+            _ => json!({"skipped": "no such coder"}),
+        },
+        _ => json!({"skipped": "no such op"}),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| (byte & 0xf) + 9 * u8::from(byte > b'9');
     text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }

@@ -1,77 +1,27 @@
 //! Frames and messages for `tokio_util::codec`: for `Framed`, `FramedRead` and `FramedWrite` over any byte stream.
 
-use core::fmt;
 use std::io;
 
 use bytes::{Buf, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::decoder::FrameDecoder;
-use crate::error::{EncodeError, FrameError};
+use crate::error::{EncodeError, FrameError, errors};
 use crate::frame::{Frame, Layout, Limits};
 
-/// The errors of [`FrameCodec`] and `MessageCodec`.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum CodecError {
+errors! {
+    /// The errors of [`FrameCodec`] and `MessageCodec`.
+    #[derive(Debug)]
+    CodecError
     /// The bytes are not frames.
-    Frame(FrameError),
+    Frame(FrameError)
     /// The frame or message cannot be sent.
-    Encode(EncodeError),
+    Encode(EncodeError)
     /// The connection failed.
-    Io(io::Error),
+    Io(io::Error)
     /// An error of the stream, or of the peer. Only `MessageCodec` returns it.
     #[cfg(feature = "json")]
-    Stream(crate::stream_error::Error),
-}
-
-impl CodecError {
-    fn inner(&self) -> &(dyn core::error::Error + 'static) {
-        match self {
-            Self::Frame(error) => error,
-            Self::Encode(error) => error,
-            Self::Io(error) => error,
-            #[cfg(feature = "json")]
-            Self::Stream(error) => error,
-        }
-    }
-}
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.inner(), f)
-    }
-}
-
-impl core::error::Error for CodecError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.inner().source()
-    }
-}
-
-impl From<FrameError> for CodecError {
-    fn from(error: FrameError) -> Self {
-        Self::Frame(error)
-    }
-}
-
-impl From<EncodeError> for CodecError {
-    fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
-    }
-}
-
-impl From<io::Error> for CodecError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-#[cfg(feature = "json")]
-impl From<crate::stream_error::Error> for CodecError {
-    fn from(error: crate::stream_error::Error) -> Self {
-        Self::Stream(error)
-    }
+    Stream(crate::stream_error::Error)
 }
 
 /// Frames over a byte stream.

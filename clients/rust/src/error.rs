@@ -52,6 +52,47 @@ macro_rules! place {
 }
 pub(crate) use place;
 
+/// An enum of errors, whose `Display` and `source()` are those of the error inside.
+#[cfg(any(feature = "json", feature = "tokio"))]
+macro_rules! errors {
+    ($(#[$meta:meta])* $name:ident
+        $($(#[doc = $doc:literal])* $(#[cfg($cfg:meta)])? $variant:ident($type:ty))*) => {
+        $(#[$meta])*
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[doc = $doc])* $(#[cfg($cfg)])? $variant($type),)*
+        }
+
+        impl $name {
+            fn inner(&self) -> &(dyn core::error::Error + 'static) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(error) => error,)*
+                }
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(self.inner(), f)
+            }
+        }
+
+        impl core::error::Error for $name {
+            fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+                self.inner().source()
+            }
+        }
+
+        $($(#[cfg($cfg)])? impl From<$type> for $name {
+            fn from(error: $type) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+#[cfg(any(feature = "json", feature = "tokio"))]
+pub(crate) use errors;
+
 /// The five ways in which bytes are not frames (SPEC section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -125,12 +125,19 @@ impl Layout {
     }
 }
 
-/// Writes the length words of a frame into its first eight bytes, which were left free.
+/// The bytes of one frame, in the standard layout, whose parts are appended by functions.
 #[cfg(feature = "json")]
-pub(crate) fn write_lengths(wire: &mut [u8], header: usize) -> Result<(), EncodeError> {
-    let prefix = Layout::default().prefix(header, wire.len() - 8 - header)?;
+pub(crate) fn encode_parts(
+    header: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    payload: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<Vec<u8>, EncodeError> {
+    let mut wire = alloc::vec![0; 8];
+    header(&mut wire)?;
+    let header_len = wire.len() - 8;
+    payload(&mut wire)?;
+    let prefix = Layout::default().prefix(header_len, wire.len() - 8 - header_len)?;
     wire[..8].copy_from_slice(&prefix[..8]);
-    Ok(())
+    Ok(wire)
 }
 
 pub(crate) fn check_header(header: &[u8]) -> Result<(), EncodeError> {

@@ -4,40 +4,18 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use crate::error::{Cause, EncodeError, FrameError, place};
+use crate::error::{Cause, EncodeError, FrameError, errors, place};
 #[cfg(feature = "http")]
 use crate::http_error::{ContentTypeError, ResponseError, TransportError};
 use crate::peer_error::StreamError;
 
-macro_rules! errors {
-    ($($(#[doc = $doc:literal])* $(#[cfg($cfg:meta)])? $variant:ident($type:ty))*) => {
-        /// Every error that reading a stream can return.
-        ///
-        /// `Display` is the message of the error inside, and `source()` is its source, down to the `std::io::Error` of a
-        /// connection that broke. No message repeats the one of its source.
-        #[derive(Clone, Debug)]
-        #[non_exhaustive]
-        pub enum Error {
-            $($(#[doc = $doc])* $(#[cfg($cfg)])? $variant($type),)*
-        }
-
-        impl Error {
-            fn inner(&self) -> &(dyn core::error::Error + 'static) {
-                match self {
-                    $($(#[cfg($cfg)])? Self::$variant(error) => error,)*
-                }
-            }
-        }
-
-        $($(#[cfg($cfg)])? impl From<$type> for Error {
-            fn from(error: $type) -> Self {
-                Self::$variant(error)
-            }
-        })*
-    };
-}
-
 errors! {
+    /// Every error that reading a stream can return.
+    ///
+    /// `Display` is the message of the error inside, and `source()` is its source, down to the `std::io::Error` of a
+    /// connection that broke. No message repeats the one of its source.
+    #[derive(Clone, Debug)]
+    Error
     /// The bytes are not frames.
     Frame(FrameError)
     /// One payload is not what its coder reads. The stream can continue: ask for the next message.
@@ -103,18 +81,6 @@ impl Error {
             Self::Payload(error) => Some(error.offset()),
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.inner(), f)
-    }
-}
-
-impl core::error::Error for Error {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.inner().source()
     }
 }
 

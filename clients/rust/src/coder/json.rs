@@ -1,7 +1,6 @@
 //! The `json` coder: headers are JSON objects, payloads are any JSON value (SPEC section 4.1).
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -12,68 +11,32 @@ use serde_json::{Map, Value};
 
 use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, write_lengths};
+use crate::frame::{Frame, encode_parts};
 use crate::read_json;
 
-/// Received messages are serde types: the types of `serde_json` by default, or your own, which are faster. To send, any
-/// type that serde can serialize will do.
-///
-/// Integers larger than 64 bits become doubles in a `Value`. An `i128` or a `Box<RawValue>` keeps them.
-///
-/// ```
-/// use objectstreaming::{Frame, JsonCoder, StreamDecoder};
-/// #[derive(serde::Deserialize)]
-/// struct Status { status: String }
-/// #[derive(serde::Deserialize)]
-/// struct Answer { answer: String }
-///
-/// let wire = Frame::new(br#"{"status": "success"}"#, br#"{"answer": "Yes.", "source": "a.md"}"#)?.encode()?;
-/// let mut decoder = StreamDecoder::new(JsonCoder::<Status, Answer>::typed());
-/// for message in decoder.feed(&wire) {
-///     let (header, payload) = message?;
-///     assert_eq!((header.status.as_str(), payload.answer.as_str()), ("success", "Yes."));
-/// }
-/// decoder.finish()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub struct JsonCoder<H = Map<String, Value>, P = Value> {
-    types: PhantomData<fn() -> (H, P)>,
-}
-
-impl JsonCoder {
-    /// A coder for any JSON.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::typed()
-    }
-}
-
-impl<H, P> JsonCoder<H, P> {
-    /// A coder for messages of your types.
-    #[must_use]
-    pub fn typed() -> Self {
-        Self { types: PhantomData }
-    }
-}
-
-impl<H, P> Default for JsonCoder<H, P> {
-    fn default() -> Self {
-        Self::typed()
-    }
-}
-
-impl<H, P> Clone for JsonCoder<H, P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H, P> Copy for JsonCoder<H, P> {}
-
-impl<H, P> fmt::Debug for JsonCoder<H, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JsonCoder")
-    }
+typed_coder! {
+    /// Received messages are serde types: the types of `serde_json` by default, or your own, which are faster. To send, any
+    /// type that serde can serialize will do.
+    ///
+    /// Integers larger than 64 bits become doubles in a `Value`. An `i128` or a `Box<RawValue>` keeps them.
+    ///
+    /// ```
+    /// use objectstreaming::{Frame, JsonCoder, StreamDecoder};
+    /// #[derive(serde::Deserialize)]
+    /// struct Status { status: String }
+    /// #[derive(serde::Deserialize)]
+    /// struct Answer { answer: String }
+    ///
+    /// let wire = Frame::new(br#"{"status": "success"}"#, br#"{"answer": "Yes.", "source": "a.md"}"#)?.encode()?;
+    /// let mut decoder = StreamDecoder::new(JsonCoder::<Status, Answer>::typed());
+    /// for message in decoder.feed(&wire) {
+    ///     let (header, payload) = message?;
+    ///     assert_eq!((header.status.as_str(), payload.answer.as_str()), ("success", "Yes."));
+    /// }
+    /// decoder.finish()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    JsonCoder, Value, "A coder for any JSON."
 }
 
 impl<H, P> Coder for JsonCoder<H, P> {
@@ -101,11 +64,6 @@ impl<H: DeserializeOwned, P: DeserializeOwned> Decode for JsonCoder<H, P> {
 /// A header is any value that serde writes as an object, a payload any value. The types for reading do not matter.
 impl<H, P, A: Serialize + ?Sized, B: Serialize + ?Sized> Encode<A, B> for JsonCoder<H, P> {
     fn encode(&self, header: &A, payload: &B) -> Result<Vec<u8>, EncodeError> {
-        let mut wire = vec![0; 8];
-        read_json::write_object(&mut wire, header)?;
-        let header_len = wire.len() - 8;
-        read_json::write(&mut wire, payload)?;
-        write_lengths(&mut wire, header_len)?;
-        Ok(wire)
+        encode_parts(|wire| read_json::write_object(wire, header), |wire| read_json::write(wire, payload))
     }
 }

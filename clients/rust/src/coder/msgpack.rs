@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -14,66 +13,30 @@ use serde_json::{Map, Value};
 
 use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, write_lengths};
+use crate::frame::{Frame, encode_parts};
 use crate::read_json;
 
 const TIMESTAMP: u8 = 0xff; // the extension type -1
 
-/// Headers are JSON objects, payloads are `MessagePack` values. Received messages are serde types: `rmpv::Value` by default,
-/// or your own. To send, any type that serde can serialize will do; a struct is written as a map.
-///
-/// Of the extension types only the timestamp is read. For the type bin of `MessagePack`, use `rmpv::Value` or the crate
-/// `serde_bytes`: serde writes a `Vec<u8>` as an array of numbers.
-///
-/// ```
-/// use objectstreaming::{MsgpackCoder, StreamDecoder, StreamEncoder};
-/// use rmpv::Value;
-///
-/// let wire = StreamEncoder::plain(MsgpackCoder::new()).data(&serde_json::json!({}), &Value::Binary(vec![0, 255]))?;
-/// let mut decoder = StreamDecoder::new(MsgpackCoder::new());
-/// for message in decoder.feed(&wire) {
-///     assert_eq!(message?.1, Value::Binary(vec![0, 255]));
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub struct MsgpackCoder<H = Map<String, Value>, P = rmpv::Value> {
-    types: PhantomData<fn() -> (H, P)>,
-}
-
-impl MsgpackCoder {
-    /// A coder for any `MessagePack`.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::typed()
-    }
-}
-
-impl<H, P> MsgpackCoder<H, P> {
-    /// A coder for messages of your types.
-    #[must_use]
-    pub fn typed() -> Self {
-        Self { types: PhantomData }
-    }
-}
-
-impl<H, P> Default for MsgpackCoder<H, P> {
-    fn default() -> Self {
-        Self::typed()
-    }
-}
-
-impl<H, P> Clone for MsgpackCoder<H, P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H, P> Copy for MsgpackCoder<H, P> {}
-
-impl<H, P> fmt::Debug for MsgpackCoder<H, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MsgpackCoder")
-    }
+typed_coder! {
+    /// Headers are JSON objects, payloads are `MessagePack` values. Received messages are serde types: `rmpv::Value` by default,
+    /// or your own. To send, any type that serde can serialize will do; a struct is written as a map.
+    ///
+    /// Of the extension types only the timestamp is read. For the type bin of `MessagePack`, use `rmpv::Value` or the crate
+    /// `serde_bytes`: serde writes a `Vec<u8>` as an array of numbers.
+    ///
+    /// ```
+    /// use objectstreaming::{MsgpackCoder, StreamDecoder, StreamEncoder};
+    /// use rmpv::Value;
+    ///
+    /// let wire = StreamEncoder::plain(MsgpackCoder::new()).data(&serde_json::json!({}), &Value::Binary(vec![0, 255]))?;
+    /// let mut decoder = StreamDecoder::new(MsgpackCoder::new());
+    /// for message in decoder.feed(&wire) {
+    ///     assert_eq!(message?.1, Value::Binary(vec![0, 255]));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    MsgpackCoder, rmpv::Value, "A coder for any `MessagePack`."
 }
 
 impl<H, P> Coder for MsgpackCoder<H, P> {
@@ -102,15 +65,14 @@ impl<H: DeserializeOwned, P: DeserializeOwned> Decode for MsgpackCoder<H, P> {
 /// A header is any value that serde writes as an object, a payload any value. The types for reading do not matter.
 impl<H, P, A: Serialize + ?Sized, B: Serialize + ?Sized> Encode<A, B> for MsgpackCoder<H, P> {
     fn encode(&self, header: &A, payload: &B) -> Result<Vec<u8>, EncodeError> {
-        let mut wire = vec![0; 8];
-        read_json::write_object(&mut wire, header)?;
-        let header_len = wire.len() - 8;
-        let mut serializer = rmp_serde::Serializer::new(&mut wire).with_struct_map();
         let refused = |reason: String| EncodeError::new(format!("not MessagePack: {reason}"));
-        payload.serialize(&mut serializer).map_err(|error| refused(error.to_string()))?;
-        check(&wire[8 + header_len..]).map_err(|reason| refused(reason.into()))?;
-        write_lengths(&mut wire, header_len)?;
-        Ok(wire)
+        let write = |wire: &mut Vec<u8>| {
+            let start = wire.len();
+            let mut serializer = rmp_serde::Serializer::new(&mut *wire).with_struct_map();
+            payload.serialize(&mut serializer).map_err(|error| refused(error.to_string()))?;
+            check(&wire[start..]).map_err(|reason| refused(reason.into()))
+        };
+        encode_parts(|wire| read_json::write_object(wire, header), write)
     }
 }
 

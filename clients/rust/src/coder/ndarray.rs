@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -15,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, write_lengths};
+use crate::frame::{Frame, encode_parts};
 use crate::read_json;
 
 const MAX_DIMENSIONS: usize = 32; // what NumPy before 2.0 and many peers can have
@@ -211,19 +210,23 @@ fn encode<H: Serialize + ?Sized>(
     shape: &[usize],
     write: impl FnOnce(&mut Vec<u8>),
 ) -> Result<Vec<u8>, EncodeError> {
-    let mut wire = vec![0; 8];
-    read_json::write_object(&mut wire, header)?;
-    let members: BTreeMap<String, Box<RawValue>> = read_json::object(&wire[8..]).map_err(EncodeError::new)?;
-    if let Some(name) = ["dtype", "shape"].into_iter().find(|name| members.contains_key(*name)) {
-        return Err(EncodeError::new(format!("the header member {name:?} is set by the coder, from the array")));
-    }
-    wire.pop(); // the closing brace
-    let comma = if members.is_empty() { "" } else { "," };
-    wire.extend_from_slice(format!("{comma}\"dtype\":{dtype:?},\"shape\":{shape:?}}}").as_bytes());
-    let header_len = wire.len() - 8;
-    write(&mut wire);
-    write_lengths(&mut wire, header_len)?;
-    Ok(wire)
+    let write_header = |wire: &mut Vec<u8>| {
+        let start = wire.len();
+        read_json::write_object(wire, header)?;
+        let members: BTreeMap<String, Box<RawValue>> = read_json::object(&wire[start..]).map_err(EncodeError::new)?;
+        if let Some(name) = ["dtype", "shape"].into_iter().find(|name| members.contains_key(*name)) {
+            return Err(EncodeError::new(format!("the header member {name:?} is set by the coder, from the array")));
+        }
+        wire.pop(); // the closing brace
+        let comma = if members.is_empty() { "" } else { "," };
+        wire.extend_from_slice(format!("{comma}\"dtype\":{dtype:?},\"shape\":{shape:?}}}").as_bytes());
+        Ok(())
+    };
+    let write_payload = |wire: &mut Vec<u8>| {
+        write(wire);
+        Ok(())
+    };
+    encode_parts(write_header, write_payload)
 }
 
 /// The shape in a header. Sizes that no memory could have are the largest ones here, so that no payload fills them.

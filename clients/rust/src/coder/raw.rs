@@ -1,7 +1,6 @@
 //! The `raw` coder: headers are JSON objects, payloads are bytes (SPEC section 4.5).
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, write_lengths};
+use crate::frame::{Frame, encode_parts};
 use crate::read_json;
 
 /// Headers are JSON objects, payloads are bytes.
@@ -35,12 +34,11 @@ impl Decode for RawCoder {
 
 impl<H: Serialize + ?Sized, P: AsRef<[u8]> + ?Sized> Encode<H, P> for RawCoder {
     fn encode(&self, header: &H, payload: &P) -> Result<Vec<u8>, EncodeError> {
-        let mut wire = vec![0; 8];
-        read_json::write_object(&mut wire, header)?;
-        let header_len = wire.len() - 8;
-        wire.extend_from_slice(payload.as_ref());
-        write_lengths(&mut wire, header_len)?;
-        Ok(wire)
+        let write = |wire: &mut Vec<u8>| {
+            wire.extend_from_slice(payload.as_ref());
+            Ok(())
+        };
+        encode_parts(|wire| read_json::write_object(wire, header), write)
     }
 }
 

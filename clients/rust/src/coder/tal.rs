@@ -5,7 +5,6 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -13,9 +12,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+use super::raw::RawCoder;
 use super::traits::{Coder, Decode, Encode, Refusal};
 use crate::error::EncodeError;
-use crate::frame::{Frame, write_lengths};
+use crate::frame::Frame;
 use crate::read_json;
 
 const MAX_SAMPLE_RATE: u32 = 768_000; // Hz: 16 times 48 kHz
@@ -287,12 +287,7 @@ impl Encode<TalAudio, [u8]> for TalCoder {
     fn encode(&self, header: &TalAudio, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
         let advice = "carry the odd bytes over to the next frame";
         header.check().and_then(|()| check_whole(header, payload.len(), advice)).map_err(EncodeError::new)?;
-        let mut wire = vec![0; 8];
-        read_json::write_object(&mut wire, header)?;
-        let header_len = wire.len() - 8;
-        wire.extend_from_slice(payload);
-        write_lengths(&mut wire, header_len)?;
-        Ok(wire)
+        RawCoder.encode(header, payload)
     }
 }
 
