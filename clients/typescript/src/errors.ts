@@ -140,6 +140,15 @@ export class StreamError extends ObjectStreamError {
   }
 }
 
+/** @internal The error that a peer reports, from what may be anything. A code of a later version is an error too. */
+export function reportedError({ code, message, details }: Readonly<Record<string, unknown>>): StreamError {
+  return new StreamError(
+    isStreamErrorCode(code) ? code : "unknown",
+    typeof message === "string" ? message : "",
+    details,
+  );
+}
+
 /** The part of `Headers` that is used, which the headers of every fetch have. */
 export interface HeadersLike {
   /** The value of a header, whatever the case of its name. `null` if it is absent. */

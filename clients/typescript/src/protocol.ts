@@ -17,9 +17,9 @@
 import type { AnyCoder, Coder, Message, OrderCheck } from "./coders/coder.js";
 import {
   EncodeError,
-  isStreamErrorCode,
   ProtocolError,
   type ProtocolErrorCode,
+  reportedError,
   StreamError,
   StreamIncompleteError,
 } from "./errors.js";
@@ -276,8 +276,7 @@ function peerError(error: JsonValue, frame: Frame): StreamError {
   if (typeof code !== "string" || typeof message !== "string") {
     fail("invalid_control", `error is an object with code and message, not ${shown(error)}`, frame);
   }
-  // A code of a later version is an error too.
-  return new StreamError(isStreamErrorCode(code) ? code : "unknown", message, details);
+  return reportedError({ code, message, details });
 }
 
 function fail(code: ProtocolErrorCode, message: string, frame: Frame): never {

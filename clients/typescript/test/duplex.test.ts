@@ -14,61 +14,27 @@ import {
   textSymbol,
 } from "../src/duplex/index.js";
 import { FrameDecoder, isStreamErrorCode, StreamDecoder, StreamEncoder, StreamError } from "../src/index.js";
+import { FakeSocket } from "./fake-socket.js";
 import { ReferenceServer } from "./reference-server.js";
 
-/** A WebSocket whose peer is the test. What is sent is on the network only when `drain` is called, if `slow`. */
-class Socket {
+class Socket extends FakeSocket {
   static latest: Socket;
-  binaryType = "blob";
-  bufferedAmount = 0;
-  protocol: string;
-  slow = false;
-  closed: [number | undefined, string | undefined] | undefined;
   readonly peer = new StreamEncoder(symbolCoder());
   readonly #sent = new StreamDecoder(symbolCoder());
-  readonly #listeners: Record<string, (event: object) => void> = {};
 
-  constructor(
-    readonly url: string,
-    protocols: string[],
-  ) {
-    this.protocol = protocols[0] ?? "";
+  constructor(url: string, protocols: string[]) {
+    super(url, protocols);
     Socket.latest = this;
-    queueMicrotask(() => this.#tell("open", {}));
-  }
-
-  addEventListener(type: string, listener: (event: never) => void): void {
-    this.#listeners[type] = listener as (event: object) => void;
-  }
-
-  send(data: Uint8Array<ArrayBuffer>): void {
-    if (this.slow) this.bufferedAmount += data.length;
-    this.#sent.push(data);
-  }
-
-  close(code?: number, reason?: string): void {
-    this.closed = [code, reason];
-  }
-
-  #tell(type: string, event: object): void {
-    this.#listeners[type]?.({ type, ...event });
-  }
-
-  message(...wires: (Uint8Array<ArrayBuffer> | string)[]): void {
-    for (const data of wires) this.#tell("message", { data: typeof data === "string" ? data : data.slice().buffer });
   }
 
   give(...items: StreamItemInput[]): void {
     for (const item of items) this.message(this.peer.data(item, undefined));
   }
 
-  hangUp(code: number): void {
-    this.#tell("close", { code, reason: "" });
-  }
-
   /** What was sent since the last call: texts, types of events, and at last the end or its error. */
   sent(): string[] {
     const shown: string[] = [];
+    for (const wire of this.wires.splice(0)) this.#sent.push(wire);
     try {
       for (let message = this.#sent.nextMessage(); message; message = this.#sent.nextMessage()) {
         shown.push(show(message.header));

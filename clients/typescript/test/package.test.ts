@@ -41,6 +41,7 @@ describe("size, minified and gzipped", () => {
     for (const [names, budget, from = "./src/audio/index.ts"] of [
       ["AudioPlayer", 4.5 * 1024],
       ["AudioPlayer, streamChat, playBase64Audio", 16 * 1024],
+      ["openChat", 12 * 1024],
       ["useStreamingChat", 17 * 1024, "./src/react/index.ts"],
       ["openDuplex, textSymbol, audioSymbol, symbolText", 9 * 1024, "./src/duplex/index.ts"],
     ] as const) {
@@ -130,7 +131,8 @@ describe("the package", () => {
 
 describe("the README", () => {
   const text = readFileSync(`${root}README.md`, "utf8");
-  const blocks = [...text.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const docs = readFileSync(`${root}../../docs/chat.md`, "utf8");
+  const blocks = [...(text + docs).matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? "");
   const components = [...text.matchAll(/```tsx\n(.*?)```/gs)].map((match) => match[1] ?? ""); // react.test.ts runs them
   const inPage = blocks.filter((code) => code.includes("onclick")); // compiled here; they run in a browser
   const programs = blocks.filter((code) => code.startsWith("import") && !inPage.includes(code));

@@ -74,8 +74,7 @@ async function read(
   const { url = "/api/chat/stream", transport = "frames", voice, speed, audio, ...others } = options;
   const { headers, idleTimeout, resume, fetch } = others;
   const common = { coder: rawReader, signal, requireEnd: true, headers, idleTimeout, resume, fetch };
-  const formats = audio === true ? undefined : audio && readable(audio); // the server's default is PCM
-  const json = { message, voice, speed, audio: formats };
+  const json = { message, voice, speed, audio: formatsOf(audio) };
   const stream = await (typeof message === "string"
     ? openWith<JsonObject, Uint8Array<ArrayBuffer> | string>(
         url,
@@ -93,6 +92,11 @@ async function read(
   } finally {
     await stream.close();
   }
+}
+
+/** @internal The member `audio` of a question. Without it the server sends PCM. */
+export function formatsOf(audio: ChatOptions["audio"]): readonly AudioFormat[] | false | undefined {
+  return audio === true ? undefined : audio && readable(audio);
 }
 
 let shared: AudioPlayer | undefined;

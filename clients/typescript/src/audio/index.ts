@@ -2,6 +2,7 @@
 
 export type { ChatCallbacks, ChatSource, ChatSummary, SpokenPiece } from "./answer.js";
 export { type ChatOptions, playBase64Audio, sharedPlayer, streamChat } from "./chat.js";
+export { ChatSocket, type ChatSocketOptions, openChat, type QuestionOptions } from "./chat-socket.js";
 export type { AudioFormat } from "./compressed.js";
 export { AudioPlayer, type PlayerOptions, type SoundFormat } from "./player.js";
 export { Resampler } from "./resampler.js";

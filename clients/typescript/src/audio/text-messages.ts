@@ -1,7 +1,7 @@
 /** Answers as text, server-sent events or JSON lines, as messages: for `openStream`, a decoder like `StreamDecoder`. */
 
 import type { Message } from "../coders/coder.js";
-import { isStreamErrorCode, PayloadError, StreamError, StreamIncompleteError } from "../errors.js";
+import { PayloadError, reportedError, StreamIncompleteError } from "../errors.js";
 import { type Bytes, toBytes } from "../frames.js";
 import type { ResponseDecoder } from "../stream.js";
 import { type JsonObject, parseObject, reason } from "../strict-json.js";
@@ -55,10 +55,7 @@ class TextMessages<T> implements ResponseDecoder<JsonObject, string> {
       throw new PayloadError(`the line is not a JSON object: ${reason(cause)}`, this.position++, 0, { cause });
     }
     const { kind, ...members } = message.header;
-    if (kind === "error") {
-      const { code, message: said } = members;
-      throw new StreamError(isStreamErrorCode(code) ? code : "unknown", typeof said === "string" ? said : "");
-    }
+    if (kind === "error") throw reportedError(members);
     if (kind === "end") {
       this.trailers = members;
       return undefined;

@@ -16,22 +16,23 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import type { Coder } from "../coders/coder.js";
 import { follow } from "../connection.js";
 import {
   ContentTypeError,
   EncodeError,
   FrameError,
   IdleTimeoutError,
-  isStreamErrorCode,
   ObjectStreamError,
   ProtocolError,
+  reportedError,
   StreamError,
   StreamIncompleteError,
 } from "../errors.js";
 import type { Bytes, Limits } from "../frames.js";
 import { StreamDecoder, StreamEncoder } from "../protocol.js";
 import { ignore, LONGEST_TIMER } from "../stream.js";
-import { isObject, type JsonObject, type JsonValue } from "../strict-json.js";
+import { isObject, type JsonObject } from "../strict-json.js";
 import { type StreamItem, type StreamItemInput, symbolCoder } from "./symbol.js";
 
 /** The subprotocol of the WebSocket. */
@@ -78,6 +79,8 @@ export interface DuplexOptions {
   readonly receiveBuffer?: number | undefined;
   /** How long `close` waits for the peer, in milliseconds. The default is 5,000. */
   readonly patience?: number | undefined;
+  /** Makes frames of the items, and items of frames, for a protocol of one's own. The default is `symbolCoder()`. */
+  readonly coder?: Coder<StreamItem, undefined, StreamItemInput, undefined> | undefined;
   /** The class to use. The default is the global one, which browsers have, Deno, Bun, and Node since version 22. */
   readonly webSocket?: (new (url: string, protocols: string[]) => WebSocketLike) | undefined;
 }
@@ -160,10 +163,11 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
     this.#sendBuffer = sendBuffer;
     this.#receiveBuffer = receiveBuffer;
     this.#patience = options.patience ?? 5_000;
-    this.#decoder = new StreamDecoder(symbolCoder(), { limits, requireEnd: true });
+    const { coder = symbolCoder() } = options;
+    this.#decoder = new StreamDecoder(coder, { limits, requireEnd: true });
     this.#unopened = this.#decoder.metadata;
-    this.#items = new StreamEncoder(symbolCoder(), { limits });
-    this.#frames = new StreamEncoder({ ...symbolCoder(), encode: (wire) => wire }, { limits });
+    this.#items = new StreamEncoder(coder, { limits });
+    this.#frames = new StreamEncoder({ ...coder, encode: (wire) => wire }, { limits });
     const opening = this.#frames.open({ heartbeat, metadata });
     const socket = (this.#socket = connect()); // after what may be refused
     this.#unfollow = signal ? follow(signal, () => this.#fail(signal.reason)) : ignore;
@@ -226,7 +230,7 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
       if (item === undefined) {
         throw new StreamIncompleteError("the peer left in the middle of an exchange", this.#decoder.position);
       }
-      if (item.kind === "event" && item.type === "error") throw errorOf(item.data);
+      if (item.kind === "event" && item.type === "error") throw reportedError(isObject(item.data) ? item.data : {});
       yield item;
       if (item.kind === "event" && (item.type === "stream_end" || item.type === "interrupt")) return;
     }
@@ -533,12 +537,6 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
       await this.#change();
     }
   }
-}
-
-/** The error of an `error` event. */
-function errorOf(data: JsonValue): StreamError {
-  const { code, message } = (isObject(data) ? data : {}) as Readonly<Record<string, JsonValue | undefined>>;
-  return new StreamError(isStreamErrorCode(code) ? code : "unknown", typeof message === "string" ? message : "");
 }
 
 /** What the peer is told of an error: all about its own bytes, nothing about ours. */
