@@ -1,9 +1,10 @@
-"""Programs that some tests run."""
+"""Programs and npm packages that some tests run."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,15 @@ def needs(*programs: str) -> None:
 
     To be called at the top of a test or fixture.
     """
-    missing = [program for program in programs if shutil.which(program) is None]
+    _demand([program for program in programs if shutil.which(program) is None])
+
+
+def needs_package(folder: Path, package: str, made_by: str) -> None:
+    """The same, if `folder` does not have this npm package, which the command `made_by` installs."""
+    _demand([] if (folder / "node_modules" / package).exists() else [f"{package}, from `{made_by}`"])
+
+
+def _demand(missing: list[str]) -> None:
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"missing on a machine that must have it: {', '.join(missing)}")
     if missing:

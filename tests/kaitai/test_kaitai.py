@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from needed_programs import needs
+from needed_programs import needs, needs_package
 
 from objectstreaming import FrameDecoder, FrameError, JsonCoder, StreamEncoder, encode_frame
 from objectstreaming.protocol import CONTROL
@@ -24,7 +24,7 @@ Read = Callable[[bytes], Any]
 
 def node(*arguments: object) -> str:
     needs("node")
-    assert (HERE / "node_modules").is_dir(), "run: make node-packages"
+    needs_package(HERE, "kaitai-struct", "make node-packages")
     ran = subprocess.run(["node", *map(str, arguments)], capture_output=True, text=True, check=True)
     return ran.stdout
 

@@ -21,7 +21,7 @@ import openai
 import pytest
 from deadlines import DEADLINE
 from fastapi import FastAPI
-from needed_programs import needs
+from needed_programs import needs, needs_package
 from openai import OpenAI
 from starlette.requests import Request
 from starlette.routing import Route
@@ -173,7 +173,7 @@ Read = Callable[[str, str], dict[str, Any]]
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
     needs("node")
-    assert (PACKAGES / "node_modules").is_dir(), "run: make node-packages"
+    needs_package(PACKAGES, "ai", "make node-packages")
     folder = tmp_path_factory.mktemp("peers")
     (folder / "node_modules").symlink_to(PACKAGES / "node_modules")
     (folder / "read.mjs").write_text((HERE / "read.mjs").read_text())

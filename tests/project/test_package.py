@@ -23,7 +23,9 @@ REPOSITORY = "https://code.example.com/us/objectstreaming"
 
 @pytest.fixture(scope="module")
 def files() -> list[str]:
-    """What a clone would hold."""
+    """What a clone would hold, or what this unpacked sdist says that it holds."""
+    if not (ROOT / ".git").exists():
+        return (ROOT / "objectstreaming.egg-info" / "SOURCES.txt").read_text().splitlines()
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]

@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,11 @@ def test_codec_modules_are_sans_io(module: str) -> None:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert not names & {"asyncio", "anyio", "socket", "time", "threading", "io", "os", "httpx", "starlette"}
+
+
+def test_files_of_tests_differ_in_name_so_that_all_can_be_collected_at_once() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py") if "node_modules" not in path.parts)
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def run(code: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from browser import Browser
 from deadlines import DEADLINE
 from httpx_sse import ServerSentEvent, aconnect_sse, connect_sse
-from needed_programs import needs
+from needed_programs import needs, needs_package
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -147,8 +147,7 @@ try {
 
 def test_eventsource_parser_reads_the_three_answers_apart(server: Server) -> None:
     needs("node")
-    if not (CLIENT / "node_modules" / "eventsource-parser").exists():
-        needs("eventsource-parser, from `make -C clients/typescript`")
+    needs_package(CLIENT, "eventsource-parser", "make -C clients/typescript")
 
     def parsed(path: str) -> list[Any]:
         command = ["node", "--input-type=module", "--eval", PARSED, f"{server.url}{path}"]
