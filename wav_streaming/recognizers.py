@@ -19,8 +19,9 @@ from weakref import WeakKeyDictionary
 
 from objectstreaming.errors import ObjectStreamError
 
+from .endpoints import Endpoint, EndpointError
 from .sound import Sound
-from .synthesizers import TIMEOUT, EndpointError, bearer, post, shown, speech_url
+from .synthesizers import TIMEOUT
 from .wav import pcm_to_wav
 
 __all__ = ["OpenAIRecognizer", "PocketsphinxRecognizer", "RecognitionError", "Recognizer"]
@@ -167,11 +168,8 @@ class OpenAIRecognizer:
         client: Any = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._url = speech_url(url, "audio/transcriptions")
+        self._endpoint = Endpoint(url, "audio/transcriptions", api_key=api_key, client=client, timeout=timeout)
         self._form = {"model": model, "response_format": "json"} | ({"language": language} if language else {})
-        self._headers = bearer(api_key)
-        self._client = client
-        self._timeout = timeout
 
     async def recognize(self, sound: Sound) -> str:
         """As in `Recognizer`."""
@@ -179,15 +177,8 @@ class OpenAIRecognizer:
             return ""
         wav = pcm_to_wav(sound.pcm, sound.sample_rate, sound.channels, sound.bit_depth)
         try:
-            answer = await post(
-                self._client,
-                self._url,
-                _MAX_ANSWER,
-                headers=self._headers,
-                timeout=self._timeout,
-                data=self._form,
-                files={"file": ("question.wav", wav, "audio/wav")},
-            )
+            file = "question.wav", wav, "audio/wav"
+            answer = await self._endpoint.post(_MAX_ANSWER, data=self._form, files={"file": file})
         except EndpointError as error:
             raise RecognitionError(str(error)) from None
         try:
@@ -195,5 +186,5 @@ class OpenAIRecognizer:
         except (ValueError, LookupError, TypeError, RecursionError):
             text = None
         if not isinstance(text, str):
-            raise RecognitionError(f"{shown(self._url)} gave no transcription, but {answer[:100]!r}")
+            raise RecognitionError(f"{self._endpoint.name} gave no transcription, but {answer[:100]!r}")
         return text.strip()

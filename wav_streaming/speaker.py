@@ -407,6 +407,7 @@ async def speak_along(
                 return
             await out.wait()
     finally:
+        out.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -472,6 +473,11 @@ class _Outlet:
         self._items: deque[str | Spoken] = deque()
         self._ahead = ahead
         self._tokens = self._characters = self._sounds = self._bytes = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """The reader has left: who puts something in is cancelled, even if the model has swallowed that once."""
+        self._is_closed = True
 
     def take(self) -> str | Spoken | None:
         """The next item, if there is one."""
@@ -510,10 +516,14 @@ class _Outlet:
         self._put(spoken)
 
     def _put(self, item: str | Spoken) -> None:
+        if self._is_closed:
+            raise asyncio.CancelledError
         self._items.append(item)
         self.changed.set()
 
     async def _wait_until_taken(self) -> None:
+        if self._is_closed:
+            raise asyncio.CancelledError
         self._taken.clear()
         await self._taken.wait()
 

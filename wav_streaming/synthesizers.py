@@ -11,16 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from objectstreaming.errors import ObjectStreamError
-from objectstreaming.extras import extra
 
+from .endpoints import Endpoint, EndpointError
 from .programs import running
 from .sound import Sound
 from .voices import ESPEAK_VOICES, FLITE_VOICES, Voice, checked_speed, chosen_voice, own_first
@@ -251,18 +249,15 @@ class OpenAISynthesizer:
         client: Any = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._url = speech_url(url, "audio/speech")
+        self._endpoint = Endpoint(url, "audio/speech", api_key=api_key, client=client, timeout=timeout)
         self._body: dict[str, Any] = {"model": model, "voice": voice, "response_format": "wav"}
         if checked_speed(speed) != 1:
             self._body["speed"] = speed
-        self._headers = bearer(api_key)
-        self._client = client
-        self._timeout = timeout
 
     @property
     def identity(self) -> tuple[str, ...]:
         """What a sound depends on beside the text."""
-        return (self._url, *map(str, self._body.values()))
+        return (self._endpoint.url, *map(str, self._body.values()))
 
     def voices(self) -> tuple[Voice, ...]:
         """Only the voice in use: these servers do not say which they have."""
@@ -281,91 +276,7 @@ class OpenAISynthesizer:
         if not text.strip():
             return Sound(b"", 24000)
         try:
-            answer = await post(
-                self._client,
-                self._url,
-                MAX_SOUND,
-                headers=self._headers,
-                timeout=self._timeout,
-                json={**self._body, "input": text},
-            )
+            answer = await self._endpoint.post(MAX_SOUND, json={**self._body, "input": text})
         except EndpointError as error:
             raise SynthesisError(str(error)) from None
-        return _to_sound(answer, shown(self._url))
-
-
-# ------------------------------------------------------------------------------------ OpenAI-compatible servers
-
-
-class EndpointError(Exception):
-    """Why a server gave no answer. The caller of `post` turns it into an error of its own."""
-
-
-PLAIN: Final = {"Accept-Encoding": "identity"}
-"""Asks a server not to compress: what a few bytes unpack to is not bounded, and a stream would come in lumps."""
-
-
-def is_plain(headers: Mapping[str, str]) -> bool:
-    """Whether an answer is not compressed, or by what every proxy can, at most a thousandfold."""
-    return headers.get("content-encoding", "").lower() in ("", "identity", "gzip", "deflate")
-
-
-def speech_url(base: str, path: str) -> str:
-    """`base` with `/v1/` and `path` after it.
-
-    >>> speech_url("http://localhost:8880/v1/", "audio/speech"), speech_url("http://localhost:8880", "audio/speech")
-    ('http://localhost:8880/v1/audio/speech', 'http://localhost:8880/v1/audio/speech')
-    """
-    base = base.rstrip("/")
-    return f"{base}/{path}" if base.endswith("/v1") else f"{base}/v1/{path}"
-
-
-def bearer(api_key: str | None) -> dict[str, str]:
-    """The headers that send a key. Raises `ValueError`, without the key in it, for one that HTTP cannot send.
-
-    >>> bearer("sk-1\\n"), bearer("")
-    ({'Authorization': 'Bearer sk-1'}, {})
-    """
-    key = (api_key or "").strip()
-    if not key.isascii() or not key.isprintable():
-        raise ValueError("the API key has a character that HTTP cannot send, such as a line break within it")
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-def shown(url: str) -> str:
-    """`url` for messages and logs: without a password and without a query, which may be a key.
-
-    >>> shown("https://me:secret@example.org/v1?key=secret")
-    'https://example.org/v1'
-    """
-    return re.sub(r"//[^/?#]*@", "//", url).partition("?")[0]
-
-
-async def post(client: Any, url: str, most: int, **request: Any) -> bytes:
-    """The body of a 2xx answer: at most `most` bytes, within `timeout` seconds in all. Otherwise `EndpointError`."""
-    with extra("voice"):
-        import httpx
-
-    name = shown(url)
-    request["headers"] = {**request["headers"], **PLAIN}
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(asyncio.timeout(request["timeout"]))
-            if client is None:
-                client = await stack.enter_async_context(httpx.AsyncClient())
-            response = await stack.enter_async_context(client.stream("POST", url, **request))
-            if not is_plain(response.headers):
-                raise EndpointError(f"{name} compressed its answer, which it was asked not to do")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > most:
-                    raise EndpointError(f"{name} answered with more than {most} bytes")
-    except (httpx.TimeoutException, TimeoutError):
-        raise EndpointError(f"{name} took longer than {request['timeout']} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise EndpointError(f"{name} cannot be reached: {error or type(error).__name__}") from None
-    if not response.is_success:
-        beginning = bytes(body[:200]).decode(errors="replace")
-        raise EndpointError(f"{name} answered with HTTP {response.status_code}: {beginning}")
-    return bytes(body)
+        return _to_sound(answer, self._endpoint.name)

@@ -23,8 +23,8 @@ import httpx
 
 from objectstreaming.errors import StreamError
 from objectstreaming.flow import split
+from wav_streaming.endpoints import UNCOMPRESSED, endpoint_url, is_bounded, shown
 from wav_streaming.sentences import SentenceSplitter
-from wav_streaming.synthesizers import PLAIN, is_plain, shown
 
 from .answers import Sentence, whole_characters
 
@@ -132,7 +132,7 @@ class ChatAnswerer:
     ) -> None:
         if pause is not None and not pause > 0:
             raise ValueError(f"pause must be more than 0 seconds, or None, not {pause}")
-        self._url = _address(url)
+        self._url = endpoint_url(url, "chat/completions")
         try:
             httpx.URL(self._url)
         except httpx.InvalidURL:
@@ -199,7 +199,7 @@ class ChatAnswerer:
             "stream": True,
             "messages": [{"role": "system", "content": self._system}, *messages],
         }
-        headers = {"Accept": "text/event-stream", **PLAIN, **self._headers}
+        headers = {"Accept": "text/event-stream", **UNCOMPRESSED, **self._headers}
         left, finished = self._longest, False
         try:
             async with self._client.stream(
@@ -236,16 +236,9 @@ class ChatAnswerer:
             raise StreamError("data_loss", "the model's answer was cut")
 
 
-def _address(url: str) -> str:
-    url = url.rstrip("/")
-    if url.endswith("/chat/completions"):
-        return url
-    return f"{url}/chat/completions" if url.endswith("/v1") else f"{url}/v1/chat/completions"
-
-
 async def _events(response: httpx.Response) -> AsyncGenerator[str, None]:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "text/event-stream" or not is_plain(response.headers):
+    if kind != "text/event-stream" or not is_bounded(response.headers):
         encoding = response.headers.get("content-encoding", "none")
         raise ValueError(f"the content type is {kind!r}, not text/event-stream, or its coding {encoding!r} unknown")
     reader = EventReader()

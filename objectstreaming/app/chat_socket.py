@@ -249,6 +249,8 @@ class _Answer:
     ) -> None:
         async with aclosing(messages):
             async for header, payload in messages:
+                if self._is_canceled:  # and the model has swallowed it
+                    return
                 began = time.monotonic()
                 await stream.send(_symbol(header, payload))
                 self._link.sent(len(payload), time.monotonic() - began)

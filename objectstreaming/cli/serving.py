@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 import uvicorn
 
+from wav_streaming.endpoints import bearer
 from wav_streaming.recognizers import OpenAIRecognizer, Recognizer
-from wav_streaming.synthesizers import OpenAISynthesizer, Synthesizer, bearer
+from wav_streaming.synthesizers import OpenAISynthesizer, Synthesizer
 
 from ..app import Settings, create_app
 from ..app.application import find_parts

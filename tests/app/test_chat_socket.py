@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -141,6 +142,22 @@ class TestInterrupts:
                 assert last(await chat.answer()) == CANCELED
             assert last(await chat.answer()) == ("error", "invalid_argument")
             assert not voice.at_work
+
+    async def test_stop_a_model_that_swallows_a_cancellation(self) -> None:
+        class Deaf(Waiting):
+            async def tokens(self, question: str) -> AsyncIterator[str]:
+                yield "One. "
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                yield "Two."
+
+        async with ChatClient(app(answerer=Deaf())) as chat:
+            for _ in range(2):
+                chat.send({"message": "Why?", "audio": False})
+                assert (await chat.next() or ({}, b""))[1] == b"One. "
+                chat.send({"interrupt": True})
+                answer = await chat.answer()
+                assert (text_of(answer), last(answer)) == ("", CANCELED)
 
     @on_a_fake_clock
     async def test_what_is_made_and_not_sent_is_dropped(self) -> None:

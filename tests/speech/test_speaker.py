@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -290,6 +291,27 @@ class TestLeaving:
         assert closed.is_set() or not taken
         assert voice.at_work == 0
         assert asyncio.all_tasks() == before
+
+    async def test_a_model_and_a_voice_that_swallow_a_cancellation_end_too(self) -> None:
+        before = asyncio.all_tasks()
+
+        async def model() -> AsyncIterator[str]:
+            while True:
+                yield "One more. " * 100
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(1)
+
+        class Deaf(Tone):
+            async def synthesize(self, text: str) -> Sound:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(3)
+                return await super().synthesize(text)
+
+        for taken in range(1, 9):
+            async with aclosing(speak_along(model(), Deaf())) as items:
+                for _ in range(taken):
+                    await anext(items)
+            assert asyncio.all_tasks() == before
 
     async def test_a_reader_that_is_cancelled_leaves_nothing(self) -> None:
         before = asyncio.all_tasks()
