@@ -178,14 +178,18 @@ def create_app(
     app.add_exception_handler(Exception, _problem_for)
 
     def stream(
-        request: Request, source: AsyncIterator[Any], coder: Coder[Any, Any], *, is_kept: bool = True, **options: Any
+        request: Request,
+        source: AsyncIterator[Any],
+        coder: Coder[Any, Any],
+        *,
+        is_kept: bool = True,
+        heartbeat: float | None = settings.heartbeat,
+        **options: Any,
     ) -> FrameResponse:
         if store is not None and is_kept:
             source = held_by_source(request.scope, source)
             options |= {"store": store, "id": None if kept is None else kept.new_id(clients.name(request.scope))}
-        return FrameResponse(
-            source, coder=coder, heartbeat=settings.heartbeat, max_duration=limits.stream_seconds, **options
-        )
+        return FrameResponse(source, coder=coder, heartbeat=heartbeat, max_duration=limits.stream_seconds, **options)
 
     @app.post("/objects", response_class=FrameResponse, summary="Ask by text; the answer is objects", **OBJECTS)
     async def objects(request: Request) -> FrameResponse:

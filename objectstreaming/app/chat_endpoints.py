@@ -10,7 +10,7 @@ one JSON (`WholeChat`). Both also give frames with the coder `raw`, JSON lines, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from wav_streaming import Pacing, Speaker, TALCoder
 from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import SPEEDS, VoicedSynthesizer
 
-from ..coders import Coder, RawCoder
+from ..coders import RawCoder
 from ..errors import StreamError
 from ..server.negotiation import negotiate
 from ..server.response import FrameResponse
@@ -75,7 +75,7 @@ class ChatEndpoints:
             **chat_description(_CODER, _STREAMED),
         )
         async def stream(request: Request) -> FrameResponse:
-            return await self._answer(request, _STREAMED, partial(self._stream, request))
+            return await self._answer(request, _STREAMED)
 
         @app.post(
             "/api/chat",
@@ -84,21 +84,21 @@ class ChatEndpoints:
             **chat_description(_CODER, _WHOLE),
         )
         async def whole(request: Request) -> FrameResponse:
-            return await self._answer(request, _WHOLE, self._at_once)
+            return await self._answer(request, _WHOLE)
 
         @app.get("/api/chat/voices", summary="The voices that can be asked for")
         async def voices() -> dict[str, Any]:
             return self._voices()
 
-    async def _answer(
-        self, request: Request, views: Sequence[View], respond: Callable[..., FrameResponse]
-    ) -> FrameResponse:
+    async def _answer(self, request: Request, views: Sequence[View]) -> FrameResponse:
         value = await read_json(request, self._limits, self._share(request))
         asked = chat_request(value, self._synthesizer, self._limits)
         default_type = views[0].media_type
         form = negotiate(request, [_CODER.name, _SPEECH.name], views=views, default_type=default_type)
-        # The events and lines have no positions, so nobody can resume them: they end with their connection.
-        respond = partial(respond, is_kept=form.version is not None)
+        if views is _WHOLE:  # without a heartbeat the status waits for the end: a failure has a real one
+            respond = partial(self._stream, request, is_kept=False, heartbeat=None)
+        else:  # the events and lines have no positions, so nobody can resume them: they end with their connection
+            respond = partial(self._stream, request, is_kept=form.version is not None)
         tokens = tokens_of(self._answerer, asked.message)
         if form.coder == _SPEECH.name:
             if asked.synthesizer is None:
@@ -117,12 +117,6 @@ class ChatEndpoints:
                 options["observer"] = formats.link
         messages = chat_messages(tokens, speaker, summary, sample_rate=self._sample_rate, formats=formats)
         return respond(messages, _CODER, **options)
-
-    def _at_once(
-        self, source: AsyncIterator[Any], coder: Coder[Any, Any], *, is_kept: bool, **options: Any
-    ) -> FrameResponse:
-        # Without a heartbeat the status waits for the end: a failure has a real one.
-        return FrameResponse(source, coder=coder, max_duration=self._limits.stream_seconds, **options)
 
     def _voices(self) -> dict[str, Any]:
         engine = self._synthesizer

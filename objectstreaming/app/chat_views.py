@@ -25,7 +25,7 @@ from ..errors import StreamError
 from ..frames import Limits
 from ..server.views import View, ViewEncoder, one_line
 
-__all__ = ["ChatLines", "ChatView", "WholeChat"]
+__all__ = ["ChatEncoder", "ChatLines", "ChatView", "WholeChat"]
 
 _LARGEST_WHOLE: Final = 64 * 1024 * 1024
 """The most bytes of sound in one JSON: 25 minutes at 22,050 Hz."""
@@ -51,7 +51,9 @@ class _Sentences:
         return sound
 
 
-class _ChatEncoder(ABC):
+class ChatEncoder(ABC):
+    """What encoders of these messages share."""
+
     def __init__(self) -> None:
         self.position = 0
 
@@ -70,7 +72,7 @@ class _ChatEncoder(ABC):
         return b""
 
 
-class _Events(_ChatEncoder):
+class _Events(ChatEncoder):
     def __init__(self) -> None:
         super().__init__()
         self._sentences = _Sentences()
@@ -135,7 +137,7 @@ class ChatView(View):
         return {"itemSchema": {"oneOf": [event(name, data) for name, data in kinds.items()]}}
 
 
-class _Lines(_ChatEncoder):
+class _Lines(ChatEncoder):
     def message(self, header: Mapping[str, Any], payload: bytes) -> bytes:
         if header["kind"] == "text":
             return _line({**header, "text": payload.decode()})
@@ -176,7 +178,7 @@ class ChatLines(View):
         return {"itemSchema": {"type": "object", "required": ["kind"], "properties": {"kind": kind}}}
 
 
-class _Whole(_ChatEncoder):
+class _Whole(ChatEncoder):
     def __init__(self) -> None:
         super().__init__()
         self._sentences = _Sentences()

@@ -30,6 +30,7 @@ from ..server.views import View, ViewEncoder
 from .answers import Answerer
 from .api_description import OPENAI_CHAT, OPENAI_MODELS, OPENAI_SPEECH
 from .chat_messages import Summary, chat_messages, tokens_of
+from .chat_views import ChatEncoder
 from .limits import AppLimits
 from .memory import Share
 from .openai_requests import read_chat, read_speech
@@ -160,20 +161,16 @@ class _SoundFile(View):
         return openai_error(error)
 
 
-class _SoundFileEncoder:
+class _SoundFileEncoder(ChatEncoder):
     def __init__(self, header: bytes) -> None:
-        self.position = 0
+        super().__init__()
         self._header = header
 
     def open(self, *, heartbeat: float | None = None, metadata: Mapping[str, Any] | None = None) -> bytes:
         return self._header
 
-    def data(self, header: Mapping[str, Any], payload: bytes) -> bytes:
-        self.position += 1
+    def message(self, header: Mapping[str, Any], payload: bytes) -> bytes:
         return payload
-
-    def ping(self) -> bytes:
-        return b""
 
     def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
         return b""
