@@ -19,7 +19,7 @@ import java.util.Map;
  * }
  * }</pre>
  *
- * <p>A message that cannot be sent is an {@link EncodeException}, and nothing was written. After an {@link IOException}, which
+ * <p>A message that cannot be sent is an {@link EncodeException}, and nothing was written. After an exception of the output, which
  * may have cut a frame, nothing can be written any more. Several threads may use a writer: one can send messages while
  * another one sends pings. Closing without {@link #end} leaves a stream that its reader knows to be cut, if it was opened.
  *
@@ -34,7 +34,7 @@ public final class MessageWriter<H, P> implements Closeable {
 
     private final StreamEncoder<H, P> encoder;
     private final OutputStream out;
-    private IOException failure;
+    private Exception failure;
 
     private MessageWriter(OutputStream out, StreamEncoder<H, P> encoder) {
         this.out = out;
@@ -151,7 +151,7 @@ public final class MessageWriter<H, P> implements Closeable {
         try {
             out.write(bytes);
             out.flush();
-        } catch (IOException error) {
+        } catch (IOException | RuntimeException error) { // some servers throw an IllegalStateException
             failure = error;
             throw error;
         }

@@ -13,6 +13,8 @@ import java.nio.channels.WritableByteChannel;
 import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class MessageWriterTest {
     /** Takes one byte at a time. */
@@ -73,23 +75,27 @@ class MessageWriterTest {
         }
     }
 
-    @Test
-    void nothingIsWrittenAfterAWriteThatFailed() {
-        IOException reset = new IOException("reset");
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void nothingIsWrittenAfterAWriteThatFailed(boolean checked) {
+        Exception reset = checked ? new IOException("reset") : new IllegalStateException("reset");
         boolean[] fails = {true};
         ByteArrayOutputStream written = new ByteArrayOutputStream();
         var writer = MessageWriter.of(
                 new OutputStream() {
                     @Override
                     public void write(int value) throws IOException {
+                        if (fails[0] && reset instanceof IOException broken) {
+                            throw broken;
+                        }
                         if (fails[0]) {
-                            throw reset;
+                            throw (IllegalStateException) reset;
                         }
                         written.write(value);
                     }
                 },
                 new RawCoder());
-        assertEquals(reset, assertThrows(IOException.class, writer::ping));
+        assertEquals(reset, assertThrows(reset.getClass(), writer::ping));
         fails[0] = false;
         assertEquals(reset, assertThrows(IOException.class, writer::ping).getCause());
         assertEquals(0, written.size());

@@ -7,6 +7,7 @@ import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Limits;
 import io.github.objectstreaming.Message;
 import io.github.objectstreaming.PayloadException;
+import io.github.objectstreaming.StreamException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.http.HttpClient;
@@ -139,17 +140,18 @@ public final class ObjectStreamClient {
             tooLong.completeOnTimeout(null, TimeUnit.NANOSECONDS.convert(reader.longest()), TimeUnit.NANOSECONDS);
         }
         answer.whenComplete((stream, error) -> {
-            coming.cancel(true); // does nothing if it is complete
             tooLong.cancel(true); // so that the timer does not keep the answer
+            if (error != null) {
+                abandon(coming);
+            }
         });
         coming.thenApplyAsync(
-                        response ->
-                                new ResponseStream<>(this, coder, request, patience, accept(response, coder, false)),
+                        response -> new ResponseStream<>(
+                                this, coder, request, patience, reader.accept(response, response.body(), coder, false)),
                         executor)
                 .whenComplete((stream, error) -> {
                     if (error != null) {
                         answer.completeExceptionally(error instanceof CompletionException ? error.getCause() : error);
-                        abandon(coming); // where the executor has refused its task
                     } else if (!answer.complete(stream)) {
                         stream.close(); // cancelled meanwhile
                     }
@@ -299,8 +301,8 @@ public final class ObjectStreamClient {
         }
     }
 
-    /** Cancels a request. A response that has come at the same moment is closed. */
-    private static void abandon(CompletableFuture<HttpResponse<ResponseBody>> coming) {
+    /** Cancels a request. A response that has come is closed, also while the body of a refusal is read. */
+    static void abandon(CompletableFuture<HttpResponse<ResponseBody>> coming) {
         coming.cancel(true);
         coming.thenAccept(response -> response.body().close());
     }
@@ -310,8 +312,16 @@ public final class ObjectStreamClient {
                 "no response arrived for " + reader.longest().toMillis() / 1000.0 + " s", 0);
     }
 
-    <H, P> ResponseReader.Incoming<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder, boolean rest) {
-        return reader.accept(response, response.body(), coder, rest);
+    <H, P> ResponseReader.Incoming<H, P> accept(HttpResponse<ResponseBody> response, Coder<H, P> coder, boolean rest)
+            throws InterruptedException {
+        try {
+            return reader.accept(response, response.body(), coder, rest);
+        } catch (StreamException | ContentTypeException refused) {
+            if (Thread.interrupted()) {
+                throw new InterruptedException("interrupted while the body of a refusal was read");
+            }
+            throw refused;
+        }
     }
 
     Waiting waiting() {

@@ -50,7 +50,7 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
 
     private volatile Place place; // its position is that of the beginning
     private MessageStream<H, P> current; // guarded by this
-    private CompletableFuture<?> coming; // guarded by this
+    private CompletableFuture<HttpResponse<ResponseBody>> coming; // guarded by this
 
     ResponseStream(
             ObjectStreamClient client,
@@ -147,6 +147,9 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
     /** Returns after the time to wait before the next attempt. Throws what ends the reading. */
     private void judge(Exception error) {
         try {
+            if (left.getCount() == 0) {
+                throw failed(closed());
+            }
             if (waitAfter(error)) {
                 return;
             }
@@ -189,11 +192,15 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
 
     private synchronized CompletableFuture<HttpResponse<ResponseBody>> start(HttpRequest request) {
         if (left.getCount() == 0) {
-            throw new CancellationException("the stream was closed before its end");
+            throw closed();
         }
         CompletableFuture<HttpResponse<ResponseBody>> answer = client.start(request);
         coming = answer;
         return answer;
+    }
+
+    private static CancellationException closed() {
+        return new CancellationException("the stream was closed before its end");
     }
 
     /** The first request without its body. */
@@ -263,7 +270,7 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
         left.countDown();
         synchronized (this) {
             if (coming != null) {
-                coming.cancel(true);
+                ObjectStreamClient.abandon(coming);
             }
             if (current != null) {
                 current.close();
