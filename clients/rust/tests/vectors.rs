@@ -98,7 +98,7 @@ fn chunkings(wire: &[u8]) -> Vec<(String, Vec<&[u8]>)> {
     let sevens = wire.chunks(7).flat_map(|chunk| [&[][..], chunk, &[][..]]);
     chunkings.push(("bytewise".to_owned(), wire.chunks(1).collect()));
     chunkings.push(("sevens, with empty chunks".to_owned(), sevens.collect()));
-    let step = if wire.len() <= 128 { 1 } else { wire.len() / 30 };
+    let step = if wire.len() <= 128 { 1 } else { wire.len() / 10 };
     for cut in (1..wire.len()).step_by(step) {
         chunkings.push((format!("cut at {cut}"), vec![&wire[..cut], &wire[cut..]]));
     }
