@@ -458,23 +458,26 @@ OBJS_API int objs_keep_(objs_reader *reader, const objs_event *event) {
 OBJS_API int objs_reader_next(objs_reader *reader, const uint8_t **data, size_t *size, objs_frame *frame) {
     objs_event event;
     for (;;) {
-        objs_event_type type = objs_decoder_next(&reader->decoder, data, size, &event);
-        if (type == OBJS_EVENT_MORE || type == OBJS_EVENT_ERROR) {
-            return 0;
+        switch (objs_decoder_next(&reader->decoder, data, size, &event)) {
+        case OBJS_EVENT_BEGIN: reader->used = 0; continue;
+        case OBJS_EVENT_HEADER:
+        case OBJS_EVENT_PAYLOAD:
+            if (!objs_keep_(reader, &event)) {
+                return 0;
+            }
+            continue;
+        case OBJS_EVENT_FRAME: frame->header = event.header; break;
+        case OBJS_EVENT_END: frame->header = reader->buffer; break;
+        case OBJS_EVENT_MORE:
+        case OBJS_EVENT_ERROR:
+        default: return 0;
         }
-        if (type == OBJS_EVENT_BEGIN) {
-            reader->used = 0;
-        } else if (type == OBJS_EVENT_FRAME || type == OBJS_EVENT_END) {
-            frame->index = event.index;
-            frame->offset = event.offset;
-            frame->header = type == OBJS_EVENT_FRAME ? event.header : reader->buffer;
-            frame->payload = frame->header + (size_t)event.header_size;
-            frame->header_size = (size_t)event.header_size;
-            frame->payload_size = (size_t)event.payload_size;
-            return 1;
-        } else if (!objs_keep_(reader, &event)) {
-            return 0;
-        }
+        frame->payload = frame->header + (size_t)event.header_size;
+        frame->index = event.index;
+        frame->offset = event.offset;
+        frame->header_size = (size_t)event.header_size;
+        frame->payload_size = (size_t)event.payload_size;
+        return 1;
     }
 }
 

@@ -187,13 +187,7 @@ func (p *parser) skip() error {
 // members reads an object. It calls value for each member, with p at the value. The name is unescaped, and valid only during
 // the call.
 func (p *parser) members(value func(name []byte) error) error {
-	if err := p.enter('{', "an object"); err != nil {
-		return err
-	}
-	if p.peek() == '}' {
-		return p.leave()
-	}
-	for {
+	return p.items('{', '}', "object", func() error {
 		if p.peek() != '"' {
 			return p.unexpected("the name of a member")
 		}
@@ -208,55 +202,32 @@ func (p *parser) members(value func(name []byte) error) error {
 			return p.unexpected("a colon")
 		}
 		p.at++
-		if err := value(name); err != nil {
-			return err
-		}
-		switch p.peek() {
-		case ',':
-			p.at++
-		case '}':
-			return p.leave()
-		default:
-			return p.unexpected("a comma or the end of the object")
-		}
-	}
+		return value(name)
+	})
 }
 
 // elements reads an array. It calls value for each element, with p at the element.
-func (p *parser) elements(value func() error) error {
-	if err := p.enter('[', "an array"); err != nil {
-		return err
-	}
-	if p.peek() == ']' {
-		return p.leave()
-	}
-	for {
-		if err := value(); err != nil {
-			return err
-		}
-		switch p.peek() {
-		case ',':
-			p.at++
-		case ']':
-			return p.leave()
-		default:
-			return p.unexpected("a comma or the end of the array")
-		}
-	}
-}
+func (p *parser) elements(value func() error) error { return p.items('[', ']', "array", value) }
 
-func (p *parser) enter(bracket byte, kind string) error {
-	if p.peek() != bracket {
-		return p.unexpected(kind)
+func (p *parser) items(first, last byte, kind string, item func() error) error {
+	if p.peek() != first {
+		return p.unexpected("an " + kind)
 	}
 	if p.depth++; p.depth > maxDepth {
 		return p.fail(fmt.Sprintf("nested deeper than %d levels", maxDepth))
 	}
 	p.at++
-	return nil
-}
-
-func (p *parser) leave() error {
+	for begun := false; p.peek() != last; begun = true {
+		if begun {
+			if p.peek() != ',' {
+				return p.unexpected("a comma or the end of the " + kind)
+			}
+			p.at++
+		}
+		if err := item(); err != nil {
+			return err
+		}
+	}
 	p.at++
 	p.depth--
 	return nil
