@@ -125,7 +125,9 @@ def rust(url: str, folder: Path) -> None:
     named = 'path = "../objectstreaming/clients/rust"'
     expect("the README names the crate", dependencies.count(named), 1)
     # The profile and the lock file of the crate, so that its build can be used.
-    manifest = '[package]\nname = "readme"\nedition = "2024"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n'
+    manifest = (
+        '[package]\nname = "readme"\nedition = "2024"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n'
+    )
     (folder / "Cargo.toml").write_text(manifest + dependencies.replace(named, f'path = "{crate}"'))
     shutil.copy(crate / "Cargo.lock", folder)
     (folder / "src/bin").mkdir(parents=True)
@@ -134,7 +136,9 @@ def rust(url: str, folder: Path) -> None:
     for number, program in enumerate(programs):
         text = program.replace("http://127.0.0.1:8000/objects", url)
         (folder / f"src/bin/readme_{number}.rs").write_text(text)
-    output(os.environ.get("CARGO", "cargo"), "build", "--quiet", "--bins", "--target-dir", crate / "target", where=folder)
+    output(
+        os.environ.get("CARGO", "cargo"), "build", "--quiet", "--bins", "--target-dir", crate / "target", where=folder
+    )
     built = crate / "target/debug"
     *messages, last = output(built / "readme_0")
     expect("the first program has all messages", last.split(" messages, Some(")[0], str(len(messages)))

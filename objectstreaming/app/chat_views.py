@@ -183,30 +183,36 @@ class _Whole(ChatEncoder):
         super().__init__()
         self._sentences = _Sentences()
         self._text: list[str] = []
-        self._sound: Sound | None = None
-        self._pcm = bytearray()
+        self._sounds: list[Sound] = []
+        self._size = 0.0
 
     def message(self, header: Mapping[str, Any], payload: bytes) -> bytes:
         if header["kind"] == "text":
             self._text.append(payload.decode())
         elif (sound := self._sentences.add(header, payload)) is not None:
-            if self._sound is None:
-                self._sound = sound
-            elif (sound.sample_rate, sound.channels) != (self._sound.sample_rate, self._sound.channels):
-                sound = to_mono(sound, self._sound.sample_rate)
-            if len(self._pcm) + len(sound.pcm) > _LARGEST_WHOLE:
+            self._sounds.append(sound)
+            self._size += max(len(sound.pcm), 2 * sound.seconds * self._sounds[0].sample_rate)
+            if self._size > _LARGEST_WHOLE:
                 raise StreamError("resource_exhausted", "the answer is too long for one JSON; ask for a stream of it")
-            self._pcm += sound.pcm
         return b""
 
     def end(self, *, trailers: Mapping[str, Any] | None = None, error: StreamError | None = None) -> bytes:
         if error is not None:
             return b""
         answer: dict[str, Any] = {"response": "".join(self._text), "audio": None, "sample_rate": None}
-        if self._sound is not None:
-            wav = pcm_to_wav(self._pcm, self._sound.sample_rate, self._sound.channels)
-            answer.update(audio=base64.b64encode(wav).decode(), sample_rate=self._sound.sample_rate)
+        if self._sounds:
+            sound = _joined(self._sounds)
+            wav = pcm_to_wav(sound.pcm, sound.sample_rate, sound.channels)
+            answer.update(audio=base64.b64encode(wav).decode(), sample_rate=sound.sample_rate)
         return strict_json.dumps(answer)
+
+
+def _joined(sounds: list[Sound]) -> Sound:
+    """The sounds one after the other: as they are if they have one format, else in mono at the rate of the first."""
+    rate, channels = sounds[0].sample_rate, sounds[0].channels
+    if any((sound.sample_rate, sound.channels) != (rate, channels) for sound in sounds):
+        sounds, channels = [to_mono(sound, rate) for sound in sounds], 1
+    return Sound(b"".join(sound.pcm for sound in sounds), rate, channels)
 
 
 class WholeChat(View):

@@ -51,7 +51,7 @@ class _UIEncoder(PartsEncoder):
             return _event({"type": "error", "errorText": str(error)})
         finish: dict[str, Any] = {"type": "finish", "finishReason": "stop"}
         if trailers is not None:
-            reason = str(trailers.get("finish_reason", "stop")).replace("_", "-")
+            reason = str(trailers.get("finish_reason") or "stop").replace("_", "-")
             finish["finishReason"] = reason if reason in _FINISH_REASONS else "other"
             finish["messageMetadata"] = dict(trailers)
         ended = _event({"type": "text-end", "id": _TEXT}) if self._has_text else b""

@@ -270,6 +270,18 @@ class TestFormats:
         assert whole.json()["sample_rate"] == 8_000
         assert read_wav(base64.b64decode(whole.json()["audio"])).pcm == b"".join(sounds)
 
+    @pytest.mark.parametrize("formats", [[(8_000, 2), (8_000, 1)], [(8_000, 1), (16_000, 2)], [(8_000, 2), (8_000, 3)]])
+    def test_one_json_has_one_sound_whatever_formats_the_sentences_have(self, formats: list[tuple[int, int]]) -> None:
+        class Changing:
+            async def synthesize(self, text: str) -> Sound:
+                rate, channels = formats[text == "Two."]
+                return Sound(bytes(2 * rate * channels), rate, channels)  # a second
+
+        with served(answerer=Model("One. Two."), voice=Changing()) as client:
+            whole = client.post("/api/chat", json={"message": "Why?"}).json()
+        sound = read_wav(base64.b64decode(whole["audio"]))
+        assert (sound.seconds, sound.sample_rate, sound.channels) == (2, 8_000, 1)
+
     def test_the_header_of_a_frame(self) -> None:
         with (
             served(answerer=Model("0123456789" * 5 + ". Yes.", 100)) as client,
