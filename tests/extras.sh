@@ -18,9 +18,16 @@ try() { # EXTRA CODE
     (cd "$work" && environment/bin/python -W error -c "$2")
 }
 
+try_older() { # REQUIREMENT CODE: the environment of the extra before, with an older version of what it brings
+    echo "== $1"
+    "$work/environment/bin/pip" install --quiet --disable-pip-version-check "$1"
+    (cd "$work" && environment/bin/python -c "$2")
+}
+
 try server 'import objectstreaming.server, objectstreaming.app, objectstreaming.store'
 try client 'import objectstreaming.client'
-try cli 'from objectstreaming.cli import main; main(["--version"])'
+try cli 'from objectstreaming.cli import main; main(["inspect", "/dev/null"])'
+try_older 'typer==0.15.*' 'from objectstreaming.cli import main; main(["inspect", "/dev/null"])'
 try redis 'import redis.asyncio'
 try prometheus 'import objectstreaming.prometheus'
 try opentelemetry 'import objectstreaming.opentelemetry'

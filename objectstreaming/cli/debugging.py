@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +30,7 @@ Exchange = Annotated[
 ]
 
 
-class Payload(Enum):
+class Payload(StrEnum):
     NONE = "none"
     BRIEF = "brief"
     FULL = "full"
