@@ -1,13 +1,16 @@
 //! The HTTP client on a real connection, to a server that sends what a test gives it.
 
+mod server;
+
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use objectstreaming::http::{ACCEPT, Body, Client, ReadOptions};
 use objectstreaming::{Code, End, Error, JsonCoder, Open, StreamEncoder, StreamError, encode_frame};
 use serde_json::{Value, json};
+use server::read_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -40,20 +43,6 @@ async fn serve(script: Vec<Send>) -> (String, JoinHandle<String>) {
         request
     });
     (url, serving)
-}
-
-async fn read_request(connection: &mut TcpStream) -> String {
-    let mut request = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&request).to_lowercase();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-                return String::from_utf8(request).unwrap();
-            }
-        }
-        assert!(connection.read_buf(&mut request).await.unwrap() > 0, "the request was cut");
-    }
 }
 
 /// The head of a response without a length: the body ends with the connection.

@@ -1,11 +1,13 @@
 //! `http::Client` on a client of reqwest, to a server that sends what a test gives it.
 
+mod server;
+
 use std::sync::{Arc, Mutex};
 
 use objectstreaming::http::{Body, Client};
-use objectstreaming::{Error, JsonCoder, encode_frame};
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use objectstreaming::{Error, JsonCoder};
+use server::{part, read_request, whole};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 type Requests = Arc<Mutex<Vec<String>>>;
@@ -19,46 +21,22 @@ async fn serve(answers: Vec<Vec<u8>>) -> (String, Requests) {
     tokio::spawn(async move {
         for answer in answers {
             let (mut connection, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !whole(&request) {
-                assert!(connection.read_buf(&mut request).await.unwrap() > 0);
-            }
-            seen.lock().unwrap().push(String::from_utf8(request).unwrap().to_lowercase());
+            let request = read_request(&mut connection).await;
+            seen.lock().unwrap().push(request.to_lowercase());
             connection.write_all(&answer).await.unwrap();
         }
     });
     (address, requests)
 }
 
-fn whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    if head.contains("transfer-encoding: chunked") {
-        body.ends_with("0\r\n\r\n")
-    } else {
-        body.len().to_string() == length.unwrap_or("0")
-    }
-}
-
-fn part(first: u64, last: u64, end: bool) -> Vec<u8> {
-    let mut wire =
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.objectstreaming;v=1\r\n\r\n".to_vec();
-    let open = json!({"$stream": {"type": "open", "v": 1, "resume": "/streams/s", "position": first}}).to_string();
-    wire.extend(encode_frame(open.as_bytes(), b"{}").unwrap());
-    for n in first + 1..=last {
-        wire.extend(encode_frame(b"{}", n.to_string().as_bytes()).unwrap());
-    }
-    if end {
-        let end = json!({"$stream": {"type": "end", "frames": last - first}}).to_string();
-        wire.extend(encode_frame(end.as_bytes(), b"{}").unwrap());
-    }
-    wire
+fn answer(wire: Vec<u8>) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.objectstreaming;v=1\r\n\r\n";
+    [head.as_bytes(), &wire].concat()
 }
 
 #[tokio::test]
 async fn a_stream_is_sent_read_and_resumed() {
-    let (address, requests) = serve(vec![part(0, 2, false), part(2, 3, true)]).await;
+    let (address, requests) = serve(vec![answer(part(0, 2)), answer(whole(2, 3))]).await;
     let client = Client::from(reqwest::Client::new());
     let request = client.post(&format!("http://{address}/ask")).json("?");
     let mut stream = request.send_resuming(JsonCoder::new()).await.unwrap();
@@ -75,7 +53,7 @@ async fn a_stream_is_sent_read_and_resumed() {
 
 #[tokio::test]
 async fn a_body_in_pieces_is_sent() {
-    let (address, requests) = serve(vec![part(0, 1, true)]).await;
+    let (address, requests) = serve(vec![answer(whole(0, 1))]).await;
     let pieces = futures_util::stream::iter(["one", "two"].map(Ok::<_, std::io::Error>));
     let client = Client::from(reqwest::Client::new());
     let request = client.post(&format!("http://{address}/wav"));
@@ -87,13 +65,13 @@ async fn a_body_in_pieces_is_sent() {
 #[tokio::test]
 async fn a_redirect_is_followed_but_to_another_origin_nothing_is_resumed() {
     for same in [true, false] {
-        let (target, asked) = serve(vec![part(0, 1, false), part(1, 2, true)]).await;
+        let (target, asked) = serve(vec![answer(part(0, 1)), answer(whole(1, 2))]).await;
         let place = if same { "/moved".into() } else { format!("http://{target}/moved") };
         let redirect =
             format!("HTTP/1.1 307 Moved\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {place}\r\n\r\n");
         let mut answers = vec![redirect.into_bytes()];
-        answers.extend(same.then(|| part(0, 1, false)));
-        answers.extend(same.then(|| part(1, 2, true)));
+        answers.extend(same.then(|| answer(part(0, 1))));
+        answers.extend(same.then(|| answer(whole(1, 2))));
         let (address, redirected) = serve(answers).await;
         let client = Client::from(reqwest::Client::new());
         let mut stream = client.get(&format!("http://{address}/ask")).send_resuming(JsonCoder::new()).await.unwrap();

@@ -1,5 +1,7 @@
 //! Resuming: what is asked for again, when, and what is delivered. No socket, and no real waiting: the clock is tokio's.
 
+mod server;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use objectstreaming::http::{Body, Client, Place, ReadOptions, ResumingStream};
 use objectstreaming::{Code, End, Error, JsonCoder, Open, StreamEncoder, StreamError, encode_frame};
 use serde_json::{Value, json};
+use server::{end, part, part_of, whole};
 use tokio::time::Instant;
 
 const URL: &str = "http://server/ask?q=1";
@@ -99,29 +102,6 @@ impl Server {
     fn pauses(&self) -> Vec<Duration> {
         self.requests.lock().unwrap().windows(2).map(|pair| pair[1].at - pair[0].at).collect()
     }
-}
-
-/// An `open` frame, and the messages after `first` up to `last`.
-fn part(first: u64, last: u64) -> Vec<u8> {
-    part_of("/streams/s", first, last)
-}
-
-fn part_of(resume: &str, first: u64, last: u64) -> Vec<u8> {
-    let open = json!({"$stream": {"type": "open", "v": 1, "resume": resume, "position": first}}).to_string();
-    let mut wire = encode_frame(open.as_bytes(), b"{}").unwrap();
-    for n in first + 1..=last {
-        wire.extend(encode_frame(b"{}", n.to_string().as_bytes()).unwrap());
-    }
-    wire
-}
-
-fn end(frames: u64) -> Vec<u8> {
-    let end = json!({"$stream": {"type": "end", "frames": frames, "trailers": {"tokens": 7}}}).to_string();
-    encode_frame(end.as_bytes(), b"{}").unwrap()
-}
-
-fn whole(first: u64, last: u64) -> Vec<u8> {
-    [part(first, last), end(last - first)].concat()
 }
 
 /// All payloads, and the errors.
