@@ -317,7 +317,9 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
   }
 
   /** The open frame, which comes first. `heartbeat`, in seconds: the reader receives something at least this often. */
-  open(members: { readonly heartbeat?: number; readonly metadata?: object } = {}): Uint8Array<ArrayBuffer> {
+  open(
+    members: { readonly heartbeat?: number | undefined; readonly metadata?: object | undefined } = {},
+  ): Uint8Array<ArrayBuffer> {
     const { heartbeat, metadata } = members;
     if (heartbeat !== undefined && !(heartbeat > 0)) {
       throw new EncodeError(`heartbeat is a positive number of seconds, not ${heartbeat}`);
@@ -355,7 +357,9 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
   }
 
   /** The end frame, which comes last: success, or the `error` that ended the stream. */
-  end(members: { readonly trailers?: object; readonly error?: StreamError } = {}): Uint8Array<ArrayBuffer> {
+  end(
+    members: { readonly trailers?: object | undefined; readonly error?: StreamError | undefined } = {},
+  ): Uint8Array<ArrayBuffer> {
     const { trailers, error } = members;
     const reported = error && { code: error.code, message: error.rawMessage, details: error.details };
     return this.#control("end", { frames: this.#position, trailers, error: reported });

@@ -83,9 +83,14 @@ const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {
   504: "deadline_exceeded",
 };
 
+const UNDERSTOOD = /* @__PURE__ */ new Set(
+  /* @__PURE__ */ "code message details detail type title status instance".split(" "),
+);
+
 /**
  * The error of a response whose status is not 2xx. The message is taken from the specification's own members, from
- * `detail` as FastAPI uses it, from the `title` of RFC 9457, or from the text of the body.
+ * `detail` as FastAPI uses it, from the `title` of RFC 9457, or from the text of the body. If there are members that none of
+ * these has, all become the details.
  *
  * @internal
  */
@@ -99,15 +104,14 @@ export function problem(response: ResponseLike, body: Uint8Array<ArrayBuffer>): 
   if (!isObject(members)) members = {};
   if (isObject(members["detail"])) members = members["detail"];
   let { details } = members;
-  const { code } = members;
-  const { detail } = members;
+  const { code, detail } = members;
   let message = [members["message"], detail, members["title"]].find((text) => typeof text === "string") ?? "";
   // What FastAPI found wrong with the request: an object for each error.
   if (details == null && Array.isArray(detail)) {
     details = detail;
     const first: unknown = detail[0];
     if (!message && isObject(first)) message = firstError(first);
-  }
+  } else if (details == null && Object.keys(members).some((name) => !UNDERSTOOD.has(name))) details = members;
   return new ResponseError(
     isStreamErrorCode(code) ? code : (CODE_FOR_STATUS[response.status] ?? "unknown"),
     message === "" ? response.statusText : message,

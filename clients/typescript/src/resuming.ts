@@ -11,6 +11,7 @@
  */
 
 import { ResponseError, StreamError } from "./errors.js";
+import { page } from "./page.js";
 import { LONGEST_TIMER } from "./stream.js";
 
 /** Where a reader is in a stored stream: its URL, and how many messages it has had. JSON can hold it over a reload. */
@@ -137,8 +138,7 @@ export function resumeUrl(resume: string, response: string | undefined, request:
 
 /** As fetch resolves it. In Node there is nothing to resolve against. */
 function absolute(url: string): URL {
-  const { document, location } = globalThis as { document?: Document; location?: Location };
-  return new URL(url, document?.baseURI ?? location?.href);
+  return new URL(url, page()?.baseURI ?? (globalThis as { location?: Location }).location?.href);
 }
 
 /** @internal */
@@ -161,17 +161,16 @@ export function restUrl({ url, position }: Place): string {
  * @internal
  */
 export function pause(seconds: number, signal: AbortSignal, wakeable: boolean): Promise<void> {
-  const { document } = globalThis as { document?: Document };
   return new Promise((resolve, reject) => {
     const targets: [EventTarget | undefined, string][] = [[signal, "abort"]];
     if (wakeable) {
       // A worker has `online` too. Node has no such events.
       targets.push([typeof addEventListener === "function" ? globalThis : undefined, "online"]);
-      targets.push([document, "visibilitychange"]);
+      targets.push([page(), "visibilitychange"]);
     }
     const timer = setTimeout(over, Math.min(seconds * 1000, LONGEST_TIMER));
     function over(event?: Event): void {
-      if (event?.type === "visibilitychange" && document?.visibilityState !== "visible") return;
+      if (event?.type === "visibilitychange" && page()?.visibilityState !== "visible") return;
       clearTimeout(timer);
       for (const [target, name] of targets) target?.removeEventListener(name, over);
       if (signal.aborted) reject(signal.reason);

@@ -249,9 +249,7 @@ export class MessageEncoderStream<HeaderInput, PayloadInput> {
   constructor(coder: Coder<unknown, unknown, HeaderInput, PayloadInput>, options: EncodeOptions = {}) {
     const { heartbeat, metadata, trailers, plain = false, limits } = options;
     const encoder = new StreamEncoder(coder, { plain, limits });
-    const open = plain
-      ? undefined
-      : encoder.open({ ...(heartbeat === undefined ? {} : { heartbeat }), ...(metadata ? { metadata } : {}) });
+    const open = plain ? undefined : encoder.open({ heartbeat, metadata });
     const bytes = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>();
     const writer = bytes.writable.getWriter();
     let pings: ReturnType<typeof setInterval> | undefined;
@@ -259,9 +257,8 @@ export class MessageEncoderStream<HeaderInput, PayloadInput> {
     async function end(error?: StreamError): Promise<void> {
       clearInterval(pings);
       if (!plain) {
-        const last = trailers?.();
         // Not awaited: nobody may read any more, and close() waits for it.
-        writer.write(encoder.end({ ...(last ? { trailers: last } : {}), ...(error ? { error } : {}) })).catch(ignore);
+        writer.write(encoder.end({ trailers: trailers?.(), error })).catch(ignore);
       }
       await writer.close();
     }

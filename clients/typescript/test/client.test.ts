@@ -207,6 +207,16 @@ describe("an answer that fails", () => {
     expect((error as Error).message).toBe(`HTTP ${status}, ${code}: ${message}`);
   });
 
+  it.each([
+    [{ error: { message: "quota" } }, "resource_exhausted", { error: { message: "quota" } }],
+    [{ detail: { quota: 5 } }, "resource_exhausted", { quota: 5 }],
+    [{ code: "aborted", message: "again", status: 429 }, "aborted", undefined],
+  ])("keeps what it does not know of %j as details", async (body, code, details) => {
+    const error = await rejection(open((response) => response.writeHead(429).end(JSON.stringify(body))));
+    expect((error as ResponseError).code).toBe(code);
+    expect((error as ResponseError).details).toEqual(details);
+  });
+
   it("with an endless body is read only at the beginning", async () => {
     const error = await rejection(
       open((response) => {

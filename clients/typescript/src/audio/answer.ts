@@ -165,28 +165,23 @@ export class Answer implements ChatSource {
 
   #addAudio(header: JsonObject, payload: Uint8Array<ArrayBuffer>): void {
     const { sentence, format, rate, channels = 1, samples } = header;
-    if (typeof sentence !== "number") return; // of a later version
-    if (isCompressed(format)) {
-      if (!isCount(rate) || !isCount(channels) || !isCount(samples) || samples > LONGEST * rate) {
-        throw new TypeError("the header of the sound does not say how long it is");
-      }
-      const flushes = this.#player?.flushes;
+    const isFile = isCompressed(format);
+    if (typeof sentence !== "number" || !(isFile || format === "s16le")) return; // one that failed, or of a later version
+    if (!isCount(rate) || !isCount(channels)) refuse();
+    const flushes = this.#player?.flushes;
+    const tell = (pcm: SpokenPiece["pcm"] | undefined) => {
+      if (pcm) this.#addSound(header, sentence, pcm, rate, channels, flushes);
+    };
+    if (isFile) {
+      if (!isCount(samples) || samples > LONGEST * rate) refuse();
       const decoded = decodeSound(payload, format, { rate, channels, samples });
-      this.#inOrder(async () => {
-        const sound = await decoded;
-        if (sound) this.#addSound(header, sentence, sound, rate, channels, flushes);
-      });
-    } else if (format === "s16le") {
-      if (!isCount(rate) || !isCount(channels) || payload.length % (2 * channels)) {
-        throw new TypeError("the sound is not whole sample frames of 16 bits");
-      }
+      this.#inOrder(async () => tell(await decoded));
+    } else {
+      if (payload.length % (2 * channels)) refuse();
       const pcm = toInt16(payload);
-      if (!this.#decoding) this.#addSound(header, sentence, pcm, rate, channels);
-      else {
-        const flushes = this.#player?.flushes;
-        this.#inOrder(() => this.#addSound(header, sentence, pcm, rate, channels, flushes));
-      }
-    } // else one that failed, or of a later version
+      if (this.#decoding) this.#inOrder(() => tell(pcm));
+      else tell(pcm);
+    }
   }
 
   #inOrder(tell: () => void | Promise<void>): void {
@@ -206,7 +201,7 @@ export class Answer implements ChatSource {
     pcm: SpokenPiece["pcm"],
     rate: number,
     channels: number,
-    flushes = this.#player?.flushes,
+    flushes: number | undefined,
   ): void {
     if (sentence !== this.#sentence) {
       this.#finishAudio();
@@ -235,7 +230,7 @@ export class Answer implements ChatSource {
     this.#callbacks.onAudio?.(base64);
     if (!this.#callbacks.onSound && !this.#player) return;
     const { samples: pcm, rate, channels } = decodeWav(fromBase64(base64));
-    this.#tell({ sentence, text: undefined, pcm, rate, channels, at: undefined });
+    this.#tell({ sentence, text: undefined, pcm, rate, channels, at: undefined }, this.#player?.flushes);
   }
 
   /** The sentence is whole. */
@@ -246,13 +241,17 @@ export class Answer implements ChatSource {
     this.#callbacks.onAudio?.(toBase64(encodeWav(waiting.pieces, waiting.rate, waiting.channels)));
   }
 
-  #tell(piece: SpokenPiece, flushes = this.#player?.flushes): void {
+  #tell(piece: SpokenPiece, flushes: number | undefined): void {
     // Asked each time: a callback may have closed the source.
     if (!this.#isOver && this.#player?.flushes === flushes) {
       this.#player?.push(piece.pcm, { rate: piece.rate, channels: piece.channels, id: piece.sentence });
     }
     if (!this.#isOver) this.#callbacks.onSound?.(piece);
   }
+}
+
+function refuse(): never {
+  throw new TypeError("the sound is not what its header says");
 }
 
 function isCount(value: unknown): value is number {

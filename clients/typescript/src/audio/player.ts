@@ -17,6 +17,7 @@
  * after the resume.
  */
 
+import { page } from "../page.js";
 import { Resampler } from "./resampler.js";
 import { type Mark, type Stretched, Stretcher } from "./wsola.js";
 
@@ -249,7 +250,7 @@ export class AudioPlayer {
     if (this.#context) this.flush();
     this.#closed = true;
     clearTimeout(this.#timer);
-    if (typeof document !== "undefined") document.removeEventListener("visibilitychange", this.#visible);
+    page()?.removeEventListener("visibilitychange", this.#visible);
     this.#context?.removeEventListener("statechange", this.#changed);
     if (this.#owned && this.#context) await (this.#context as AudioContext).close();
   }
@@ -267,7 +268,7 @@ export class AudioPlayer {
     this.#master.connect(context.destination);
     this.#setGain();
     context.addEventListener("statechange", this.#changed);
-    if (typeof document !== "undefined") document.addEventListener("visibilitychange", this.#visible);
+    page()?.addEventListener("visibilitychange", this.#visible);
   }
 
   #setGain(): void {
@@ -309,7 +310,7 @@ export class AudioPlayer {
   /** Converts and schedules as much as is due. With `all`, everything. With `waited`, also what is little. */
   #pump(all = false, waited = false): void {
     const { sampleRate } = this.#made();
-    const hidden = all || (typeof document !== "undefined" && document.hidden);
+    const hidden = all || page()?.hidden === true;
     const lead = () => (this.#tailAt + this.#readyFrames - this.#now()) / sampleRate;
     while (this.#queue.length > 0 && (hidden || lead() < SCHEDULED)) {
       const { samples, rate, channels = 1, id } = this.#queue.shift() as Piece;

@@ -11,6 +11,7 @@
  * **No connection is left.** When the last subscriber has gone and none has come in the same task, the answer is cancelled.
  */
 
+import { page } from "../page.js";
 import type { Place } from "../resuming.js";
 import type { JsonObject } from "../strict-json.js";
 import type { ChatCallbacks, ChatSource } from "./answer.js";
@@ -227,8 +228,7 @@ export class Chat {
   /** Looks once a frame at what is new, while there may be something. */
   #look(): void {
     this.#stopLooking?.();
-    const visible = typeof document === "undefined" || !document.hidden;
-    const frames = visible && typeof requestAnimationFrame === "function" && !this.#snapshot.audio.locked;
+    const frames = !page()?.hidden && typeof requestAnimationFrame === "function" && !this.#snapshot.audio.locked;
     const look = () => {
       this.#stopLooking?.();
       if (this.#status === "speaking" && !(this.#player && this.#player.buffered > 0)) this.#status = "ready";
@@ -237,12 +237,12 @@ export class Chat {
     };
     const frame = frames ? requestAnimationFrame(look) : undefined;
     const timer = frames ? undefined : setTimeout(look, HIDDEN);
-    if (typeof document !== "undefined") document.addEventListener("visibilitychange", look);
+    page()?.addEventListener("visibilitychange", look);
     this.#stopLooking = () => {
       this.#stopLooking = undefined;
       if (frame !== undefined) cancelAnimationFrame(frame);
       clearTimeout(timer);
-      if (typeof document !== "undefined") document.removeEventListener("visibilitychange", look);
+      page()?.removeEventListener("visibilitychange", look);
     };
   }
 

@@ -16,7 +16,7 @@ type TextMessage = Message<JsonObject, string>;
 
 /** @internal The decoder of a media type. */
 export function textMessages(type: string): ResponseDecoder<JsonObject, string> | undefined {
-  if (type === LINES) return new TextMessages(lines(), ofLine);
+  if (type === LINES || type === "application/jsonl") return new TextMessages(lines(), ofLine);
   const parser = new SseParser();
   return type === EVENTS ? new TextMessages((text) => parser.push(text), ofEvent) : undefined;
 }

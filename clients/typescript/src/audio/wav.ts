@@ -1,6 +1,6 @@
 /** WAV files, read and written. A browser's own decoder drops samples at the seams, or is not exact (WebKit). */
 
-const LITTLE_ENDIAN = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ new Uint16Array([1]).buffer)[0] === 1;
+import { LITTLE_ENDIAN, swap } from "../byte-order.js";
 
 /** PCM, interleaved. */
 export interface Pcm {
@@ -94,11 +94,8 @@ function ofLaw(code: number, isA: boolean): number {
 
 /** The samples of 16-bit PCM bytes, little-endian. A copy. */
 export function toInt16(bytes: Uint8Array): Int16Array<ArrayBuffer> {
-  if (LITTLE_ENDIAN) return new Int16Array(bytes.slice().buffer, 0, bytes.length >> 1);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const samples = new Int16Array(bytes.length >> 1);
-  for (let n = 0; n < samples.length; n++) samples[n] = view.getInt16(2 * n, true);
-  return samples;
+  const pcm = new Uint8Array(bytes.subarray(0, bytes.length - (bytes.length % 2)));
+  return new Int16Array((LITTLE_ENDIAN ? pcm : swap(pcm, 2)).buffer);
 }
 
 /** The bytes of 16-bit PCM, little-endian. Samples beyond full scale are clipped. */

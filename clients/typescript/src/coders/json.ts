@@ -7,9 +7,9 @@ import type { Coder, Message } from "./coder.js";
 
 export interface JsonCoderOptions<H, P> {
   /** Converts a header to an `H`. If it throws, the header is an `invalid_header`. The `parse` of a schema fits. */
-  readonly header?: (header: JsonObject) => H;
+  readonly header?: ((header: JsonObject) => H) | undefined;
   /** Converts a payload to a `P`. If it throws, the payload is an `invalid_payload`. */
-  readonly payload?: (payload: JsonValue) => P;
+  readonly payload?: ((payload: JsonValue) => P) | undefined;
 }
 
 /**

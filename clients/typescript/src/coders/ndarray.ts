@@ -1,5 +1,6 @@
 /** The `ndarray` coder: an array's dtype and shape in the header, its bytes as the payload (SPEC section 4.4). */
 
+import { LITTLE_ENDIAN, swap } from "../byte-order.js";
 import { EncodeError, FrameError, PayloadError } from "../errors.js";
 import { encodeFrame, type Frame } from "../frames.js";
 import { type JsonObject, shown } from "../strict-json.js";
@@ -51,8 +52,6 @@ const KINDS = {
   c8: Float32Array,
   c16: Float64Array,
 } as const;
-
-const LITTLE_ENDIAN = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ new Uint16Array([1]).buffer)[0] === 1;
 
 /**
  * Headers are the user's members, payloads are arrays. `data` is a copy, so it is aligned.
@@ -124,8 +123,5 @@ function arrayOf(dtype: string, shape: number[], frame: Frame): NdArray {
 
 /** The bytes in the other order, if the dtype's is not that of this machine: a copy then. */
 function swapped(bytes: Uint8Array<ArrayBuffer>, dtype: string, width: number): Uint8Array<ArrayBuffer> {
-  if (width === 1 || dtype.startsWith("<") === LITTLE_ENDIAN) return bytes;
-  const other = bytes.slice();
-  for (let at = 0; at < other.length; at += width) other.subarray(at, at + width).reverse();
-  return other;
+  return width === 1 || dtype.startsWith("<") === LITTLE_ENDIAN ? bytes : swap(bytes.slice(), width);
 }

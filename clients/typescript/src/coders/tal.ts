@@ -5,6 +5,7 @@
  * little-endian, interleaved, whole sample frames. It never has a RIFF header, although `audioFormat` is `wav`.
  */
 
+import { LITTLE_ENDIAN, swap } from "../byte-order.js";
 import { EncodeError, FrameError, PayloadError, ProtocolError } from "../errors.js";
 import { type Bytes, encodeFrame, type Frame, toBytes } from "../frames.js";
 import { type JsonObject, shown } from "../strict-json.js";
@@ -49,8 +50,6 @@ const DEFAULTS: TalAudio = {
   sign: 1,
   order: 1,
 };
-
-const LITTLE_ENDIAN = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ new Uint16Array([1]).buffer)[0] === 1;
 
 /** A header with these members, and defaults for the others. Throws `EncodeError` for values out of range. */
 export function talAudio(members: Partial<TalAudio> = {}): TalAudio {
@@ -150,14 +149,8 @@ function toPcm(tal: TalAudio, payload: Bytes): Uint8Array {
     return toBytes(payload);
   }
   if (samples !== tal.bitDepth) throw new EncodeError(`samples of ${samples} bits where bitDepth is ${tal.bitDepth}`);
-  if (LITTLE_ENDIAN) return toBytes(payload);
-  const bytes = new Uint8Array(toBytes(payload));
-  swap(bytes, samples / 8);
-  return bytes;
-}
-
-function swap(bytes: Uint8Array, width: number): void {
-  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
+  const bytes = toBytes(payload);
+  return LITTLE_ENDIAN ? bytes : swap(bytes.slice(), samples / 8);
 }
 
 /**

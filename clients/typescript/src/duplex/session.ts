@@ -469,7 +469,7 @@ export class DuplexSession implements AsyncIterable<StreamItem> {
   #end(error?: StreamError): void {
     if (!this.#canSend) return;
     this.#canSend = false;
-    this.#write(this.#frames.end(error ? { error } : {}));
+    this.#write(this.#frames.end({ error }));
   }
 
   /** Nothing more is sent or received. */

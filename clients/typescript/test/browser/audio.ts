@@ -4,6 +4,7 @@ import { AudioPlayer, streamChat } from "../../src/audio/index.js";
 import { decodeSound, readable } from "../../src/audio/compressed.js";
 import { fromBase64 } from "../../src/audio/wav.js";
 import { rawCoder, StreamEncoder } from "../../src/index.js";
+import { join } from "../vectors.js";
 import { FLAC, OPUS } from "./sounds.js";
 
 export interface AudioReport {
@@ -235,13 +236,7 @@ function answer(format: string, file: Uint8Array): Uint8Array<ArrayBuffer> {
     }
   }
   pieces.push(encoder.end());
-  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+  return join(pieces);
 }
 
 async function heardOf(format: string, file: Uint8Array): Promise<{ sentence: number[]; samples: Float32Array }> {

@@ -9,6 +9,7 @@ import {
   openStream,
   rawCoder,
   type ResponseError,
+  StreamEncoder,
   talCoder,
 } from "@objectstreaming/client";
 
@@ -59,4 +60,8 @@ export async function converse(url: string): Promise<string[]> {
 export const written = new MessageEncoderStream(jsonCoder(), { heartbeat: 15 }).writable;
 export const wait = (error: ResponseError): number => error.retryAfter ?? Number(error.headers.get("x-wait"));
 export const place = (error: FrameError): number => error.offset;
+/** What may be undefined is given as it is. */
+export function maybe(payload: ((value: unknown) => string) | undefined, heartbeat: number | undefined): Uint8Array {
+  return new StreamEncoder(jsonCoder({ payload })).open({ heartbeat });
+}
 export type Mine = Coder<string, number>;
