@@ -29,14 +29,14 @@ async fn serve(answers: Vec<Vec<u8>>) -> (String, Requests) {
     (address, requests)
 }
 
-fn answer(wire: Vec<u8>) -> Vec<u8> {
+fn answer(wire: &[u8]) -> Vec<u8> {
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.objectstreaming;v=1\r\n\r\n";
-    [head.as_bytes(), &wire].concat()
+    [head.as_bytes(), wire].concat()
 }
 
 #[tokio::test]
 async fn a_stream_is_sent_read_and_resumed() {
-    let (address, requests) = serve(vec![answer(part(0, 2)), answer(whole(2, 3))]).await;
+    let (address, requests) = serve(vec![answer(&part(0, 2)), answer(&whole(2, 3))]).await;
     let client = Client::from(reqwest::Client::new());
     let request = client.post(&format!("http://{address}/ask")).json("?");
     let mut stream = request.send_resuming(JsonCoder::new()).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_stream_is_sent_read_and_resumed() {
 
 #[tokio::test]
 async fn a_body_in_pieces_is_sent() {
-    let (address, requests) = serve(vec![answer(whole(0, 1))]).await;
+    let (address, requests) = serve(vec![answer(&whole(0, 1))]).await;
     let pieces = futures_util::stream::iter(["one", "two"].map(Ok::<_, std::io::Error>));
     let client = Client::from(reqwest::Client::new());
     let request = client.post(&format!("http://{address}/wav"));
@@ -65,13 +65,13 @@ async fn a_body_in_pieces_is_sent() {
 #[tokio::test]
 async fn a_redirect_is_followed_but_to_another_origin_nothing_is_resumed() {
     for same in [true, false] {
-        let (target, asked) = serve(vec![answer(part(0, 1)), answer(whole(1, 2))]).await;
+        let (target, asked) = serve(vec![answer(&part(0, 1)), answer(&whole(1, 2))]).await;
         let place = if same { "/moved".into() } else { format!("http://{target}/moved") };
         let redirect =
             format!("HTTP/1.1 307 Moved\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {place}\r\n\r\n");
         let mut answers = vec![redirect.into_bytes()];
-        answers.extend(same.then(|| answer(part(0, 1))));
-        answers.extend(same.then(|| answer(whole(1, 2))));
+        answers.extend(same.then(|| answer(&part(0, 1))));
+        answers.extend(same.then(|| answer(&whole(1, 2))));
         let (address, redirected) = serve(answers).await;
         let client = Client::from(reqwest::Client::new());
         let mut stream = client.get(&format!("http://{address}/ask")).send_resuming(JsonCoder::new()).await.unwrap();
