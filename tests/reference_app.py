@@ -44,10 +44,13 @@ class Slow(Fox):
 class Breaking(Fox):
     """Fails after its two sentences, with a reason that no client may see."""
 
+    def __init__(self, failure: BaseException | None = None) -> None:
+        self.failure = failure or OSError("/etc/secret")
+
     async def answer(self, question: str) -> AsyncIterator[Sentence]:
         async for sentence in super().answer(question):
             yield sentence
-        raise OSError("/etc/secret")
+        raise self.failure
 
 
 class Model(Fox):

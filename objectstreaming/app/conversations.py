@@ -21,6 +21,8 @@ from typing import Any, Final, Literal, cast
 
 from starlette.websockets import WebSocket
 
+from wav_streaming.outcomes import guarded_items
+
 from ..duplex import DuplexSession, Modality, StreamEvent, StreamItem, Symbol, WebSocketServerStream
 from ..errors import PayloadError, StreamError
 from ..server.problems import public_error, report
@@ -79,7 +81,7 @@ class Conversations:
     async def answer(self, question: Question) -> AsyncIterator[StreamItem]:
         """The answer's symbols, each sentence's text before its sound."""
         if not self._speaks and question.speech is None:
-            async with aclosing(self._answerer.answer(question.text)) as sentences:  # type: ignore[type-var]
+            async with aclosing(guarded_items(self._answerer.answer(question.text))) as sentences:
                 async for text, source in sentences:
                     yield Symbol.text(text, source=source)
             return

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from wav_streaming import TALAudio
+from wav_streaming.outcomes import guarded, guarded_items
 from wav_streaming.recognizers import Recognizer
 from wav_streaming.sound import Sound
 from wav_streaming.speaker import Speaker, Spoken
@@ -20,7 +21,7 @@ from wav_streaming.synthesizers import Synthesizer
 from wav_streaming.voices import SPEEDS, UnknownVoice, VoicedSynthesizer, voice_of
 
 from ..errors import StreamError
-from .answers import Answerer, Sentence
+from .answers import Answerer
 from .questions import GatheredSound, Question
 
 __all__ = ["UNSPOKEN", "Voice", "speech_frames", "with_voice"]
@@ -83,8 +84,7 @@ class Voice:
     async def _spoken(self, question: str) -> AsyncGenerator[tuple[str, str, Spoken]]:
         assert self._synthesizer is not None
         speaker = Speaker(self._synthesizer)
-        answer: AsyncIterator[Sentence] = self._answerer.answer(question)
-        async with aclosing(answer) as sentences:  # type: ignore[type-var]
+        async with aclosing(guarded_items(self._answerer.answer(question))) as sentences:
             async for text, source in sentences:
                 speaker.say(text + "\n")  # the answerer removed the end of the line, if there was one
                 yield text, source, await anext(speaker)
@@ -96,7 +96,7 @@ class Voice:
         assert speech is not None
         assert self._recognizer is not None
         try:
-            text = (await self._recognizer.recognize(speech.sound())).strip()
+            text = (await guarded(self._recognizer.recognize(speech.sound()))).strip()
         except StreamError:
             raise
         except Exception as error:

@@ -22,6 +22,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Literal, cast
 
+from wav_streaming.outcomes import guarded, guarded_items
 from wav_streaming.recognizers import Recognizer
 from wav_streaming.sound import Sound
 from wav_streaming.speaker import Spoken, speak_along
@@ -300,14 +301,13 @@ class _Connection:
             sound = gathered.checked().sound()
         except ValueError as error:
             raise StreamError("invalid_argument", str(error)) from None
-        text = await recognizer.recognize(sound)
+        text = await guarded(recognizer.recognize(sound))
         gathered.release()
         await self._send("transcript", {"text": text.strip()})
 
     async def _handle(self, event: Event) -> None:
         question = checked_text(event.text("text"), self._server.limits)
-        answer: Any = self._server.answerer.answer(question)
-        async with aclosing(answer) as sentences:
+        async with aclosing(guarded_items(self._server.answerer.answer(question))) as sentences:
             text = " ".join([sentence.text.strip() async for sentence in sentences])
         data: dict[str, Any] = {"text": text}
         if isinstance(event.data.get("context"), dict):

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from deadlines import DEADLINE
-from reference_app import Ear, Fox, Slow, Tone, make_app, sound
+from reference_app import Breaking, Ear, Fox, Slow, Tone, make_app, sound
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from objectstreaming import ResponseError, StreamError
-from objectstreaming.app import Settings, create_app
+from objectstreaming.app import Settings, application, create_app
 from objectstreaming.app.answers import Sentence
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.app.sockets import is_allowed_origin
@@ -183,13 +183,13 @@ class TestEndpoint:
                     await ask(stream, Symbol.text("why?"))
                 assert caught.value.code == "resource_exhausted"
 
-    async def test_a_fault_of_the_server_is_reported_without_its_reason(self) -> None:
-        class Broken(Fox):
-            async def answer(self, question: str) -> AsyncIterator[Sentence]:
-                yield Sentence("So far so good.", "")
-                raise RuntimeError("/secret/path")
-
-        with LoopbackServer(make_app(answerer=Broken())) as server:
+    @pytest.mark.parametrize("failure", [OSError("/etc/secret"), SystemExit(1), asyncio.CancelledError()], ids=repr)
+    @pytest.mark.parametrize("speaks", [True, False])
+    async def test_a_fault_of_the_server_is_reported_without_its_reason_and_ends_the_answer_only(
+        self, failure: BaseException, speaks: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(application, "find_synthesizer", lambda: Tone() if speaks else None)
+        with LoopbackServer(create_app(Settings(), answerer=Breaking(failure))) as server:
             async with client(server.url) as stream:
                 with pytest.raises(StreamError) as caught:
                     await ask(stream, Symbol.text("why?"))

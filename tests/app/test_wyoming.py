@@ -179,8 +179,9 @@ async def test_a_question_is_answered() -> None:
     assert (handled.text, handled.context) == ("You asked: why? The fox is red.", {"conversation_id": "7"})
 
 
-async def test_a_failure_does_not_tell_its_cause() -> None:
-    async with serving(answerer=Breaking()) as address:
+@pytest.mark.parametrize("failure", [OSError("/etc/secret"), SystemExit("secret")], ids=repr)
+async def test_a_failure_does_not_tell_its_cause(failure: BaseException) -> None:
+    async with serving(answerer=Breaking(failure)) as address:
         [event] = await ask(address, Transcript("why?").event(), until="handled")
     error = Error.from_event(event)
     assert error.code == "internal"
