@@ -8,6 +8,7 @@
  */
 
 const HALF_TAPS = 16;
+const PHASES = 4096; // so many filters at most; rates that want more get the one before, which is at most 1/4096 off
 
 export class Resampler {
   readonly from: number;
@@ -98,11 +99,13 @@ export class Resampler {
   #filtered(held: Float32Array, given: number, output: Float32Array): void {
     const up = this.#up;
     const down = this.#down;
+    const step = Math.ceil(up / PHASES);
     const base = Math.floor((given * down) / up);
     let phase = given * down - base * up;
     let start = base - this.#half + 1 - this.#first;
     for (let k = 0; k < output.length; k++) {
-      const filter = this.#filters[phase] ?? this.#filter(phase);
+      const kept = phase - (phase % step);
+      const filter = this.#filters[kept] ?? this.#filter(kept);
       const taps = filter.length; // an even number
       // Two sums, because a processor adds faster if it need not wait for the sum before.
       let even = 0;
