@@ -109,9 +109,11 @@ _STREAMING: Final = State.STREAMING  # compared with every frame, and a member o
 
 
 def is_ordinary(wire: bytes, max_frame: int, max_header: int) -> bool:
-    """Whether a frame's bytes are within the limits and its header cannot have the member `$stream`."""
-    _, size = _words(wire, 0)
-    if len(wire) > max_frame or size > max_header:
+    """Whether the bytes are one frame within the limits, and its header cannot have the member `$stream`."""
+    if len(wire) < 8:
+        return False
+    total, size = _words(wire, 0)
+    if total != len(wire) or total > max_frame or size > max_header or size > total - 8:
         return False
     return not strict_json.may_have_stream_member(wire, 8, 8 + size)
 
@@ -257,9 +259,6 @@ class StreamEncoder(Generic[H, P]):
 
         It must be one whole frame, within the limits, and without the header member `$stream`.
         """
-        total, header_size = _words(wire, 0) if len(wire) >= 8 else (0, 0)
-        if total != len(wire) or header_size > total - 8:
-            raise EncodeError(f"one whole frame is expected, and these {len(wire)} bytes are not")
         if not is_ordinary(wire, self._max_frame, self._max_header):
             self._refuse(wire)
 
@@ -323,8 +322,10 @@ class StreamEncoder(Generic[H, P]):
             raise EncodeError(f"{event.value} is not allowed: the stream has {_PAST[self._state]}") from None
 
     def _refuse(self, wire: bytes) -> None:
-        """Raise `EncodeError` for a frame that is not ordinary, unless `$stream` is only a text in it."""
-        _, size = _words(wire, 0)
+        """Raise `EncodeError` for bytes that are not ordinary, unless `$stream` is only a text in the header."""
+        total, size = _words(wire, 0) if len(wire) >= 8 else (0, 0)
+        if total != len(wire) or size > total - 8:
+            raise EncodeError(f"one whole frame is expected, and these {len(wire)} bytes are not")
         self._check_size(wire, size)
         strict_json.check_data_header(wire[8 : 8 + size])
 

@@ -140,8 +140,8 @@ func TestARefusedFrameChangesNothing(t *testing.T) {
 		"a code that is not one of the sixteen": func(dst []byte) ([]byte, error) {
 			return e.AppendEnd(dst, nil, &StreamError{Code: CodeInvalidLength})
 		},
-		"details that are not JSON": func(dst []byte) ([]byte, error) {
-			return e.AppendEnd(dst, nil, &StreamError{Code: CodeInternal, Details: json.RawMessage(`{`)})
+		"trailers too large": func(dst []byte) ([]byte, error) {
+			return e.AppendEnd(dst, map[string]string{"x": strings.Repeat("x", 50)}, nil)
 		},
 	}
 	for name, step := range refused {
@@ -154,6 +154,25 @@ func TestARefusedFrameChangesNothing(t *testing.T) {
 	}
 	if _, err := (Layout{ByteLength: 1}).AppendFrame(nil, []byte("{}"), make([]byte, 252)); !errors.Is(err, CodeEncodeError) {
 		t.Errorf("256 bytes in a length word of 1: %v", err)
+	}
+}
+
+func TestAnErrorIsToldWithoutWhatCannotBeSent(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	for message, failure := range map[string]*StreamError{
+		"no":   {Code: CodeInternal, Message: "no", Details: json.RawMessage(`"` + long + `"`)},
+		"none": {Code: CodeInternal, Message: "none", Details: json.RawMessage(`{`)},
+		"the message of this error cannot be sent": {Code: CodeInternal, Message: long},
+	} {
+		wire, err := NewStreamEncoder(JSON[any, any](), WithMaxHeader(160)).AppendEnd(nil, nil, failure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = NewDecoder(bytes.NewReader(wire), JSON[any, any]()).Next()
+		var reported *StreamError
+		if !errors.As(err, &reported) || reported.Code != CodeInternal || reported.Message != message || reported.Details != nil {
+			t.Errorf("%q is read as %v", message, err)
+		}
 	}
 }
 

@@ -81,17 +81,22 @@ func (e *StreamEncoder[H, P]) appendData(dst, head, body []byte) ([]byte, error)
 	if hasMember(head, "$stream") {
 		return dst, &EncodeError{Message: `the header member "$stream" belongs to control frames`}
 	}
-	if size := uint64(8 + len(head) + len(body)); size > e.maxFrame || uint64(len(head)) > e.maxHeader {
-		message := fmt.Sprintf("a frame of %d bytes with a header of %d is beyond the limits of %d and %d, which receivers "+
-			"keep to; send it in pieces, or raise the limits on both sides", size, len(head), e.maxFrame, e.maxHeader)
-		return dst, &EncodeError{Message: message}
-	}
-	dst, err := Layout{}.appendFrame(dst, head, body)
+	dst, err := e.appendWithin(dst, head, body)
 	if err == nil {
 		e.state = transitions[e.state][data]
 		e.position++
 	}
 	return dst, err
+}
+
+// appendWithin appends a frame that is within the limits of the receiver.
+func (e *StreamEncoder[H, P]) appendWithin(dst, head, body []byte) ([]byte, error) {
+	if size := uint64(8 + len(head) + len(body)); size > e.maxFrame || uint64(len(head)) > e.maxHeader {
+		message := fmt.Sprintf("a frame of %d bytes with a header of %d is beyond the limits of %d and %d, which receivers "+
+			"keep to; send it in pieces, or raise the limits on both sides", size, len(head), e.maxFrame, e.maxHeader)
+		return dst, &EncodeError{Message: message}
+	}
+	return Layout{}.appendFrame(dst, head, body)
 }
 
 // AppendPing appends a ping, which shows the reader, and every proxy between, that the stream is alive.
@@ -126,6 +131,16 @@ func (e *StreamEncoder[H, P]) AppendEnd(dst []byte, trailers any, failure *Strea
 		// An error message may contain any bytes. It must not prevent the end frame.
 		control.Error = &reported{failure.Code, strings.ToValidUTF8(failure.Message, "\ufffd"), failure.Details}
 	}
+	wire, err := e.appendControl(dst, end, control)
+	if err == nil || failure == nil {
+		return wire, err
+	}
+	// The peer is to hear of the error in any case: without what is beyond the limits.
+	control.Error.Details = nil
+	if wire, err = e.appendControl(dst, end, control); err == nil {
+		return wire, nil
+	}
+	control.Error.Message, control.Trailers = "the message of this error cannot be sent", nil
 	return e.appendControl(dst, end, control)
 }
 
@@ -140,7 +155,7 @@ func (e *StreamEncoder[H, P]) appendControl(dst []byte, what event, control any)
 	if err != nil {
 		return dst, err
 	}
-	if dst, err = (Layout{}).appendFrame(dst, header, e.coder.Neutral()); err == nil {
+	if dst, err = e.appendWithin(dst, header, e.coder.Neutral()); err == nil {
 		e.state = transitions[e.state][what]
 	}
 	return dst, err

@@ -393,7 +393,7 @@ PyDoc_STRVAR(is_ordinary_doc,
              "is_ordinary($module, wire, max_frame, max_header, /)\n"
              "--\n"
              "\n"
-             "Whether a frame's bytes are within the limits and its header cannot have the member `$stream`.\n");
+             "Whether the bytes are one frame within the limits, and its header cannot have the member `$stream`.\n");
 
 static PyObject *is_ordinary(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     const objs_config standard = objs_default_config();
@@ -418,7 +418,7 @@ static PyObject *is_ordinary(PyObject *module, PyObject *const *args, Py_ssize_t
     size = PyBytes_GET_SIZE(args[0]);
     text = PyBytes_AS_STRING(args[0]);
     header = (Py_ssize_t)objs_get_word(&standard, (const uint8_t *)text + 4);
-    if (size > limits[0] || header > limits[1] || header > size - 8) {
+    if (objs_get_word(&standard, (const uint8_t *)text) != (uint64_t)size || size > limits[0] || header > limits[1] || header > size - 8) {
         Py_RETURN_FALSE;
     }
     return PyBool_FromLong(!may_have_stream_member(text + 8, header));

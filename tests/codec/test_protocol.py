@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -204,6 +204,17 @@ class TestStreamEncoder:
             encoder.data({"member": 1}, b"")
         assert encoder.position == 0
         assert encoder.data({}, bytes(20))
+
+    @pytest.mark.parametrize("change", [lambda wire: 2 * wire, lambda wire: wire[:-1], lambda wire: wire[:7]])
+    def test_what_a_coder_gives_is_one_whole_frame(self, change: Callable[[bytes], bytes]) -> None:
+        class Wrong(RawCoder):
+            def encode(self, header: Any, payload: Any) -> bytes:
+                return change(RawCoder.encode(self, header, payload))
+
+        encoder = StreamEncoder(Wrong())
+        with pytest.raises(EncodeError, match="one whole frame is expected"):
+            encoder.data({}, b"abc")
+        assert encoder.position == 0
 
     def test_control_frames_keep_to_the_limits_too(self) -> None:
         encoder = StreamEncoder(JsonCoder())

@@ -181,13 +181,24 @@ impl<C: Coder> StreamEncoder<C> {
         if let Some(trailers) = end.trailers {
             members["trailers"] = trailers.into();
         }
-        if let Some(error) = end.error {
-            members["error"] = json!({"code": error.code().as_str(), "message": error.message()});
-            if let Some(details) = error.details() {
-                members["error"]["details"] = details.clone();
+        let Some(error) = end.error else {
+            return self.control(Event::End, &members);
+        };
+        let brief = json!({"code": error.code().as_str(), "message": error.message()});
+        if let Some(details) = error.details() {
+            members["error"] = brief.clone();
+            members["error"]["details"] = details.clone();
+            if let Ok(wire) = self.control(Event::End, &members) {
+                return Ok(wire);
             }
         }
-        self.control(Event::End, &members)
+        // The peer is to hear of the error in any case: without what is beyond the limits.
+        members["error"] = brief;
+        self.control(Event::End, &members).or_else(|_| {
+            let message = "the message of this error cannot be sent";
+            let error = json!({"code": error.code().as_str(), "message": message});
+            self.control(Event::End, &json!({"type": "end", "frames": self.position, "error": error}))
+        })
     }
 
     fn after(&self, event: Event) -> Result<State, EncodeError> {

@@ -79,6 +79,20 @@ fn an_encoder_that_refuses_a_frame_has_not_changed() {
 }
 
 #[test]
+fn an_error_is_told_without_what_is_beyond_the_limits() {
+    let long = "x".repeat(200);
+    for (error, told) in [
+        (StreamError::new(Code::Internal, "no").with_details(json!([long])), "no"),
+        (StreamError::new(Code::Internal, long.clone()), "the message of this error cannot be sent"),
+    ] {
+        let mut encoder = StreamEncoder::new(JsonCoder::new()).limits(Limits { header: 160, ..Limits::default() });
+        let wire = encoder.end(error).unwrap();
+        let error = format!(r#"{{"code":"internal","message":"{told}"}}"#);
+        assert!(String::from_utf8_lossy(&wire).contains(&error), "{wire:?}");
+    }
+}
+
+#[test]
 fn values_that_json_cannot_express_are_not_sent() {
     #[derive(Serialize)]
     enum Kind {

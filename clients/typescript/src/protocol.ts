@@ -331,13 +331,7 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
   data(header: HeaderInput, payload: PayloadInput): Uint8Array<ArrayBuffer> {
     const after = this.#after("data");
     const wire = this.#coder.encode(header, payload);
-    const headerSize = new DataView(wire.buffer, wire.byteOffset).getUint32(4, true);
-    if (wire.length > this.#maxFrame || headerSize > this.#maxHeader) {
-      throw new EncodeError(
-        `a frame of ${wire.length} bytes with a header of ${headerSize} is beyond the limits of ${this.#maxFrame} and ` +
-          `${this.#maxHeader}, which receivers keep to; send it in pieces, or raise the limits on both sides`,
-      );
-    }
+    const headerSize = this.#checked(wire);
     const headerBytes = wire.subarray(8, 8 + headerSize);
     // Parsed only if there is a "$", or a backslash, which can begin an escaped one.
     if (
@@ -361,8 +355,16 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
     members: { readonly trailers?: object | undefined; readonly error?: StreamError | undefined } = {},
   ): Uint8Array<ArrayBuffer> {
     const { trailers, error } = members;
-    const reported = error && { code: error.code, message: error.rawMessage, details: error.details };
-    return this.#control("end", { frames: this.#position, trailers, error: reported });
+    const frames = this.#position;
+    if (error === undefined) return this.#control("end", { frames, trailers });
+    const { code, rawMessage: message, details } = error;
+    // The peer is to hear of the error in any case: without what cannot be sent.
+    for (const told of [{ message, details }, { message }]) {
+      try {
+        return this.#control("end", { frames, trailers, error: { code, ...told } });
+      } catch {} // the next one is shorter
+    }
+    return this.#control("end", { frames, error: { code, message: "the message of this error cannot be sent" } });
   }
 
   #after(event: Event): State {
@@ -378,7 +380,24 @@ export class StreamEncoder<HeaderInput, PayloadInput> {
     if (this.#plain) throw new EncodeError(`a plain stream has no control frames, ${event} cannot be sent in it`);
     const after = this.#after(event);
     const wire = encodeFrame({ $stream: { type: event, ...members } }, this.#coder.neutral);
+    this.#checked(wire);
     this.#state = after;
     return wire;
+  }
+
+  /** The size of a frame's header. Throws if the bytes are not one frame within the limits. */
+  #checked(wire: Uint8Array): number {
+    const words = wire.length < 8 ? undefined : new DataView(wire.buffer, wire.byteOffset);
+    const headerSize = words?.getUint32(4, true) ?? 0;
+    if (words?.getUint32(0, true) !== wire.length || headerSize > wire.length - 8) {
+      throw new EncodeError(`one whole frame is expected, and these ${wire.length} bytes are not`);
+    }
+    if (wire.length > this.#maxFrame || headerSize > this.#maxHeader) {
+      throw new EncodeError(
+        `a frame of ${wire.length} bytes with a header of ${headerSize} is beyond the limits of ${this.#maxFrame} and ` +
+          `${this.#maxHeader}, which receivers keep to; send it in pieces, or raise the limits on both sides`,
+      );
+    }
+    return headerSize;
   }
 }

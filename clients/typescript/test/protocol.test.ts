@@ -67,6 +67,31 @@ describe("StreamEncoder", () => {
     expect(() => encoder.data({}, new Uint8Array(11))).toThrow(EncodeError);
     expect(() => encoder.data({ a: 1 }, new Uint8Array())).toThrow(EncodeError);
     expect(encoder.data({}, new Uint8Array(10)).length).toBe(20);
+    expect(() => encoder.end({ trailers: {} })).toThrow(EncodeError);
+  });
+
+  it("tells the peer of an error without what is beyond the limits", () => {
+    const long = "x".repeat(200);
+    for (const [error, told] of [
+      [new StreamError("internal", "no", [long]), "no"],
+      [new StreamError("internal", long), "the message of this error cannot be sent"],
+    ] as const) {
+      const wire = new StreamEncoder(json, { limits: { header: 160 } }).end({ error, trailers: {} });
+      expect(() => [...new StreamDecoder(json).feed(wire)]).toThrow(
+        expect.objectContaining({ code: "internal", rawMessage: told, details: undefined }),
+      );
+    }
+  });
+
+  it("refuses what a coder gives and is not one frame", () => {
+    const raw = rawCoder();
+    const frame = raw.encode({}, new Uint8Array(3));
+    const wires = [new Uint8Array([...frame, ...frame]), frame.slice(0, -1), new Uint8Array(7)];
+    for (const wire of wires) {
+      const encoder = new StreamEncoder({ ...raw, encode: () => wire });
+      expect(() => encoder.data({}, new Uint8Array())).toThrow("one whole frame is expected");
+      expect(encoder.position).toBe(0);
+    }
   });
 
   it("reports an error to the peer", () => {

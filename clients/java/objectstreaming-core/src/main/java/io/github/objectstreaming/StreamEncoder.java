@@ -201,16 +201,29 @@ public final class StreamEncoder<H, P> {
         if (!trailers.isEmpty()) {
             members.put("trailers", trailers);
         }
-        if (error != null) {
-            Map<String, Object> reported = new LinkedHashMap<>();
-            reported.put("code", error.code());
-            reported.put("message", error.text());
-            if (error.details() != null) {
-                reported.put("details", error.details());
-            }
-            members.put("error", reported);
+        if (error == null) {
+            return control(Event.END, members);
         }
-        return control(Event.END, members);
+        // The peer is to hear of the error in any case: without what is beyond the limits.
+        Map<String, Object> reported = new LinkedHashMap<>();
+        reported.put("code", error.code());
+        reported.put("message", error.text());
+        members.put("error", reported);
+        if (error.details() != null) {
+            reported.put("details", error.details());
+            try {
+                return control(Event.END, members);
+            } catch (EncodeException tooLarge) {
+                reported.remove("details");
+            }
+        }
+        try {
+            return control(Event.END, members);
+        } catch (EncodeException tooLarge) {
+            reported.put("message", "the message of this error cannot be sent");
+            members.remove("trailers");
+            return control(Event.END, members);
+        }
     }
 
     /**

@@ -234,6 +234,20 @@ class StreamTest {
         assertEquals(1, encoder.position());
     }
 
+    @Test
+    void anErrorIsToldWithoutWhatIsBeyondTheLimits() {
+        String text = "x".repeat(200);
+        Map<String, StreamException> told = Map.of(
+                "no", new StreamException(StreamErrorCode.INTERNAL, "no", List.of(text)),
+                "the message of this error cannot be sent", new StreamException(StreamErrorCode.INTERNAL, text));
+        told.forEach((message, error) -> {
+            StreamEncoder<Map<String, Object>, byte[]> encoder =
+                    new StreamEncoder<>(RAW).withLimits(new Limits(1024, 160));
+            String end = new String(encoder.end(Map.of(), error), StandardCharsets.UTF_8);
+            assertTrue(end.contains("{\"code\":\"internal\",\"message\":\"" + message + "\"}"), end);
+        });
+    }
+
     /** A frame whose header was not checked. */
     private static Frame frame(String header) {
         return Frame.ofUnchecked(header.getBytes(StandardCharsets.UTF_8), new byte[0]);
