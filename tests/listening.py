@@ -48,12 +48,13 @@ class Listener:
 
 
 def answers(count: int) -> list[str]:
-    """Texts of about 390 characters, with sentences of 30 to 190 characters and some commas, as in documentation."""
+    """Texts of about 390 characters, with sentences of 30 to 190 characters, some commas, and code, as in
+    documentation."""
     chance = random.Random(1)
 
     def sentence() -> str:
         length = chance.choice([30, 60, 80, 100, 120, 150, 190])
-        words = ["The"]
+        words = ["The", "`word`"]
         while len(" ".join(words)) < length:
             word = "word"[: chance.randint(1, 4)] * chance.randint(1, 2)
             words.append(word + ("," if chance.random() < 0.12 else ""))

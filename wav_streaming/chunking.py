@@ -25,17 +25,21 @@ CUT: Final = 60
 """A sentence of more characters may be cut."""
 JOINED: Final = 200
 """The most characters of sentences that are said together."""
-_CLAUSE: Final = 40
+_CLAUSE: Final = 30
 """The fewest characters of a piece. While a short one is heard, a slow voice cannot say the next one: in the simulation
-of tests/speech/test_chunking.py, pieces of 20 characters double the silence."""
+of tests/speech/test_chunking.py, pieces of 20 characters nearly double the silence."""
 _MARGIN: Final = 1.5
 """How many times the predicted time must be left before sentences are joined."""
 _REMEMBERED: Final = 16
 """The sounds that the times of a voice are learned from."""
 
-_END: Final = re.compile(r"[,;:][\"'”’)\]]*\s+|[，；：、]\s*")
-_MARKED: Final = re.compile(r"[`\[<|]|https?:|\n(?=.*\S)", re.DOTALL)
-"""Code, links, tags, tables and addresses, where a comma is no pause; and texts of several lines."""
+_END: Final = re.compile(
+    r"(?P<end>[,;:][\"'”’)\]]*\s+|[，；：、]\s*)"
+    r"|(`+)(?!`)(?:.*?(?<!`)\2(?!`)|.*)|\[[^\]]*(?:\](?:\([^)]*\)?)?)?|<[^>]*|https?:\S*|[|\n].*",
+    re.DOTALL,
+)
+"""The end of a clause. What else it finds is passed over, because a comma is no pause in it: code, links, tags,
+addresses, and all that follows the first mark of a table or the first line."""
 
 
 def clause_end(text: str, start: int = 0) -> int:
@@ -45,10 +49,10 @@ def clause_end(text: str, start: int = 0) -> int:
     >>> text[:clause_end(text)]
     'When the wind has turned and the rain is over, '
     """
-    if len(text) <= CUT or (start == 0 and _MARKED.search(text)):
+    if len(text) <= CUT:
         return 0
     for found in _END.finditer(text, start):
-        if found.end() - start >= _CLAUSE:
+        if found["end"] and found.end() - start >= _CLAUSE:
             return found.end()
     return 0
 
