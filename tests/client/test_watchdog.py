@@ -57,8 +57,8 @@ def test_reads_of_other_sockets_go_on(pair: Pair) -> None:
         other.begin()
         reads.begin()
         assert pair[0].recv(10) == b""
-        far.send(b"late")
-        assert near.recv(10) == b"late"
+        far.send(b"x")
+        assert near.recv(10) == b"x"
         assert not other.overdue
 
 
@@ -79,8 +79,8 @@ def test_nothing_is_ended_outside_the_block(pair: Pair) -> None:
         later.begin()
         wait_until(lambda: later.overdue)  # its deadline was later
     assert not reads.overdue
-    pair[1].send(b"still open")
-    assert pair[0].recv(20) == b"still open"
+    pair[1].send(b"x")
+    assert pair[0].recv(10) == b"x"
 
 
 def test_a_reader_that_is_late_gets_what_has_arrived(pair: Pair) -> None:
