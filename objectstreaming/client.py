@@ -77,7 +77,6 @@ __all__ = [
     "AsyncResumingStream",
     "MessageStream",
     "Place",
-    "RequestOptions",
     "ResumingStream",
     "aopen_stream",
     "open_stream",
@@ -107,12 +106,7 @@ _BEGINNING_SECONDS: Final = 5.0
 
 
 class RequestOptions(TypedDict, total=False):
-    """The options of httpx's own requests. `content` may be an iterable of encoded frames, to stream a request too.
-
-    `headers` are completed with `Accept` and `Accept-Encoding` where they have none. A `timeout` of the call always
-    counts; without it the client's does, or 60 s where that is httpx's default of 5 s. Its read part limits the wait
-    for the response, and then the silence before the `open` frame.
-    """
+    """The options of httpx's own requests; what is special about them is said at `open_stream`."""
 
     content: str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
     data: Mapping[str, Any] | None
@@ -212,7 +206,11 @@ def open_stream(
         resume: whether to go on where the stream was when its connection breaks: `True` tries for 300 s, a number for
             so many seconds.
         place: instead of method and URL, where to go on with a stream of another time: `stream.place` of then.
-        **options: those of httpx's own requests, `RequestOptions`.
+        **options: those of httpx's own requests: `json`, `params`, `auth` and so on. `content` may be an iterable of
+            encoded frames, to stream a request too. `headers` are completed with `Accept` and `Accept-Encoding` where
+            they have none. A `timeout` of the call always counts; without it the client's does, or 60 s where that is
+            httpx's default of 5 s. Its read part limits the wait for the response, and then the silence before the
+            `open` frame.
 
     Yields:
         A `MessageStream`, or a `ResumingStream` with `resume` or `place`: an iterator over `(header, payload)`.
@@ -362,7 +360,7 @@ async def aopen_stream(
         observer: is told what becomes of each response that is read.
         resume: whether, and for how many seconds, to go on where a stream was when its connection breaks.
         place: instead of method and URL, where to go on with a stream of another time.
-        **options: those of httpx's own requests, `RequestOptions`.
+        **options: those of httpx's own requests.
 
     Yields:
         An `AsyncMessageStream`, or an `AsyncResumingStream` with `resume` or `place`.

@@ -132,6 +132,9 @@ class _PlacedError(ObjectStreamError, ValueError):
 class FrameError(_PlacedError):
     """The bytes are not frames. `code`, `index` and `offset` say what is wrong, in which frame, at which byte.
 
+    The codes: `invalid_length`, a length that cannot be true; `frame_too_large` and `header_too_large`, above the
+    `Limits`; `invalid_header`, no strict JSON object; `truncated_frame`, the class `TruncatedFrame`.
+
     >>> error = InvalidLength("T is 0, the smallest frame is 8 bytes", index=2, offset=48)
     >>> error.code, error.index, error.offset
     ('invalid_length', 2, 48)

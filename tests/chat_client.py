@@ -11,7 +11,7 @@ from typing import Any, Self
 from deadlines import DEADLINE
 
 from objectstreaming import RawCoder, StreamDecoder, StreamEncoder
-from objectstreaming.duplex import SUBPROTOCOL
+from objectstreaming.duplex.framed import SUBPROTOCOL
 
 __all__ = ["ChatClient", "Message"]
 

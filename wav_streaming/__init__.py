@@ -10,14 +10,14 @@ Start with `tal`. An engine in `synthesizers` or `recognizers` imports what it n
 
 from .chunking import Pacing
 from .g711 import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
-from .pcm import PcmSplitter, to_float32, to_int16, to_int32
+from .pcm import PcmSplitter, to_int16
 from .processor import TTSAsyncProcessor, encode_to_base64
 from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
 from .resampling import Resampler, resample, to_mono
-from .sentences import SentenceSplitter, speakable
+from .sentences import SentenceSplitter
 from .sound import Sound
 from .sound_cache import SoundCache, with_cache
-from .speakable import SpeechFilter
+from .speakable import SpeechFilter, speakable
 from .speaker import Speaker, Spoken, speak_along
 from .synthesizers import (
     EspeakSynthesizer,
@@ -28,7 +28,7 @@ from .synthesizers import (
     default_synthesizer,
 )
 from .tal import TALAudio, TALCoder, tal_decoder, tal_encoder
-from .voices import UnknownVoice, Voice, VoicedSynthesizer
+from .voices import Voice, VoicedSynthesizer
 from .wav import WavDecoder, WavError, pcm_to_wav, read_wav, strip_wav
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "TALAudio",
     "TALCoder",
     "TTSAsyncProcessor",
-    "UnknownVoice",
     "Voice",
     "VoicedSynthesizer",
     "WavDecoder",
@@ -72,9 +71,7 @@ __all__ = [
     "strip_wav",
     "tal_decoder",
     "tal_encoder",
-    "to_float32",
     "to_int16",
-    "to_int32",
     "to_mono",
     "with_cache",
 ]

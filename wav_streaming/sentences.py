@@ -7,7 +7,7 @@ text so far is not yet the end of a sentence ("3." may become "3.14"): what foll
 letter of the next sentence (`sentence_ends`). A pause of the source is an input too: the sentences depend on the text
 and on the places of the pauses in it, and on nothing else.
 
-`speakable` gives the text to speak: without Markdown, addresses and emoji. The text to display stays unchanged.
+The text stays unchanged: `speakable` and `SpeechFilter` make of it what is spoken.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from .chunking import clause_end
 from .markdown import closes_fence, may_open_fence, opened_fence
 from .sentence_ends import ENDINGS, NO, UNKNOWN, EndFinder
 from .sentence_words import ABBREVIATIONS
-from .speakable import speakable
 from .unicode_data import is_cluster_boundary
 
-__all__ = ["ABBREVIATIONS", "SentenceSplitter", "speakable"]
+__all__ = ["ABBREVIATIONS", "SentenceSplitter"]
 
 _FENCE_LINE: Final = 200
 """Characters that the line which opens a code block may have."""

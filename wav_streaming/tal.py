@@ -374,7 +374,7 @@ def _check_samples(tal: TALAudio, view: memoryview) -> None:
     if view.format not in _FORMATS[tal.audioType] or view.itemsize != tal.bitDepth // 8:
         raise EncodeError(
             f"the header says {tal.audioType}, little-endian, the array has format {view.format!r}: "
-            "convert it with to_int16 or to_int32, or say what it is"
+            "convert it, for example with to_int16, or say what it is"
         )
     if view.ndim > 2 or (view.ndim == 2 and view.shape is not None and view.shape[1] != tal.channels):
         raise EncodeError(f"an array has the shape (samples,) or (samples, {tal.channels}), not {view.shape}")

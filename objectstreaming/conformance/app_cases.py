@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from wav_streaming.sentences import speakable
 from wav_streaming.sound import Sound
+from wav_streaming.speakable import speakable
 
 from .generator.case_writer import frame
 from .generator.model import TAL_DEFAULTS

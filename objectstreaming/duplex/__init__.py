@@ -17,7 +17,7 @@
 """
 
 from .coder import SymbolCoder
-from .framed import SUBPROTOCOL, FramedStream
+from .framed import FramedStream
 from .memory import memory_pair
 from .session import DuplexSession
 from .stream import DuplexStream, StreamFactory
@@ -26,7 +26,6 @@ from .websocket_client import WebSocketClientStream
 from .websocket_server import WebSocketServerStream
 
 __all__ = [
-    "SUBPROTOCOL",
     "DuplexSession",
     "DuplexStream",
     "FramedStream",

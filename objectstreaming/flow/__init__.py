@@ -22,24 +22,21 @@ from __future__ import annotations
 
 from .buffering import buffer, rechunk
 from .control import on_silence, rate_limit, recover, timeout, until
-from .ends import collect, drain, empty, endless, from_iterable
+from .ends import collect, drain, endless, from_iterable
 from .fan_in import concat, merge, merge_latest
 from .fan_out import partition, split
 from .files import read_chunks, read_lines, write_chunks, write_lines
-from .pump import Branch
 from .queues import dequeue, enqueue
 from .steps import enumerate, filter, flatten, map, map_concurrent, tap  # noqa: A004  in a namespace of their own
 from .switching import switch
 from .websocket import from_websocket, to_websocket
 
 __all__ = [
-    "Branch",
     "buffer",
     "collect",
     "concat",
     "dequeue",
     "drain",
-    "empty",
     "endless",
     "enqueue",
     "enumerate",

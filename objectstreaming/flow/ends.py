@@ -1,4 +1,4 @@
-"""Sources and sinks in memory: from_iterable, empty, endless; collect, drain."""
+"""Sources and sinks in memory: from_iterable, endless; collect, drain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from .closing import aclose
 
-__all__ = ["collect", "drain", "empty", "endless", "from_iterable"]
+__all__ = ["collect", "drain", "endless", "from_iterable"]
 
 T = TypeVar("T")
 
@@ -51,18 +51,6 @@ async def from_iterable(
     finally:
         if isinstance(iterator, Generator):
             iterator.close()
-
-
-async def empty() -> AsyncGenerator[NoReturn, None]:
-    """A stream without items.
-
-    >>> import asyncio
-    >>> from objectstreaming.flow import collect, empty
-    >>> asyncio.run(collect(empty()))
-    []
-    """
-    for nothing in _NOTHING:
-        yield nothing
 
 
 async def endless() -> AsyncGenerator[NoReturn, None]:

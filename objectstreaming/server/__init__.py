@@ -15,7 +15,7 @@ with extra("server"):
     from .chat_completions import ChatCompletions
     from .doctor import doctor_route
     from .openapi import frame_request_body, frame_responses
-    from .problems import RequestError, error_handlers
+    from .problems import error_handlers
     from .response import FrameResponse, ResponseAborted
     from .stopping import stopping
     from .ui_messages import UIMessages
@@ -26,7 +26,6 @@ __all__ = [
     "FrameResponse",
     "JsonLines",
     "RequestBody",
-    "RequestError",
     "ResponseAborted",
     "ServerSentEvents",
     "UIMessages",

@@ -142,9 +142,9 @@ class RequestBody:
         max_body: the largest body, in bytes.
 
     Raises:
-        RequestError: On iterating: 413, there are too many bytes; before the first one if Content-Length says so.
-        StreamError: On iterating: `canceled`, the client leaves; `data_loss`, the body is not as long as its
-            Content-Length says; `deadline_exceeded`, it has a Content-Length and stops for a minute.
+        StreamError: On iterating: 413, there are too many bytes, before the first one if Content-Length says so;
+            `canceled`, the client leaves; `data_loss`, the body is not as long as its Content-Length says;
+            `deadline_exceeded`, it has a Content-Length and stops for a minute.
         RuntimeError: The body has been read already.
     """
 
@@ -269,10 +269,9 @@ def read_messages(
         An async iterator over `(header, payload)`.
 
     Raises:
-        RequestError: On iterating: 415 for any other type, version or coder, and for a Content-Encoding; 413 for more
+        StreamError: On iterating: 415 for any other type, version or coder, and for a Content-Encoding; 413 for more
             than `max_body` bytes, or a frame beyond `limits`; 400 for bytes that are not such a stream, with the error
-            and its place.
-        StreamError: On iterating: as `RequestBody`.
+            and its place. And as `RequestBody`.
 
         @app.post("/echo")
         async def echo(request: Request) -> FrameResponse:

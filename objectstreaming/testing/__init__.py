@@ -4,24 +4,20 @@ from ..extras import extra
 
 with extra("testing"):
     from .asgi import StreamingASGITransport
-    from .faults import Crumble, Cut, FaultyApp, Stall, ainject, inject
+    from .faults import Crumble, Cut, FaultyApp, Stall, inject
     from .outcomes import Outcome, aread_outcome, read_outcome
     from .raw_server import Connection, RawServer, response_head
     from .strategies import (
-        Corruption,
         Stream,
         chunkings,
         corruptions,
-        frames,
         headers,
         json_values,
-        messages,
         streams,
     )
 
 __all__ = [
     "Connection",
-    "Corruption",
     "Crumble",
     "Cut",
     "FaultyApp",
@@ -30,15 +26,12 @@ __all__ = [
     "Stall",
     "Stream",
     "StreamingASGITransport",
-    "ainject",
     "aread_outcome",
     "chunkings",
     "corruptions",
-    "frames",
     "headers",
     "inject",
     "json_values",
-    "messages",
     "read_outcome",
     "response_head",
     "streams",

@@ -1,20 +1,20 @@
 """Faults of a network, made on purpose: a stream is cut, it stalls, it arrives in small pieces.
 
 The place of a fault is counted in bytes, so that a test can put it at each byte in turn. The same faults work on any
-iterable of chunks (`inject`, `ainject`) and on an ASGI application (`FaultyApp`).
+iterable of chunks (`inject`) and on an ASGI application (`FaultyApp`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from .asgi import ASGIApp, Message, Receive, Send
 
-__all__ = ["Crumble", "Cut", "Fault", "FaultyApp", "Stall", "ainject", "inject"]
+__all__ = ["Crumble", "Cut", "Fault", "FaultyApp", "Stall", "inject"]
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,6 @@ def inject(chunks: Iterable[bytes], *faults: Fault) -> Iterator[bytes]:
         for step in plan.steps(chunk):
             if isinstance(step, Stall):
                 time.sleep(step.seconds)
-            else:
-                yield step
-        if plan.has_cut:
-            return
-
-
-async def ainject(chunks: AsyncIterable[bytes], *faults: Fault) -> AsyncIterator[bytes]:
-    """`inject` for an asynchronous iterable.
-
-    Args:
-        chunks: of any size.
-        *faults: as for `inject`.
-    """
-    plan = _Plan(faults)
-    async for chunk in chunks:
-        for step in plan.steps(chunk):
-            if isinstance(step, Stall):
-                await asyncio.sleep(step.seconds)
             else:
                 yield step
         if plan.has_cut:

@@ -20,7 +20,7 @@ from objectstreaming import RawCoder, StreamEncoder, StreamError, StreamIncomple
 from objectstreaming.app import Settings, create_app
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
-from objectstreaming.duplex import SUBPROTOCOL
+from objectstreaming.duplex.framed import SUBPROTOCOL
 from objectstreaming.shutdown import end_streams
 from wav_streaming import EspeakSynthesizer, Sound
 

@@ -22,9 +22,7 @@ from deadlines import DEADLINE
 
 from objectstreaming import (
     ContentTypeError,
-    FrameTooLarge,
     IdleTimeout,
-    InvalidLength,
     JsonCoder,
     Limits,
     ObjectStreamError,
@@ -40,6 +38,7 @@ from objectstreaming import (
 )
 from objectstreaming import client as client_module
 from objectstreaming.client import ACCEPT, AsyncMessageStream, MessageStream, aopen_stream, open_stream
+from objectstreaming.errors import FrameTooLarge, InvalidLength
 from objectstreaming.testing.raw_server import Connection, RawServer, response_head
 from objectstreaming.watchdog import WatchedReads
 

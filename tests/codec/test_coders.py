@@ -28,8 +28,6 @@ from objectstreaming import (
     EncodeError,
     Frame,
     FrameError,
-    InvalidHeader,
-    InvalidLength,
     JsonCoder,
     MsgpackCoder,
     NdarrayCoder,
@@ -41,6 +39,7 @@ from objectstreaming import (
     encode_frame,
 )
 from objectstreaming.coders import Coder
+from objectstreaming.errors import InvalidHeader, InvalidLength
 from wav_streaming import TALAudio, TALCoder
 
 json_values = st.recursive(

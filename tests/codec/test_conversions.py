@@ -28,7 +28,6 @@ from objectstreaming import (
     AnbJsonStreamCoder,
     EncodeError,
     Frame,
-    InvalidHeader,
     JsonCoder,
     MsgpackCoder,
     NdarrayCoder,
@@ -40,6 +39,7 @@ from objectstreaming import (
     iter_messages,
 )
 from objectstreaming.coders import Coder
+from objectstreaming.errors import InvalidHeader
 from wav_streaming import TALCoder
 
 

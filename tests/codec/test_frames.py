@@ -26,10 +26,6 @@ from objectstreaming import (
     Frame,
     FrameDecoder,
     FrameError,
-    FrameTooLarge,
-    HeaderTooLarge,
-    InvalidHeader,
-    InvalidLength,
     Layout,
     Limits,
     TruncatedFrame,
@@ -37,6 +33,7 @@ from objectstreaming import (
     encode_frame,
     encode_frame_parts,
 )
+from objectstreaming.errors import FrameTooLarge, HeaderTooLarge, InvalidHeader, InvalidLength
 from objectstreaming.frames import MiB, split_frame
 
 GOLDEN = bytes.fromhex("18000000 08000000 7b2261223a20317d 7b2262223a20327d")

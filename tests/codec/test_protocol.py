@@ -18,8 +18,6 @@ from objectstreaming import (
     Frame,
     FrameDecoder,
     FrameError,
-    InvalidHeader,
-    InvalidLength,
     JsonCoder,
     Limits,
     MsgpackCoder,
@@ -37,6 +35,7 @@ from objectstreaming import (
     iter_messages,
 )
 from objectstreaming.coders import Coder, OrderCheck
+from objectstreaming.errors import InvalidHeader, InvalidLength
 from objectstreaming.protocol import CONTROL, TRANSITIONS, Event, State
 
 Message = tuple[Any, Any]

@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 from objectstreaming import (
     EncodeError,
     Frame,
-    InvalidHeader,
-    InvalidLength,
     PayloadError,
     ProtocolError,
     StreamDecoder,
@@ -30,6 +28,7 @@ from objectstreaming import (
     encode_frame,
     iter_messages,
 )
+from objectstreaming.errors import InvalidHeader, InvalidLength
 from wav_streaming import TALAudio, TALCoder, tal_decoder, tal_encoder
 
 MEMBERS = "audioType bitDepth sampleRate channels audioFormat question answer url sign order".split()  # noqa: SIM905

@@ -27,7 +27,6 @@ from objectstreaming import (
     EncodeError,
     FrameError,
     IdleTimeout,
-    InvalidHeader,
     PayloadError,
     ProtocolError,
     ResponseError,
@@ -39,7 +38,6 @@ from objectstreaming import (
 )
 from objectstreaming.cli.loopback import LoopbackServer
 from objectstreaming.duplex import (
-    SUBPROTOCOL,
     DuplexSession,
     DuplexStream,
     Modality,
@@ -51,8 +49,10 @@ from objectstreaming.duplex import (
     WebSocketServerStream,
     memory_pair,
 )
+from objectstreaming.duplex.framed import SUBPROTOCOL
 from objectstreaming.duplex.mailbox import Mailbox
 from objectstreaming.duplex.memory import MemoryStream
+from objectstreaming.errors import InvalidHeader
 from objectstreaming.testing.strategies import json_values
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

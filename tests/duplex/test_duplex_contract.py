@@ -21,10 +21,7 @@ from starlette.websockets import WebSocket
 from objectstreaming import (
     EncodeError,
     FrameDecoder,
-    FrameTooLarge,
     IdleTimeout,
-    InvalidHeader,
-    InvalidLength,
     Limits,
     PayloadError,
     ProtocolError,
@@ -35,7 +32,6 @@ from objectstreaming import (
     encode_frame,
 )
 from objectstreaming.duplex import (
-    SUBPROTOCOL,
     DuplexSession,
     DuplexStream,
     FramedStream,
@@ -46,8 +42,10 @@ from objectstreaming.duplex import (
     WebSocketClientStream,
     WebSocketServerStream,
 )
+from objectstreaming.duplex.framed import SUBPROTOCOL
 from objectstreaming.duplex.mailbox import Mailbox
 from objectstreaming.duplex.memory import MemoryPipe, MemoryStream
+from objectstreaming.errors import FrameTooLarge, InvalidHeader, InvalidLength
 
 
 class Raw:

@@ -29,10 +29,10 @@ def only(item: Any) -> AsyncIterable[Any]:
 VERBS: dict[str, Callable[[AsyncIterable[Any]], Any]] = {
     "buffer": lambda s: flow.buffer(s, 2),
     "concat": lambda s: flow.concat(s),
-    "concat first of two": lambda s: flow.concat(s, flow.empty()),
-    "concat second of two": lambda s: flow.concat(flow.empty(), s),
+    "concat first of two": lambda s: flow.concat(s, flow.from_iterable(())),
+    "concat second of two": lambda s: flow.concat(flow.from_iterable(()), s),
     "concat of a list": lambda s: flow.concat([s]),
-    "concat in sequence": lambda s: flow.concat(flow.empty(), s, prefetch=0),
+    "concat in sequence": lambda s: flow.concat(flow.from_iterable(()), s, prefetch=0),
     "enumerate": lambda s: flow.map(flow.enumerate(s), lambda pair: pair[1]),
     "filter": lambda s: flow.filter(s, lambda item: True),
     "flatten": lambda s: flow.flatten(flow.map(s, lambda item: [item])),
@@ -41,8 +41,8 @@ VERBS: dict[str, Callable[[AsyncIterable[Any]], Any]] = {
     "map async": lambda s: flow.map(s, same),
     "map_concurrent": lambda s: flow.map_concurrent(s, same, limit=2),
     "merge": lambda s: flow.merge(s),
-    "merge of two": lambda s: flow.merge(s, flow.empty()),
-    "merge of a list": lambda s: flow.merge([s, flow.empty()]),
+    "merge of two": lambda s: flow.merge(s, flow.from_iterable(())),
+    "merge of a list": lambda s: flow.merge([s, flow.from_iterable(())]),
     "merge_latest": lambda s: flow.map(flow.merge_latest({"it": s}), lambda latest: latest["it"]),
     "on_silence": lambda s: flow.on_silence(s, 3600, lambda: "nothing was said"),
     "partition": lambda s: flow.partition(s, lambda item: True)[0],
@@ -163,7 +163,7 @@ async def test_a_cancel_before_the_first_item_arrives(verb: Any) -> None:
 
 @every_verb
 async def test_an_empty_source_gives_an_empty_stream(verb: Any) -> None:
-    assert await flow.collect(verb(flow.empty())) == []
+    assert await flow.collect(verb(flow.from_iterable(()))) == []
 
 
 @every_verb

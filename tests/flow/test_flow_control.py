@@ -117,7 +117,7 @@ def test_a_timeout_of_the_source_is_no_silence() -> None:
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_on_silence_needs_a_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="more than 0"):
-        flow.on_silence(flow.empty(), seconds, lambda: None)
+        flow.on_silence(flow.from_iterable(()), seconds, lambda: None)
 
 
 def test_timeout_is_for_each_item_and_not_for_the_whole() -> None:
@@ -156,7 +156,7 @@ def test_timeout_leaves_a_timeout_around_it_as_it_is() -> None:
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_no_time_is_a_value_error(seconds: float) -> None:
     with pytest.raises(ValueError, match="seconds"):
-        flow.timeout(flow.empty(), seconds)
+        flow.timeout(flow.from_iterable(()), seconds)
 
 
 HANDLERS: list[tuple[Callable[[Any], Any], list[Any]]] = [
@@ -275,4 +275,4 @@ def test_rate_limit_does_not_make_up_for_a_slow_source() -> None:
 @pytest.mark.parametrize("options", [(0,), (-1,), (float("inf"),), (float("nan"),), (1, None, -1)])
 def test_no_rate_is_a_value_error(options: Any) -> None:
     with pytest.raises(ValueError, match="rate"):
-        flow.rate_limit(flow.empty(), *options)
+        flow.rate_limit(flow.from_iterable(()), *options)

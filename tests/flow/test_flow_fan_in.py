@@ -112,9 +112,9 @@ async def test_concat_holds_a_bounded_part_of_later_sources() -> None:
 
 def test_options_are_checked_at_once() -> None:
     with pytest.raises(ValueError, match="prefetch"):
-        flow.concat(flow.empty(), prefetch=-1)
+        flow.concat(flow.from_iterable(()), prefetch=-1)
     with pytest.raises(ValueError, match="maxsize"):
-        flow.concat(flow.empty(), maxsize=0)
+        flow.concat(flow.from_iterable(()), maxsize=0)
     with pytest.raises(ValueError, match="at least one"):
         flow.merge_latest({})
 
@@ -246,7 +246,7 @@ async def test_a_second_cancel_does_not_leave_tasks_behind() -> None:
         finally:
             await released.wait()
 
-    reader = asyncio.create_task(flow.drain(flow.merge(slow_to_close(), flow.empty())))
+    reader = asyncio.create_task(flow.drain(flow.merge(slow_to_close(), flow.from_iterable(()))))
     await turns()
     for _ in range(2):
         reader.cancel()
@@ -314,7 +314,7 @@ async def test_merge_latest_left_early_closes_all() -> None:
 @pytest.mark.parametrize("verb", [flow.merge, flow.concat])
 @pytest.mark.parametrize("collection", [list, tuple, iter], ids=["list", "tuple", "iterator"])
 async def test_one_iterable_of_streams_is_taken_like_the_streams(verb: Any, collection: Any) -> None:
-    streams = [flow.from_iterable("ab"), flow.from_iterable("cd"), flow.empty()]
+    streams = [flow.from_iterable("ab"), flow.from_iterable("cd"), flow.from_iterable(())]
     assert sorted(await flow.collect(verb(collection(streams)))) == ["a", "b", "c", "d"]
     assert await flow.collect(verb([])) == []
     assert await flow.collect(verb()) == []
@@ -332,12 +332,15 @@ async def answer() -> bytes:
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (lambda: [[flow.empty()], [flow.empty()]], r"list; it holds streams: .* unpack it: merge\(\*streams\)"),
-        (lambda: [flow.empty(), [flow.empty()]], "it holds streams"),
-        (lambda: [flow.empty(), "ab"], r"str; for one item as a stream use from_iterable\(\[item\]\)"),
+        (
+            lambda: [[flow.from_iterable(())], [flow.from_iterable(())]],
+            r"list; it holds streams: .* unpack it: merge\(\*streams\)",
+        ),
+        (lambda: [flow.from_iterable(()), [flow.from_iterable(())]], "it holds streams"),
+        (lambda: [flow.from_iterable(()), "ab"], r"str; for one item as a stream use from_iterable\(\[item\]\)"),
         (lambda: ["ab"], "str; for one item"),
         (lambda: [[1, 2]], "int; for one item"),
-        (lambda: [flow.empty(), [1, 2]], r"list; for its items as a stream use from_iterable\(items\)"),
+        (lambda: [flow.from_iterable(()), [1, 2]], r"list; for its items as a stream use from_iterable\(items\)"),
         (lambda: [microphone], r"function; call it: microphone\(\)"),
         (lambda: [[microphone]], r"call it: microphone\(\)"),
         (lambda: [answer()], r"coroutine; answer\(\) returns no stream but a coroutine: await it"),

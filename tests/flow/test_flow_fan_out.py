@@ -179,13 +179,13 @@ async def test_an_item_that_cannot_be_copied_is_an_error_in_every_branch() -> No
 @pytest.mark.parametrize("n", [0, -1])
 def test_no_branches_is_a_value_error(n: int) -> None:
     with pytest.raises(ValueError, match="branches"):
-        flow.split(flow.empty(), n)
+        flow.split(flow.from_iterable(()), n)
 
 
 @pytest.mark.parametrize("options", [{"maxsize": 0}, {"when_full": "explode"}])
 def test_options_are_checked_at_once(options: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        flow.split(flow.empty(), **options)
+        flow.split(flow.from_iterable(()), **options)
 
 
 async def test_a_branch_never_read_holds_no_more_than_its_bound() -> None:

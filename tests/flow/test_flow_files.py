@@ -60,7 +60,7 @@ async def test_every_kind_of_line_end_and_a_last_line_without_one(tmp_path: Path
 @pytest.mark.parametrize("write", [flow.write_lines, flow.write_chunks])
 async def test_an_empty_stream_makes_an_empty_file(write: Any, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("of the last run")
-    await write(flow.empty(), tmp_path / "out")
+    await write(flow.from_iterable(()), tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b""
 
 

@@ -60,7 +60,7 @@ async def test_a_given_end_is_compared_by_identity() -> None:
 
 async def test_the_end_of_an_empty_stream_is_put_too() -> None:
     queue: asyncio.Queue[Any] = asyncio.Queue()
-    await flow.enqueue(flow.empty(), queue)
+    await flow.enqueue(flow.from_iterable(()), queue)
     assert await flow.collect(flow.dequeue(queue)) == []
 
 

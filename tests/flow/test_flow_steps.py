@@ -184,12 +184,12 @@ async def test_map_concurrent_raises_the_first_error_and_logs_none(caplog: pytes
 
 def test_options_are_checked_at_once() -> None:
     with pytest.raises(ValueError, match="limit"):
-        flow.map_concurrent(flow.empty(), double, limit=0)
+        flow.map_concurrent(flow.from_iterable(()), double, limit=0)
     with pytest.raises(ValueError, match="maxsize"):
-        flow.buffer(flow.empty(), 0)
+        flow.buffer(flow.from_iterable(()), 0)
     for sizes in ({}, {"max_size": 0}, {"min_size": 0}, {"max_size": 1, "min_size": 2}):
         with pytest.raises(ValueError, match="size"):
-            flow.rechunk(flow.empty(), **sizes)
+            flow.rechunk(flow.from_iterable(()), **sizes)
 
 
 async def test_buffer_reads_ahead_as_far_as_it_may_while_the_reader_is_busy() -> None:

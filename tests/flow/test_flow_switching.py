@@ -320,9 +320,9 @@ async def test_the_number_of_streams_has_to_be_right() -> None:
         errors = await asyncio.gather(read(words), read(sound))
         assert {str(error) for (error,) in errors} == {f"the sub-flow gave {number} streams, where outputs is 2"}
     with pytest.raises(ValueError, match="at least 1"):
-        flow.switch(flow.empty(), lambda stream: (), outputs=0)
+        flow.switch(flow.from_iterable(()), lambda stream: (), outputs=0)
     with pytest.raises(ValueError, match="2 members"):
-        flow.switch(flow.empty(), speak(Answers()), outputs=2, on_cancel=[None])
+        flow.switch(flow.from_iterable(()), speak(Answers()), outputs=2, on_cancel=[None])
 
 
 async def test_a_sub_flow_that_gives_no_stream_is_refused_with_advice() -> None:

@@ -36,7 +36,7 @@ MODULES = [
     wav_streaming,
 ]
 MADE_BY_US = {
-    *("AsyncResumingStream", "Branch", "Corruption", "Outcome", "Recording", "ResumingStream"),
+    *("AsyncResumingStream", "Outcome", "Recording", "ResumingStream"),
     *("Spoken", "Stream", "StreamRecord", "TALAudio", "ViewEncoder"),
 }
 """Classes that a user gets and does not make, and one whose text has a table of its members."""

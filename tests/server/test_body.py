@@ -30,13 +30,13 @@ from objectstreaming.client import aopen_stream
 from objectstreaming.server import (
     FrameResponse,
     RequestBody,
-    RequestError,
     end_streams,
     error_handlers,
     frame_request_body,
     frame_responses,
     read_messages,
 )
+from objectstreaming.server.problems import RequestError
 from objectstreaming.testing import StreamingASGITransport
 
 PLAIN = {"Content-Type": "application/octet-stream"}

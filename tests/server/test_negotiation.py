@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from objectstreaming.server import JsonLines, RequestError, ServerSentEvents
+from objectstreaming.server import JsonLines, ServerSentEvents
 from objectstreaming.server.negotiation import negotiate
+from objectstreaming.server.problems import RequestError
 from objectstreaming.server.views import BUILT_IN
 
 VENDOR = "application/vnd.objectstreaming"

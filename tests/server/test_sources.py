@@ -15,7 +15,8 @@ from deadlines import DEADLINE, until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objectstreaming import EncodeError, FrameDecoder, InvalidLength, JsonCoder, RawCoder, StreamEncoder
+from objectstreaming import EncodeError, FrameDecoder, JsonCoder, RawCoder, StreamEncoder
+from objectstreaming.errors import InvalidLength
 from objectstreaming.server import sources
 from objectstreaming.server.sources import SourceRunner, TaskRunner, ThreadRunner, Writer, runner_for
 

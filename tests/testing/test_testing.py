@@ -31,7 +31,6 @@ from objectstreaming import (
 from objectstreaming.client import aopen_stream
 from objectstreaming.server import FrameResponse
 from objectstreaming.testing import (
-    Corruption,
     Crumble,
     Cut,
     FaultyApp,
@@ -39,17 +38,15 @@ from objectstreaming.testing import (
     Stall,
     Stream,
     StreamingASGITransport,
-    ainject,
     aread_outcome,
     chunkings,
     corruptions,
-    frames,
     headers,
     inject,
     read_outcome,
     streams,
 )
-from objectstreaming.testing.strategies import messages
+from objectstreaming.testing.strategies import Corruption, frames, messages
 from wav_streaming import TALCoder
 
 some = settings(max_examples=40)
@@ -191,17 +188,6 @@ class TestFaults:
         for chunk in inject([b"abcd", b"efgh"], Stall(6, seconds=3), Stall(2, seconds=1)):
             events.append(chunk)  # noqa: PERF402 - among the sleeps
         assert events == [b"ab", 1, b"cd", b"ef", 3, b"gh"]
-
-    async def test_are_the_same_in_asynchronous_chunks(self) -> None:
-        async def chunks() -> AsyncIterator[bytes]:
-            yield b"abc"
-            yield b"def"
-
-        assert [chunk async for chunk in ainject(chunks(), Crumble(2), Cut(4, clean=True))] == [b"ab", b"c", b"d"]
-        got: list[bytes] = []
-        with pytest.raises(ConnectionResetError, match="after 4 bytes"):
-            await gather(ainject(chunks(), Stall(1, seconds=0), Cut(4)), got)
-        assert got == [b"a", b"bc", b"d"]
 
 
 def streaming(*chunks: bytes, **head: Any) -> Any:
