@@ -7,13 +7,19 @@ An exception that is no `Exception` does harm where it is raised in a task: asyn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["Failed", "guarded", "guarded_items", "outcome"]
+__all__ = ["Failed", "guarded", "guarded_items", "outcome", "outcome_within"]
+
+GRACE: Final = 1.0
+"""How many seconds are waited for what was cancelled."""
+MOST_LEFT: Final = 8
+"""How many calls may be left behind at a time, in the whole process."""
+_left: Final[set[asyncio.Task[Any]]] = set()
 
 T = TypeVar("T")
 
@@ -43,6 +49,33 @@ async def outcome(work: Awaitable[T]) -> T | Failed:
         return Failed(RuntimeError("it was cancelled from within"))
     except BaseException as error:  # noqa: BLE001 - it is raised to the one who waits
         return Failed(error)
+
+
+async def outcome_within(work: Coroutine[Any, Any, T], seconds: float) -> T | Failed:
+    """As `outcome`, and `work` is cancelled when its time is over, or when the task that waits here is cancelled.
+
+    Work that does not end then, because it swallows its cancellation, is left behind after a second. While eight are
+    left behind, nothing more is begun.
+
+    Raises:
+        TimeoutError: The time is over.
+    """
+    _left.difference_update([task for task in _left if task.get_loop().is_closed()])
+    if len(_left) >= MOST_LEFT:
+        work.close()
+        return Failed(RuntimeError(f"{len(_left)} calls that were cancelled have not ended yet"))
+    task = asyncio.ensure_future(outcome(work))
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if task.done():
+            return task.result()
+        raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            _left.add(task)
+            task.add_done_callback(_left.discard)
+            await asyncio.wait([task], timeout=GRACE)
 
 
 async def guarded(work: Awaitable[T]) -> T:

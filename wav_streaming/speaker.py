@@ -6,7 +6,9 @@ sentence. Neither knows anything of the web.
 
 **The time limit** is the voice's own. It runs while a sentence is spoken, with all attempts, and not while the model or
 the reader is waited for. When it has passed once, the voice is given up for the rest of the text, so that a voice that
-hangs costs one limit, and not one for each sentence.
+hangs costs one limit, and not one for each sentence. Then, and when the reader leaves, the voice is cancelled. One that
+swallows this is waited for one second more, and left behind. While the process has eight such calls, no other voice is
+asked: sentences come without sound, with the error `unavailable`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import msgspec
 from objectstreaming.errors import ObjectStreamError
 
 from .chunking import JOINED, Pacing, clauses
-from .outcomes import Failed, outcome
+from .outcomes import Failed, outcome, outcome_within
 from .sentences import SentenceSplitter
 from .sound import Sound
 from .sound_cache import CachedSynthesizer
@@ -284,22 +286,18 @@ class Speaker:
         clock = asyncio.get_running_loop().time
         began = clock()
         engine = self.synthesizer
-        sound, cached, error = None, False, None
-        timeout = asyncio.timeout(self._limit)
+        sound, cached = None, False
         try:
-            async with timeout:
-                sound, cached, error = await self._attempt(engine, speech)
-                if error is not None and len(pieces) > 1:
-                    # A sentence that cannot be spoken costs its own sound, and not that of those beside it.
-                    for piece in pieces:
-                        piece.is_alone = True
-                    self._put_back(pieces[1:])
-                    del pieces[1:]
-                    text, speech = pieces[0].text, pieces[0].speech
-                    sound, cached, error = await self._attempt(engine, speech)
+            sound, cached, error = await self._attempt(engine, speech, began + self._limit)
+            if error is not None and len(pieces) > 1:
+                # A sentence that cannot be spoken costs its own sound, and not that of those beside it.
+                for piece in pieces:
+                    piece.is_alone = True
+                self._put_back(pieces[1:])
+                del pieces[1:]
+                text, speech = pieces[0].text, pieces[0].speech
+                sound, cached, error = await self._attempt(engine, speech, began + self._limit)
         except TimeoutError:
-            if not timeout.expired():
-                raise
             error, self._given_up = "deadline_exceeded", engine
             log.warning("the voice took longer than %g s for a sentence, and is given up", self._limit)
         took = clock() - began
@@ -307,10 +305,14 @@ class Speaker:
             self._pacing.said(len(speech), sound.seconds, None if cached else took)
         return Spoken(index, text, sound, error, took, voice_of(engine), cached)
 
-    async def _attempt(self, engine: Synthesizer, speech: str) -> tuple[Sound | None, bool, str | None]:
+    async def _attempt(
+        self, engine: Synthesizer, speech: str, deadline: float
+    ) -> tuple[Sound | None, bool, str | None]:
+        """The sound, whether a cache had it, and the error. Raises a `TimeoutError` at the deadline."""
         failure: BaseException
         for _ in range(self._attempts):
-            made = await outcome(_synthesize(engine, speech))
+            seconds = max(0.0, deadline - asyncio.get_running_loop().time())
+            made = await outcome_within(_synthesize(engine, speech), seconds)
             if not isinstance(made, Failed):
                 sound, cached = made
                 return (sound if sound.pcm else None), cached, None

@@ -48,7 +48,8 @@ class SynthesisError(ObjectStreamError):
 class Synthesizer(Protocol):
     """Speaks a text. Any object with this method can be used.
 
-    It must not block the event loop. When its task is cancelled it must release its resources.
+    It must not block the event loop. When its task is cancelled it must release its resources, and end: nothing waits
+    longer than a second for that.
     """
 
     async def synthesize(self, text: str) -> Sound:

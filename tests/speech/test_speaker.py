@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
@@ -22,6 +24,32 @@ Item = str | Spoken
 
 class Panic(BaseException):
     """As a library written in Rust raises."""
+
+
+class Stuck:
+    """Hangs, and swallows every cancellation, until it is released."""
+
+    def __init__(self) -> None:
+        self.asked = self.at_work = 0
+        self.released = asyncio.Event()
+
+    async def synthesize(self, text: str) -> Sound:
+        self.asked += 1
+        self.at_work += 1
+        while not self.released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.released.wait()
+        self.at_work -= 1
+        raise OSError("too late")
+
+    async def __aenter__(self) -> Stuck:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.released.set()
+        while self.at_work:  # noqa: ASYNC110 - its last turns
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the call itself has ended; its task ends now
 
 
 class Saying:
@@ -180,6 +208,38 @@ class TestFailures:
         assert [spoken.error for spoken in spoken_in(items)] == ["deadline_exceeded"]
         assert await now() == pytest.approx(1)
 
+    @pytest.mark.parametrize("is_cached", [False, True])
+    async def test_a_voice_that_swallows_the_end_of_its_limit_is_left_behind(self, is_cached: bool) -> None:
+        async with Stuck() as stuck:
+            voice = with_cache(stuck, SoundCache()) if is_cached else stuck
+            items = [item async for item in speak_along(tokens(["One. ", "Two."]), voice)]
+            assert await now() == pytest.approx(31)
+        assert text_of(items) == "One. Two."
+        assert [spoken.error for spoken in spoken_in(items)] == ["deadline_exceeded"] * 2
+        assert stuck.asked == 1  # what comes too late is not tried again
+
+    async def test_few_calls_are_left_behind(self) -> None:
+        async with Stuck() as stuck:
+            for _ in range(20):
+                errors = [item.error async for item in speak_along(tokens(["One."]), stuck) if isinstance(item, Spoken)]
+            assert (stuck.asked, errors) == (8, ["unavailable"])
+        assert sounds_in([item async for item in speak_along(tokens(["One."]), Tone())]) == ["One."]
+
+    async def test_a_thread_that_does_not_return_costs_one_limit_and_one_thread_of_its_pool(self) -> None:
+        returns = threading.Event()
+        with ThreadPoolExecutor(max_workers=2) as pool:
+
+            class Blocking:
+                async def synthesize(self, text: str) -> Sound:
+                    await asyncio.get_running_loop().run_in_executor(pool, returns.wait)
+                    return Sound(b"", 8_000)
+
+            for _ in range(5):
+                items = [item async for item in speak_along(tokens(["One. ", "Two."]), Blocking())]
+                assert [spoken.error for spoken in spoken_in(items)] == ["deadline_exceeded"] * 2
+            assert await now() == pytest.approx(5 * 30)
+            returns.set()
+
     async def test_a_slow_reader_and_a_slow_model_take_no_time_of_the_voice(self) -> None:
         voice = Tone(seconds=0.9)
         received = []
@@ -312,6 +372,16 @@ class TestLeaving:
                 for _ in range(taken):
                     await anext(items)
             assert asyncio.all_tasks() == before
+
+    async def test_a_voice_that_swallows_every_cancellation_is_left_behind(self) -> None:
+        before = asyncio.all_tasks()
+        async with Stuck() as stuck:
+            async with aclosing(speak_along(tokens(["One. ", "Two."]), stuck)) as items:
+                await anext(items)
+                await asyncio.sleep(0.1)
+                assert stuck.at_work == 1
+            assert await now() == pytest.approx(1.1)
+        assert asyncio.all_tasks() == before
 
     async def test_a_reader_that_is_cancelled_leaves_nothing(self) -> None:
         before = asyncio.all_tasks()
