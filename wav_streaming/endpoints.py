@@ -15,13 +15,20 @@ __all__ = ["UNCOMPRESSED", "Endpoint", "EndpointError", "bearer", "endpoint_url"
 UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 """Asks a server not to compress: what a few bytes unpack to has no bound, and a stream would come in lumps."""
 
+_SERVER: Final = re.compile(r"https?://[^/?#\s:]\S*\Z|https?://\[\S*\Z", re.IGNORECASE)
+
 
 def endpoint_url(base: str, path: str) -> str:
     """`base` with `/v1/` and `path` after it, as far as it does not have them.
 
     >>> {endpoint_url(f"http://h{base}", "audio/speech") for base in ("", "/v1/", "/v1/audio/speech")}
     {'http://h/v1/audio/speech'}
+
+    Raises:
+        ValueError: `base` is no URL of a server.
     """
+    if not _SERVER.match(base):
+        raise ValueError(f"the URL of a server is like http://localhost:11434/v1, not {shown(base)!r}")
     base = base.rstrip("/")
     if base.endswith(f"/{path}"):
         return base

@@ -8,7 +8,8 @@
 from ..extras import extra
 
 with extra("server"):
-    from .application import Settings, create_app
+    from .application import create_app
     from .limits import AppLimits
+    from .settings import Settings
 
 __all__ = ["AppLimits", "Settings", "create_app"]

@@ -27,13 +27,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -52,7 +51,7 @@ from ..server.doctor import doctor_route
 from ..server.problems import error_handlers, problem_response, public_error
 from ..server.response import FrameResponse
 from ..server.stopping import Lifespan, stopping
-from ..store import Keep, MemoryStore, Store
+from ..store import Keep, MemoryStore
 from .answers import Answerer, DocumentAnswerer
 from .api_description import OBJECTS, OBJECTS_CODER, WAV, Answer, Status
 from .chat_endpoints import ChatEndpoints
@@ -64,48 +63,16 @@ from .engines import find_recognizer, find_synthesizer
 from .faults import Faults
 from .gate import Gate, RateLimiter
 from .kept import Kept
-from .limits import AppLimits
 from .memory import QuestionMemory, Share
 from .openai_endpoints import OpenAIEndpoints
 from .openai_requests import problem_writer
 from .questions import read_json_question, read_question
+from .settings import Settings
 from .slots import held_by_source
 from .sockets import Sockets
 from .voice import Voice
 
 __all__ = ["Parts", "Settings", "create_app", "find_parts"]
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the reference app runs."""
-
-    documents: Sequence[str | Path] = ()
-    """Folders and files to answer from; none: this project's own. Used only if no answerer is given."""
-    limits: AppLimits = AppLimits()
-    heartbeat: float = 15
-    """Seconds of silence after which a ping is sent."""
-    origins: Sequence[str] = ()
-    """Origins whose pages may use the server (CORS): none by default."""
-    hosts: Sequence[str] = ()
-    """Host names that the server accepts; none: any. A server on loopback should name its own."""
-    proxies: Sequence[str] = ()
-    """Addresses and networks of proxies whose `X-Forwarded-For` says who the client is; "*": any address. By default it
-    is not believed. A server that believes it by itself (uvicorn does, of 127.0.0.1) must be told not to."""
-    voice: str = ""
-    """The voice to speak with, if the synthesizer has several: one of its own, or one of Kokoro's names."""
-    sample_rate: int | None = None
-    """The sample rate of the chat's sound; by default the voice's own."""
-    sounds: int = 64 * 1024 * 1024
-    """How many bytes of sound are kept for sentences that are spoken again; 0: none."""
-    engines: bool = True
-    """Whether to look for engines on this machine where none is given."""
-    store: Store | Literal["memory"] | None = "memory"
-    """Where the answers of `/objects`, `/wav` and `/api/chat/stream` are kept, so that their readers can resume them,
-    at `/streams`: in this process, or in a store of your own. With `None` an answer ends with its connection."""
-    page: bool = True
-    """Whether `GET /` serves the page."""
-    faults: bool = False
-    """Whether `/demo/killed` and `/demo/ended` give answers that are broken on purpose, for the page of the demo."""
 
 
 class Parts(NamedTuple):
@@ -125,7 +92,11 @@ def find_parts(
     if settings.engines:
         synthesizer = synthesizer if synthesizer is not None else find_synthesizer()
         recognizer = recognizer if recognizer is not None else find_recognizer()
-    if settings.voice and isinstance(synthesizer, VoicedSynthesizer):
+    if settings.voice and synthesizer is not None:
+        if not isinstance(synthesizer, VoicedSynthesizer):
+            raise ValueError(
+                f"{type(synthesizer).__name__} has no voices, so it cannot have the voice {settings.voice!r}"
+            )
         synthesizer = synthesizer.with_voice(settings.voice)
     return Parts(answerer, synthesizer, recognizer)
 

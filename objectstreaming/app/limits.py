@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 __all__ = ["AppLimits"]
@@ -48,6 +50,9 @@ class AppLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How many questions one client may ask at once, before the rate counts."""
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"the limit {name} must be a positive number, not {getattr(self, name)!r}")
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            kinds = (int, float) if field.type is float else (int,)
+            if type(value) not in kinds or not 0 < value < math.inf:
+                kind = "a number" if field.type is float else "an integer"
+                raise ValueError(f"the limit {field.name} must be {kind} above 0, not {value!r}")

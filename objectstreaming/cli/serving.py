@@ -67,16 +67,6 @@ def serve(
 ) -> None:
     """Serve until interrupted. Raises `CommandError`."""
     limits = AppLimits(streams=streams, streams_per_client=streams_per_client)
-    settings = Settings(
-        documents=tuple(documents),
-        origins=tuple(origins),
-        hosts=_names(host, hosts),
-        proxies=tuple(proxies),
-        voice=voice,
-        sample_rate=sample_rate,
-        store=_store(store, limits),
-        limits=limits,
-    )
     if (speech_model and speech is None) or (transcription_model and transcription is None):
         raise CommandError(
             "--speech-model needs --speech URL, and --transcription-model needs --transcription URL", status=2
@@ -85,6 +75,16 @@ def serve(
     synthesizer: Synthesizer | None = None
     recognizer: Recognizer | None = None
     try:
+        settings = Settings(
+            documents=tuple(documents),
+            origins=tuple(origins),
+            hosts=_names(host, hosts),
+            proxies=tuple(proxies),
+            voice=voice,
+            sample_rate=sample_rate,
+            store=_store(store, limits),
+            limits=limits,
+        )
         if chat is not None:
             from ..app.chat import ChatAnswerer
 
@@ -201,4 +201,4 @@ def _names(host: str, hosts: Sequence[str] | None) -> tuple[str, ...]:
     if hosts is not None:
         return () if "*" in hosts else tuple(hosts)
     local = ("localhost", "127.0.0.1", "[::1]")
-    return (*local, host) if host in ("localhost", "::1") or host.startswith("127.") else ()
+    return (*local, host) if host.startswith("127.") else local if host in ("localhost", "::1") else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -294,6 +295,36 @@ def test_no_body_is_a_fault_of_the_server(body: bytes, kind: str) -> None:
     response = asyncio.run(post())
     assert response.status_code in (200, 400, 413)
     assert response.status_code == 200 or set(response.json()) == {"code", "message"}
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("name", "wrong"),
+        [
+            *[("sample_rate", wrong) for wrong in (0, 5, 10**9, "24000", 1.5, True)],
+            *[("heartbeat", wrong) for wrong in (0, -1, math.nan, math.inf, "15", None)],
+            *[("origin", wrong) for wrong in (["example.org"], ["http://x/"], ["http://x/page"])],
+            *[("host", wrong) for wrong in (["localhost:80"], ["http://x"], ["::1"], ["*"], [""])],
+            *[("sounds", wrong) for wrong in (-1, 1.5)],
+            *[(name, "one") for name in ("origins", "hosts", "proxies", "documents", "store", "page", "limits")],
+            *[(name, [1]) for name in ("origins", "hosts", "proxies", "documents", "voice", "engines", "faults")],
+        ],
+        ids=repr,
+    )
+    def test_what_cannot_be_is_refused_by_its_name(self, name: str, wrong: Any) -> None:
+        setting = {"origin": "origins", "host": "hosts"}.get(name, name)
+        with pytest.raises(ValueError, match=name):
+            Settings(**{setting: wrong})
+
+    @pytest.mark.parametrize("wrong", [0, -1, math.nan, math.inf, True, "1", None], ids=repr)
+    @pytest.mark.parametrize("name", ["streams", "stream_seconds"])
+    def test_a_limit_is_a_number(self, name: str, wrong: Any) -> None:
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            AppLimits(**{name: wrong})
+
+    def test_a_voice_without_names_cannot_have_one(self) -> None:
+        with pytest.raises(ValueError, match="Tone has no voices"):
+            create_app(Settings(voice="af_sarah"), synthesizer=Tone())
 
 
 APP = make_app(limits=AppLimits(burst=1_000_000))
