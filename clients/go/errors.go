@@ -221,7 +221,7 @@ func (e *ResponseError) Error() string {
 // read.
 func (e *ResponseError) RetryAfter() (wait time.Duration, ok bool) {
 	given := strings.TrimSpace(e.Header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(given, 10, 31); err == nil {
+	if seconds, err := strconv.ParseUint(given, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) { // then the longest
 		return time.Duration(seconds) * time.Second, true
 	}
 	if date, err := http.ParseTime(given); err == nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -421,7 +422,7 @@ func TestAResponseOfAnotherClientIsReadWithAllChecks(t *testing.T) {
 func TestAnErrorSaysWhenToComeBack(t *testing.T) {
 	for given, want := range map[string]time.Duration{
 		"7": 7 * time.Second, " 0 ": 0, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
-		"": -1, "-1": -1, "soon": -1, "1.5": -1, "99999999999999999999": -1,
+		"": -1, "-1": -1, "soon": -1, "1.5": -1, "99999999999999999999": math.MaxInt32 * time.Second,
 	} {
 		url := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", given)

@@ -18,8 +18,8 @@ import (
 // never sent again: it may have started something.
 //
 // It is tried again after a cut, silence, an error of the transport, and the answers 429, 502, 503 and 504. The store behind
-// the server may just be given again what it had lost, so after data 404 and out_of_range are tried again too, for a short
-// time. Everything else is final, the end of the stream first of all. Between attempts passes the time that Retry-After
+// the server may just be given again what it had lost, so after data 404 and out_of_range are tried again too, for ten
+// seconds from the first of them. Everything else is final, the end of the stream first of all. Between attempts passes the time that Retry-After
 // says, or a random time that grows with each failure in a row: many clients that were cut together do not come back
 // together.
 
@@ -129,9 +129,7 @@ func (s *Stream[H, P]) reopen() error {
 	if err != nil {
 		return err
 	}
-	query := request.URL.Query()
-	query.Set("position", strconv.FormatInt(s.resumption.position, 10))
-	request.URL.RawQuery = query.Encode()
+	request.Header.Set("Last-Event-ID", strconv.FormatInt(s.resumption.position, 10))
 	response, cancel, err := send(request, s.chosen)
 	if err != nil {
 		return err
@@ -253,6 +251,7 @@ type resumption struct {
 	position int64
 	failures int       // in a row
 	trouble  time.Time // since when; the zero time if there is none
+	missing  time.Time // since when the server does not find the stream, or not so much of it
 	opened   time.Time // when the response that is read began; the zero time if there is none
 	hasData  bool
 }
@@ -284,7 +283,7 @@ func (r *resumption) take(position int64) (isNew bool, err error) {
 		return false, r.lost(position - 1)
 	}
 	r.position = position
-	r.failures, r.trouble, r.hasData = 0, time.Time{}, true
+	r.failures, r.trouble, r.missing, r.hasData = 0, time.Time{}, time.Time{}, true
 	return true, nil
 }
 
@@ -300,7 +299,7 @@ func (r *resumption) waitAfter(err error, known bool) (wait time.Duration, again
 	}
 	r.opened = time.Time{}
 	trouble := now.Sub(r.trouble)
-	if !known || !r.mayPass(err, trouble) {
+	if !known || !r.mayPass(err, now) {
 		return 0, false
 	}
 	wait = -1
@@ -317,7 +316,7 @@ func (r *resumption) waitAfter(err error, known bool) (wait time.Duration, again
 	return wait, wait <= r.patience-trouble // not the sum: a date may be 292 years away
 }
 
-func (r *resumption) mayPass(err error, trouble time.Duration) bool {
+func (r *resumption) mayPass(err error, now time.Time) bool {
 	var transport *url.Error
 	switch failure := err.(type) {
 	case *CancelError:
@@ -327,8 +326,11 @@ func (r *resumption) mayPass(err error, trouble time.Duration) bool {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return true
 		}
-		lost := failure.Status == http.StatusNotFound || failure.Status == http.StatusBadRequest && failure.Code == CodeOutOfRange
-		return lost && r.hasData && trouble < lostTime
+		missing := failure.Status == http.StatusNotFound || failure.Status == http.StatusBadRequest && failure.Code == CodeOutOfRange
+		if missing && r.missing.IsZero() {
+			r.missing = now
+		}
+		return missing && r.hasData && now.Sub(r.missing) < lostTime
 	case *IncompleteError:
 		return true
 	case *FrameError:

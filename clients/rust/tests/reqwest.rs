@@ -74,12 +74,15 @@ async fn a_redirect_is_followed_but_to_another_origin_nothing_is_resumed() {
         answers.extend(same.then(|| answer(&whole(1, 2))));
         let (address, redirected) = serve(answers).await;
         let client = Client::from(reqwest::Client::new());
-        let mut stream = client.get(&format!("http://{address}/ask")).send_resuming(JsonCoder::new()).await.unwrap();
+        let request = client.post(&format!("http://{address}/ask")).json("?");
+        let mut stream = request.send_resuming(JsonCoder::new()).await.unwrap();
         assert_eq!(stream.next().await.unwrap().unwrap().1, 1);
         let second = stream.next().await.unwrap();
         if same {
             assert_eq!(second.unwrap().1, 2);
-            assert_eq!(redirected.lock().unwrap().len(), 3);
+            let redirected = redirected.lock().unwrap();
+            assert!(redirected.len() == 3 && redirected[1].starts_with("post /moved "), "{redirected:?}");
+            assert!(redirected[1].ends_with("\r\n\r\n\"?\""), "{redirected:?}");
         } else {
             assert!(matches!(second, Err(Error::Incomplete(_))), "{second:?}");
             assert_eq!(asked.lock().unwrap().len(), 1);
@@ -89,7 +92,7 @@ async fn a_redirect_is_followed_but_to_another_origin_nothing_is_resumed() {
 
 #[tokio::test]
 async fn a_connection_that_is_refused_is_the_cause_of_the_error() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // closed again at once
+    let (_refusing, address) = server::refusing();
     let client = Client::from(reqwest::Client::new());
     let error = client.get(&format!("http://{address}/")).send(JsonCoder::new()).await.unwrap_err();
     let Error::Transport(error) = error else { panic!("{error:?}") };

@@ -188,7 +188,8 @@ async fn what_may_pass_is_tried_again_after_longer_and_longer_pauses() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_was_lost_is_tried_again_for_ten_seconds_after_data() {
     for (status, code) in [(404, Code::NotFound), (400, Code::OutOfRange)] {
-        let (_, payloads, error) = ask([Cut(part(0, 1)), Refusal(status, code, None), Wire(whole(1, 2))]).await;
+        let outage = Refusal(503, Code::Unavailable, Some(30));
+        let (_, payloads, error) = ask([Cut(part(0, 1)), outage, Refusal(status, code, None), Wire(whole(1, 2))]).await;
         assert_eq!((payloads, error.is_none()), (numbers(1..=2), true));
         let lost = std::iter::repeat_with(|| Refusal(status, code, Some(3)));
         let (server, _, error) = ask(std::iter::once(Cut(part(0, 1))).chain(lost.take(9))).await;

@@ -190,7 +190,7 @@ export class ResponseError extends StreamError {
 /** The seconds of a `Retry-After`: a number of them, or a date. A date is compared with the clock of its server. */
 function secondsOf(retryAfter: string | null, date: string | null): number | undefined {
   const value = retryAfter?.trim() ?? "";
-  if (/^\d{1,15}$/.test(value)) return Number(value);
+  if (/^\d+$/.test(value)) return Number(value);
   const until = /^\w+, /.test(value) ? Date.parse(value) : NaN; // Date.parse alone takes nearly anything
   if (Number.isNaN(until)) return undefined;
   const now = Date.parse(date ?? "");

@@ -61,7 +61,9 @@ export function notAStream(
 }
 
 function excerpt(body: Uint8Array): string {
-  return new TextDecoder().decode(body).trim().replace(/\s+/g, " ").slice(0, 80);
+  const line = new TextDecoder().decode(body).trim().replace(/\s+/g, " ");
+  const shown = line.replace(/\p{Cc}/gu, "\ufffd"); // no message controls a terminal
+  return Array.from(shown).slice(0, 80).join("");
 }
 
 const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {

@@ -197,6 +197,8 @@ describe("an answer that fails", () => {
     ],
     [503, { title: "Maintenance" }, "unavailable", "Maintenance"],
     [500, "<html> Oh   no </html>", "internal", "<html> Oh no </html>"],
+    [500, "\x1b[31mred\0", "internal", "\ufffd[31mred\ufffd"],
+    [500, "\u{1f600}".repeat(60), "internal", "\u{1f600}".repeat(60)],
     [418, { code: "no_such_code" }, "unknown", "I'm a Teapot"],
     [502, "", "unavailable", "Bad Gateway"],
   ])("before the first frame with %i and %j", async (status, body, code, message) => {
@@ -434,6 +436,7 @@ describe("one signal for many streams", () => {
 describe("Retry-After", () => {
   it.each([
     [{ "retry-after": "7" }, 7],
+    [{ "retry-after": "9".repeat(20) }, 1e20],
     [{ "retry-after": "Fri, 27 Nov 2026 20:00:30 GMT", date: "Fri, 27 Nov 2026 20:00:00 GMT" }, 30],
     [{ "retry-after": "Fri, 27 Nov 2026 20:00:00 GMT", date: "Fri, 27 Nov 2026 20:00:30 GMT" }, 0],
     [{ "retry-after": "soon" }, undefined],

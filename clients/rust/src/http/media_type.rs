@@ -53,9 +53,9 @@ impl MediaType {
         if let Some(theirs) = self.coder.as_deref().filter(|theirs| *theirs != coder) {
             return Some(format!("the stream's coder is {theirs:?}, this reader's {coder:?}"));
         }
-        let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
-        encoding
-            .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
+        let mut encodings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?").trim());
+        encodings
+            .find(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
             .map(|encoding| format!("the Content-Encoding is {encoding:?}, which is not read here"))
     }
 }

@@ -111,7 +111,8 @@ pub(super) struct Resumption {
     patience: Duration,
     failures: u32, // in a row
     trouble_since: Option<Instant>,
-    opened_at: Option<Instant>, // of the response that is read
+    missing_since: Option<Instant>, // the server does not find the stream, or not so much of it
+    opened_at: Option<Instant>,     // of the response that is read
     has_data: bool,
 }
 
@@ -123,6 +124,7 @@ impl Resumption {
             patience: patience.unwrap_or(PATIENCE),
             failures: 0,
             trouble_since: None,
+            missing_since: None,
             opened_at: None,
             has_data: false,
         }
@@ -149,6 +151,7 @@ impl Resumption {
         self.position = position;
         self.failures = 0;
         self.trouble_since = None;
+        self.missing_since = None;
         self.has_data = true;
         Ok(true)
     }
@@ -171,7 +174,7 @@ impl Resumption {
             self.failures = 0;
         }
         let trouble = now - self.trouble_since.unwrap_or(now);
-        if self.url.is_none() || !self.may_pass(error, trouble) {
+        if self.url.is_none() || !self.may_pass(error, now) {
             return None;
         }
         let asked = match error {
@@ -183,18 +186,22 @@ impl Resumption {
         (trouble.saturating_add(wait) <= self.patience).then_some(wait)
     }
 
-    fn may_pass(&self, error: &Error, trouble: Duration) -> bool {
+    fn may_pass(&mut self, error: &Error, now: Instant) -> bool {
         match error {
             Error::Incomplete(_) | Error::IdleTimeout(_) | Error::Transport(_) => true,
             Error::Frame(error) => error.kind() == FrameErrorKind::TruncatedFrame,
             Error::Response(error) => match error.status().as_u16() {
                 429 | 502 | 503 | 504 => true,
-                404 => self.has_data && trouble < LOST,
-                400 => error.code() == Code::OutOfRange && self.has_data && trouble < LOST,
+                404 => self.is_just_missing(now),
+                400 => error.code() == Code::OutOfRange && self.is_just_missing(now),
                 _ => false,
             },
             _ => false,
         }
+    }
+
+    fn is_just_missing(&mut self, now: Instant) -> bool {
+        self.has_data && now - *self.missing_since.get_or_insert(now) < LOST
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client on reqwest: TLS, HTTP/2, proxies, redirects.
+//! A client on reqwest: TLS, proxies, redirects, and with its feature `http2` HTTP/2.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -7,9 +7,13 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use http::{Response, Uri};
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 
 use super::body::{Body, BoxError};
 use super::client::{Client, FinalUrl};
+
+/// A body of at most so many bytes is given to reqwest whole: then it can repeat it, after a redirect with 307 or 308.
+const SMALL: u64 = 1 << 20;
 
 /// Sends with this client of reqwest, whose settings count: TLS, proxies, redirects, timeouts. A redirect to another origin
 /// is followed if the settings say so, but no stream is resumed after one.
@@ -27,8 +31,11 @@ impl From<reqwest::Client> for Client {
 }
 
 async fn send(client: reqwest::Client, request: http::Request<Body>) -> Result<Response<reqwest::Body>, BoxError> {
-    let request = request.map(|body| reqwest::Body::wrap(Shared(Mutex::new(body))));
-    let response = client.execute(request.try_into()?).await?;
+    let (parts, body) = request.into_parts();
+    let small = http_body::Body::size_hint(&body).upper().is_some_and(|size| size <= SMALL);
+    let body =
+        if small { body.collect().await?.to_bytes().into() } else { reqwest::Body::wrap(Shared(Mutex::new(body))) };
+    let response = client.execute(http::Request::from_parts(parts, body).try_into()?).await?;
     let url: Uri = response.url().as_str().parse()?;
     let mut response = Response::from(response);
     response.extensions_mut().insert(FinalUrl(url));

@@ -5,7 +5,7 @@
 use objectstreaming::encode_frame;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub(crate) async fn read_request(connection: &mut TcpStream) -> String {
     let mut request = Vec::new();
@@ -13,6 +13,14 @@ pub(crate) async fn read_request(connection: &mut TcpStream) -> String {
         assert!(connection.read_buf(&mut request).await.unwrap() > 0, "the request was cut");
     }
     String::from_utf8(request).unwrap()
+}
+
+/// A port that refuses connections, as long as the socket lives: it does not listen.
+pub(crate) fn refusing() -> (TcpSocket, std::net::SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 fn is_whole(request: &[u8]) -> bool {

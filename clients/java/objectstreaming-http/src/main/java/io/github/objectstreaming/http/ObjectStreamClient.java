@@ -52,7 +52,12 @@ import java.util.function.Consumer;
  * <p><b>Silence.</b> A server of version 1 announces a heartbeat in its open frame. If no byte arrives during three
  * heartbeats, the read fails. Only the time spent waiting for the network counts, so a slow reader causes no timeout.
  *
- * <p><b>Never twice.</b> A request is never sent again: a second POST would start a second stream.
+ * <p><b>Never twice.</b> A request is never sent again: a second POST would start a second stream. Over HTTP/2, newer JDKs
+ * send again what the server says it has not processed.
+ *
+ * <p><b>HTTP/2</b> is used where the server has it. If a server resets a stream right after its response, {@link HttpClient}
+ * may lose the response: {@link #send} then throws its {@link IOException}. A JDK before 24 gives up streams at a GOAWAY
+ * that others finish. Both are errors, and a stream that resumes goes on.
  *
  * <p><b>Resuming.</b> A server that stores its streams says in the open frame where they can be picked up. With {@link
  * Builder#resume} the rest of a stream that was cut is asked for there, with GET. Every message comes once. It is asked for

@@ -5,12 +5,9 @@ import io.github.objectstreaming.internal.JsonReader;
 import io.github.objectstreaming.internal.JsonWriter;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Where a reader is in a stored stream. It can be kept over a restart as JSON, and opened with {@link
@@ -67,16 +64,6 @@ public record Place(URI uri, long position) {
             // the same exception
         }
         throw new IllegalArgumentException("a place is a JSON object with url, a string, and position, an integer");
-    }
-
-    /** The URI that asks for what comes after the position. */
-    URI next() {
-        Stream<String> others = uri.getRawQuery() == null
-                ? Stream.empty()
-                : Arrays.stream(uri.getRawQuery().split("&"))
-                        .filter(pair -> !pair.isEmpty() && !pair.equals("position") && !pair.startsWith("position="));
-        String query = Stream.concat(others, Stream.of("position=" + position)).collect(Collectors.joining("&"));
-        return URI.create(uri.getScheme() + "://" + uri.getRawAuthority() + uri.getRawPath() + "?" + query);
     }
 
     /**

@@ -99,9 +99,7 @@ record ResponseReader(Limits limits, EndPolicy endPolicy, Duration idleTimeout) 
         if (!theirs.equals(coder)) {
             return "the stream's coder is '" + theirs + "', this reader's '" + coder + "'";
         }
-        String encoding = response.headers()
-                .firstValue("Content-Encoding")
-                .orElse("identity")
+        String encoding = String.join(", ", response.headers().allValues("Content-Encoding"))
                 .strip()
                 .toLowerCase(Locale.ROOT);
         return encoding.equals("identity") || encoding.isEmpty()

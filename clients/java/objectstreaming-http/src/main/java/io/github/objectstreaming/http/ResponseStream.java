@@ -8,10 +8,8 @@ import io.github.objectstreaming.StreamDecoder;
 import io.github.objectstreaming.StreamException;
 import io.github.objectstreaming.StreamIncompleteException;
 import java.io.IOException;
-import java.net.URI;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
-import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.Locale;
@@ -185,7 +183,10 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
     }
 
     private void reopen() throws IOException, InterruptedException {
-        HttpRequest request = again(new Place(place.uri(), resumption.position()).next(), "GET");
+        HttpRequest request = again(place)
+                .header("Last-Event-ID", String.valueOf(resumption.position()))
+                .GET()
+                .build();
         CompletableFuture<HttpResponse<ResponseBody>> answer = start(request);
         opened(client.accept(client.await(answer, request), coder, true));
     }
@@ -204,12 +205,10 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
     }
 
     /** The first request without its body. */
-    private HttpRequest again(URI uri, String method) {
+    private HttpRequest.Builder again(Place at) {
         return HttpRequest.newBuilder(asked, (name, value) -> !HEADERS_OF_BODY.contains(name.toLowerCase(Locale.ROOT)))
-                .uri(uri)
-                .expectContinue(false)
-                .method(method, BodyPublishers.noBody())
-                .build();
+                .uri(at.uri())
+                .expectContinue(false);
     }
 
     private synchronized void opened(ResponseReader.Incoming<H, P> incoming) {
@@ -261,7 +260,7 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
         if (known == null) {
             throw new IllegalStateException("the server has not said that the stream goes on alone: close it instead");
         }
-        HttpRequest request = again(known.uri(), "DELETE");
+        HttpRequest request = again(known).DELETE().build();
         ResponseReader.checkStatus(client.await(client.start(request), request));
     }
 

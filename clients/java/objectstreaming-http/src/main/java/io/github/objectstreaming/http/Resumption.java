@@ -26,6 +26,7 @@ final class Resumption {
     private long position;
     private int failures; // in a row
     private Long trouble; // since when, null if there is none
+    private Long lost; // since when the server does not find the stream, or not so much of it
     private Long opened; // when the response that is read began
     private boolean hasData;
 
@@ -55,6 +56,7 @@ final class Resumption {
         position = at;
         failures = 0;
         trouble = null;
+        lost = null;
         hasData = true;
         return true;
     }
@@ -81,7 +83,7 @@ final class Resumption {
         }
         opened = null;
         Duration lasting = Duration.ofNanos(now - trouble);
-        if (!mayPass(error, lasting)) {
+        if (!mayPass(error, now)) {
             return Optional.empty();
         }
         Duration wait = error instanceof ResponseException response
@@ -95,11 +97,14 @@ final class Resumption {
         return lasting.plus(wait).compareTo(patience) <= 0 ? Optional.of(wait) : Optional.empty();
     }
 
-    private boolean mayPass(Exception error, Duration lasting) {
+    private boolean mayPass(Exception error, long now) {
         if (error instanceof ResponseException response) {
             boolean missing = response.status() == 404
                     || response.status() == 400 && response.error() == StreamErrorCode.OUT_OF_RANGE;
-            return AGAIN.contains(response.status()) || missing && hasData && lasting.compareTo(LOST) < 0;
+            if (missing && lost == null) {
+                lost = now;
+            }
+            return AGAIN.contains(response.status()) || missing && hasData && now - lost < LOST.toNanos();
         }
         return error instanceof IOException
                 || error instanceof StreamIncompleteException

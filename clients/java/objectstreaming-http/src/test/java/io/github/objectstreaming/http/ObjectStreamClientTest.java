@@ -273,6 +273,7 @@ class ObjectStreamClientTest {
                 "application/vnd.objectstreaming | of version ''",
                 "application/vnd.objectstreaming;v=2 | of version '2'",
                 "application/vnd.objectstreaming; v=1; coder=\"tal\" | coder is 'tal'",
+                "'application/octet-stream\nContent-Encoding: identity\nContent-Encoding: br' | is 'identity, br'",
             })
     void aResponseThatIsNotAStreamIsRefusedWithItsBeginning(String contentType, String why) throws Exception {
         try (Server server = serving("200 OK", contentType, "<html>\n  hello".getBytes(StandardCharsets.UTF_8))) {
