@@ -69,11 +69,11 @@ def schedule(pieces: Sequence[Piece], faults: Faults) -> list[tuple[float, bytes
     places = _places(bytes(body))
     for place in faults.flipped:
         if place >= len(body):
-            raise CommandError(f"there is no byte {place}: the body has {len(body)}")
+            raise CommandError(f"there is no byte {place}: the body has {len(body)}", status=2)
         body[place] ^= 1
     for index in (*faults.dropped, *faults.doubled, *(index for index, _ in faults.stalls)):
         if index >= len(places):
-            raise CommandError(f"there is no frame {index}: the body has {len(places)}")
+            raise CommandError(f"there is no frame {index}: the body has {len(places)}", status=2)
     end = len(body) if faults.cut_at is None else min(faults.cut_at, len(body))
 
     sent: list[tuple[float, bytes]] = []

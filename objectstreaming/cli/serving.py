@@ -94,7 +94,7 @@ def serve(
         if transcription is not None:
             recognizer = OpenAIRecognizer(transcription, model=transcription_model or "whisper-1", api_key=key)
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(str(error), status=2) from None
     wyoming_listener = None if wyoming is None else listen(host, wyoming)
     lifespan: Lifespan | None = None
     try:
@@ -103,7 +103,7 @@ def serve(
             lifespan = _serving(WyomingServer(answerer, synthesizer, recognizer, settings.limits), wyoming_listener)
         app = create_app(settings, answerer=answerer, synthesizer=synthesizer, recognizer=recognizer, lifespan=lifespan)
     except (FileNotFoundError, ValueError) as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(str(error), status=2) from None
     listener = listen(host, port)
     address = listener.getsockname()[0]
     say(f"objectstreaming serves http://{_address(listener)}, Ctrl-C ends it")
@@ -170,9 +170,11 @@ def _store(where: str, limits: AppLimits) -> Store | Literal["memory"] | None:
             from ..store import RedisStore
 
             return RedisStore(where, keep=keep)
+        if "://" in where:
+            raise ValueError("a store is memory, none, a folder, or a URL of redis, rediss or unix")
         return FileStore(where, keep=keep)
     except (ImportError, OSError, ValueError) as error:
-        raise CommandError(f"--store {where}: {error}") from None
+        raise CommandError(f"--store {where}: {error}", status=2) from None
 
 
 def configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:

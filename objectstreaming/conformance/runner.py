@@ -53,8 +53,8 @@ def check(
     `silence`: seconds without an answer after which the program counts as hung. `stages`: the levels to try.
     `tried`: is called after each case, with how many were tried, and of how many.
 
-    Raises `CannotRun` if the program does not start or does not answer `hello`, or if an id of `known_failing` is
-    unknown.
+    Raises `CannotRun` if the program does not start or does not answer `hello`, if an id of `known_failing` is
+    unknown, or if there is no case to try: then nothing could have failed.
     """
     cases, http_cases = load_cases(), [*CASES, *APP_CASES, *RESUME_CASES]
     unknown = set(known_failing) - {case["id"] for case in cases} - {case.id for case in http_cases}
@@ -88,6 +88,8 @@ async def _check(
 
         http_cases = [case for case in http_cases if _OPS[stage_of(case.id)] in report.features]
         count = len(cases) + len(http_cases)
+        if not count:
+            raise CannotRun("there is no case to try: no id begins so, or all those need a feature that it does not have")
         for number, case in enumerate(cases, 1):
             outcome = await _try_codec_case(programs[0], case, report.features)
             tried(number, count)

@@ -369,12 +369,12 @@ class TestServe:
     @pytest.mark.parametrize(
         ("arguments", "status", "wrong"),
         [
-            (("--docs", "/nowhere"), 1, "/nowhere"),
-            (("--docs", "{empty}"), 1, "no Markdown or text"),
-            (("--forwarded-allow-ips", "proxy.example"), 1, "proxy.example"),
+            (("--docs", "/nowhere"), 2, "/nowhere"),
+            (("--docs", "{empty}"), 2, "no Markdown or text"),
+            (("--forwarded-allow-ips", "proxy.example"), 2, "proxy.example"),
             (("--speech-model", "m"), 2, "--speech URL"),
             (("--transcription-model", "m"), 2, "--transcription URL"),
-            (("--voice", "-w"), 1, "-w"),
+            (("--voice", "-w"), 2, "-w"),
             (("--host", "no.such.host.invalid"), 1, "no.such.host.invalid"),
             (("--port", "{taken}"), 1, "cannot listen"),
         ],

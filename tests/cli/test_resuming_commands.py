@@ -97,5 +97,6 @@ def test_a_store_is_memory_a_folder_or_a_redis(tmp_path: Path) -> None:
     assert isinstance(_store(str(tmp_path / "streams"), limits), FileStore)
     assert isinstance(_store("redis://127.0.0.1:1", limits), RedisStore)
     (tmp_path / "file").touch()
-    with pytest.raises(CommandError, match="--store"):
-        _store(str(tmp_path / "file"), limits)
+    for wrong in (str(tmp_path / "file"), "postgres://127.0.0.1"):
+        with pytest.raises(CommandError, match="--store"):
+            _store(wrong, limits)
