@@ -114,10 +114,8 @@ clients:
 conformance: $(VENV)/.dev
 	$(BIN)/objectstreaming conformance --all
 
-# The variable silences an advertisement of the theme's authors.
-# The suite has these tests too (tests/project), so `make test` does not come here.
+# The first test builds the site. The suite has these tests too (tests/project), so `make test` does not come here.
 docs: $(VENV)/.dev
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH=docs $(BIN)/python -m mkdocs --quiet build --strict
 	$(BIN)/python -m pytest -q tests/project/test_site.py tests/project/test_docs.py
 
 # actionlint is a program in Go; its module is fetched once.

@@ -89,7 +89,9 @@ async def _check(
         http_cases = [case for case in http_cases if _OPS[stage_of(case.id)] in report.features]
         count = len(cases) + len(http_cases)
         if not count:
-            raise CannotRun("there is no case to try: no id begins so, or all those need a feature that it does not have")
+            raise CannotRun(
+                "there is no case to try: no id begins so, or all those need a feature that it does not have"
+            )
         for number, case in enumerate(cases, 1):
             outcome = await _try_codec_case(programs[0], case, report.features)
             tried(number, count)

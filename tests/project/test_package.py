@@ -184,10 +184,6 @@ def test_the_suite_of_the_wheel_tries_the_program_of_its_guide_in_any_directory(
     assert (wrong.returncode, wrong.stderr) == (1, "")
     assert "FAILED limits/good-then-too-large" in wrong.stdout
 
-    absent = conformance(installed, tmp_path, "--", "./absent")
-    assert (absent.returncode, absent.stdout) == (2, "")
-    assert "./absent does not start" in absent.stderr
-
 
 def test_the_suite_of_the_wheel_serves_the_application_and_has_an_implementation(
     installed: Path, tmp_path: Path
@@ -195,10 +191,3 @@ def test_the_suite_of_the_wheel_serves_the_application_and_has_an_implementation
     own = conformance(installed, tmp_path, "--only", "http-app/")
     assert (own.returncode, own.stderr) == (0, "")
     assert re.search(r"^total +2/2 +- +- +-$", own.stdout, re.MULTILINE)
-
-
-def test_the_suite_of_the_wheel_has_no_list_of_implementations(installed: Path, tmp_path: Path) -> None:
-    every = conformance(installed, tmp_path, "--all")
-    assert (every.returncode, every.stdout) == (2, "")
-    assert "there is no clients/implementations.json" in every.stderr
-    assert len(every.stderr.splitlines()) == 1
