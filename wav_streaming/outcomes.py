@@ -73,9 +73,12 @@ async def outcome_within(work: Coroutine[Any, Any, T], seconds: float) -> T | Fa
     finally:
         if not task.done():
             task.cancel()
-            _left.add(task)
-            task.add_done_callback(_left.discard)
-            await asyncio.wait([task], timeout=GRACE)
+            try:
+                await asyncio.wait([task], timeout=GRACE)
+            finally:
+                if not task.done():
+                    _left.add(task)
+                    task.add_done_callback(_left.discard)
 
 
 async def guarded(work: Awaitable[T]) -> T:

@@ -383,6 +383,28 @@ class TestLeaving:
             assert await now() == pytest.approx(1.1)
         assert asyncio.all_tasks() == before
 
+    async def test_many_readers_that_leave_at_once_take_no_sound_from_another(self) -> None:
+        class Tidy(Tone):
+            """Takes a while to release what it has."""
+
+            async def synthesize(self, text: str) -> Sound:
+                try:
+                    return await super().synthesize(text)
+                except asyncio.CancelledError:
+                    await asyncio.sleep(0.5)
+                    raise
+
+        async def leave_early() -> None:
+            async with aclosing(speak_along(tokens(["One."]), Tidy(seconds=60))) as items:
+                await anext(items)
+                await asyncio.sleep(0.1)
+
+        async def listen() -> list[str]:
+            await asyncio.sleep(0.3)
+            return sounds_in([item async for item in speak_along(tokens(["One."]), Tidy())])
+
+        assert (await asyncio.gather(listen(), *(leave_early() for _ in range(20))))[0] == ["One."]
+
     async def test_a_reader_that_is_cancelled_leaves_nothing(self) -> None:
         before = asyncio.all_tasks()
         voice = Tone()
