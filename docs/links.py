@@ -34,6 +34,7 @@ ELSEWHERE = {
             "clients/rust/README.md",
             "clients/typescript/README.md",
             "objectstreaming/conformance/README.md",
+            "spec/README.md",
             "spec/SPEC.md",
         )
     },

@@ -152,27 +152,3 @@ def test_its_prose_has_lines_that_an_editor_shows_whole(page: Path) -> None:
     text = re.sub(r"^<!-- make .*? writes.*?^<!-- to here -->", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^( *)```.*?^\1```", "", text, flags=re.MULTILINE | re.DOTALL)
     assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")] == []
-
-
-LINKED = (
-    "CHANGELOG.md",
-    "clients/README.md",
-    "objectstreaming/conformance/README.md",
-    "spec/README.md",
-    "spec/SPEC.md",
-)
-
-
-@pytest.mark.parametrize("page", [*PAGES, *map(ROOT.joinpath, LINKED)], ids=lambda page: str(page.relative_to(ROOT)))
-def test_its_links_lead_somewhere(page: Path) -> None:
-    text = page.read_text()
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", target):
-            continue
-        path, _, anchor = target.partition("#")
-        linked = (page.parent / path) if path else page
-        assert linked.exists(), f"{target} leads nowhere"
-        if anchor and linked.suffix == ".md":
-            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
-            anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor in anchors, f"{target} has no such heading"
