@@ -26,6 +26,7 @@ from objectstreaming.app import chat_formats
 from objectstreaming.app.chat_formats import Link, Links, SoundFormats, accepted_formats
 from objectstreaming.app.chat_messages import Summary, chat_messages
 from objectstreaming.errors import StreamError
+from objectstreaming.observe import Watch
 from wav_streaming import Pacing, Sound, Speaker, speak_along
 
 V1 = "application/vnd.objectstreaming;v=1"
@@ -94,11 +95,19 @@ async def formats_of_an_answer(app: Any, *, delay: float) -> set[str]:
     return {header["format"] for header, _ in found if "format" in header}
 
 
-async def test_a_stored_answer_is_made_before_its_link_is_known_and_the_next_one_has_the_format_for_it() -> None:
+def test_a_stored_answer_is_made_before_its_link_is_known_and_the_next_one_has_the_format_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Watch, "clock", lambda _: asyncio.get_running_loop().time())
     app = make_app(answerer=Model(), voice=Choir())
-    async with app.router.lifespan_context(app):
-        assert await formats_of_an_answer(app, delay=0.5) == {"s16le"}
-        assert await formats_of_an_answer(app, delay=0) == {"ogg-opus"}
+
+    async def formats(delay: float) -> set[str]:
+        async with app.router.lifespan_context(app):
+            return await formats_of_an_answer(app, delay=delay)
+
+    with asyncio.Runner(loop_factory=FakeClock) as runner:
+        assert runner.run(formats(0.5)) == {"s16le"}
+    assert asyncio.run(formats(0)) == {"ogg-opus"}
 
 
 def test_lines_have_it_too_and_events_have_wav(client: TestClient) -> None:

@@ -102,6 +102,14 @@ def test_without_sound_a_screen_reader_is_told_sentences(page: Browser) -> None:
     assert "0.0 s of speech" in text(page, "status")
 
 
+def test_figures_are_numbers_where_a_coarse_clock_has_not_ticked(page: Browser) -> None:
+    page.run("performance.now = () => 0")
+    assert ask(page, "why?") == "done"
+    until(page, "!at('figures').hidden")
+    assert re.search(r"bytes read, \d+ kbit/s", text(page, "read"))
+    assert not re.search("NaN|Infinity|∞", str(page.run("document.body.innerText")))
+
+
 @pytest.mark.parametrize("transport", ["sse", "jsonlines"])
 def test_other_transports_give_the_same_text(page: Browser, transport: str) -> None:
     page.run(f"at('transport').value = '{transport}'")

@@ -108,7 +108,7 @@ function ask(message: string): void {
   player.flush();
   if (isHeard()) player.unlock(); // at once: a browser wants it in the handler of the click
   const began = performance.now();
-  const since = () => performance.now() - began;
+  const since = () => Math.max(1, performance.now() - began); // the clock of some browsers ticks in whole milliseconds
   const chosen = TRANSPORTS.find((each) => each === transport.value) ?? "frames";
   const lateBefore = player.underruns;
   heardBefore = player.position;

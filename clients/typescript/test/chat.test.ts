@@ -11,6 +11,7 @@ import {
   SseParser,
   streamChat,
 } from "../src/audio/index.js";
+import { textMessages } from "../src/audio/text-messages.js";
 import { encodeWav, fromBase64, toBase64 } from "../src/audio/wav.js";
 import { encodeFrame, type Place, rawCoder, StreamEncoder, StreamError, StreamIncompleteError } from "../src/index.js";
 import { FakeContext } from "./fake-context.js";
@@ -197,6 +198,14 @@ describe("streamChat", () => {
     expect(result).toEqual({ text: "One.\n Two. é", count: 2, trailers: { sentences: 3 } });
     expect(requests[0]?.headers.accept).toBe("application/x-ndjson");
     expect((await chat(body.replaceAll("\n", "\r\n"), LINES)).told).toEqual(told);
+  });
+
+  it("reads a chunk of very many lines", () => {
+    const decoder = textMessages("application/x-ndjson");
+    decoder?.push(utf8.encode('{"kind":"text","text":"a"}\n'.repeat(200_000)));
+    let count = 0;
+    while (decoder?.nextMessage()) count++;
+    expect(count).toBe(200_000);
   });
 
   it("keeps every character of a text: a byte order mark in the middle is one", async () => {
@@ -524,6 +533,14 @@ describe("Chat", () => {
 
 describe("AudioPlayer", () => {
   afterEach(() => vi.unstubAllGlobals());
+
+  it("keeps its volume and its speed where the new one is no number", () => {
+    const player = new AudioPlayer({ context: new FakeContext() as unknown as AudioContext });
+    player.volume = 0.5;
+    player.speed = 2;
+    player.volume = player.speed = NaN;
+    expect([player.volume, player.speed]).toEqual([0.5, 2]);
+  });
 
   it("tells a change when it is made, so that onchange may flush, push and throw", async () => {
     vi.stubGlobal("AudioContext", FakeContext);

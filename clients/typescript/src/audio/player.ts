@@ -231,6 +231,7 @@ export class AudioPlayer {
   }
 
   set volume(volume: number) {
+    if (Number.isNaN(volume)) return;
     this.#volume = Math.min(1, Math.max(0, volume));
     this.#setGain();
   }

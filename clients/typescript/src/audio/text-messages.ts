@@ -29,7 +29,8 @@ class TextMessages<T> implements ResponseDecoder<JsonObject, string> {
   readonly resume = undefined;
   readonly buffered = 0;
   readonly #utf8 = new TextDecoder();
-  readonly #whole: T[] = [];
+  #whole: T[] = [];
+  #next = 0; // of those
 
   /** `split` gives what is whole with the next piece of text, `read` makes a message of it. */
   constructor(
@@ -42,11 +43,13 @@ class TextMessages<T> implements ResponseDecoder<JsonObject, string> {
   }
 
   push(chunk: Bytes): void {
-    this.#whole.push(...this.split(this.#utf8.decode(toBytes(chunk), { stream: true })));
+    // Neither spread nor shifted: a chunk may have hundreds of thousands of lines.
+    this.#whole = this.#whole.slice(this.#next).concat(this.split(this.#utf8.decode(toBytes(chunk), { stream: true })));
+    this.#next = 0;
   }
 
   nextMessage(): TextMessage | undefined {
-    const whole = this.#whole.shift();
+    const whole = this.#whole[this.#next++];
     if (whole === undefined || this.ended) return undefined;
     let message: TextMessage;
     try {
