@@ -77,29 +77,6 @@ static void test_frames_are_the_same_for_all_chunkings(void) {
     expect(NULL, wire, 56, "0@0:{\"a\": 1}+{\"b\": 2} 1@24:{\"a\": 1}+{\"b\": 2} invalid_length 2 48");
 }
 
-static void test_lengths_are_checked_in_order(void) {
-    static const struct {
-        uint8_t wire[8];
-        uint64_t max_frame, max_header;
-        const char *expected;
-    } wrong[] = {
-        {{0, 0, 0, 0, 0, 0, 0, 0}, 100, 100, "invalid_length 0 0"},
-        {{7, 0, 0, 0, 0, 0, 0, 0}, 100, 100, "invalid_length 0 0"},
-        {{101, 0, 0, 0, 200, 0, 0, 0}, 100, 10, "frame_too_large 0 0"},
-        {{20, 0, 0, 0, 13, 0, 0, 0}, 100, 10, "invalid_length 0 4"},
-        {{20, 0, 0, 0, 11, 0, 0, 0}, 100, 10, "header_too_large 0 4"},
-        {{20, 0, 0, 0, 255, 255, 255, 255}, 100, 10, "invalid_length 0 4"},
-        {{20, 0, 0, 0, 10, 0, 0, 0}, 100, 10, "truncated_frame 0 0"},
-    };
-    size_t n;
-    for (n = 0; n < sizeof wrong / sizeof *wrong; n++) {
-        objs_config config = objs_default_config();
-        config.max_frame = wrong[n].max_frame;
-        config.max_header = wrong[n].max_header;
-        expect(&config, wrong[n].wire, 8, wrong[n].expected);
-    }
-}
-
 static void test_every_layout_is_written_and_read(void) {
     objs_config config = objs_default_config();
     for (config.byte_length = 1; config.byte_length <= 8; config.byte_length++) {
@@ -497,7 +474,6 @@ static void test_an_encoder_that_refuses_is_as_it_was(void) {
 
 int main(void) {
     test_frames_are_the_same_for_all_chunkings();
-    test_lengths_are_checked_in_order();
     test_every_layout_is_written_and_read();
     test_a_layout_of_zeros_is_the_standard_one_and_one_of_nine_bytes_is_refused();
     test_a_frame_that_does_not_fit_is_not_written();

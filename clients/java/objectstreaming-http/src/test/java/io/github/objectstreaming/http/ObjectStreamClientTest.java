@@ -16,7 +16,6 @@ import io.github.objectstreaming.ContentTypeException;
 import io.github.objectstreaming.FrameException;
 import io.github.objectstreaming.IdleTimeoutException;
 import io.github.objectstreaming.Message;
-import io.github.objectstreaming.ObjectStreamException;
 import io.github.objectstreaming.ResponseException;
 import io.github.objectstreaming.StreamEncoder;
 import io.github.objectstreaming.StreamErrorCode;
@@ -124,33 +123,6 @@ class ObjectStreamClientTest {
     }
 
     @Test
-    void aCutAtAnyByteIsAnError() throws Exception {
-        byte[] wire = wholeStream(null);
-        for (boolean withLength : new boolean[] {true, false}) {
-            for (int size = 0; size < wire.length; size++) {
-                byte[] cut = Arrays.copyOf(wire, size);
-                try (Server server = new Server(out -> {
-                    Server.respond(out, "200 OK", V1, withLength ? wire.length : -1, cut);
-                    return true;
-                })) {
-                    Exception error = assertThrows(Exception.class, () -> {
-                        try (ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
-                            stream.forEach(message -> {});
-                        }
-                    });
-                    // Before the first byte of the body, HttpClient itself may be the one that notices it.
-                    assertTrue(
-                            error instanceof ObjectStreamException found
-                                            && List.of("truncated_frame", "stream_incomplete")
-                                                    .contains(found.code())
-                                    || error instanceof IOException && cut.length == 0,
-                            error::toString);
-                }
-            }
-        }
-    }
-
-    @Test
     void threeHeartbeatsOfSilenceAreAnIdleTimeout() throws Exception {
         byte[] wire = wholeStream(Duration.ofMillis(50));
         try (Server server = stalling(Arrays.copyOf(wire, wire.length - 1));
@@ -179,15 +151,6 @@ class ObjectStreamClientTest {
                     .timeout(Duration.ofMillis(50))
                     .build();
             assertThrows(HttpTimeoutException.class, () -> CLIENT.send(own, CODER));
-        }
-    }
-
-    @Test
-    void aStreamIsWholeAfterItsEndAlthoughTheConnectionStaysOpen() throws Exception {
-        try (Server server = stalling(wholeStream(null));
-                ResponseStream<ObjectNode, JsonNode> stream = CLIENT.send(post(server), CODER)) {
-            assertEquals(2, stream.stream().count());
-            assertTrue(stream.trailers().isPresent());
         }
     }
 
