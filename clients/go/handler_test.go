@@ -208,7 +208,7 @@ func TestAHandlerSendsPingsWhileTheAnswerThinks(t *testing.T) {
 		<-thought
 		return one(r, request)
 	}, WithHeartbeat(time.Millisecond))
-	stream, err := Post(t.Context(), url, nil, Raw[object]()) // the status comes with the first ping
+	stream, err := Post(t.Context(), url, nil, Raw[object](), WithIdleTimeout(time.Minute)) // the status comes with the first ping
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,10 @@ class AnswerServerTest {
                 .header("Accept", accept)
                 .POST(BodyPublishers.ofString(question))
                 .build();
-        return ObjectStreamClient.create().send(request, JsonCoder.ofTrees());
+        // A busy machine may need longer than three of these heartbeats.
+        ObjectStreamClient patient =
+                ObjectStreamClient.builder().idleTimeout(Duration.ofMinutes(1)).build();
+        return patient.send(request, JsonCoder.ofTrees());
     }
 
     @Test

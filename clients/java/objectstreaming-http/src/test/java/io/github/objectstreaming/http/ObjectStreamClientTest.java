@@ -375,14 +375,14 @@ class ObjectStreamClientTest {
                 Thread.onSpinWait();
             }
             coming.cancel(true);
-            assertTrue(server.gone.await(3, TimeUnit.SECONDS), "the connection stayed open");
-            ended.get(3, TimeUnit.SECONDS);
+            assertTrue(server.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
+            ended.get(10, TimeUnit.SECONDS);
         }
         try (Server server = refusing()) {
             HttpResponse<ResponseBody> refusal = CLIENT.start(post(server)).get();
             Thread.currentThread().interrupt();
             assertThrows(InterruptedException.class, () -> CLIENT.accept(refusal, CODER, false));
-            assertTrue(server.gone.await(3, TimeUnit.SECONDS), "the connection stayed open");
+            assertTrue(server.gone.await(10, TimeUnit.SECONDS), "the connection stayed open");
         }
     }
 
