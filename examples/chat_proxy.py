@@ -48,9 +48,10 @@ async def chat(question: Chat, request: Request) -> AsyncIterator[tuple[dict[str
             if response.status_code != 200:
                 raise StreamError("unavailable", f"the model answered with status {response.status_code}")
             async for line in response.aiter_lines():
-                if line == "data: [DONE]":
+                data = line.removeprefix("data:").strip()
+                if data == "[DONE]":
                     return
-                choices = json.loads(line[6:])["choices"] if line.startswith("data: ") else []
+                choices = json.loads(data)["choices"] if line.startswith("data:") else []
                 if choices and (text := choices[0]["delta"].get("content")):
                     yield {}, Token(text=text)
     except httpx.HTTPError as error:

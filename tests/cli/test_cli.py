@@ -415,10 +415,14 @@ class TestDemo:
         assert seconds > 1
         assert numpy.sqrt(numpy.mean(samples**2)) > 0.01
 
-    def test_on_a_terminal_it_serves_the_page_until_it_is_interrupted(self, tmp_path: Path) -> None:
+    def test_takes_a_wav_file_and_on_a_terminal_serves_the_page_until_it_is_interrupted(self, tmp_path: Path) -> None:
         needs("espeak-ng")
+        question, out = tmp_path / "question.wav", tmp_path / "answer.wav"
+        subprocess.run(
+            ["espeak-ng", "-v", "en-us+f2", "-s", "130", "-w", question, "who closes the connection"], check=True
+        )
         terminal, end = pty.openpty()
-        command = [sys.executable, "-m", "objectstreaming", "demo", "--out", str(tmp_path / "answer.wav")]
+        command = [sys.executable, "-m", "objectstreaming", "demo", "--wav", str(question), "--out", str(out)]
         with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True) as demo:
             os.close(end)
             shown = b""
@@ -430,17 +434,9 @@ class TestDemo:
                 demo.send_signal(signal.SIGINT)
             assert demo.wait(DEADLINE) == 0
             os.close(terminal)
+        assert re.search(rb"heard: .*(closes|connection)", shown)
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in page.headers["content-security-policy"]
-
-    def test_takes_a_wav_file_as_the_question(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        needs("espeak-ng")
-        question, out = tmp_path / "question.wav", tmp_path / "answer.wav"
-        subprocess.run(
-            ["espeak-ng", "-v", "en-us+f2", "-s", "130", "-w", question, "who closes the connection"], check=True
-        )
-        assert run("demo", "--wav", question, "--out", out) == 0
-        assert re.search(r"heard: .*(closes|connection)", capsys.readouterr().out)
 
     def test_without_an_engine_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ import threading
 import types
 import wave
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,12 @@ def test_the_client_interrupts_the_server_and_asks_again(tmp_path: Path) -> None
 
 
 def answers_of_a_model(lines: list[str], status: int = 200) -> FastAPI:
-    """An OpenAI-compatible endpoint that answers every question with these lines."""
+    """An OpenAI-compatible endpoint that answers every question with these lines, some without the space."""
     model = FastAPI()
 
     @model.post("/v1/chat/completions")
     async def complete() -> PlainTextResponse:
-        text = "".join(f"data: {line}\n\n" for line in lines)
+        text = "".join(f"{data}{line}\n\n" for data, line in zip(cycle(["data: ", "data:"]), lines))
         return PlainTextResponse(text, status_code=status, media_type="text/event-stream")
 
     return model
