@@ -54,10 +54,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens the server to the network.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     docs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder or file to answer from; may be repeated. Default: the project's own."),
+        typer.Option(
+            metavar="PATH", help="Folder or file to answer from; may be repeated. Default: the project's own."
+        ),
     ] = None,
     chat: Annotated[
         str | None,
@@ -76,6 +78,7 @@ def serve(
     sample_rate: Annotated[
         int | None,
         typer.Option(
+            metavar="HZ",
             envvar="OBJECTSTREAMING_SAMPLE_RATE",
             min=1_000,
             max=384_000,
@@ -86,10 +89,16 @@ def serve(
     transcription_model: Annotated[
         str | None, typer.Option(help="The transcription endpoint's model. Default: whisper-1.")
     ] = None,
-    cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may use the server.")] = None,
-    allow_host: Annotated[list[str] | None, typer.Option(help="Host name that the server accepts; '*': any.")] = None,
-    streams: Annotated[int, typer.Option(min=1, help="How many streams may run at once.")] = 64,
-    streams_per_client: Annotated[int, typer.Option(min=1, help="How many of them one address may have.")] = 8,
+    cors: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Origin whose pages may use the server.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Host name that the server accepts; '*': any.")
+    ] = None,
+    streams: Annotated[int, typer.Option(metavar="N", min=1, help="How many streams may run at once.")] = 64,
+    streams_per_client: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many of them one address may have.")
+    ] = 8,
     forwarded_allow_ips: Annotated[
         str, typer.Option(help="Proxies whose X-Forwarded-For is believed: addresses, networks, commas; '*': any.")
     ] = "",
@@ -99,7 +108,12 @@ def serve(
     ] = "memory",
     metrics: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of 127.0.0.1 where Prometheus finds metrics; 0 takes a free one."),
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port of 127.0.0.1 where Prometheus finds metrics; 0 takes a free one.",
+        ),
     ] = None,
     wyoming: Annotated[
         int | None,
@@ -254,7 +268,7 @@ app.add_typer(debugging.commands)
 def conformance(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CMD]...", help="Command line of the implementation under test; default: our own."),
+        typer.Argument(metavar="CMD", help="Command line of the implementation under test; default: our own."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Run every implementation of a list, and the matrix.")] = False,
     implementation: Annotated[

@@ -167,7 +167,7 @@ def to_wav(
 
 @commands.command()
 def record(
-    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="Record the answer of this URL.")] = None,
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="Record the answer of this URL.")] = None,
     proxy: Annotated[
         int | None,
         typer.Option(min=0, max=65535, metavar="PORT", help="Record what clients send here; 0: a free port."),
