@@ -14,6 +14,7 @@ from .errors import HTTP_STATUS, ResponseError, code_for_status
 __all__ = ["excerpt", "read_problem", "retry_after"]
 
 _SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d{1,15})?")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNDERSTOOD: Final = {"code", "message", "details", "detail", "type", "title", "status", "instance"}
 
 
@@ -87,5 +88,10 @@ def _date(text: str) -> datetime | None:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body on one line, for a message."""
-    return " ".join(body[:256].decode(errors="replace").split())[:80]
+    r"""The beginning of a body on one line, for a message. It controls no terminal.
+
+    >>> ascii(excerpt(b"<html>\n \x1b[31mred"))
+    "'<html> \\ufffd[31mred'"
+    """
+    line = " ".join(body[:256].decode(errors="replace").split())[:80]
+    return _CONTROL.sub("\ufffd", line)

@@ -104,8 +104,9 @@ func Post[H, P any](ctx context.Context, url string, question any, coder Coder[H
 // The error is a *ResponseError for a status that is not 2xx, a *ContentTypeError for a response that is not a stream of this
 // coder, an *IncompleteError with CodeIdleTimeout if no response arrived in time, a *CancelError if the context of the request
 // has ended, or the error of the client if there was no response. Reading from the stream returns the errors of
-// [Stream.Next], CodeIdleTimeout and *CancelError among them. A request is never sent again: a second POST would start a
-// second stream. With [WithResume] the rest of a stream that was cut is asked for with GET.
+// [Stream.Next], CodeIdleTimeout and *CancelError among them. A request is never sent again, unless net/http itself knows
+// that the server has not processed it: a second POST would start a second stream. With [WithResume] the rest of a stream
+// that was cut is asked for with GET.
 func Do[H, P any](request *http.Request, coder Coder[H, P], opts ...RequestOption) (*Stream[H, P], error) {
 	s := newStream(request, coder, optionsOf(opts))
 	response, cancel, err := send(s.asked, s.chosen)
