@@ -20,7 +20,7 @@ def stage_of(id: str) -> int:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How one case went: `why` it failed or was skipped, and whether it was `known` to fail."""
+    """How one case went: `why` it failed, at first too, or was skipped, and whether it was `known` to fail."""
 
     id: str
     spec: str
@@ -114,6 +114,7 @@ class Report:
             ]
         if len(shown) < len(self.failures):
             lines.append(f"... and {len(self.failures) - len(shown)} more failures: --verbose shows them")
+        lines += [f"passed when tried again: {r.id}: {r.why}" for r in self.results if r.status == "passed" and r.why]
         lines += [f"PASSED, though known to fail: {result.id}: take it off the list" for result in self.surprises]
         known = sum(result.known and result.status == "failed" for result in self.results)
         notes = [f"{known} known failures"] * bool(known)

@@ -119,7 +119,7 @@ async def _check(
 
 
 Outcome = tuple[Status, str]
-"""How a case went, and why it failed or was skipped."""
+"""How a case went, and why it failed, at first too, or was skipped."""
 
 
 class _Try(NamedTuple):
@@ -191,6 +191,10 @@ async def _try_http_cases(
         ways[path] = way
         return _Try(way.name, way.request(url + path), partial(_check_http, way, requests[path]))
 
+    async def try_case(program: Program, case: HttpCase, first: int) -> Outcome:
+        tries = [one_try(url, f"/{case.id}/{number}", way) for number, way in enumerate(case.ways, first)]
+        return await _try(program, tries, may_skip=False)
+
     async def take_cases(program: Program) -> None:
         while waiting:
             case = waiting.pop(0)
@@ -200,8 +204,11 @@ async def _try_http_cases(
             if lacks:
                 outcomes[case.id] = "skipped", lacks
                 continue
-            tries = [one_try(url, f"/{case.id}/{number}", way) for number, way in enumerate(case.ways)]
-            outcomes[case.id] = await _try(program, tries, may_skip=False)
+            outcome = await try_case(program, case, 0)
+            if outcome[0] == "failed" and case.slow:  # on a busy machine something may have been late
+                status, why = await try_case(program, case, len(case.ways))
+                outcome = status, why or f"failed at first: {outcome[1]}"
+            outcomes[case.id] = outcome
             tried(len(outcomes))
             if stop_at_first_failure and outcomes[case.id][0] == "failed":
                 waiting.clear()

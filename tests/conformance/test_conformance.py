@@ -326,7 +326,7 @@ def test_a_failed_should_is_shown_and_fails_a_strict_run_only(tmp_path: Path) ->
     assert not report.ok(strict=True)
 
 
-@pytest.mark.parametrize("only", ["no-such-cases/", "resume"])
+@pytest.mark.parametrize("only", ["no-such-cases/", "http-", "resume-"])
 def test_a_run_that_tries_nothing_is_no_success(tmp_path: Path, only: str) -> None:
     with pytest.raises(CannotRun, match="no case to try"):
         check(odd_program(tmp_path, "answer(request, frames='', error='oops')"), only=only)

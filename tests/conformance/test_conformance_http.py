@@ -102,10 +102,6 @@ def only(report: Report) -> tuple[str, str]:
     return result.status, result.why
 
 
-def test_a_program_without_fetch_is_not_tried(tmp_path: Path) -> None:
-    assert check(odd_program(tmp_path, "raise SystemExit", "decode"), only="http-").results == []
-
-
 def test_a_program_that_says_it_has_fetch_cannot_skip_a_case(tmp_path: Path) -> None:
     report = check(odd_program(tmp_path, 'said = dict(skipped="tired")'), only="http-cut/no-answer")
     assert only(report) == ("failed", "closed: it says that it has fetch, and skipped this: tired")
@@ -120,6 +116,32 @@ def test_a_program_that_never_sent_the_request_fails(tmp_path: Path) -> None:
     body = 'said = dict(frames="", end="missing", error="no_response", position=0, trailers="7b7d", message="")'
     report = check(odd_program(tmp_path, body), only="http-cut/no-answer")
     assert only(report) == ("failed", "closed: the request was sent 0 times")
+
+
+def test_a_case_that_waits_is_tried_again_and_the_report_says_so(tmp_path: Path) -> None:
+    script = tmp_path / "late.py"
+    script.write_text(
+        """
+from pathlib import Path
+from objectstreaming.conformance import python_implementation as python
+
+first = Path(__file__).with_suffix(".first")
+
+def fetch(request):
+    answer = python.fetch(request)
+    if not first.exists():
+        first.touch()
+        answer["error"] = "idle_timeout - -"
+    return answer
+
+python.serve({**python.OPS, "fetch": fetch})
+""",
+        encoding="utf-8",
+    )
+    report = check([sys.executable, str(script)], only="http-silence/pings-then-success")
+    assert only(report)[0] == "passed"
+    assert "passed when tried again: http-silence/pings-then-success: " in report.render()
+    assert "wanted no error, got idle_timeout" in report.render()
 
 
 def test_without_tal_the_spoken_answer_is_skipped(tmp_path: Path) -> None:

@@ -41,8 +41,3 @@ def test_a_mutant_is_caught(name: str) -> None:
     command = [sys.executable, "-m", "objectstreaming.conformance.mutants", name]
     report = check(command, only=RESUMES[name], silence=2.5)
     assert [(result.id, result.status) for result in report.results] == [(RESUMES[name], "failed")]
-
-
-def test_a_program_without_resume_is_not_tried() -> None:
-    command = [sys.executable, "-m", "objectstreaming.conformance.mutants", "cut-is-success"]
-    assert check(command, only="resume-").results == []
