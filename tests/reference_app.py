@@ -13,9 +13,8 @@ from fastapi import FastAPI
 
 from objectstreaming.app import Settings, create_app
 from objectstreaming.app.answers import Answerer, Sentence
-from wav_streaming import Voice
+from wav_streaming import UnknownVoice, Voice
 from wav_streaming.sound import Sound
-from wav_streaming.voices import UnknownVoice
 
 TEXT = "The fox is red.\n\n  It runs. **Why?** Because.\n"
 

@@ -10,7 +10,7 @@ Start with `tal`. An engine in `synthesizers` or `recognizers` imports what it n
 
 from .chunking import Pacing
 from .g711 import alaw_to_pcm, mulaw_to_pcm, pcm_to_alaw, pcm_to_mulaw
-from .pcm import PcmSplitter, to_int16
+from .pcm import PcmSplitter, to_float32, to_int16
 from .processor import TTSAsyncProcessor, encode_to_base64
 from .recognizers import OpenAIRecognizer, PocketsphinxRecognizer, RecognitionError, Recognizer
 from .resampling import Resampler, resample, to_mono
@@ -28,7 +28,7 @@ from .synthesizers import (
     default_synthesizer,
 )
 from .tal import TALAudio, TALCoder, tal_decoder, tal_encoder
-from .voices import Voice, VoicedSynthesizer
+from .voices import UnknownVoice, Voice
 from .wav import WavDecoder, WavError, pcm_to_wav, read_wav, strip_wav
 
 __all__ = [
@@ -53,8 +53,8 @@ __all__ = [
     "TALAudio",
     "TALCoder",
     "TTSAsyncProcessor",
+    "UnknownVoice",
     "Voice",
-    "VoicedSynthesizer",
     "WavDecoder",
     "WavError",
     "alaw_to_pcm",
@@ -71,6 +71,7 @@ __all__ = [
     "strip_wav",
     "tal_decoder",
     "tal_encoder",
+    "to_float32",
     "to_int16",
     "to_mono",
     "with_cache",

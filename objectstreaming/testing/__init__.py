@@ -5,14 +5,14 @@ from ..extras import extra
 with extra("testing"):
     from .asgi import StreamingASGITransport
     from .faults import Crumble, Cut, FaultyApp, Stall, inject
-    from .outcomes import Outcome, aread_outcome, read_outcome
+    from .outcomes import aread_outcome, read_outcome
     from .raw_server import Connection, RawServer, response_head
     from .strategies import (
         Stream,
         chunkings,
         corruptions,
+        frames,
         headers,
-        json_values,
         streams,
     )
 
@@ -21,7 +21,6 @@ __all__ = [
     "Crumble",
     "Cut",
     "FaultyApp",
-    "Outcome",
     "RawServer",
     "Stall",
     "Stream",
@@ -29,9 +28,9 @@ __all__ = [
     "aread_outcome",
     "chunkings",
     "corruptions",
+    "frames",
     "headers",
     "inject",
-    "json_values",
     "read_outcome",
     "response_head",
     "streams",

@@ -24,8 +24,7 @@ from objectstreaming.app import Settings, create_app
 from objectstreaming.app.chat import ChatAnswerer
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.cli.loopback import LoopbackServer
-from wav_streaming import Voice, read_wav
-from wav_streaming.voices import UnknownVoice
+from wav_streaming import UnknownVoice, Voice, read_wav
 
 TEXT = "You asked: Why? The fox is red."
 WHY: Any = [{"role": "user", "content": "Why?"}]

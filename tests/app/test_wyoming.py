@@ -15,8 +15,7 @@ from reference_app import Breaking, Ear, Fox, Tone, sound
 
 from objectstreaming.app.limits import AppLimits
 from objectstreaming.app.wyoming import WyomingServer
-from wav_streaming import Sound
-from wav_streaming.voices import UnknownVoice, Voice
+from wav_streaming import Sound, UnknownVoice, Voice
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports audioop, where Python still has that

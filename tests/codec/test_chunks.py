@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from objectstreaming import FrameDecoder, JsonCoder, Limits, ObjectStreamError, RawCoder, encode_frame
 from objectstreaming.frames import MiB
-from objectstreaming.testing import Outcome, Stream, chunkings, corruptions, read_outcome, streams
+from objectstreaming.testing import Stream, chunkings, corruptions, read_outcome, streams
+from objectstreaming.testing.outcomes import Outcome
 from objectstreaming.testing.strategies import Corruption
 
 LIMITS = Limits(frame=4096, header=256)

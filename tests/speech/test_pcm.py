@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wav_streaming import PcmSplitter, Sound, to_int16
-from wav_streaming.pcm import to_float32, to_int32
+from wav_streaming import PcmSplitter, Sound, to_float32, to_int16
+from wav_streaming.pcm import to_int32
 
 
 def test_int16_survives_float_and_int32() -> None:

@@ -17,8 +17,15 @@ from needed_programs import needs
 from voices import Tone
 
 from objectstreaming.errors import StreamError
-from wav_streaming import EspeakSynthesizer, FliteSynthesizer, Sound, TTSAsyncProcessor, encode_to_base64, read_wav
-from wav_streaming.voices import UnknownVoice
+from wav_streaming import (
+    EspeakSynthesizer,
+    FliteSynthesizer,
+    Sound,
+    TTSAsyncProcessor,
+    UnknownVoice,
+    encode_to_base64,
+    read_wav,
+)
 
 
 @pytest.fixture

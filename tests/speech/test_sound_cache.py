@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voices import Tone
 
-from wav_streaming import EspeakSynthesizer, SoundCache, VoicedSynthesizer, with_cache
+from wav_streaming import EspeakSynthesizer, SoundCache, with_cache
+from wav_streaming.voices import VoicedSynthesizer
 
 
 class Gated(Tone):

@@ -34,19 +34,20 @@ from objectstreaming.testing import (
     Crumble,
     Cut,
     FaultyApp,
-    Outcome,
     Stall,
     Stream,
     StreamingASGITransport,
     aread_outcome,
     chunkings,
     corruptions,
+    frames,
     headers,
     inject,
     read_outcome,
     streams,
 )
-from objectstreaming.testing.strategies import Corruption, frames, messages
+from objectstreaming.testing.outcomes import Outcome
+from objectstreaming.testing.strategies import Corruption, messages
 from wav_streaming import TALCoder
 
 some = settings(max_examples=40)
