@@ -11,7 +11,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz docs setup.py
+SOURCES := objectstreaming object_streaming wav_streaming tests examples benchmarks fuzz docs setup.py \
+	$(wildcard clients/*.py clients/*/tests/*.py)
 SPELLED := $(SOURCES) $(wildcard *.md clients/*.md clients/*/README.md spec/*.md) tools mkdocs.yml pyproject.toml Makefile
 
 .DEFAULT_GOAL := help

@@ -3,8 +3,8 @@
     python clients/readme_examples.py go .venv/bin/objectstreaming
 
 A README has one program, and pieces of programs. Each piece is put into a program of its own, in place of EXAMPLE.
-These are in go/testdata/readme and java/examples/readme; the examples of Rust are programs. A README with another number of
-examples fails, so that none is forgotten.
+These are in go/testdata/readme and java/examples/readme; the examples of Rust are programs. A README with another
+number of examples fails, so that none is forgotten.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from .errors import HTTP_STATUS, ResponseError, code_for_status
 
 __all__ = ["excerpt", "read_problem", "retry_after"]
 
-_SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d{1,15})?")
+_SECONDS: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_LONGEST: Final = 2.0**31
+"""Seconds. A number of many digits says not to come back, and is no number that can be waited for."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNDERSTOOD: Final = {"code", "message", "details", "detail", "type", "title", "status", "instance"}
 
@@ -66,7 +68,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     headers = _lower(headers)
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
-        return float(text)
+        return min(float(text), _LONGEST)
     until = _date(text)
     if until is None:
         return None

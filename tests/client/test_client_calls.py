@@ -179,7 +179,17 @@ class TestTheTestClientOfStarlette:
 class TestRetryAfter:
     @pytest.mark.parametrize(
         ("text", "seconds"),
-        [("0", 0), ("120", 120), (" 7 ", 7), ("1.5", 1.5), ("-1", None), ("soon", None), ("", None), ("9" * 500, None)],
+        [
+            ("0", 0),
+            ("120", 120),
+            (" 7 ", 7),
+            ("1.5", 1.5),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+            ("٣", None),
+            ("9" * 500, 2**31),
+        ],
     )
     def test_as_a_number(self, text: str, seconds: float | None) -> None:
         assert retry_after({"Retry-After": text}) == seconds

@@ -46,7 +46,7 @@ try:
 finally:
     server.terminate()
     server.wait(20)
-assert len(frames) == len(messages) + 2 > 3, "the frames of the README's program are the messages, open and end"  # noqa: S101
-assert (rest, rest_count) == (messages[1:], count), "the sample reads on from a place"  # noqa: S101
-assert (by_curl, asked) == ([*rest, rest_count], [*messages, count]), "libcurl's sample says the same"  # noqa: S101
+assert len(frames) == len(messages) + 2 > 3, "the frames of the README's program are the messages, open and end"
+assert (rest, rest_count) == (messages[1:], count), "the sample reads on from a place"
+assert (by_curl, asked) == ([*rest, rest_count], [*messages, count]), "libcurl's sample says the same"
 print(f"the real server: {len(messages)} messages, and again those after the first")  # noqa: T201 - a program
