@@ -59,5 +59,5 @@ def test_it_is_a_voice_service_for_home_assistant_too() -> None:
 def test_what_is_no_address_is_refused_at_the_start(
     option: str, wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("serve", "--port", "0", option, wrong) == 1
+    assert run("serve", "--port", "0", option, wrong) == 2
     assert repr(wrong) in capsys.readouterr().err

@@ -193,8 +193,7 @@ function secondsOf(retryAfter: string | null, date: string | null): number | und
   if (/^\d+$/.test(value)) return Number(value);
   const until = /^\w+, /.test(value) ? Date.parse(value) : NaN; // Date.parse alone takes nearly anything
   if (Number.isNaN(until)) return undefined;
-  const now = Date.parse(date ?? "");
-  return Math.max(0, (until - (Number.isNaN(now) ? Date.now() : now)) / 1000);
+  return Math.max(0, (until - (Date.parse(date ?? "") || Date.now())) / 1000);
 }
 
 /** A successful response that is not a stream of this coder. `beginning` is the beginning of its body. */

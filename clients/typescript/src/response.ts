@@ -61,9 +61,8 @@ export function notAStream(
 }
 
 function excerpt(body: Uint8Array): string {
-  const line = new TextDecoder().decode(body).trim().replace(/\s+/g, " ");
-  const shown = line.replace(/\p{Cc}/gu, "\ufffd"); // no message controls a terminal
-  return Array.from(shown).slice(0, 80).join("");
+  const line = new TextDecoder().decode(body).replace(/[\s\p{Cc}]+/gu, " "); // no message controls a terminal
+  return Array.from(line.trim()).slice(0, 80).join("");
 }
 
 const CODE_FOR_STATUS: Readonly<Record<number, StreamErrorCode>> = {

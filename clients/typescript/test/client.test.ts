@@ -160,7 +160,7 @@ describe("an answer that fails", () => {
     ],
     [503, { title: "Maintenance" }, "unavailable", "Maintenance"],
     [500, "<html> Oh   no </html>", "internal", "<html> Oh no </html>"],
-    [500, "\x1b[31mred\0", "internal", "\ufffd[31mred\ufffd"],
+    [500, "\x1b[31mred\0", "internal", "[31mred"],
     [500, "\u{1f600}".repeat(60), "internal", "\u{1f600}".repeat(60)],
     [418, { code: "no_such_code" }, "unknown", "I'm a Teapot"],
     [502, "", "unavailable", "Bad Gateway"],

@@ -25,12 +25,11 @@ class TextMessages<T> implements ResponseDecoder<JsonObject, string> {
   position = 0;
   trailers: JsonObject | undefined;
   readonly metadata = {};
-  readonly heartbeat = undefined;
-  readonly resume = undefined;
+  readonly heartbeat: undefined;
+  readonly resume: undefined;
   readonly buffered = 0;
   readonly #utf8 = new TextDecoder();
-  #whole: T[] = [];
-  #next = 0; // of those
+  #whole: T[] = []; // the last one is the next
 
   /** `split` gives what is whole with the next piece of text, `read` makes a message of it. */
   constructor(
@@ -44,12 +43,12 @@ class TextMessages<T> implements ResponseDecoder<JsonObject, string> {
 
   push(chunk: Bytes): void {
     // Neither spread nor shifted: a chunk may have hundreds of thousands of lines.
-    this.#whole = this.#whole.slice(this.#next).concat(this.split(this.#utf8.decode(toBytes(chunk), { stream: true })));
-    this.#next = 0;
+    const added = this.split(this.#utf8.decode(toBytes(chunk), { stream: true }));
+    this.#whole = added.reverse().concat(this.#whole);
   }
 
   nextMessage(): TextMessage | undefined {
-    const whole = this.#whole[this.#next++];
+    const whole = this.#whole.pop();
     if (whole === undefined || this.ended) return undefined;
     let message: TextMessage;
     try {
