@@ -184,7 +184,7 @@ public final class ResponseStream<H, P> implements MessageStream<H, P> {
 
     private void reopen() throws IOException, InterruptedException {
         HttpRequest request = again(place)
-                .header("Last-Event-ID", String.valueOf(resumption.position()))
+                .setHeader("Last-Event-ID", String.valueOf(resumption.position()))
                 .GET()
                 .build();
         CompletableFuture<HttpResponse<ResponseBody>> answer = start(request);
